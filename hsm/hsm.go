@@ -1,0 +1,93 @@
+// Package hsm is what the switch asks of a security module, as values. How a
+// module is reached is not said here: hsm/payshield speaks host commands to one
+// behind a socket, hsm/soft answers in the process.
+package hsm
+
+// Verb is one thing that a module can be asked to do.
+type Verb uint8
+
+// Verbs. Each is one host command (hsm/payshield says which).
+const (
+	None         Verb = iota
+	VerifyMAC         // Key, Alg, Data, MAC → Code
+	MakeMAC           // Key, Alg, Data → MAC
+	TranslatePIN      // Key → Key2, PIN, formats, PAN12 → PIN
+	GenerateKey       // Type, Key (the TMK to export under) → Key, Export
+	CheckValue        // Type, Key → KCV (8 bytes of E(key, 0))
+	Diagnose          // → KCV (LMK check value), Text (firmware)
+)
+
+// MACAlg is the way a message authentication code is made.
+type MACAlg uint8
+
+// MAC algorithms. Source: UnionPay POS specification ("ECB": blocks XORed, then
+// CBC over the 16 hex characters, answer in hex), ANSI X9.9 and X9.19; zero pad.
+const (
+	UnionPay MACAlg = iota
+	X99
+	X919
+)
+
+// PINFormat is a payShield PIN block format number, "01" for ISO 9564-1 format 0.
+type PINFormat uint8
+
+// KeyType is a payShield key type: it chooses the LMK pair and variant.
+type KeyType uint16
+
+// Key types, as the three hexadecimal digits of the host commands.
+const (
+	ZMK KeyType = 0x000
+	ZPK KeyType = 0x001
+	TMK KeyType = 0x002 // TMK, TPK and PVK share one type
+	TPK KeyType = 0x002
+	TAK KeyType = 0x003
+	ZAK KeyType = 0x008
+)
+
+// Key is a key under the LMK (or under a TMK where said), never in clear. It is
+// comparable, so a module can keep expanded schedules by it. N is its length in
+// bytes: 8, 16 or 24; 0 means no key. Scheme is 'U', 'T', 'X', 'Y' or 'Z' (no
+// tag on the wire, single length).
+type Key struct {
+	Scheme byte
+	N      uint8
+	B      [24]byte
+}
+
+// Request is one command. Data is lent until the reply.
+type Request struct {
+	Verb  Verb
+	Alg   MACAlg
+	From  PINFormat
+	To    PINFormat
+	Type  KeyType
+	Key   Key
+	Key2  Key
+	PAN12 [12]byte
+	PIN   [8]byte
+	MAC   [8]byte // as F64 holds it: 8 hex characters for UnionPay, 8 bytes otherwise
+	Data  []byte
+}
+
+// Code is a module's error code: two characters, never a number.
+type Code [2]byte
+
+// OK says that the command was done.
+func (c Code) OK() bool { return c == Code{'0', '0'} }
+
+// Reply is the answer to a Request; what a verb does not give stays zero.
+type Reply struct {
+	Code   Code
+	MAC    [8]byte
+	PIN    [8]byte
+	KCV    [8]byte
+	Key    Key // under the LMK
+	Export Key // under the key that the request named
+	Text   [9]byte
+}
+
+// Module answers at once, in the caller's goroutine. It allocates nothing for a
+// key that it has seen before.
+type Module interface {
+	Do(q *Request, r *Reply)
+}
