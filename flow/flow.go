@@ -1,0 +1,339 @@
+// Package flow decides. Step takes a transaction, an event and the time, and
+// returns effects; it opens nothing, reads no clock and keeps nothing. The
+// shard performs the effects in their order, and everything behind a Record
+// leaves the machine only when that record is on disk.
+//
+// A transaction's way:
+//
+//	Arrived ─▶ securing, one step after the other (the profile lists them)
+//	        ─▶ forward kinds: Record intent, Arm, Forward ─▶ waiting
+//	             Answered ─▶ Record outcome, Reply            ─▶ done
+//	             Expired  ─▶ Record outcome 98, Owe, Reply    ─▶ done
+//	        ─▶ local kinds: Record, Reply ─▶ done
+//
+// A refusal on the way is an outcome like any other, recorded once the terminal
+// has proved itself (its MAC was right).
+package flow
+
+import (
+	"fmt"
+
+	"tongka/router"
+	"tongka/txn"
+)
+
+// State is where a transaction stands between two events.
+type State uint8
+
+// States.
+const (
+	New State = iota
+	Securing
+	Waiting
+	Done
+)
+
+var stateNames = [...]string{"new", "securing", "waiting", "done"}
+
+// String is the state's name in scripts and panics.
+func (s State) String() string { return stateNames[s] }
+
+// Txn is a transaction in flight. It belongs to one shard.
+type Txn struct {
+	txn.Facts
+	State  State
+	Step   uint8 // which securing step is being done
+	HasPIN bool
+	Proved bool // the request's MAC was right
+}
+
+// Env is what a decision may look at besides the transaction.
+type Env struct {
+	Routes *router.Table
+	Health router.Health
+	// AnswerTimeout is how long to wait for a link's answer, nanoseconds, by LinkID.
+	AnswerTimeout []int64
+}
+
+// EventKind names what happened.
+type EventKind uint8
+
+// Events.
+const (
+	Arrived   EventKind = iota // Deny holds what the shard already found wrong, or zero
+	Secured                    // the security module has done the step, or Deny says why not
+	Found                      // the look-up asked for by Seek is done
+	Answered                   // the bank answered: Code, Auth, Settle
+	Expired                    // the deadline passed
+	Cancelled                  // the terminal reverses this transaction while it is in flight
+)
+
+var eventNames = [...]string{"arrived", "secured", "found", "answered", "expired", "cancelled"}
+
+// String is the event's name in scripts and panics.
+func (k EventKind) String() string { return eventNames[k] }
+
+// Fate is what Seek found.
+type Fate uint8
+
+// Fates.
+const (
+	Fresh  Fate = iota // nothing with this identity
+	Repeat             // the same request, answered before
+	Live               // the same request or the original, still in flight
+	Clash              // the same identity with another amount or card, or reversed before it came
+	Known              // the original of a reversal; Event.Orig says how it ended
+)
+
+// Event is something that happened to a transaction.
+type Event struct {
+	Kind   EventKind
+	Fate   Fate
+	Orig   txn.Result
+	Deny   txn.Code
+	Code   txn.Code
+	Auth   [6]byte
+	Settle uint16
+	Now    int64
+}
+
+// Do is what an effect asks of the shard.
+type Do uint8
+
+// Effects. Seek and Ask are answered by an event (Found, Secured), at once or
+// later.
+const (
+	Ask     Do = iota // Step says which securing step
+	Seek              // look for an earlier request with the same identity
+	Record            // Rec says which record; a barrier for all that follows
+	Arm               // wake me at At
+	Disarm            // the deadline is off
+	Forward           // send to Link
+	Reply             // answer the terminal with the transaction's code
+	Resend            // answer the terminal with the stored answer
+	Attach            // the transaction in flight answers to this connection from now on
+	Owe               // a reversal of this transaction (or of Orig) is owed to Link
+	Cancel            // Orig, in flight, gets the event Cancelled
+	Install           // the new session keys are the terminal's from now on
+)
+
+// Rec is the kind of a record.
+type Rec uint8
+
+// Records.
+const (
+	Intent Rec = iota
+	Outcome
+	SignedIn
+)
+
+// Effect is one thing to do.
+type Effect struct {
+	Do   Do
+	Rec  Rec
+	Step Step
+	Orig bool // Owe: the reversal of the original, not of this transaction
+	Link txn.LinkID
+	At   int64
+}
+
+// Effects is the bounded list that a step returns; more is a bug.
+type Effects struct {
+	N int
+	A [8]Effect
+}
+
+func (o *Effects) add(e Effect) {
+	o.A[o.N] = e
+	o.N++
+}
+
+// Decide moves a transaction by one event. An event that its state cannot take
+// is a bug of the shard and panics; an answer or a deadline after the end is
+// not: it changes nothing.
+func Decide(env *Env, t *Txn, ev *Event, out *Effects) {
+	out.N = 0
+	switch {
+	case t.State == New && ev.Kind == Arrived:
+		arrive(env, t, ev, out)
+	case t.State == Securing && (ev.Kind == Secured || ev.Kind == Found):
+		secured(env, t, ev, out)
+	case t.State == Waiting && ev.Kind == Answered:
+		answered(t, ev, out)
+	case t.State == Waiting && (ev.Kind == Expired || ev.Kind == Cancelled):
+		expired(t, ev, out)
+	case t.State == Securing && ev.Kind == Cancelled:
+		t.Code, t.Result = txn.NoAnswer, txn.Declined
+		finish(t, out, false)
+	case t.State == Done:
+	default:
+		panic(fmt.Sprintf("flow: %v in state %v of %v %d", ev.Kind, t.State, t.Kind, t.ID))
+	}
+}
+
+func arrive(env *Env, t *Txn, ev *Event, out *Effects) {
+	if ev.Deny != (txn.Code{}) {
+		deny(t, ev.Deny, out)
+		return
+	}
+	t.State, t.Step = Securing, 0
+	advance(env, t, ev, out)
+}
+
+// advance asks for the next securing step that this transaction needs, or goes
+// on to the act when all are done.
+func advance(env *Env, t *Txn, ev *Event, out *Effects) {
+	steps := profiles[t.Kind].steps
+	for ; int(t.Step) < len(steps); t.Step++ {
+		switch s := steps[t.Step]; {
+		case s == TranslatePIN && !t.HasPIN:
+		case s == SeekRepeat || s == SeekOriginal:
+			out.add(Effect{Do: Seek, Step: s})
+			return
+		default:
+			out.add(Effect{Do: Ask, Step: s})
+			return
+		}
+	}
+	switch profiles[t.Kind].machine {
+	case forward:
+		send(env, t, ev, out)
+	case local:
+		t.Code, t.Result = txn.OK, txn.Approved
+		if t.Kind == txn.SignIn {
+			out.add(Effect{Do: Record, Rec: SignedIn})
+			out.add(Effect{Do: Install})
+		}
+		out.add(Effect{Do: Reply})
+		t.State = Done
+	case reversal:
+		finish(t, out, true)
+	}
+}
+
+// secured takes the result of one step.
+func secured(env *Env, t *Txn, ev *Event, out *Effects) {
+	if ev.Deny != (txn.Code{}) {
+		deny(t, ev.Deny, out)
+		return
+	}
+	switch profiles[t.Kind].steps[t.Step] {
+	case VerifyMAC:
+		t.Proved = true
+	case SeekRepeat:
+		if !fresh(t, ev, out) {
+			return
+		}
+	case SeekOriginal:
+		if !original(t, ev, out) {
+			return
+		}
+	}
+	t.Step++
+	advance(env, t, ev, out)
+}
+
+// fresh handles what a look-up for the same request found; true means go on.
+func fresh(t *Txn, ev *Event, out *Effects) bool {
+	switch ev.Fate {
+	case Fresh:
+		return true
+	case Repeat:
+		out.add(Effect{Do: Resend})
+		t.State = Done
+	case Live:
+		out.add(Effect{Do: Attach})
+		t.State = Done
+	default:
+		// No record: it would stand in the place of the one that it clashes with.
+		t.Proved = false
+		deny(t, txn.Duplicate, out)
+	}
+	return false
+}
+
+// original decides a terminal's reversal by what became of its original. It is
+// answered from our own books at once; the bank hears of it by store and
+// forward. Unknown gives 25; declined, timed out or already reversed gives 00.
+func original(t *Txn, ev *Event, out *Effects) bool {
+	switch ev.Fate {
+	case Fresh:
+		deny(t, txn.NoOriginal, out)
+		return false
+	case Clash:
+		deny(t, txn.BadAmount, out)
+		return false
+	case Live:
+		out.add(Effect{Do: Cancel})
+	case Known:
+		if ev.Orig == txn.Approved {
+			out.add(Effect{Do: Owe, Orig: true, Link: t.Link})
+		}
+	}
+	t.Code, t.Result = txn.OK, txn.Approved
+	return true
+}
+
+func send(env *Env, t *Txn, ev *Event, out *Effects) {
+	link, why := env.Routes.Pick(&t.Facts, env.Health)
+	switch why {
+	case router.NoRule:
+		deny(t, txn.NoRoute, out)
+		return
+	case router.Down:
+		deny(t, txn.LinkDown, out)
+		return
+	}
+	t.Link, t.Sent, t.Result = link, ev.Now, txn.Open
+	out.add(Effect{Do: Record, Rec: Intent})
+	out.add(Effect{Do: Arm, At: ev.Now + env.AnswerTimeout[link]})
+	out.add(Effect{Do: Forward, Link: link})
+	t.State = Waiting
+}
+
+func answered(t *Txn, ev *Event, out *Effects) {
+	t.Code, t.Auth, t.Settle, t.Result = ev.Code, ev.Auth, ev.Settle, txn.Declined
+	if t.Code == txn.OK {
+		t.Result = txn.Approved
+	}
+	out.add(Effect{Do: Disarm})
+	finish(t, out, true)
+}
+
+// expired closes a transaction whose answer did not come in time, or whose
+// terminal gave up: told 98, and a reversal owed, in one record.
+func expired(t *Txn, ev *Event, out *Effects) {
+	t.Code, t.Result = txn.NoAnswer, txn.TimedOut
+	if ev.Kind == Cancelled {
+		out.add(Effect{Do: Disarm})
+	}
+	out.add(Effect{Do: Owe, Link: t.Link})
+	finish(t, out, ev.Kind == Expired)
+}
+
+func deny(t *Txn, c txn.Code, out *Effects) {
+	t.Code, t.Result = c, txn.Declined
+	finish(t, out, true)
+}
+
+// finish records how a transaction that proved itself ended, and answers. A
+// request that never proved itself leaves no record: anybody could fill the
+// disk with those.
+func finish(t *Txn, out *Effects, reply bool) {
+	if t.Proved {
+		out.add(Effect{Do: Record, Rec: Outcome})
+	}
+	if reply {
+		out.add(Effect{Do: Reply})
+	}
+	t.State = Done
+}
+
+// Resume brings an Intent without an Outcome to its end after a crash: nobody
+// can say whether the bank booked it, so its reversal is owed. There is no
+// connection left to answer.
+func Resume(t *Txn, out *Effects) {
+	out.N = 0
+	t.State, t.Proved = Waiting, true
+	expired(t, &Event{Kind: Cancelled}, out)
+}

@@ -1,0 +1,220 @@
+package flow
+
+import (
+	"bufio"
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"tongka/router"
+	"tongka/txn"
+)
+
+var rewrite = flag.Bool("rewrite", false, "renew the right-hand side of the scripts")
+
+// script plays one golden script: lines at the margin are events, indented
+// lines are what the machine did. Each "open" starts a new transaction.
+type script struct {
+	t     *testing.T
+	env   Env
+	txn   *Txn
+	link  *Link
+	now   time.Duration
+	links map[txn.LinkID]bool
+	out   bytes.Buffer
+}
+
+func (s *script) Up(l txn.LinkID) bool { return s.links[l] }
+
+func TestScripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no scripts", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := play(t, want)
+			if *rewrite {
+				if err := os.WriteFile(file, got, 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if !bytes.Equal(got, want) {
+				t.Errorf("%s differs; got:\n%s", file, got)
+			}
+		})
+	}
+}
+
+func play(t *testing.T, in []byte) []byte {
+	table, err := router.Compile([]router.Rule{{BIN: "62", Link: 7}, {BIN: "63", Link: 8}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &script{t: t, links: map[txn.LinkID]bool{7: true}}
+	s.env = Env{Routes: table, Health: s, AnswerTimeout: make([]int64, 9)}
+	s.env.AnswerTimeout[7] = int64(30 * time.Second)
+	lines := bufio.NewScanner(bytes.NewReader(in))
+	for lines.Scan() {
+		line := lines.Text()
+		if strings.HasPrefix(line, "\t") {
+			continue
+		}
+		fmt.Fprintln(&s.out, line)
+		if line != "" && line[0] != '#' {
+			s.line(strings.Fields(line))
+		}
+	}
+	return s.out.Bytes()
+}
+
+func (s *script) line(w []string) {
+	switch w[0] {
+	case "open":
+		s.open(w[1:])
+	case "link":
+		s.link = &Link{AnswerTimeout: int64(10 * time.Second), EchoInterval: int64(time.Minute)}
+	case "at":
+		d, err := time.ParseDuration(w[1])
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.now = d
+	case "resume":
+		var out Effects
+		Resume(s.txn, &out)
+		s.print(&out)
+	case "connected", "lost", "signed-on", "refused", "echoed", "timer":
+		s.linkEvent(w[0])
+	default:
+		ev := s.event(w)
+		var out Effects
+		Decide(&s.env, s.txn, &ev, &out)
+		s.print(&out)
+	}
+}
+
+func (s *script) open(w []string) {
+	kind, ok := txn.ParseKind(w[0])
+	if !ok {
+		s.t.Fatalf("kind %q", w[0])
+	}
+	s.txn = &Txn{Facts: txn.Facts{Kind: kind}}
+	pan := "6225880000000003"
+	for _, opt := range w[1:] {
+		switch opt {
+		case "pin":
+			s.txn.HasPIN = true
+		case "no-route":
+			pan = "4000000000000002"
+		case "line-down":
+			pan = "6300000000000002"
+		default:
+			s.t.Fatalf("option %q", opt)
+		}
+	}
+	s.txn.PAN, _ = txn.ParsePAN([]byte(pan))
+}
+
+func (s *script) event(w []string) Event {
+	ev := Event{Now: int64(s.now)}
+	for i, n := range eventNames {
+		if n == w[0] {
+			ev.Kind = EventKind(i)
+		}
+	}
+	if eventNames[ev.Kind] != w[0] {
+		s.t.Fatalf("event %q", w[0])
+	}
+	arg := append(w, "", "")[1:]
+	switch ev.Kind {
+	case Answered:
+		copy(ev.Code[:], arg[0])
+		copy(ev.Auth[:], "A00001")
+	case Found:
+		fates := map[string]Fate{"fresh": Fresh, "repeat": Repeat, "live": Live, "clash": Clash, "known": Known}
+		ev.Fate = fates[arg[0]]
+		for r := txn.Open; r <= txn.Reversed; r++ {
+			if r.String() == arg[1] {
+				ev.Orig = r
+			}
+		}
+		if ev.Fate == Known {
+			s.txn.Link = 7 // the shard copies it from the original
+		}
+	default:
+		if arg[0] != "ok" {
+			copy(ev.Deny[:], arg[0])
+		}
+	}
+	return ev
+}
+
+func (s *script) print(out *Effects) {
+	for _, e := range out.A[:out.N] {
+		s.out.WriteString("\t" + s.effect(e) + "\n")
+	}
+	state := s.txn.State.String()
+	if s.txn.State == Securing {
+		state += " " + profiles[s.txn.Kind].steps[s.txn.Step].String()
+	}
+	fmt.Fprintf(&s.out, "\t= %s\n", state)
+}
+
+func (s *script) effect(e Effect) string {
+	switch e.Do {
+	case Ask:
+		return "ask " + e.Step.String()
+	case Seek:
+		return "seek " + e.Step.String()
+	case Record:
+		switch e.Rec {
+		case Intent:
+			return "record intent"
+		case SignedIn:
+			return "record signed-in"
+		}
+		return fmt.Sprintf("record outcome %v %v", s.txn.Code, s.txn.Result)
+	case Arm:
+		return fmt.Sprintf("arm %v", time.Duration(e.At))
+	case Forward:
+		return fmt.Sprintf("forward link%d", e.Link)
+	case Reply:
+		return "reply " + s.txn.Code.String()
+	case Owe:
+		if e.Orig {
+			return fmt.Sprintf("owe link%d the original's reversal", e.Link)
+		}
+		return fmt.Sprintf("owe link%d", e.Link)
+	}
+	return map[Do]string{Disarm: "disarm", Resend: "resend", Attach: "attach",
+		Cancel: "cancel the original", Install: "install"}[e.Do]
+}
+
+func (s *script) linkEvent(name string) {
+	for i, n := range linkEventNames {
+		if n != name {
+			continue
+		}
+		var out LinkEffects
+		DecideLink(s.link, LinkEvent(i), &out)
+		for _, d := range out.A[:out.N] {
+			s.out.WriteString("\t" + linkDoNames[d])
+			if d == ArmLink {
+				fmt.Fprintf(&s.out, " %v", time.Duration(s.link.Wait))
+			}
+			s.out.WriteString("\n")
+		}
+	}
+	fmt.Fprintf(&s.out, "\t= %v\n", s.link.State)
+}
