@@ -1,0 +1,118 @@
+package conn
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// What the zero value of a setting stands for.
+const (
+	defaultMaxConns     = 10_000
+	defaultMaxFrame     = 8 << 10
+	defaultMaxOutbound  = 256 << 10
+	defaultFrameTimeout = 15 * time.Second
+	defaultDialTimeout  = 5 * time.Second
+	defaultBackoffMin   = 200 * time.Millisecond
+	defaultBackoffMax   = 15 * time.Second
+)
+
+// maxLoops keeps a slip of the pen from starting a thousand loops.
+const maxLoops = 64
+
+// Config is all that a Front can be told. Sizes are bytes.
+type Config struct {
+	Loops     int // event loops, each with its own Handler; default 1
+	Listeners []ListenerConfig
+	Links     []LinkConfig
+	Logger    *zap.Logger // nil logs nothing
+}
+
+// ListenerConfig is one door for terminals.
+type ListenerConfig struct {
+	Name         string
+	Addr         string // host:port for net.Listen; port 0 picks a free one
+	Framing      Framing
+	MaxConns     int           // connections at once, over all loops; more are refused
+	MaxFrame     int           // longest payload; default 8 KiB or what the framing can say
+	Idle         time.Duration // close after this long without a frame; 0 is never
+	FrameTimeout time.Duration // from the first byte of a frame to its last; default 15 s
+	MaxOutbound  int           // bytes that may wait for a peer that reads slowly; default 256 KiB
+}
+
+// LinkConfig is one peer that we dial; each loop gets a line of its own.
+type LinkConfig struct {
+	Name         string
+	Addr         string // host:port
+	Framing      Framing
+	MaxFrame     int           // as for a listener
+	FrameTimeout time.Duration // as for a listener
+	DialTimeout  time.Duration // default 5 s
+	BackoffMin   time.Duration // first pause between tries that fail; default 200 ms
+	BackoffMax   time.Duration // longest pause; default 15 s
+	MaxOutbound  int           // as for a listener
+}
+
+// Validate reports every fault at once, each with the place it is in.
+func (c *Config) Validate() error {
+	var f faults
+	if c.Loops < 0 || c.Loops > maxLoops {
+		f.add("loops: %d is not within 1 to %d", c.Loops, maxLoops)
+	}
+	for i := range c.Listeners {
+		l := &c.Listeners[i]
+		at := fmt.Sprintf("listeners[%d] %q", i, l.Name)
+		f.common(at, l.Addr, l.Framing, l.MaxFrame, l.MaxOutbound)
+		f.notNegative(at, "maximum connections", int64(l.MaxConns))
+		f.notNegative(at, "idle", int64(l.Idle))
+		f.notNegative(at, "frame timeout", int64(l.FrameTimeout))
+	}
+	for i := range c.Links {
+		l := &c.Links[i]
+		at := fmt.Sprintf("links[%d] %q", i, l.Name)
+		f.common(at, l.Addr, l.Framing, l.MaxFrame, l.MaxOutbound)
+		f.notNegative(at, "frame timeout", int64(l.FrameTimeout))
+		f.notNegative(at, "dial timeout", int64(l.DialTimeout))
+		f.notNegative(at, "shortest backoff", int64(l.BackoffMin))
+		f.notNegative(at, "longest backoff", int64(l.BackoffMax))
+		if l.BackoffMax > 0 && l.BackoffMin > l.BackoffMax {
+			f.add("%s: shortest backoff %v is over the longest %v", at, l.BackoffMin, l.BackoffMax)
+		}
+	}
+	return errors.Join(f...)
+}
+
+type faults []error
+
+func (f *faults) add(format string, args ...any) { *f = append(*f, fmt.Errorf(format, args...)) }
+
+func (f *faults) notNegative(at, what string, v int64) {
+	if v < 0 {
+		f.add("%s: %s is negative", at, what)
+	}
+}
+
+func (f *faults) common(at, addr string, fr Framing, maxFrame, maxOutbound int) {
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		f.add("%s: address %q: %v", at, addr, err)
+	}
+	if fr == nil {
+		f.add("%s: no framing", at)
+	} else if maxFrame > fr.Max() {
+		f.add("%s: maximum frame %d is over the %d that the framing can say", at, maxFrame, fr.Max())
+	}
+	f.notNegative(at, "maximum frame", int64(maxFrame))
+	f.notNegative(at, "maximum outbound", int64(maxOutbound))
+}
+
+// or is v, or its default when v is zero.
+func or[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return v
+}

@@ -1,0 +1,87 @@
+// Package conn moves frames between sockets and a Handler: listeners for
+// terminals, links to banks, framings, limits and reconnection. It knows
+// nothing of what a frame says.
+package conn
+
+import (
+	"errors"
+	"net/netip"
+)
+
+// ID names one connection of one loop: index<<32 | generation. It is never
+// used again; 0 is never a connection.
+type ID uint64
+
+// Index is small and dense, and serves again after Closed: an engine can keep
+// what it knows of a connection in a slice.
+func (id ID) Index() uint32 { return uint32(id >> 32) }
+
+func makeID(index, generation uint32) ID { return ID(index)<<32 | ID(generation) }
+
+// Peer says who is at the other end.
+type Peer struct {
+	Listener bool           // it came in; otherwise we dialled it
+	Index    int            // which of Config.Listeners or Config.Links
+	Line     int            // which line of the link; each loop has one, so it is the loop's number
+	Remote   netip.AddrPort // its address
+}
+
+// Handler is told what happens on one loop, always by that loop's goroutine,
+// never by two calls at once and never by one call inside another.
+type Handler interface {
+	// Opened comes before anything else about id.
+	Opened(id ID, p Peer)
+	// Frame brings the payload of one whole frame, without its length. b is
+	// lent until the return (and overwritten then, in builds with -race).
+	Frame(id ID, b []byte)
+	// Closed comes exactly once after each Opened; err is nil when Close asked
+	// for it. What is sent to id from then on is refused and harms nothing.
+	Closed(id ID, err error)
+	// Tick comes once after all that was ready has been told, and at the latest
+	// at the time (unix ns) that it returned the last time; 0 is no wish. It may
+	// also come earlier.
+	Tick(now int64) (next int64)
+}
+
+// Loop is what a Handler can do. All but Wake belong inside its calls.
+type Loop interface {
+	// Send writes bytes that are already framed, with one system call, and
+	// keeps a copy of what the socket does not take. When that copy would
+	// outgrow MaxOutbound the connection is cut and the error is ErrOutbound;
+	// one that is gone or closing gives ErrClosed.
+	Send(id ID, framed []byte) error
+	// Close ends the connection after what was sent has left. Frames that come
+	// meanwhile are dropped.
+	Close(id ID)
+	// Wake asks for a Tick, from any goroutine.
+	Wake()
+}
+
+// Framing tells frames apart in a stream of bytes. Its values are shared by
+// all connections and keep no state.
+type Framing interface {
+	// Next finds the first frame of b. used is how many bytes it took with all
+	// that surrounds it; 0 without an error means that more bytes are needed. A
+	// nil frame with used > 0 is a keep-alive.
+	Next(b []byte) (frame []byte, used int, err error)
+	// Begin reserves the length in front of a frame that is to be appended.
+	Begin(dst []byte) []byte
+	// End completes the frame whose Begin found len(dst) == start. A frame that
+	// is longer than its length can say is refused and taken off dst again.
+	End(dst []byte, start int) ([]byte, error)
+	// Max is the longest payload that the length can say.
+	Max() int
+}
+
+// Why a connection was closed, as Closed tells it. Others are io.EOF when the
+// peer closed and the system's error when the connection broke.
+var (
+	ErrOversize  = errors.New("frame longer than the limit")
+	ErrEmpty     = errors.New("frame of length zero")
+	ErrBadLength = errors.New("frame length is not a number")
+	ErrHalfFrame = errors.New("frame not completed in time")
+	ErrIdle      = errors.New("nothing received for too long")
+	ErrOutbound  = errors.New("peer does not read: too much waits to be sent")
+	ErrStopped   = errors.New("the front was stopped")
+	ErrClosed    = errors.New("connection is closed") // from Send only
+)
