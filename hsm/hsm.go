@@ -9,10 +9,10 @@ type Verb uint8
 // Verbs. Each is one host command (hsm/payshield says which).
 const (
 	None         Verb = iota
-	VerifyMAC         // Key, Alg, Data, MAC → Code
-	MakeMAC           // Key, Alg, Data → MAC
-	TranslatePIN      // Key → Key2, PIN, formats, PAN12 → PIN
-	GenerateKey       // Type, Key (the TMK to export under) → Key, Export
+	VerifyMAC         // Key (TAK unless Type says ZAK), Alg, Data, MAC → Code
+	MakeMAC           // Key, Type, Alg, Data → MAC
+	TranslatePIN      // Key (TPK unless Type says ZPK), Key2 (ZPK), PIN, formats, PAN12 → PIN
+	GenerateKey       // Type, Len, Key (the TMK to export under, or none) → Key, Export, KCV (first 3 bytes)
 	CheckValue        // Type, Key → KCV (8 bytes of E(key, 0))
 	Diagnose          // → KCV (LMK check value), Text (firmware)
 )
@@ -61,6 +61,7 @@ type Request struct {
 	From  PINFormat
 	To    PINFormat
 	Type  KeyType
+	Len   uint8 // of the key to generate, in bytes: 8 or 16; 0 means 16
 	Key   Key
 	Key2  Key
 	PAN12 [12]byte

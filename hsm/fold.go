@@ -1,0 +1,27 @@
+package hsm
+
+import "encoding/binary"
+
+// PIN block formats by their payShield numbers. Source: ISO 9564-1.
+const (
+	ISO0 PINFormat = 1  // PIN xor account number
+	ISO1 PINFormat = 5  // no account number, random fill
+	ISO3 PINFormat = 47 // as ISO0 with random fill A to F
+)
+
+// UnionPayHex folds data into the 16 characters that the UnionPay POS MAC
+// encrypts: 8-byte blocks XORed, the last one filled with zeros, the result as
+// upper-case hexadecimal digits. No host command does this, so the switch does
+// it before it asks any module. Source: UnionPay POS specification, "ECB" MAC.
+func UnionPayHex(data []byte, dst *[16]byte) {
+	var r uint64
+	for len(data) >= 8 {
+		r ^= binary.NativeEndian.Uint64(data)
+		data = data[8:]
+	}
+	var last, x [8]byte
+	copy(last[:], data)
+	// Native order in and out: XOR does not care, and nothing is swapped.
+	binary.NativeEndian.PutUint64(x[:], r^binary.NativeEndian.Uint64(last[:]))
+	AppendHex(dst[:0], x[:])
+}

@@ -1,0 +1,77 @@
+package soft
+
+import (
+	"tongka/hsm"
+	"tongka/hsm/clear"
+)
+
+// name is what an expanded key is kept by: 28 bytes without a gap.
+type name struct {
+	key hsm.Key
+	t   hsm.KeyType
+}
+
+type slot struct {
+	name name
+	c    *clear.Cipher
+	used bool // since the clock's hand last passed
+}
+
+// cache keeps the expanded keys of the last uses: expanding costs ten times a
+// MAC. It holds at most max slots; then a clock hand chooses whom to forget, so
+// that keys in use survive a run of keys that are asked for once.
+type cache struct {
+	at    map[name]int32
+	slots []slot
+	max   int
+	hand  int
+}
+
+func (c *cache) get(n *name) *clear.Cipher {
+	i, ok := c.at[*n]
+	if !ok {
+		return nil
+	}
+	c.slots[i].used = true
+	return c.slots[i].c
+}
+
+func (c *cache) put(n *name, ciph *clear.Cipher) {
+	if len(c.slots) < c.max {
+		c.at[*n] = int32(len(c.slots))
+		c.slots = append(c.slots, slot{name: *n, c: ciph})
+		return
+	}
+	for c.slots[c.hand].used {
+		c.slots[c.hand].used = false
+		c.hand = (c.hand + 1) % c.max
+	}
+	s := &c.slots[c.hand]
+	delete(c.at, s.name)
+	*s = slot{name: *n, c: ciph}
+	c.at[*n] = int32(c.hand)
+	c.hand = (c.hand + 1) % c.max
+}
+
+// keyBytes is what one kept key costs: measured schedules (384 + 128 bytes), the
+// cipher, its slot and its share of the index.
+const keyBytes = 384 + 128 + 64 + 48 + 64
+
+// cipher gives the expanded key, from the cache or by unwrapping it.
+func (m *Module) cipher(t hsm.KeyType, k *hsm.Key) (*clear.Cipher, hsm.Code) {
+	m.name = name{key: *k, t: t}
+	if c := m.cache.get(&m.name); c != nil {
+		return c, hsm.Done
+	}
+	var own [24]byte
+	if code := m.open(t, k, &own); !code.OK() {
+		return nil, code
+	}
+	c, err := clear.NewCipher(own[:k.N])
+	own = [24]byte{}
+	if err != nil {
+		return nil, hsm.BadKeyLength
+	}
+	m.cache.put(&m.name, c)
+	return c, hsm.Done
+}

@@ -1,0 +1,194 @@
+// Package soft is a security module in software: the verbs of hsm under a
+// variant LMK, as a payShield performs them. It is for development, tests and
+// simulators. Its LMK lives in the memory of the process, so it protects no
+// cardholder, and under the public test LMK (TestLMK) it protects nothing.
+package soft
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"tongka/hsm"
+	"tongka/hsm/clear"
+)
+
+// Firmware is what Diagnose reports, in the manual's form xxxx-xxxx.
+const Firmware = "SOFT-0001"
+
+// Options are a module's limits; the zero value is good.
+type Options struct {
+	MaxKeys   int       // expanded keys kept; 0 means 32768
+	Rand      io.Reader // source of keys and PIN fill; nil means crypto/rand
+	AnyParity bool      // take keys of even parity too; some published samples have them
+}
+
+const defaultKeys = 32768
+
+// Validate reports every fault.
+func (o Options) Validate() error {
+	var errs []error
+	if o.MaxKeys < 0 || o.MaxKeys > 1<<24 {
+		errs = append(errs, fmt.Errorf("soft module: MaxKeys %d is not 0 to %d", o.MaxKeys, 1<<24))
+	}
+	return errors.Join(errs...)
+}
+
+// Bytes is the memory that the kept keys take when the cache is full.
+func (o Options) Bytes() int64 { return int64(o.keys()) * keyBytes }
+
+func (o Options) keys() int {
+	if o.MaxKeys == 0 {
+		return defaultKeys
+	}
+	return o.MaxKeys
+}
+
+// Module is a security module in the process. One goroutine at a time may use
+// it (a shard owns one); it allocates nothing for a key that it has kept.
+type Module struct {
+	lmk   LMK
+	rand  io.Reader
+	any   bool // Options.AnyParity
+	cache cache
+	name  name    // the cache's key is built here: it would not stay on the stack
+	fill  [8]byte // random bytes, for the same reason
+}
+
+var _ hsm.Module = (*Module)(nil)
+
+// New makes a module with the default options.
+func New(lmk LMK) *Module {
+	m, _ := NewWith(lmk, Options{}) // the zero options are valid
+	return m
+}
+
+// NewWith makes a module; the error is that of Options.Validate.
+func NewWith(lmk LMK, o Options) (*Module, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	return &Module{lmk: lmk, rand: o.Rand, any: o.AnyParity, cache: cache{at: make(map[name]int32), max: o.keys()}}, nil
+}
+
+// LMK gives the local master key, which tells nothing but its check value and
+// whether it is the public one.
+func (m *Module) LMK() LMK { return m.lmk }
+
+// Do performs one request. It never panics on what a request holds; a fault is
+// a code of the payShield manual.
+func (m *Module) Do(q *hsm.Request, r *hsm.Reply) {
+	*r = hsm.Reply{}
+	switch q.Verb {
+	case hsm.VerifyMAC:
+		r.Code = m.verifyMAC(q)
+	case hsm.MakeMAC:
+		r.MAC, r.Code = m.makeMAC(q)
+	case hsm.TranslatePIN:
+		r.PIN, r.Code = m.translatePIN(q)
+	case hsm.GenerateKey:
+		m.generateKey(q, r)
+	case hsm.CheckValue:
+		r.KCV, r.Code = m.CheckValue(q.Type, &q.Key)
+	case hsm.Diagnose:
+		r.Code, r.KCV = hsm.Done, m.lmk.check
+		copy(r.Text[:], Firmware)
+	default:
+		r.Code = hsm.Disabled
+	}
+}
+
+func (m *Module) makeMAC(q *hsm.Request) (mac [8]byte, code hsm.Code) {
+	t := q.Type
+	if t == 0 {
+		t = hsm.TAK
+	}
+	switch {
+	case t != hsm.TAK && t != hsm.ZAK:
+		return mac, hsm.BadKeyType
+	case q.Alg > hsm.X919:
+		return mac, hsm.BadInput
+	case len(q.Data) == 0:
+		return mac, hsm.BadDataLength
+	case q.Alg == hsm.X919 && q.Key.N != 16:
+		return mac, hsm.BadKeyLength
+	}
+	c, code := m.cipher(t, &q.Key)
+	if !code.OK() {
+		return mac, code
+	}
+	return c.MAC(q.Alg, q.Data), hsm.Done
+}
+
+func (m *Module) verifyMAC(q *hsm.Request) hsm.Code {
+	mac, code := m.makeMAC(q)
+	if code.OK() && subtle.ConstantTimeCompare(mac[:], q.MAC[:]) != 1 {
+		return hsm.Mismatch
+	}
+	return code
+}
+
+// translatePIN takes a PIN block from a terminal's or a zone's PIN key to a
+// zone's (CA for TPK, the default; CC for ZPK).
+func (m *Module) translatePIN(q *hsm.Request) (block [8]byte, code hsm.Code) {
+	t := q.Type
+	if t == 0 {
+		t = hsm.TPK
+	}
+	if t != hsm.TPK && t != hsm.ZPK {
+		return block, hsm.BadKeyType
+	}
+	from, code := m.cipher(t, &q.Key)
+	if !code.OK() {
+		return block, code
+	}
+	to, code := m.cipher(hsm.ZPK, &q.Key2)
+	if !code.OK() {
+		return block, asSecond(code)
+	}
+	var pin [12]byte
+	n, code := clear.DecodePIN(from.Decrypt(q.PIN), &q.PAN12, q.From, &pin)
+	if !code.OK() {
+		return block, code
+	}
+	if q.To == hsm.ISO1 || q.To == hsm.ISO3 {
+		if _, err := io.ReadFull(m.rand, m.fill[:]); err != nil {
+			return block, hsm.BadModule
+		}
+	}
+	code = clear.EncodePIN(&block, pin[:n], &q.PAN12, q.To, binary.NativeEndian.Uint64(m.fill[:]))
+	if !code.OK() {
+		return [8]byte{}, code
+	}
+	return to.Encrypt(block), hsm.Done
+}
+
+// generateKey makes a key under the LMK and, when the request names a TMK, the
+// same key under that (payShield command A0 modes 0 and 1).
+func (m *Module) generateKey(q *hsm.Request, r *hsm.Reply) {
+	own, out := byte('U'), byte('X')
+	switch q.Len {
+	case 0, 16:
+	case 8:
+		own, out = 'Z', 'Z'
+	default:
+		r.Code = hsm.BadKeyLength
+		return
+	}
+	k, code := m.Generate(q.Type, own)
+	if code.OK() && q.Key.N != 0 {
+		r.Export, code = m.Export(q.Type, &k, hsm.TMK, &q.Key, out)
+	}
+	if r.Code = code; !code.OK() {
+		return
+	}
+	r.Key = k
+	kcv, _ := m.CheckValue(q.Type, &k) // it was made just now: it opens
+	copy(r.KCV[:], kcv[:3])
+}

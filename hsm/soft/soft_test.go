@@ -1,0 +1,24 @@
+package soft
+
+import (
+	"testing"
+
+	"tongka/hsm"
+)
+
+func TestFirstMAC(t *testing.T) {
+	m, err := NewWith(TestLMK(), Options{AnyParity: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := hsm.ParseKey("E9CB01B93B20914F")
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := hsm.Request{Verb: hsm.MakeMAC, Alg: hsm.X99, Key: k, Data: []byte("givemeSOMEMACing")}
+	var r hsm.Reply
+	m.Do(&q, &r)
+	if !r.Code.OK() || string(hsm.AppendHex(nil, r.MAC[:4])) != "170C2BDB" {
+		t.Fatalf("%v %X", r.Code, r.MAC)
+	}
+}

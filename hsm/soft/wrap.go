@@ -1,0 +1,117 @@
+package soft
+
+import (
+	"tongka/hsm"
+	"tongka/hsm/clear"
+)
+
+// Byte 8 of the wrapping key is XORed with one of these for each part of a key
+// of scheme U or T, so that parts cannot be swapped or cut off. Source:
+// payShield key scheme table; schemes X, Y and none have no variants (ANSI X9.17).
+var (
+	doubleVariants = [...]byte{0xA6, 0x5A}
+	tripleVariants = [...]byte{0x6A, 0xDE, 0x2B}
+)
+
+func partVariant(scheme byte, part int) byte {
+	switch scheme {
+	case 'U':
+		return doubleVariants[part]
+	case 'T':
+		return tripleVariants[part]
+	}
+	return 0
+}
+
+// wrapUnder encrypts a clear key under master as the scheme says.
+func wrapUnder(master []byte, scheme byte, key []byte) (hsm.Key, hsm.Code) {
+	k := hsm.Key{Scheme: scheme, N: uint8(len(key))}
+	if !k.Valid() {
+		return hsm.Key{}, hsm.BadKeyLength
+	}
+	code := eachPart(master, scheme, len(key), func(c *clear.Cipher, at int) {
+		b := c.Encrypt([8]byte(key[at:]))
+		copy(k.B[at:], b[:])
+	})
+	return k, code
+}
+
+// unwrapUnder decrypts a key that is under master, into clear[:k.N].
+func unwrapUnder(master []byte, k *hsm.Key, out *[24]byte) hsm.Code {
+	if !k.Valid() {
+		return hsm.BadKeyLength
+	}
+	return eachPart(master, k.Scheme, int(k.N), func(c *clear.Cipher, at int) {
+		b := c.Decrypt([8]byte(k.B[at:]))
+		copy(out[at:], b[:])
+	})
+}
+
+func eachPart(master []byte, scheme byte, n int, f func(c *clear.Cipher, at int)) hsm.Code {
+	// A single-length master key has no right half to carry a variant.
+	if len(master) < 16 && partVariant(scheme, 0) != 0 {
+		return hsm.BadKeyLength
+	}
+	var own [24]byte
+	for at := 0; at < n; at += 8 {
+		copy(own[:], master)
+		own[8] ^= partVariant(scheme, at/8)
+		c, err := clear.NewCipher(own[:len(master)])
+		if err != nil {
+			return hsm.BadKeyLength
+		}
+		f(c, at)
+	}
+	own = [24]byte{}
+	return hsm.Done
+}
+
+// schemeFor gives the variant scheme of a key of n bytes under the LMK.
+func schemeFor(n int) byte {
+	switch n {
+	case 8:
+		return 'Z'
+	case 16:
+		return 'U'
+	case 24:
+		return 'T'
+	}
+	return 0
+}
+
+// lengthOf is the inverse for all schemes; 0 when the tag is none of them.
+func lengthOf(scheme byte) int {
+	switch scheme {
+	case 'Z':
+		return 8
+	case 'U', 'X':
+		return 16
+	case 'T', 'Y':
+		return 24
+	}
+	return 0
+}
+
+// open gives a key of the given type in clear, in out[:k.N].
+func (m *Module) open(t hsm.KeyType, k *hsm.Key, out *[24]byte) hsm.Code {
+	master, ok := m.lmk.master(t)
+	if !ok {
+		return hsm.BadKeyType
+	}
+	if code := unwrapUnder(master[:], k, out); !code.OK() {
+		return code
+	}
+	// Even parity is how a key of another LMK, or of another type, shows.
+	if !m.any && !oddParity(out[:k.N]) {
+		return hsm.BadKey
+	}
+	return hsm.Done
+}
+
+func (m *Module) seal(t hsm.KeyType, scheme byte, key []byte) (hsm.Key, hsm.Code) {
+	master, ok := m.lmk.master(t)
+	if !ok {
+		return hsm.Key{}, hsm.BadKeyType
+	}
+	return wrapUnder(master[:], scheme, key)
+}
