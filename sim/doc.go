@@ -1,0 +1,19 @@
+// Package sim plays the world around the switch: banks, terminals and security
+// modules that speak over TCP, each with a book of its own, and a comparison of
+// those books that finds lost and duplicated money. No product package imports
+// it. It uses the plain net package with a goroutine per connection, so a fault
+// in the switch's own connections cannot hide in its counterpart.
+//
+// A sale is known on both sides by terminal number, merchant number and amount
+// (F41, F42, F4): every sale of one terminal has an amount of its own, and the
+// switch passes these three through unchanged. Trace numbers would not do, for
+// towards the bank they belong to the switch.
+//
+// What is in the books is written before the other side can act on it:
+//
+//	terminal: the sale  → book → request      answer → book → next sale
+//	bank:     request   → decide → book → answer
+//
+// A line that reached the kernel survives the death of the process, which is
+// what the books are for; they are not synced against a power cut.
+package sim
