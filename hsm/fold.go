@@ -2,9 +2,11 @@ package hsm
 
 import "encoding/binary"
 
-// PIN block formats by their payShield numbers. Source: ISO 9564-1.
+// PIN block formats by their payShield numbers. Source: ISO 9564-1 and, for
+// IBM, the payShield PIN block table.
 const (
 	ISO0 PINFormat = 1  // PIN xor account number
+	IBM  PINFormat = 3  // Diebold and IBM ATM: digits and F, no account number
 	ISO1 PINFormat = 5  // no account number, random fill
 	ISO3 PINFormat = 47 // as ISO0 with random fill A to F
 )

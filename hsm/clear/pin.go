@@ -10,38 +10,59 @@ import (
 // fill is 16 random nibbles for the PIN blocks that want them.
 func fill() uint64 { return rand.Uint64() }
 
-// EncodePIN makes a clear PIN block of ASCII digits. fill is the source of the
-// random nibbles of ISO1 and ISO3. Source: ISO 9564-1 formats 0, 1 and 3.
+// layout says how a PIN block format is made. Source: ISO 9564-1 formats 0, 1
+// and 3; the payShield PIN block table for 03.
 //
-//	nibble  0        1      2 …            … 15
-//	        control  length PIN, fill
-//	ISO0, ISO3: bytes 2–7 xor the 12 account digits
+//	nibble   0        1       2 …   15
+//	         control  length  PIN, fill      ISO0, ISO3: bytes 2–7 xor account
+//	IBM      PIN, fill F
+type layout struct {
+	head    int // nibbles before the PIN
+	control byte
+	account bool
+	lo, hi  byte // the fill's least and greatest nibble
+}
+
+func layoutOf(f hsm.PINFormat) (l layout, ok bool) {
+	switch f {
+	case hsm.ISO0:
+		return layout{2, 0, true, 15, 15}, true
+	case hsm.IBM:
+		return layout{0, 0, false, 15, 15}, true
+	case hsm.ISO1:
+		return layout{2, 1, false, 0, 15}, true
+	case hsm.ISO3:
+		return layout{2, 3, true, 10, 15}, true
+	}
+	return layout{}, false
+}
+
+// EncodePIN makes a clear PIN block of ASCII digits. fill is the source of the
+// random nibbles of ISO1 and ISO3.
 func EncodePIN(block *[8]byte, pin []byte, pan12 *[12]byte, f hsm.PINFormat, fill uint64) hsm.Code {
-	control, ok := controlNibble(f)
+	l, ok := layoutOf(f)
 	if !ok {
 		return hsm.BadFormat
 	}
 	if len(pin) < 4 || len(pin) > 12 {
 		return hsm.BadPINLength
 	}
-	b := uint64(control)<<60 | uint64(len(pin))<<56
-	for i := range 14 {
+	var b uint64
+	if l.head > 0 {
+		b = uint64(l.control)<<60 | uint64(len(pin))<<56
+	}
+	for at := l.head; at < 16; at++ {
 		var d byte
-		switch {
-		case i < len(pin):
+		if i := at - l.head; i < len(pin) {
 			if d = pin[i] - '0'; d > 9 {
 				return hsm.BadPINBlock
 			}
-		case f == hsm.ISO1:
-			d = byte(fill >> (4 * i) & 15)
-		case f == hsm.ISO3:
-			d = 10 + byte(fill>>(4*i)&15)%6
-		default:
-			d = 15
+		} else {
+			d = l.lo + byte(fill>>(4*at)&15)%(l.hi-l.lo+1)
 		}
-		b |= uint64(d) << (52 - 4*i)
+		b |= uint64(d) << (60 - 4*at)
 	}
-	account, ok := accountMask(pan12, f)
+	account, ok := accountMask(pan12, l.account)
 	if !ok {
 		return hsm.BadAccount
 	}
@@ -53,50 +74,49 @@ func EncodePIN(block *[8]byte, pin []byte, pan12 *[12]byte, f hsm.PINFormat, fil
 // codes are those of the payShield manual: 23 format, 22 account number, 24
 // length, 20 anything else in the block.
 func DecodePIN(block [8]byte, pan12 *[12]byte, f hsm.PINFormat, pin *[12]byte) (n int, code hsm.Code) {
-	control, ok := controlNibble(f)
+	l, ok := layoutOf(f)
 	if !ok {
 		return 0, hsm.BadFormat
 	}
-	account, ok := accountMask(pan12, f)
+	account, ok := accountMask(pan12, l.account)
 	if !ok {
 		return 0, hsm.BadAccount
 	}
 	b := binary.BigEndian.Uint64(block[:]) ^ account
-	if byte(b>>60) != control {
-		return 0, hsm.BadPINBlock
+	if l.head > 0 {
+		if byte(b>>60) != l.control {
+			return 0, hsm.BadPINBlock
+		}
+		n = int(b >> 56 & 15)
+	} else {
+		n = leadingDigits(b)
 	}
-	n = int(b >> 56 & 15)
 	if n < 4 || n > 12 {
 		return 0, hsm.BadPINLength
 	}
-	for i := range 14 {
-		d := byte(b >> (52 - 4*i) & 15)
-		switch {
+	for at := l.head; at < 16; at++ {
+		d := byte(b >> (60 - 4*at) & 15)
+		switch i := at - l.head; {
 		case i < n && d <= 9:
 			pin[i] = '0' + d
-		case i < n, f == hsm.ISO0 && d != 15, f == hsm.ISO3 && d < 10:
+		case i < n, d < l.lo, d > l.hi:
 			return 0, hsm.BadPINBlock
 		}
 	}
 	return n, hsm.Done
 }
 
-func controlNibble(f hsm.PINFormat) (byte, bool) {
-	switch f {
-	case hsm.ISO0:
-		return 0, true
-	case hsm.ISO1:
-		return 1, true
-	case hsm.ISO3:
-		return 3, true
+func leadingDigits(b uint64) (n int) {
+	for n < 16 && b>>(60-4*n)&15 <= 9 {
+		n++
 	}
-	return 0, false
+	return n
 }
 
 // accountMask packs the account digits into the six right-most bytes; nothing
-// for the format that has no account number.
-func accountMask(pan12 *[12]byte, f hsm.PINFormat) (m uint64, ok bool) {
-	if f == hsm.ISO1 {
+// for a format that has no account number.
+func accountMask(pan12 *[12]byte, used bool) (m uint64, ok bool) {
+	if !used {
 		return 0, true
 	}
 	for _, c := range pan12 {

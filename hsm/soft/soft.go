@@ -21,9 +21,8 @@ const Firmware = "SOFT-0001"
 
 // Options are a module's limits; the zero value is good.
 type Options struct {
-	MaxKeys   int       // expanded keys kept; 0 means 32768
-	Rand      io.Reader // source of keys and PIN fill; nil means crypto/rand
-	AnyParity bool      // take keys of even parity too; some published samples have them
+	MaxKeys int       // expanded keys kept; 0 means 32768
+	Rand    io.Reader // source of keys and PIN fill; nil means crypto/rand
 }
 
 const defaultKeys = 32768
@@ -52,7 +51,6 @@ func (o Options) keys() int {
 type Module struct {
 	lmk   LMK
 	rand  io.Reader
-	any   bool // Options.AnyParity
 	cache cache
 	name  name    // the cache's key is built here: it would not stay on the stack
 	fill  [8]byte // random bytes, for the same reason
@@ -74,7 +72,7 @@ func NewWith(lmk LMK, o Options) (*Module, error) {
 	if o.Rand == nil {
 		o.Rand = rand.Reader
 	}
-	return &Module{lmk: lmk, rand: o.Rand, any: o.AnyParity, cache: cache{at: make(map[name]int32), max: o.keys()}}, nil
+	return &Module{lmk: lmk, rand: o.Rand, cache: cache{at: make(map[name]int32), max: o.keys()}}, nil
 }
 
 // LMK gives the local master key, which tells nothing but its check value and
@@ -91,7 +89,7 @@ func (m *Module) Do(q *hsm.Request, r *hsm.Reply) {
 	case hsm.MakeMAC:
 		r.MAC, r.Code = m.makeMAC(q)
 	case hsm.TranslatePIN:
-		r.PIN, r.Code = m.translatePIN(q)
+		r.PIN, _, r.Code = m.Translate(q)
 	case hsm.GenerateKey:
 		m.generateKey(q, r)
 	case hsm.CheckValue:
@@ -134,39 +132,40 @@ func (m *Module) verifyMAC(q *hsm.Request) hsm.Code {
 	return code
 }
 
-// translatePIN takes a PIN block from a terminal's or a zone's PIN key to a
-// zone's (CA for TPK, the default; CC for ZPK).
-func (m *Module) translatePIN(q *hsm.Request) (block [8]byte, code hsm.Code) {
+// Translate takes a PIN block from a terminal's or a zone's PIN key to a zone's
+// (CA for TPK, the default; CC for ZPK). It gives the number of digits too, as
+// the response to the host command does.
+func (m *Module) Translate(q *hsm.Request) (block [8]byte, n int, code hsm.Code) {
 	t := q.Type
 	if t == 0 {
 		t = hsm.TPK
 	}
 	if t != hsm.TPK && t != hsm.ZPK {
-		return block, hsm.BadKeyType
+		return block, 0, hsm.BadKeyType
 	}
 	from, code := m.cipher(t, &q.Key)
 	if !code.OK() {
-		return block, code
+		return block, 0, code
 	}
 	to, code := m.cipher(hsm.ZPK, &q.Key2)
 	if !code.OK() {
-		return block, asSecond(code)
+		return block, 0, asSecond(code)
 	}
 	var pin [12]byte
-	n, code := clear.DecodePIN(from.Decrypt(q.PIN), &q.PAN12, q.From, &pin)
+	n, code = clear.DecodePIN(from.Decrypt(q.PIN), &q.PAN12, q.From, &pin)
 	if !code.OK() {
-		return block, code
+		return block, 0, code
 	}
 	if q.To == hsm.ISO1 || q.To == hsm.ISO3 {
 		if _, err := io.ReadFull(m.rand, m.fill[:]); err != nil {
-			return block, hsm.BadModule
+			return block, 0, hsm.BadModule
 		}
 	}
 	code = clear.EncodePIN(&block, pin[:n], &q.PAN12, q.To, binary.NativeEndian.Uint64(m.fill[:]))
 	if !code.OK() {
-		return [8]byte{}, code
+		return [8]byte{}, 0, code
 	}
-	return to.Encrypt(block), hsm.Done
+	return to.Encrypt(block), n, hsm.Done
 }
 
 // generateKey makes a key under the LMK and, when the request names a TMK, the
