@@ -263,9 +263,15 @@ func (t *table) key(c int) hsm.Key {
 	k, err := hsm.ParseKey(v)
 	if err != nil {
 		t.faultAt(i, "%s 须为 LMK 下的密钥（U/X+32H、T/Y+48H 或 16H） · %s: a key under the LMK wanted (U/X+32H, T/Y+48H or 16H): %v",
-			columns[c], columns[c], err)
+			columns[c], columns[c], plain(err))
 	}
 	return k
+}
+
+// plain is a key's fault without the module's code that it stands for.
+func plain(err error) string {
+	text, _, _ := strings.Cut(err.Error(), ": hsm code")
+	return text
 }
 
 func (t *table) mac() hsm.MACAlg {

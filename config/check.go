@@ -1,0 +1,219 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"tongka/txn"
+)
+
+// check finds what is well-formed but cannot work. A value that was refused
+// already is back at its default, or empty, and is not complained of twice.
+func (r *reader) check(c *Config) {
+	r.digits("node.acquirer", c.Node.Acquirer, 11)
+	r.digits("node.forwarder", c.Node.Forwarder, 11)
+	r.name("node.name", c.Node.Name)
+	if c.Data == "" {
+		r.faultAt("data", "数据目录不可为空 · a data folder is wanted", "")
+	}
+	taken := map[string]string{} // address → path that has it
+	r.listeners(c, taken)
+	r.links(c)
+	r.routes(c)
+	r.hsm(&c.HSM)
+	if c.Console.Address != "" {
+		r.address("console.address", c.Console.Address)
+		r.unique(taken, "console.address", c.Console.Address, "地址", "address")
+	}
+}
+
+func (r *reader) listeners(c *Config, taken map[string]string) {
+	names := map[string]string{}
+	if r.has("listeners") && len(c.Listeners) == 0 {
+		r.faultAt("listeners", "至少一个终端接入 · at least one listener is wanted", "")
+	}
+	for i := range c.Listeners {
+		l, path := &c.Listeners[i], fmt.Sprintf("listeners[%d]", i)
+		r.name(path+".name", l.Name)
+		r.unique(names, path+".name", l.Name, "名称", "name")
+		r.address(path+".address", l.Address)
+		r.unique(taken, path+".address", l.Address, "地址", "address")
+		if l.MaxFrame > c.Limits.MaxFrame {
+			r.faultAt(path+".max_frame", fmt.Sprintf("max_frame %d 大于 limits.max_frame %d · above limits.max_frame %d",
+				l.MaxFrame, c.Limits.MaxFrame, c.Limits.MaxFrame), "")
+		}
+		if l.FrameTimeout > l.IdleTimeout {
+			r.faultAt(path+".frame_timeout", fmt.Sprintf("frame_timeout %s 长于 idle_timeout %s · longer than idle_timeout %s",
+				short(l.FrameTimeout), short(l.IdleTimeout), short(l.IdleTimeout)), "")
+		}
+	}
+}
+
+func (r *reader) links(c *Config) {
+	names := map[string]string{}
+	if r.has("links") && len(c.Links) == 0 {
+		r.faultAt("links", "至少一条银行线路 · at least one link is wanted", "")
+	}
+	for i := range c.Links {
+		l, path := &c.Links[i], fmt.Sprintf("links[%d]", i)
+		r.name(path+".name", l.Name)
+		r.unique(names, path+".name", l.Name, "名称", "name")
+		r.target(path+".address", l.Address)
+		r.digits(path+".destination", l.Destination, 11)
+		r.digits(path+".source", l.Source, 11)
+		if l.ZPK.N == 8 {
+			r.faultAt(path+".zpk", "ZPK 须为双倍或三倍长 · a ZPK of double or triple length is wanted", "U+32H")
+		}
+		if l.EchoTimeout > l.EchoInterval {
+			r.faultAt(path+".echo_timeout", fmt.Sprintf("echo_timeout %s 长于 echo_interval %s · longer than echo_interval %s",
+				short(l.EchoTimeout), short(l.EchoInterval), short(l.EchoInterval)), "")
+		}
+		if v := &l.Reversal; v.Interval > v.MaxInterval {
+			r.faultAt(path+".reversal.interval", fmt.Sprintf("interval %s 长于 max_interval %s · longer than max_interval %s",
+				short(v.Interval), short(v.MaxInterval), short(v.MaxInterval)), "")
+		}
+		if l.Reversal.Window > c.Limits.InFlight {
+			r.faultAt(path+".reversal.window", fmt.Sprintf("window %d 大于 limits.in_flight %d · above limits.in_flight %d",
+				l.Reversal.Window, c.Limits.InFlight, c.Limits.InFlight), "")
+		}
+	}
+}
+
+func (r *reader) routes(c *Config) {
+	if r.has("routes") && len(c.Routes) == 0 {
+		r.faultAt("routes", "至少一条路由 · at least one route is wanted", "")
+	}
+	var links []string
+	for i := range c.Links {
+		if c.Links[i].Name != "" {
+			links = append(links, c.Links[i].Name)
+		}
+	}
+	for i := range c.Routes {
+		t, path := &c.Routes[i], fmt.Sprintf("routes[%d]", i)
+		if t.Link != "" && !contains(links, t.Link) {
+			r.faultAt(path+".link", fmt.Sprintf("没有线路 %q · no link %q", t.Link, t.Link), didYouMean(t.Link, links))
+		}
+		for j, bin := range t.BIN {
+			if r.filled(fmt.Sprintf("%s.bin[%d]", path, j), bin) {
+				r.digits(fmt.Sprintf("%s.bin[%d]", path, j), bin, 10)
+			}
+		}
+		for j, k := range t.Kinds {
+			if k == txn.SignIn || k == txn.Echo || k == txn.Reversal {
+				r.faultAt(fmt.Sprintf("%s.kinds[%d]", path, j), fmt.Sprintf("%s 不按路由转发 · %s is not routed", k, k),
+					"签到与回响由本机应答，冲正随原交易 · sign-in and echo are answered here, a reversal follows its original")
+			}
+		}
+	}
+}
+
+func (r *reader) hsm(h *HSM) {
+	switch {
+	case h.Mode == "soft" && !h.TestLMK:
+		r.faultAt("hsm.mode", "软模块只用公开测试 LMK，须写明 test_lmk: true · the soft module has the public test LMK only; say so with test_lmk: true",
+			"生产环境用 · in production: mode: tcp")
+	case h.Mode == "tcp" && len(h.Addresses) == 0 && !r.has("hsm.addresses"):
+		r.faultAt("hsm.mode", "mode 为 tcp 时缺少 addresses · mode tcp needs addresses", `addresses: ["10.0.0.5:1500"]`)
+	case h.Mode == "tcp" && len(h.Addresses) == 0:
+		r.faultAt("hsm.addresses", "至少一个加密机地址 · at least one address is wanted", "")
+	}
+	seen := map[string]string{}
+	for i, a := range h.Addresses {
+		path := fmt.Sprintf("hsm.addresses[%d]", i)
+		r.target(path, a)
+		r.unique(seen, path, a, "地址", "address")
+	}
+}
+
+// has says that the file holds the path.
+func (r *reader) has(path string) bool {
+	_, ok := r.at[path]
+	return ok
+}
+
+// filled is false for an empty text, with a fault unless one stands there.
+func (r *reader) filled(path, s string) bool {
+	if s != "" {
+		return true
+	}
+	p, ok := r.at[path]
+	if !ok {
+		return false
+	}
+	for _, f := range r.faults {
+		if f.Line == p.line && f.Column == p.column {
+			return false
+		}
+	}
+	r.fault(p, "不可为空 · must not be empty", "")
+	return false
+}
+
+func (r *reader) digits(path, s string, most int) {
+	if !r.filled(path, s) {
+		return
+	}
+	if len(s) > most || strings.Trim(s, "0123456789") != "" {
+		r.faultAt(path, fmt.Sprintf("%q 须为 1 至 %d 位数字 · %q, wanted 1 to %d digits", s, most, s, most), "")
+	}
+}
+
+// maxName is the length of a name in bytes; names go into logs and metrics.
+const maxName = 32
+
+func (r *reader) name(path, s string) {
+	if !r.filled(path, s) {
+		return
+	}
+	ok := len(s) <= maxName
+	for _, c := range s {
+		ok = ok && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.')
+	}
+	if !ok {
+		r.faultAt(path, fmt.Sprintf("名称 %q 只能含字母、数字和 - _ .，至多 %d 个 · name %q: letters, digits and - _ . only, %d at most", s, maxName, s, maxName), "")
+	}
+}
+
+// unique notes a value that stood before at another path.
+func (r *reader) unique(seen map[string]string, path, s, zh, en string) {
+	if s == "" {
+		return
+	}
+	if first, twice := seen[s]; twice {
+		line := r.at[first].line
+		r.faultAt(path, fmt.Sprintf("%s %q 与第 %d 行重复 · %s %q is in line %d already", zh, s, line, en, s, line), "")
+		return
+	}
+	seen[s] = path
+}
+
+// address checks host:port; the host may be empty, which is every interface.
+func (r *reader) address(path, s string) (host string, ok bool) {
+	if !r.filled(path, s) {
+		return "", false
+	}
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		r.faultAt(path, fmt.Sprintf("地址 %q 须为 主机:端口 · address %q, wanted host:port", s, s), "127.0.0.1:8583")
+		return "", false
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		r.faultAt(path, fmt.Sprintf("端口 %q 须为 1 至 65535 · port %q, wanted 1 to 65535", port, port), "")
+		return "", false
+	}
+	if strings.ContainsAny(host, " /@") {
+		r.faultAt(path, fmt.Sprintf("主机名 %q 无效 · host %q is not valid", host, host), "")
+		return "", false
+	}
+	return host, true
+}
+
+// target checks an address that is dialled, so it must name a host.
+func (r *reader) target(path, s string) {
+	if host, ok := r.address(path, s); ok && host == "" {
+		r.faultAt(path, fmt.Sprintf("地址 %q 缺少主机 · address %q names no host", s, s), "127.0.0.1"+s)
+	}
+}

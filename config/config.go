@@ -1,0 +1,156 @@
+// Package config reads the one file that says what a switch is to be. It is
+// strict: a key that is not known, a value of the wrong type and a value that
+// cannot work are refused, all of them in one go, each with its line and column.
+//
+// The structs here are the one source: the JSON names, the words of the schema,
+// which keys may be left out (omitempty), what a number may be (range) and
+// which words are allowed (enum) stand in the tags, and both the reader and
+// schema.json come from them.
+package config
+
+import (
+	"time"
+
+	"tongka/hsm"
+	"tongka/txn"
+)
+
+//go:generate go test -run TestSchema -rewrite
+
+// Config is one node. Paths are as the process can open them: a relative path
+// of the file was taken from the file's own folder.
+type Config struct {
+	Node      Node       `json:"node" jsonschema:"本节点 · this node"`
+	Data      string     `json:"data,omitempty" jsonschema:"数据目录，相对于本文件 · data folder, relative to this file"`
+	Listeners []Listener `json:"listeners" jsonschema:"终端接入 · doors for terminals"`
+	Links     []Link     `json:"links" jsonschema:"银行线路 · links to banks"`
+	Routes    []Route    `json:"routes" jsonschema:"路由，最长卡 BIN 优先，其次按顺序 · routes; the longest BIN wins, then the order"`
+	HSM       HSM        `json:"hsm" jsonschema:"加密机 · security module"`
+	Registry  Registry   `json:"registry,omitempty" jsonschema:"终端登记 · terminals and their keys"`
+	Journal   Journal    `json:"journal,omitempty" jsonschema:"流水 · transaction journal"`
+	Limits    Limits     `json:"limits,omitempty" jsonschema:"容量上限 · limits, sized at start"`
+	Console   Console    `json:"console,omitempty" jsonschema:"控制台 · web console and admin API"`
+	Log       Log        `json:"log,omitempty" jsonschema:"日志 · log"`
+}
+
+// Node is who the switch is towards banks.
+type Node struct {
+	Name      string `json:"name,omitempty" jsonschema:"节点名 · name of this node"`
+	Acquirer  string `json:"acquirer" jsonschema:"受理机构代码 F32，1–11 位数字 · acquiring institution (F32), 1 to 11 digits"`
+	Forwarder string `json:"forwarder,omitempty" jsonschema:"发送机构代码 F33，缺省同受理机构 · forwarding institution (F33), the acquirer when left out"`
+}
+
+// Listener is a door for terminals.
+type Listener struct {
+	Name           string        `json:"name" jsonschema:"名称，不可重复 · name, unique"`
+	Address        string        `json:"address" jsonschema:"监听地址 主机:端口 · host:port to listen on"`
+	Dialect        string        `json:"dialect,omitempty" enum:"pos" jsonschema:"报文方言 · dialect"`
+	MaxConnections int           `json:"max_connections,omitempty" range:"1,1000000" jsonschema:"最大连接数 · connections at most"`
+	MaxFrame       int           `json:"max_frame,omitempty" range:"64,65535" jsonschema:"单帧最大字节 · bytes of a frame at most"`
+	IdleTimeout    time.Duration `json:"idle_timeout,omitempty" range:"1s,24h" jsonschema:"空闲断开 · a silent connection is closed after this"`
+	FrameTimeout   time.Duration `json:"frame_timeout,omitempty" range:"100ms,10m" jsonschema:"半帧超时 · a frame that does not end is given up after this"`
+}
+
+// Link is a line to a bank that the switch dials.
+type Link struct {
+	Name          string        `json:"name" jsonschema:"名称，不可重复 · name, unique"`
+	Address       string        `json:"address" jsonschema:"银行地址 主机:端口 · host:port of the bank"`
+	Dialect       string        `json:"dialect,omitempty" enum:"cups" jsonschema:"报文方言 · dialect"`
+	Destination   string        `json:"destination" jsonschema:"报文头目的站代码，1–11 位数字 · destination station of the header, 1 to 11 digits"`
+	Source        string        `json:"source,omitempty" jsonschema:"报文头源站代码，缺省为受理机构 · source station of the header, the acquirer when left out"`
+	ZPK           hsm.Key       `json:"zpk" jsonschema:"LMK 下的区域 PIN 密钥 · zone PIN key under the LMK: U or X and 32 hex digits, T or Y and 48, or 16"`
+	AnswerTimeout time.Duration `json:"answer_timeout,omitempty" range:"1s,10m" jsonschema:"银行应答时限 · how long a bank may take to answer"`
+	EchoInterval  time.Duration `json:"echo_interval,omitempty" range:"1s,1h" jsonschema:"回响测试间隔 · time between echo tests on a silent link"`
+	EchoTimeout   time.Duration `json:"echo_timeout,omitempty" range:"100ms,10m" jsonschema:"回响应答时限 · how long an echo may take"`
+	Reversal      Reversal      `json:"reversal,omitempty" jsonschema:"冲正投递 · delivery of reversals"`
+}
+
+// Reversal says how reversals that are owed to a bank are offered to it.
+type Reversal struct {
+	Interval      time.Duration `json:"interval,omitempty" range:"100ms,24h" jsonschema:"首次重发间隔 · first time between two offers"`
+	MaxInterval   time.Duration `json:"max_interval,omitempty" range:"100ms,24h" jsonschema:"最大重发间隔 · longest time between two offers"`
+	MaxAttempts   int           `json:"max_attempts,omitempty" range:"1,100000" jsonschema:"最多次数，之后挂起并告警 · offers at most, then it is parked with an alarm"`
+	Window        int           `json:"window,omitempty" range:"1,4096" jsonschema:"同时在途的冲正数 · reversals under way at once"`
+	AnswerTimeout time.Duration `json:"answer_timeout,omitempty" range:"1s,10m" jsonschema:"应答时限 · how long a bank may take to answer one"`
+}
+
+// Route sends transactions to a link.
+type Route struct {
+	Kinds []txn.Kind `json:"kinds,omitempty" jsonschema:"交易种类，空为全部 · kinds, all when left out"`
+	BIN   []string   `json:"bin,omitempty" jsonschema:"卡号前缀，各 1–10 位数字，空为全部 · card number prefixes of 1 to 10 digits, all when left out"`
+	Link  string     `json:"link" jsonschema:"线路名 · name of the link"`
+}
+
+// HSM says which security module is asked.
+type HSM struct {
+	Mode      string        `json:"mode" enum:"soft,tcp" jsonschema:"soft 内置软模块（仅测试），tcp 加密机 · soft: in the process, for tests only; tcp: modules behind sockets"`
+	Addresses []string      `json:"addresses,omitempty" jsonschema:"加密机地址，mode 为 tcp 时必填 · host:port of each module, wanted when mode is tcp"`
+	Header    int           `json:"header,omitempty" range:"4,255" jsonschema:"主机命令消息头字节数 · bytes of the host command header"`
+	Timeout   time.Duration `json:"timeout,omitempty" range:"10ms,1m" jsonschema:"命令时限 · how long a command may take"`
+	TestLMK   bool          `json:"test_lmk,omitempty" jsonschema:"公开测试 LMK，绝不可用于生产 · the public test LMK, never for production"`
+}
+
+// Registry says where terminals come from.
+type Registry struct {
+	SessionTTL   time.Duration `json:"session_ttl,omitempty" range:"1m,8760h" jsonschema:"签到有效期 · how long a sign-in holds"`
+	MaxTerminals int           `json:"max_terminals,omitempty" range:"1,4000000" jsonschema:"终端数上限 · terminals at most"`
+	Import       string        `json:"import,omitempty" jsonschema:"启动时导入的 CSV，相对于本文件 · CSV that is imported at start, relative to this file"`
+}
+
+// Journal says where the key of the journal lies.
+type Journal struct {
+	KeyFile string `json:"key_file,omitempty" jsonschema:"流水加密密钥文件，缺省为数据目录下 journal.key，无则新建 · key file of the journal, journal.key in the data folder when left out, made when missing"`
+}
+
+// Limits are sized at start; what goes beyond is refused at the door.
+type Limits struct {
+	InFlight   int `json:"in_flight,omitempty" range:"1,1048576" jsonschema:"在途交易数 · transactions in flight"`
+	Duplicates int `json:"duplicates,omitempty" range:"1024,100000000" jsonschema:"查重表条目 · transactions that a repeat is recognised of"`
+	MaxFrame   int `json:"max_frame,omitempty" range:"64,65535" jsonschema:"任何一帧的最大字节 · bytes of any frame at most"`
+}
+
+// Console is where people look.
+type Console struct {
+	Address string `json:"address,omitempty" jsonschema:"控制台地址，空为关闭 · host:port, off when empty"`
+}
+
+// Log says what is logged, and where to.
+type Log struct {
+	Level string `json:"level,omitempty" enum:"debug,info,warn,error" jsonschema:"级别 · level"`
+	File  string `json:"file,omitempty" jsonschema:"日志文件，空为标准错误 · file, standard error when empty"`
+}
+
+// Defaults is the config that a file starts from.
+func Defaults() Config {
+	return Config{
+		Node:     Node{Name: "tongka-1"},
+		Data:     "data",
+		HSM:      HSM{Header: 8, Timeout: 2 * time.Second},
+		Registry: Registry{SessionTTL: 24 * time.Hour, MaxTerminals: 100_000},
+		Limits:   Limits{InFlight: 16384, Duplicates: 2_000_000, MaxFrame: 2048},
+		Console:  Console{Address: "127.0.0.1:8080"},
+		Log:      Log{Level: "info"},
+	}
+}
+
+// starter is an element of a list that starts from defaults of its own.
+type starter interface{ start() }
+
+func (l *Listener) start() {
+	*l = Listener{
+		Dialect: "pos", MaxConnections: 20_000, MaxFrame: 2048,
+		IdleTimeout: 10 * time.Minute, FrameTimeout: 10 * time.Second,
+	}
+}
+
+// The bank may take 25 s, so that a terminal that waits 60 s still hears of it.
+func (l *Link) start() {
+	*l = Link{
+		Dialect: "cups", AnswerTimeout: 25 * time.Second,
+		EchoInterval: time.Minute, EchoTimeout: 10 * time.Second,
+		Reversal: Reversal{
+			Interval: 5 * time.Second, MaxInterval: 5 * time.Minute,
+			MaxAttempts: 100, Window: 16, AnswerTimeout: 10 * time.Second,
+		},
+	}
+}

@@ -1,0 +1,64 @@
+package config
+
+import "fmt"
+
+// Term is one part of the memory that a config adds up to.
+type Term struct {
+	Name  string // what it is for, Chinese and English
+	How   string // how it comes out: count × bytes
+	Bytes int64
+}
+
+// Bytes that one of each thing takes, rounded up from the sizes of the types.
+const (
+	slotBytes       = 1024     // a transaction in flight: facts, both requests' fields, timers
+	duplicateBytes  = 48       // key, outcome's place, and the table's free half
+	connBytes       = 512      // a connection's state, besides its buffers
+	terminalBytes   = 192      // registry: the terminal, its place in the table, a session
+	linkFrames      = 1024     // frames that a link may hold back before it refuses
+	registryBytes   = 40 << 20 // Badger's memory tables and indexes
+	journalBytes    = 96 << 20 // Pebble's memory tables and cache
+	processBytes    = 32 << 20 // the program, its loops and its page cache of templates
+	buffersPerConn  = 2        // one frame read, one being written
+	reversalInQueue = 512      // an owed reversal that is under way
+)
+
+// Memory gives what the switch takes when it is as full as this config lets it
+// be, each part named. It is an estimate from above; the sum is not a limit that
+// the process enforces.
+func (c *Config) Memory() []Term {
+	var conns, connBuf int64
+	for i := range c.Listeners {
+		l := &c.Listeners[i]
+		conns += int64(l.MaxConnections)
+		connBuf += int64(l.MaxConnections) * (connBytes + buffersPerConn*int64(l.MaxFrame))
+	}
+	var window int64
+	for i := range c.Links {
+		window += int64(c.Links[i].Reversal.Window)
+	}
+	links, frame := int64(len(c.Links)), int64(c.Limits.MaxFrame)
+	return []Term{
+		product("在途交易 · transactions in flight", int64(c.Limits.InFlight), slotBytes),
+		product("查重表 · duplicate table", int64(c.Limits.Duplicates), duplicateBytes),
+		{
+			Name:  "终端连接缓冲 · terminal connection buffers",
+			How:   fmt.Sprintf("%d × (%d + %d × max_frame)", conns, connBytes, buffersPerConn),
+			Bytes: connBuf,
+		},
+		product("银行线路缓冲 · link buffers", links*linkFrames, frame),
+		product("在途冲正 · reversals under way", window, reversalInQueue),
+		product("终端登记 · terminals", int64(c.Registry.MaxTerminals), terminalBytes),
+		fixed("登记库 Badger · registry store", registryBytes),
+		fixed("流水库 Pebble · journal store", journalBytes),
+		fixed("程序自身 · the program itself", processBytes),
+	}
+}
+
+func product(name string, n, each int64) Term {
+	return Term{Name: name, How: fmt.Sprintf("%d × %d B", n, each), Bytes: n * each}
+}
+
+func fixed(name string, bytes int64) Term {
+	return Term{Name: name, How: "固定 · fixed", Bytes: bytes}
+}
