@@ -1,0 +1,98 @@
+package payshield
+
+import (
+	"fmt"
+
+	"tongka/hsm"
+)
+
+// Parse reads the response to a request with the given verb into r and gives its
+// header. r.Code is what the module said; when that is not 00 the rest of r is
+// zero. An error means that the frame is no response to that verb, and names the
+// byte; r is then not to be used. It allocates nothing but errors.
+func (d *Dialect) Parse(frame []byte, verb hsm.Verb, r *hsm.Reply) (header uint32, err error) {
+	*r = hsm.Reply{}
+	c := cursor{b: frame}
+	header = c.header(d.width())
+	what := c.take(2, "response code")
+	c.responseTo(verb, what)
+	if e := c.take(2, "error code"); e != nil {
+		r.Code = hsm.Code(e)
+	}
+	if c.failed() {
+		return header, c.fault("response")
+	}
+	if !r.Code.OK() {
+		return header, nil // warnings with fields are not among these verbs
+	}
+	switch verb {
+	case hsm.MakeMAC:
+		d.readMAC(&c, r)
+	case hsm.TranslatePIN:
+		c.number(2, 10, "PIN length of 2 digits")
+		r.PIN = c.hex8("PIN block of 16 hexadecimal digits")
+		c.number(2, 10, "PIN block format of 2 digits")
+	case hsm.GenerateKey:
+		r.Key = c.key("key under the LMK")
+		if c.left() > 6 && c.b[c.at+6] != trailerMark {
+			r.Export = c.key("key under the terminal master key")
+		}
+		c.hex(r.KCV[:3], "check value of 6 hexadecimal digits")
+	case hsm.CheckValue:
+		r.KCV = c.hex8("check value of 16 hexadecimal digits")
+	case hsm.Diagnose:
+		r.KCV = c.hex8("LMK check value of 16 hexadecimal digits")
+		copy(r.Text[:], c.take(len(r.Text), "firmware number of 9 characters"))
+	}
+	c.end()
+	if c.failed() {
+		return header, fmt.Errorf("%w (response %s)", c.fault("response"), what)
+	}
+	return header, nil
+}
+
+// readMAC tells the two sizes apart by what is there: 8 characters are field 64
+// as UnionPay sends it, 16 are the digits of 8 bytes.
+func (d *Dialect) readMAC(c *cursor, r *hsm.Reply) {
+	if d.MACLength {
+		c.number(4, 16, "length of 4 digits")
+	}
+	n := c.left()
+	for i := range n {
+		if c.b[c.at+i] == trailerMark {
+			n = i
+			break
+		}
+	}
+	if n == 16 {
+		r.MAC = c.hex8("MAC of 16 hexadecimal digits")
+		return
+	}
+	at := c.at
+	var four [4]byte
+	c.hex(four[:], "MAC of 8 or 16 hexadecimal digits")
+	if !c.failed() {
+		copy(r.MAC[:], c.b[at:])
+	}
+}
+
+var responses = [...]string{
+	hsm.VerifyMAC: "M9", hsm.MakeMAC: "M7", hsm.TranslatePIN: "CB",
+	hsm.GenerateKey: "A1", hsm.CheckValue: "BV", hsm.Diagnose: "ND",
+}
+
+// responseTo checks the response code. CC, for PIN keys of zones, is translated
+// by a command of its own.
+func (c *cursor) responseTo(verb hsm.Verb, got []byte) {
+	if c.failed() {
+		return
+	}
+	if int(verb) < len(responses) && string(got) == responses[verb] {
+		return
+	}
+	if verb == hsm.TranslatePIN && string(got) == "CD" {
+		return
+	}
+	c.at -= 2
+	c.fail(hsm.BadInput, "another response code")
+}
