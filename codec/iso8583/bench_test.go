@@ -1,0 +1,106 @@
+package iso8583
+
+import "testing"
+
+// saleFields are the 18 fields of the sale that the benchmarks use.
+var saleFields = []struct {
+	n    int
+	text string
+}{
+	{2, "6222020000000000005"}, {3, "000000"}, {4, "000000012345"}, {11, "000123"}, {14, "3012"}, {22, "051"}, {23, "001"}, {25, "00"},
+	{26, "06"}, {35, "6222020000000000005D30122010000000000"}, {41, "10000147"}, {42, "801000949000001"}, {49, "156"}, {52, "\x12\x34\x56\x78\x9A\xBC\xDE\xF0"},
+	{53, "2600000000000000"}, {55, "\x9F\x26\x08\xAC\xF9\x58\xC8\x0F\xF7\x44\x03\x9F\x27\x01\x80"}, {60, "22000006000601"}, {64, "D2C1FB4B"},
+}
+
+func saleMessage(tb testing.TB) []byte {
+	tb.Helper()
+	b := Pos().Begin(nil, 0x0200)
+	for _, f := range saleFields {
+		b.Put(f.n, []byte(f.text))
+	}
+	msg, err := b.End()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return msg
+}
+
+// toCups and toPos copy what both dialects have; the MAC goes from 64 to 128
+// and back.
+func toCups(dst []byte, v *View) ([]byte, error) {
+	b := Cups().Begin(dst, v.MTI())
+	for _, f := range saleFields[:17] {
+		b.Copy(f.n, v, f.n)
+	}
+	b.Copy(128, v, 64)
+	return b.End()
+}
+
+func toPos(dst []byte, v *View) ([]byte, error) {
+	b := Pos().Begin(dst, v.MTI())
+	for _, f := range saleFields[:17] {
+		b.Copy(f.n, v, f.n)
+	}
+	b.Copy(64, v, 128)
+	return b.End()
+}
+
+func BenchmarkParse(b *testing.B) {
+	var v View
+	msg := saleMessage(b)
+	b.Run("pos", func(b *testing.B) {
+		for b.Loop() {
+			if err := Pos().Parse(&v, msg); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	out, err := toCups(nil, &v)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("cups", func(b *testing.B) {
+		for b.Loop() {
+			if err := Cups().Parse(&v, out); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func BenchmarkTranscode(b *testing.B) {
+	var v, w View
+	msg := saleMessage(b)
+	buf, back := make([]byte, 0, 512), make([]byte, 0, 512)
+	var err error
+	if err = Pos().Parse(&v, msg); err != nil {
+		b.Fatal(err)
+	}
+	b.Run("pos-to-cups", func(b *testing.B) {
+		for b.Loop() {
+			if buf, err = toCups(buf[:0], &v); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	if err = Cups().Parse(&w, buf); err != nil {
+		b.Fatal(err)
+	}
+	b.Run("cups-to-pos", func(b *testing.B) {
+		for b.Loop() {
+			if back, err = toPos(back[:0], &w); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("parse-pos-to-cups", func(b *testing.B) {
+		for b.Loop() {
+			if err = Pos().Parse(&v, msg); err == nil {
+				buf, err = toCups(buf[:0], &v)
+			}
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

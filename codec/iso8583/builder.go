@@ -1,0 +1,245 @@
+package iso8583
+
+import "encoding/binary"
+
+// Builder appends one message to a caller's buffer. It is a value: keep it in
+// a local variable. The first fault stops it; End tells.
+type Builder struct {
+	spec *Spec
+	dst  []byte
+	bits [2]uint64
+	base int  // where the MTI is in dst
+	map1 int  // where the bitmap is in dst
+	last int  // the field put last
+	both bool // room for the second bitmap is there
+	err  FieldError
+}
+
+// Begin starts a message behind what dst already holds (an envelope, say).
+// Fields must be put in ascending order.
+func (s *Spec) Begin(dst []byte, mti MTI) Builder {
+	b := Builder{spec: s, base: len(dst), last: 1, both: s.wide}
+	if s.packedMTI {
+		dst = append(dst, byte(mti>>8), byte(mti))
+	} else {
+		dst = mti.append(dst)
+	}
+	b.map1 = len(dst)
+	n := s.mapSize()
+	if b.both {
+		n *= 2
+	}
+	b.dst = grow(dst, n)
+	return b
+}
+
+func (s *Spec) mapSize() int {
+	if s.hexBitmap {
+		return 16
+	}
+	return 8
+}
+
+// next opens field n: nil when a fault stopped the builder, now or before.
+func (b *Builder) next(n int) *fieldDef {
+	switch {
+	case b.err.Reason != 0:
+		return nil
+	case uint(n) > 128 || b.spec.fields[n].coding == absent:
+		b.fail(n, NotInDialect, 0, 0)
+		return nil
+	case n <= b.last:
+		b.fail(n, OutOfOrder, b.last, n)
+		return nil
+	}
+	if n > 64 && !b.both {
+		b.widen()
+	}
+	b.last = n
+	b.bits[(n-1)>>6] |= 1 << 63 >> ((n - 1) & 63)
+	return &b.spec.fields[n]
+}
+
+// widen makes room for the second bitmap by moving the fields behind it. Only
+// dialects that extend the bitmap on demand pay for this.
+func (b *Builder) widen() {
+	b.both = true
+	n := b.spec.mapSize()
+	b.dst = grow(b.dst, n)
+	copy(b.dst[b.map1+2*n:], b.dst[b.map1+n:len(b.dst)-n])
+}
+
+// Put appends field n with its canonical value: ASCII digits for a number,
+// digits and = or D for a track, bytes for text and binary. A fixed field that
+// is given too short is filled with zeros on the left (numbers) or spaces on
+// the right (text); fixed binary must be whole.
+func (b *Builder) Put(n int, value []byte) {
+	if f := b.next(n); f != nil {
+		b.value(n, f, value)
+	}
+}
+
+// PutUint appends numeric (or text) field n as decimal digits, with zeros on
+// the left up to a fixed field's length.
+func (b *Builder) PutUint(n int, v uint64) {
+	f := b.next(n)
+	if f == nil {
+		return
+	}
+	var t [20]byte
+	least := 1
+	if f.prefix == 0 {
+		least = min(int(f.max), len(t))
+	}
+	i := len(t)
+	for v > 0 || len(t)-i < least {
+		i--
+		t[i] = '0' + byte(v%10)
+		v /= 10
+	}
+	if len(t)-i < int(f.max) && f.prefix == 0 && kinds[f.coding] != Numeric {
+		b.fail(n, WrongLength, int(f.max), len(t)-i)
+		return
+	}
+	b.value(n, f, t[i:])
+}
+
+// value writes a canonical value into the field that next opened.
+func (b *Builder) value(n int, f *fieldDef, value []byte) {
+	l := len(value)
+	if l > int(f.max) {
+		b.fail(n, TooLong, int(f.max), l)
+		return
+	}
+	if i, why := badText(f.coding, value); i >= 0 {
+		b.fail(n, why, 0, int(value[i]))
+		return
+	}
+	if f.prefix == 0 && l < int(f.max) {
+		b.fill(n, f, value)
+		return
+	}
+	d := b.room(f, l)
+	switch f.coding {
+	case packedLeft:
+		packLeft(d, value)
+	case packedRight:
+		packRight(d, value)
+	case packedTrack:
+		packTrack(d, value)
+	case hexed:
+		toHex(d, value)
+	default:
+		copy(d, value)
+	}
+}
+
+// fill writes a fixed field whose value is too short.
+func (b *Builder) fill(n int, f *fieldDef, value []byte) {
+	l, most := len(value), int(f.max)
+	if k := kinds[f.coding]; k != Numeric && k != Text {
+		b.fail(n, WrongLength, most, l)
+		return
+	}
+	d := b.room(f, most)
+	switch f.coding {
+	case text:
+		for i := copy(d, value); i < most; i++ {
+			d[i] = ' '
+		}
+	case digits:
+		for i := range most - l {
+			d[i] = '0'
+		}
+		copy(d[most-l:], value)
+	default:
+		clear(d)
+		at := most - l // in nibbles from the left
+		if f.coding == packedRight {
+			at += most & 1
+		}
+		for i, c := range value {
+			d[(at+i)/2] |= c & 15 << (4 * uint(1-(at+i)&1))
+		}
+	}
+}
+
+// room appends the prefix of a length and gives the room for the value.
+func (b *Builder) room(f *fieldDef, l int) []byte {
+	size, p, at := l, int(f.prefix), len(b.dst)
+	switch {
+	case f.coding >= packedLeft:
+		size = (l + 1) >> 1
+	case f.coding == hexed:
+		size = 2 * l
+	}
+	b.dst = grow(b.dst, p+size)
+	d := b.dst[at:]
+	switch {
+	case p == 0:
+		return d
+	case f.bcd && p == 1:
+		d[0] = packOf[l]
+	case f.bcd:
+		d[0], d[1] = packOf[l/100], packOf[l%100]
+	case p == 2:
+		d[0], d[1] = '0'+byte(l/10), '0'+byte(l%10)
+	default:
+		d[0], d[1], d[2] = '0'+byte(l/100), '0'+byte(l/10%10), '0'+byte(l%10)
+	}
+	return d[p:]
+}
+
+// badText finds the first byte of a canonical value that the coding cannot
+// carry, -1 when there is none.
+func badText(c coding, value []byte) (int, Reason) {
+	switch kinds[c] {
+	case Numeric:
+		return badDigit(value), BadDigit
+	case Track:
+		return badTrack(value), BadTrack
+	}
+	return -1, 0
+}
+
+func toHex(d, p []byte) {
+	for i, c := range p {
+		d[2*i], d[2*i+1] = upperHex[c>>4], upperHex[c&15]
+	}
+}
+
+// Offset is the length of the message so far, from the MTI: where the next
+// field begins, so that a MAC put as zeros can be patched later. A first field
+// above 64 moves it, once, in a dialect whose second bitmap comes on demand.
+func (b *Builder) Offset() int { return len(b.dst) - b.base }
+
+// End writes the bitmap and gives back the buffer. The error is the first
+// fault, a *FieldError whose offset is where its field would have begun; the
+// buffer is then what Begin got.
+func (b *Builder) End() ([]byte, error) {
+	if b.err.Reason != 0 {
+		e := b.err
+		return b.dst[:b.base], &e
+	}
+	d := b.dst[b.map1:]
+	if b.both {
+		b.bits[0] |= 1 << 63
+		b.spec.putBitmap(d[b.spec.mapSize():], b.bits[1])
+	}
+	b.spec.putBitmap(d, b.bits[0])
+	return b.dst, nil
+}
+
+func (s *Spec) putBitmap(d []byte, bits uint64) {
+	if !s.hexBitmap {
+		binary.BigEndian.PutUint64(d, bits)
+		return
+	}
+	for i := range 16 {
+		d[i] = upperHex[bits>>(60-4*i)&15]
+	}
+}
+
+func (b *Builder) fail(n int, why Reason, want, got int) {
+	b.err = FieldError{Field: n, Offset: b.Offset(), Reason: why, Want: want, Got: got}
+}
