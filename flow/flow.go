@@ -187,6 +187,10 @@ func advance(env *Env, t *Txn, ev *Event, out *Effects) {
 	for ; int(t.Step) < len(steps); t.Step++ {
 		switch s := steps[t.Step]; {
 		case s == TranslatePIN && !t.HasPIN:
+		case s == PickRoute:
+			if !route(env, t, out) {
+				return
+			}
 		case s == SeekRepeat || s == SeekOriginal:
 			out.add(Effect{Do: Seek, Step: s})
 			return
@@ -274,20 +278,32 @@ func original(t *Txn, ev *Event, out *Effects) bool {
 	return true
 }
 
-func send(env *Env, t *Txn, ev *Event, out *Effects) {
+// route picks the link; the PIN is translated under its key afterwards.
+func route(env *Env, t *Txn, out *Effects) bool {
 	link, why := env.Routes.Pick(&t.Facts, env.Health)
 	switch why {
 	case router.NoRule:
 		deny(t, txn.NoRoute, out)
-		return
+		return false
 	case router.Down:
+		deny(t, txn.LinkDown, out)
+		return false
+	}
+	t.Link = link
+	return true
+}
+
+// send writes the intent down and lets the request go. The line may have gone
+// down while a security module was asked.
+func send(env *Env, t *Txn, ev *Event, out *Effects) {
+	if !env.Health.Up(t.Link) {
 		deny(t, txn.LinkDown, out)
 		return
 	}
-	t.Link, t.Sent, t.Result = link, ev.Now, txn.Open
+	t.Sent, t.Result = ev.Now, txn.Open
 	out.add(Effect{Do: Record, Rec: Intent})
-	out.add(Effect{Do: Arm, At: ev.Now + env.AnswerTimeout[link]})
-	out.add(Effect{Do: Forward, Link: link})
+	out.add(Effect{Do: Arm, At: ev.Now + env.AnswerTimeout[t.Link]})
+	out.add(Effect{Do: Forward, Link: t.Link})
 	t.State = Waiting
 }
 

@@ -10,6 +10,7 @@ const (
 	VerifyMAC Step = iota
 	SeekRepeat
 	SeekOriginal
+	PickRoute // decided at once, by the routing table
 	TranslatePIN
 	MakePIK  // a new PIN key, under the LMK and under the TMK
 	CheckPIK // its check value
@@ -17,7 +18,7 @@ const (
 	CheckMAK
 )
 
-var stepNames = [...]string{"verify-mac", "seek-repeat", "seek-original", "translate-pin",
+var stepNames = [...]string{"verify-mac", "seek-repeat", "seek-original", "pick-route", "translate-pin",
 	"make-pik", "check-pik", "make-mak", "check-mak"}
 
 // String is the step's name in scripts and logs.
@@ -43,7 +44,7 @@ var profiles = [...]profile{
 	txn.Unknown:  {},
 	txn.SignIn:   {machine: local, steps: []Step{MakePIK, CheckPIK, MakeMAK, CheckMAK}},
 	txn.Echo:     {machine: local},
-	txn.Sale:     {machine: forward, money: true, steps: []Step{VerifyMAC, SeekRepeat, TranslatePIN}},
+	txn.Sale:     {machine: forward, money: true, steps: []Step{VerifyMAC, SeekRepeat, PickRoute, TranslatePIN}},
 	txn.Reversal: {machine: reversal, money: true, steps: []Step{VerifyMAC, SeekOriginal}},
 }
 

@@ -80,3 +80,7 @@ func (t *Terminal) Session(now int64) *Session {
 	}
 	return s
 }
+
+// Last gives the newest session, ended or not; nil when there never was one.
+// The next sign-in continues its batch number.
+func (t *Terminal) Last() *Session { return t.session.Load() }

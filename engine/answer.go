@@ -1,0 +1,134 @@
+package engine
+
+import (
+	"go.uber.org/zap"
+
+	"tongka/conn"
+	"tongka/flow"
+	"tongka/hsm"
+	"tongka/translate"
+	"tongka/txn"
+)
+
+// sealed says whether the answer to a transaction carries a MAC: when it moves
+// money and the terminal has a key to check it with.
+func (s *Shard) sealed(sl *slot) bool {
+	return sl.sess != nil && flow.NeedsSession(sl.Kind) && (s.cfg.Module != nil || sl.index != scratchIndex)
+}
+
+// answer renders the answer from the MTI on, with room for its MAC; nil when it
+// cannot be rendered. It is lent until the next one is.
+func (s *Shard) answer(sl *slot) []byte {
+	if s.bodyID == sl.ID {
+		return s.body
+	}
+	a := translate.Answer{Acquirer: s.acquirer, Sealed: s.sealed(sl)}
+	if s.answering == sl {
+		a.Bank = &s.bview
+	}
+	if sl.keys != nil && sl.Code == txn.OK {
+		a.Keys, a.Batch = sl.keys.f62[:], sl.keys.session.Batch
+	}
+	b, err := translate.AppendAnswer(s.body[:0], s.cfg.Listeners[sl.door].Spec, &sl.Facts, &sl.echo, &a, &s.clock)
+	if err != nil {
+		s.zap.Error("answer not rendered", zap.Uint64("txn", uint64(sl.ID)), zap.Error(err))
+		return nil
+	}
+	s.body, s.bodyID = b, sl.ID
+	return b
+}
+
+func (s *Shard) reply(sl *slot) {
+	if body := s.answer(sl); body != nil {
+		s.send(sl, body, s.sealed(sl))
+	}
+}
+
+// resend gives a repeat the answer that its first got, byte for byte but for the
+// MAC, which is made anew under the key of now. A transaction that a restart
+// closed has no answer stored: it is rendered from its facts.
+func (s *Shard) resend(sl *slot) {
+	body, own := s.rec.Body, sl.Facts
+	if len(body) == 0 {
+		sl.Facts = s.rec.Facts
+		body = s.answer(sl)
+		sl.Facts = own
+	}
+	if body != nil {
+		s.send(sl, body, s.sealed(sl))
+	}
+}
+
+// send puts an answer into the terminal's buffer. A terminal that is gone asks
+// again or reverses; nothing is lost by not answering it.
+func (s *Shard) send(sl *slot, body []byte, sealed bool) {
+	if sealed && s.cfg.Module == nil {
+		s.sealRemote(sl, body)
+		return
+	}
+	out := s.out(sl.conn)
+	if out == nil {
+		return
+	}
+	b, from, err := s.frame(out.b, sl, body)
+	out.b = b
+	if err != nil {
+		return
+	}
+	if sealed {
+		s.seals = append(s.seals, seal{out: out, from: from, to: from + len(body), key: sl.sess.MAK, alg: sl.term.MAC})
+	}
+	if sl.Sent != 0 {
+		s.sent = append(s.sent, sl.At)
+	}
+}
+
+// frame appends length, envelope and body; from is where the body begins.
+func (s *Shard) frame(dst []byte, sl *slot, body []byte) (b []byte, from int, err error) {
+	l := &s.cfg.Listeners[sl.door]
+	start := len(dst)
+	b = sl.echo.AppendEnvelope(l.Framing.Begin(dst), l.Spec, sl.Code)
+	from = len(b)
+	b, err = l.Framing.End(append(b, body...), start)
+	if err != nil {
+		s.zap.Error("answer not framed", zap.Uint64("txn", uint64(sl.ID)), zap.Error(err))
+	}
+	return b, from, err
+}
+
+// sealAll makes the MACs of this turn's answers, in place.
+func (s *Shard) sealAll() {
+	for i := range s.seals {
+		j := &s.seals[i]
+		if j.out == nil {
+			continue
+		}
+		mac := j.out.b[j.to-8 : j.to]
+		s.req = hsm.Request{Verb: hsm.MakeMAC, Type: hsm.TAK, Alg: j.alg, Key: j.key, Data: j.out.b[j.from : j.to-8]}
+		s.cfg.Module.Do(&s.req, &s.rep)
+		if !s.rep.Code.OK() {
+			// The zero MAC that stays is wrong, so the terminal takes the answer
+			// for none and reverses.
+			s.stats.HSMFaults++
+			continue
+		}
+		copy(mac, s.rep.MAC[:])
+	}
+	s.seals = s.seals[:0]
+}
+
+// dropSeals forgets the MACs of a buffer that will not be sent.
+func (s *Shard) dropSeals(out *outbuf) {
+	for i := range s.seals {
+		if s.seals[i].out == out {
+			s.seals[i].out = nil
+		}
+	}
+}
+
+// sendNow puts finished bytes into a peer's buffer.
+func (s *Shard) sendNow(id conn.ID, framed []byte) {
+	if out := s.out(id); out != nil {
+		out.b = append(out.b, framed...)
+	}
+}

@@ -1,0 +1,132 @@
+// Package engine is the shard: one goroutine that owns its transactions and
+// performs what flow decides. Everything that happens on a loop comes in by
+// conn.Handler; everything that leaves, leaves at the end of a turn:
+//
+//	frames, answers, deadlines ─▶ flow.Decide ─▶ records staged, bytes appended to the peers' buffers
+//	end of turn: one durable commit ─▶ MACs made while the disk writes ─▶ one write per peer
+//
+// So "on disk before sent" needs no care: no byte of a turn leaves before all
+// records of that turn are durable. A shard is not safe for concurrent use, and
+// needs no lock for that reason; others read its Snapshot.
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"tongka/codec/iso8583"
+	"tongka/conn"
+	"tongka/hsm"
+	"tongka/hsm/payshield"
+	"tongka/journal"
+	"tongka/registry"
+	"tongka/router"
+	"tongka/storefwd"
+	"tongka/translate"
+	"tongka/txn"
+)
+
+// Journal is what the shard needs of the store: append, then commit, then wait
+// until durable. *journal.Log is one on Pebble; a replicated one fits here too.
+type Journal interface {
+	storefwd.Store
+	Append(*journal.Record) journal.LSN
+	Mark(from journal.LSN, next txn.ID)
+	Staged() bool
+	Commit() error
+	Sync() error
+	Get(journal.LSN, *journal.Record) error
+	Replay(from journal.LSN, f func(journal.LSN, *journal.Record) error) error
+	Recovery() (from journal.LSN, next txn.ID)
+	Find(fingerprint uint64) (journal.LSN, bool, error)
+}
+
+// Listener is one door for terminals, by its index in the front's listeners.
+type Listener struct {
+	Name    string
+	Spec    *iso8583.Spec
+	Framing conn.Framing
+}
+
+// Link is one bank, by its index in the front's links, which is its LinkID.
+type Link struct {
+	Name          string
+	Spec          *iso8583.Spec
+	Framing       conn.Framing
+	Bank          translate.Bank
+	ZPK           hsm.Key // under the LMK; none: requests with a PIN are refused
+	AnswerTimeout time.Duration
+	EchoInterval  time.Duration
+	EchoTimeout   time.Duration // also of the sign-on
+	Reversal      storefwd.Policy
+}
+
+// HSM is one security module behind a socket; it stands behind the banks in the
+// front's links.
+type HSM struct {
+	Name    string
+	Framing conn.Framing
+}
+
+// Config is what a shard is made of.
+type Config struct {
+	Listeners []Listener
+	Links     []Link
+	// Module answers in the process. When nil, the modules of HSMs are asked.
+	Module     hsm.Module
+	HSMs       []HSM
+	Dialect    payshield.Dialect
+	HSMTimeout time.Duration
+	Routes     *router.Table
+	Acquirer   string // F32 towards terminals
+	InFlight   int    // transactions at once
+	Duplicates int    // transactions remembered, to know a repeat
+	Seed       uint64 // of the jitter
+	Clock      func() int64
+	Logger     *zap.Logger
+	// Fatal is called once when the store fails: no effect of that turn leaves,
+	// and the process must end; the next start reads the truth from disk.
+	Fatal func(error)
+}
+
+// Validate reports every fault at once.
+func (c *Config) Validate() error {
+	var faults []error
+	bad := func(format string, a ...any) { faults = append(faults, fmt.Errorf("engine: "+format, a...)) }
+	if c.Module == nil && len(c.HSMs) == 0 {
+		bad("no security module")
+	}
+	if c.Routes == nil || c.Clock == nil || c.Fatal == nil || c.Logger == nil {
+		bad("routes, clock, fatal and logger are needed")
+	}
+	if c.InFlight < 1 || c.InFlight > maxInFlight {
+		bad("in flight: %d is not within 1 to %d", c.InFlight, maxInFlight)
+	}
+	if c.Duplicates < 1 {
+		bad("duplicates: %d is less than 1", c.Duplicates)
+	}
+	for _, l := range c.Links {
+		if l.AnswerTimeout <= 0 || l.EchoInterval <= 0 || l.EchoTimeout <= 0 {
+			bad("link %s: the timeouts must be above zero", l.Name)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// Open makes a shard and recovers what the last process left: every intent
+// without an outcome is closed as timed out with its reversal owed, durably,
+// before Open returns. Nothing is accepted before: attach the shard to a loop
+// only then.
+func Open(cfg Config, log Journal, reg *registry.Registry) (*Shard, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	s := newShard(cfg, log, reg)
+	if err := s.recover(); err != nil {
+		return nil, fmt.Errorf("engine: recovery: %w", err)
+	}
+	return s, nil
+}

@@ -1,0 +1,267 @@
+package engine
+
+import (
+	"go.uber.org/zap"
+
+	"tongka/conn"
+	"tongka/flow"
+	"tongka/hsm"
+	"tongka/timeout"
+	"tongka/translate"
+	"tongka/txn"
+)
+
+// module is one security module behind a socket.
+type module struct {
+	id       conn.ID // 0 = not connected
+	inFlight int
+}
+
+func (m *module) opened(id conn.ID) { *m = module{id: id} }
+
+// asks are the commands that modules have not answered yet. A command's header
+// is its place here and how often that place was used, so a reply that comes
+// late finds nothing and is dropped.
+type asks struct {
+	tab  []ask
+	free []uint32
+}
+
+type ask struct {
+	use    uint32
+	open   bool
+	seal   bool // the MAC of an answer; otherwise a securing step
+	verb   hsm.Verb
+	step   flow.Step
+	module uint16
+	slot   uint32
+	gen    uint32 // of the slot
+	timer  timeout.Token
+}
+
+const askBits = 20 // of the header for the place, the rest for the use
+
+func (a *asks) init(n int) {
+	a.tab = make([]ask, min(n, 1<<askBits))
+	for i := len(a.tab) - 1; i >= 0; i-- {
+		a.free = append(a.free, uint32(i))
+	}
+}
+
+// ask puts a securing step to a module. In the process the answer is there at
+// once, as the next event; true says so.
+func (s *Shard) ask(sl *slot, step flow.Step, ev *flow.Event) bool {
+	if deny := s.request(sl, step); deny != (txn.Code{}) {
+		*ev = flow.Event{Kind: flow.Secured, Deny: deny, Now: s.now}
+		return true
+	}
+	if s.cfg.Module != nil {
+		s.cfg.Module.Do(&s.req, &s.rep)
+		*ev = s.secured(sl, step)
+		return true
+	}
+	if s.command(sl, step, false) {
+		return false
+	}
+	s.stats.HSMFaults++
+	*ev = flow.Event{Kind: flow.Secured, Deny: txn.SystemFault, Now: s.now}
+	return true
+}
+
+// request makes s.req the command of a securing step.
+func (s *Shard) request(sl *slot, step flow.Step) txn.Code {
+	if (step == flow.VerifyMAC || step == flow.TranslatePIN) && !s.viewOf(sl) {
+		return txn.SystemFault
+	}
+	q := &s.req
+	*q = hsm.Request{}
+	switch step {
+	case flow.VerifyMAC:
+		q.Verb, q.Type, q.Alg, q.Key = hsm.VerifyMAC, hsm.TAK, sl.term.MAC, sl.sess.MAK
+		q.Data = s.view.Before(64)
+		copy(q.MAC[:], s.view.Field(64))
+	case flow.TranslatePIN:
+		q.Verb, q.Type = hsm.TranslatePIN, hsm.TPK
+		q.Key, q.Key2 = sl.sess.PIK, s.links[sl.Link].cfg.ZPK
+		if q.Key.N == 0 || q.Key2.N == 0 {
+			return txn.NoKey
+		}
+		q.From, q.To = pinISO0, pinISO0
+		block, pan12, _ := translate.PIN(&s.view, &sl.Facts)
+		copy(q.PIN[:], block)
+		q.PAN12 = pan12
+	case flow.MakePIK, flow.MakeMAK:
+		if sl.keys == nil {
+			sl.keys = &newKeys{session: s.newSession(sl)}
+		}
+		q.Verb, q.Type, q.Key = hsm.GenerateKey, hsm.TPK, sl.term.TMK
+		if step == flow.MakeMAK {
+			q.Type = hsm.TAK
+		}
+	case flow.CheckPIK:
+		q.Verb, q.Type, q.Key = hsm.CheckValue, hsm.TPK, sl.keys.session.PIK
+	case flow.CheckMAK:
+		q.Verb, q.Type, q.Key = hsm.CheckValue, hsm.TAK, sl.keys.session.MAK
+	}
+	return txn.Code{}
+}
+
+const pinISO0 = hsm.PINFormat(1)
+
+// secured takes s.rep as the result of a step.
+func (s *Shard) secured(sl *slot, step flow.Step) flow.Event {
+	r, ev := &s.rep, flow.Event{Kind: flow.Secured, Now: s.now}
+	if !r.Code.OK() {
+		switch {
+		case step == flow.VerifyMAC && r.Code == hsm.Mismatch:
+			s.stats.BadMAC++
+			ev.Deny = txn.BadMAC
+		case step == flow.TranslatePIN && r.Code[0] == '2':
+			ev.Deny = txn.BadPIN // 20 to 24: the block does not hold a PIN
+		default:
+			s.stats.HSMFaults++
+			s.zap.Warn("security module refused", zap.Stringer("step", step), zap.ByteString("code", r.Code[:]))
+			ev.Deny = txn.SystemFault
+		}
+		return ev
+	}
+	switch step {
+	case flow.TranslatePIN:
+		sl.pin = r.PIN
+	case flow.MakePIK:
+		sl.keys.session.PIK = r.Key
+		copy(sl.keys.f62[f62PIK:], r.Export.B[:16])
+	case flow.CheckPIK:
+		copy(sl.keys.f62[f62PIKCheck:], r.KCV[:4])
+	case flow.MakeMAK:
+		sl.keys.session.MAK = r.Key
+		copy(sl.keys.f62[f62MAK:], r.Export.B[:16])
+	case flow.CheckMAK:
+		copy(sl.keys.f62[f62MAKCheck:], r.KCV[:4])
+	}
+	return ev
+}
+
+// command sends s.req to the module with the fewest commands out; false when no
+// module can take it.
+func (s *Shard) command(sl *slot, step flow.Step, seal bool) bool {
+	best := -1
+	for i := range s.hsms {
+		if s.hsms[i].id != 0 && (best < 0 || s.hsms[i].inFlight < s.hsms[best].inFlight) {
+			best = i
+		}
+	}
+	if best < 0 || len(s.asks.free) == 0 {
+		return false
+	}
+	m := &s.hsms[best]
+	out := s.out(m.id)
+	index := s.asks.free[len(s.asks.free)-1]
+	a := &s.asks.tab[index]
+	header := a.use<<askBits | index
+	start := len(out.b)
+	framing := s.cfg.HSMs[best].Framing
+	b, err := s.cfg.Dialect.Append(framing.Begin(out.b), header, &s.req)
+	if err == nil {
+		b, err = framing.End(b, start)
+	}
+	if err != nil {
+		out.b = out.b[:start]
+		return false
+	}
+	out.b = b
+	s.asks.free = s.asks.free[:len(s.asks.free)-1]
+	m.inFlight++
+	*a = ask{use: a.use, open: true, seal: seal, verb: s.req.Verb, step: step, module: uint16(best), slot: sl.index, gen: sl.gen}
+	s.arm(&a.timer, s.now+int64(s.cfg.HSMTimeout), timerID(timerAsk, a.use, index))
+	return true
+}
+
+// hsmFrame takes a module's reply.
+func (s *Shard) hsmFrame(p *peer, b []byte) {
+	header, err := s.cfg.Dialect.Header(b)
+	index := header & (1<<askBits - 1)
+	if err != nil || int(index) >= len(s.asks.tab) {
+		s.stats.Unmatched++
+		return
+	}
+	a := &s.asks.tab[index]
+	if !a.open || a.use&(1<<(32-askBits)-1) != header>>askBits || a.module != p.index {
+		s.stats.Unmatched++ // late: the one who asked has gone on
+		return
+	}
+	if _, err := s.cfg.Dialect.Parse(b, a.verb, &s.rep); err != nil {
+		s.zap.Error("security module's reply not read", zap.Error(err))
+		s.rep = hsm.Reply{Code: hsm.BadModule}
+	}
+	s.wheel.Disarm(a.timer)
+	s.conclude(index)
+}
+
+func (s *Shard) askExpired(index, use uint32) {
+	if a := &s.asks.tab[index]; a.open && a.use&0xFFFFFFF == use {
+		s.stats.HSMFaults++
+		s.rep = hsm.Reply{Code: hsm.BadModule}
+		s.conclude(index)
+	}
+}
+
+// hsmLost fails what a module did not answer before its connection ended.
+func (s *Shard) hsmLost(index int) {
+	s.hsms[index].id = 0
+	for i := range s.asks.tab {
+		if a := &s.asks.tab[i]; a.open && int(a.module) == index {
+			s.wheel.Disarm(a.timer)
+			s.rep = hsm.Reply{Code: hsm.BadModule}
+			s.conclude(uint32(i))
+		}
+	}
+}
+
+// conclude gives s.rep to the slot that asked, if it still waits for it.
+func (s *Shard) conclude(index uint32) {
+	a := s.asks.tab[index]
+	s.asks.tab[index] = ask{use: a.use + 1}
+	s.asks.free = append(s.asks.free, index)
+	s.hsms[a.module].inFlight--
+	sl := &s.slots[a.slot]
+	switch {
+	case sl.gen != a.gen:
+	case a.seal && sl.seals:
+		s.finishSeal(sl)
+	case !a.seal && sl.State == flow.Securing:
+		s.run(sl, s.secured(sl, a.step))
+	}
+}
+
+// sealRemote asks a module for the MAC of an answer. The slot is kept until it
+// comes.
+func (s *Shard) sealRemote(sl *slot, body []byte) {
+	b, from, err := s.frame(sl.frame[:0], sl, body)
+	sl.frame, sl.sealFrom = b, from
+	if err != nil {
+		return
+	}
+	s.req = hsm.Request{Verb: hsm.MakeMAC, Type: hsm.TAK, Alg: sl.term.MAC, Key: sl.sess.MAK, Data: b[from : len(b)-8]}
+	if s.command(sl, flow.VerifyMAC, true) {
+		sl.seals = true
+	} else {
+		s.stats.HSMFaults++
+	}
+}
+
+// finishSeal sends the answer with its MAC. Without one it is not sent: the
+// terminal would take it for a forgery, and reverse, as it does without it.
+func (s *Shard) finishSeal(sl *slot) {
+	if s.rep.Code.OK() {
+		copy(sl.frame[len(sl.frame)-8:], s.rep.MAC[:])
+		s.sendNow(sl.conn, sl.frame)
+		if sl.Sent != 0 {
+			s.sent = append(s.sent, sl.At)
+		}
+	} else {
+		s.stats.HSMFaults++
+	}
+	sl.seals = false
+	s.give(sl)
+}

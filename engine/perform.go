@@ -1,0 +1,299 @@
+package engine
+
+import (
+	"errors"
+
+	"go.uber.org/zap"
+
+	"tongka/codec/iso8583"
+	"tongka/flow"
+	"tongka/journal"
+	"tongka/registry"
+	"tongka/txn"
+)
+
+var errNotRequest = errors.New("the message is not a request")
+
+// run moves a transaction as far as it goes now. A step that is answered at
+// once (a look-up, a module in the process) is the next event.
+func (s *Shard) run(sl *slot, ev flow.Event) {
+	var out flow.Effects
+	for more := true; more; {
+		flow.Decide(&s.env, &sl.Txn, &ev, &out)
+		more = s.perform(sl, &out, &ev)
+	}
+	if sl.State == flow.Done {
+		s.remember(sl)
+		if !sl.seals {
+			s.give(sl)
+		}
+	}
+}
+
+// perform does the effects in their order; true means that ev is the answer to
+// the last of them.
+func (s *Shard) perform(sl *slot, out *flow.Effects, ev *flow.Event) bool {
+	for i := range out.N {
+		switch e := &out.A[i]; e.Do {
+		case flow.Ask:
+			return s.ask(sl, e.Step, ev)
+		case flow.Seek:
+			*ev = s.seek(sl, e.Step)
+			return true
+		case flow.Record:
+			s.record(sl, e.Rec)
+		case flow.Arm:
+			sl.armed = true
+			s.arm(&sl.timer, e.At, timerID(timerTxn, sl.gen, sl.index))
+		case flow.Disarm:
+			if sl.armed {
+				sl.armed = false
+				s.wheel.Disarm(sl.timer)
+			}
+		case flow.Forward:
+			s.forward(sl)
+		case flow.Reply:
+			s.reply(sl)
+		case flow.Resend:
+			s.stats.Repeats++
+			s.resend(sl)
+		case flow.Attach:
+			s.stats.Repeats++
+			live := &s.slots[sl.orig-1]
+			live.conn, live.echo = sl.conn, sl.echo
+		case flow.Owe:
+			s.owe(sl, e)
+		case flow.Cancel:
+			s.cancel(&s.slots[sl.orig-1])
+		case flow.Install:
+			s.install(sl)
+		}
+	}
+	return false
+}
+
+// identity is the fingerprint of a request, or of a reversal's original.
+func identity(f *txn.Facts) uint64 {
+	mti := f.MTI
+	if f.Kind == txn.Reversal {
+		mti = 0x0200
+	}
+	return journal.Fingerprint(&f.Terminal, mti, f.Batch, f.Trace)
+}
+
+// seek looks for what is known under a request's identity.
+func (s *Shard) seek(sl *slot, step flow.Step) flow.Event {
+	ev := flow.Event{Kind: flow.Found, Now: s.now}
+	fp := identity(&sl.Facts)
+	r, ok := s.recent.get(fp)
+	if step == flow.SeekOriginal {
+		if !ok {
+			if r, ok = s.seekDisk(fp, sl); ok {
+				s.recent.put(fp, r, s.newest)
+			}
+		}
+		s.seekOriginal(sl, fp, r, ok, &ev)
+		return ev
+	}
+	switch index, live := r.live(); {
+	case !ok || r == 0 || live && !s.holds(index, fp):
+		sl.fp = fp
+		if sl.index != scratchIndex {
+			s.recent.put(fp, liveRef(sl.index), s.newest)
+		}
+	case live:
+		sl.orig = index + 1
+		ev.Fate = sameOr(flow.Live, &s.slots[index].Facts, &sl.Facts)
+	case r.result() == txn.Reversed:
+		ev.Fate = flow.Clash
+	default:
+		ev.Fate = flow.Clash
+		if s.get(r.lsn()) {
+			ev.Fate = sameOr(flow.Repeat, &s.rec.Facts, &sl.Facts)
+		}
+	}
+	return ev
+}
+
+// seekOriginal finds what became of the transaction that a terminal reverses. A
+// reversal that finds nothing is remembered: the original may still be on its
+// way, and must not be done when it comes.
+func (s *Shard) seekOriginal(sl *slot, fp uint64, r ref, ok bool, ev *flow.Event) {
+	index, live := r.live()
+	switch {
+	case !ok || r == 0 || live && !s.holds(index, fp):
+		s.recent.put(fp, doneRef(0, txn.Reversed), s.newest)
+	case live:
+		sl.orig = index + 1
+		sl.Orig, sl.Link = s.slots[index].ID, s.slots[index].Link
+		ev.Fate = sameOr(flow.Live, &s.slots[index].Facts, &sl.Facts)
+	case r.lsn() == 0: // reversed before, and never came
+	case !s.get(r.lsn()):
+		ev.Fate = flow.Fresh
+	default:
+		orig := &s.rec.Facts
+		sl.Orig, sl.Link = orig.ID, orig.Link
+		ev.Orig = r.result()
+		ev.Fate = sameOr(flow.Known, orig, &sl.Facts)
+		if ev.Fate == flow.Known && ev.Orig == txn.Approved {
+			sl.fp = fp
+		}
+	}
+}
+
+// seekDisk looks for an original that is no longer remembered: by the index
+// that follows behind the journal.
+func (s *Shard) seekDisk(fp uint64, sl *slot) (ref, bool) {
+	lsn, ok, err := s.log.Find(fp)
+	if err != nil || !ok || !s.get(lsn) {
+		return 0, false
+	}
+	result := s.rec.Facts.Result
+	again, ok, err := s.log.Find(journal.Fingerprint(&sl.Terminal, 0x0400, sl.Batch, sl.Trace))
+	if err == nil && ok && s.get(again) && s.rec.Facts.Code == txn.OK && result == txn.Approved {
+		result = txn.Reversed
+	}
+	return doneRef(lsn, result), true
+}
+
+// holds says that a slot still works on the request with this identity.
+func (s *Shard) holds(index uint32, fp uint64) bool {
+	return s.slots[index].fp == fp && s.slots[index].State != flow.New
+}
+
+// sameOr is fate when both requests mean the same amount and card, else Clash.
+func sameOr(fate flow.Fate, a, b *txn.Facts) flow.Fate {
+	if a.Amount != b.Amount || a.PAN.Len() > 0 && b.PAN.Len() > 0 && a.PAN != b.PAN {
+		return flow.Clash
+	}
+	return fate
+}
+
+// get reads a record. One of this very turn is made durable first: it can only
+// be read then, and its effects wait for the end of the turn all the same.
+func (s *Shard) get(lsn journal.LSN) bool {
+	if s.log.Staged() && lsn>>16 == s.newest>>16 {
+		if err := s.commit(); err != nil {
+			s.fail(err)
+			return false
+		}
+	}
+	if err := s.log.Get(lsn, &s.rec); err != nil {
+		s.zap.Error("journal record not read", zap.Uint64("lsn", uint64(lsn)), zap.Error(err))
+		return false
+	}
+	return true
+}
+
+// record stages one record of a transaction.
+func (s *Shard) record(sl *slot, kind flow.Rec) {
+	rec := &s.rec
+	rec.Body = nil
+	switch kind {
+	case flow.Intent:
+		rec.Kind = journal.Intent
+	case flow.Outcome:
+		rec.Kind = journal.Outcome
+		rec.Body = s.answer(sl)
+	case flow.SignedIn:
+		rec.Kind = journal.SignedIn
+		s.aux = registry.AppendSession(s.aux[:0], &sl.Terminal, &sl.keys.session)
+		rec.Body = s.aux
+	}
+	rec.Facts = sl.Facts
+	s.newest = s.log.Append(rec)
+	s.stats.Records++
+	if kind == flow.Intent {
+		sl.intent = s.newest
+	}
+	sl.last = s.newest
+}
+
+// remember notes how a transaction ended under its identity.
+func (s *Shard) remember(sl *slot) {
+	if s.dead {
+		return
+	}
+	if sl.fp != 0 {
+		switch {
+		case sl.Kind == txn.Reversal && sl.Code == txn.OK:
+			s.markReversed(sl.fp)
+		case sl.Kind == txn.Reversal:
+		case sl.last != 0:
+			s.recent.put(sl.fp, doneRef(sl.last, sl.Result), s.newest)
+		default:
+			s.recent.drop(sl.fp)
+		}
+	}
+	s.count(sl)
+}
+
+// markReversed keeps the record of the original and changes how it ended.
+func (s *Shard) markReversed(fp uint64) {
+	r, ok := s.recent.get(fp)
+	if !ok {
+		return
+	}
+	s.recent.put(fp, doneRef(r.lsn(), txn.Reversed), s.newest)
+}
+
+// cancel closes a transaction in flight because its terminal reverses it.
+func (s *Shard) cancel(sl *slot) {
+	if sl.State == flow.Waiting {
+		s.links[sl.Link].inFlight--
+		s.stats.TimedOut++
+		s.pending.end(sl.ID, wasExpired)
+	}
+	s.run(sl, flow.Event{Kind: flow.Cancelled, Now: s.now})
+}
+
+// owe puts a reversal into the queue of its bank, in the batch of this turn.
+func (s *Shard) owe(sl *slot, e *flow.Effect) {
+	f := &sl.Facts
+	if e.Orig {
+		f = &s.rec.Facts // read by seekOriginal in this very step
+	}
+	s.owed.Owe(f, e.Link, s.now)
+}
+
+// forward renders the request into the bank's buffer.
+func (s *Shard) forward(sl *slot) {
+	l := &s.links[sl.Link]
+	s.pending.open(sl.ID, sl.index)
+	l.inFlight++
+	out := s.out(l.id)
+	if out == nil {
+		return // the line broke in this turn: the deadline will owe a reversal
+	}
+	if !s.viewOf(sl) {
+		return
+	}
+	start := len(out.b)
+	var pin []byte
+	if sl.HasPIN {
+		pin = sl.pin[:]
+	}
+	b, err := l.cfg.Bank.AppendRequest(l.cfg.Framing.Begin(out.b), l.cfg.Spec, &s.view, &sl.Facts, &sl.echo, pin, &s.clock)
+	if err == nil {
+		b, err = l.cfg.Framing.End(b, start)
+	}
+	if err != nil {
+		out.b = b[:start]
+		s.zap.Error("request not rendered", zap.String("link", l.cfg.Name), zap.Uint64("txn", uint64(sl.ID)), zap.Error(err))
+		return
+	}
+	out.b = b
+	l.sent++
+}
+
+// viewOf makes s.view the request of a slot. With a module in the process it
+// still is; otherwise the slot kept the frame.
+func (s *Shard) viewOf(sl *slot) bool {
+	if s.cfg.Module != nil {
+		return true
+	}
+	var env iso8583.Envelope
+	spec := s.cfg.Listeners[sl.door].Spec
+	msg, err := spec.Split(sl.frame, &env)
+	return err == nil && spec.Parse(&s.view, msg) == nil
+}

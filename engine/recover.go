@@ -1,0 +1,128 @@
+package engine
+
+import (
+	"fmt"
+
+	"go.uber.org/zap"
+
+	"tongka/flow"
+	"tongka/journal"
+	"tongka/registry"
+	"tongka/txn"
+)
+
+// idGap is left between the numbers of two lives: refusals without a record
+// used up some that the journal does not know.
+const idGap = 1_000_000
+
+// recover reads what the last life left. Records are folded in their order; what
+// is open at the end is closed by the flow's own Resume, durably.
+func (s *Shard) recover() error {
+	from, next := s.log.Recovery()
+	s.recent.from, s.recent.oldFrom = from, from
+	open := map[txn.ID]opened{}
+	records := 0
+	err := s.log.Replay(from, func(lsn journal.LSN, r *journal.Record) error {
+		records++
+		s.newest = lsn
+		next = max(next, r.Facts.ID+1)
+		return s.fold(open, lsn, r)
+	})
+	if err != nil {
+		return err
+	}
+	if next > 1 {
+		s.lastID = next + idGap
+	}
+	if err := s.owed.Load(); err != nil {
+		return err
+	}
+	if err := s.closeOpen(open); err != nil {
+		return err
+	}
+	s.zap.Info("recovered", zap.Int("records", records), zap.Int("open", len(open)), zap.Int("owed", s.owed.Total()))
+	return nil
+}
+
+// opened is an intent whose outcome has not been read yet.
+type opened struct {
+	facts txn.Facts
+	lsn   journal.LSN
+}
+
+func (s *Shard) fold(open map[txn.ID]opened, lsn journal.LSN, r *journal.Record) error {
+	f := &r.Facts
+	switch r.Kind {
+	case journal.Intent:
+		open[f.ID] = opened{*f, lsn}
+		s.recent.put(identity(f), doneRef(lsn, txn.Open), lsn)
+	case journal.Outcome:
+		delete(open, f.ID)
+		switch {
+		case f.Kind != txn.Reversal:
+			s.recent.put(identity(f), doneRef(lsn, f.Result), lsn)
+		case f.Code == txn.NoOriginal:
+			s.recent.put(identity(f), doneRef(0, txn.Reversed), lsn)
+		case f.Code == txn.OK:
+			s.foldReversal(f)
+		}
+	case journal.SignedIn:
+		return s.foldSignIn(r.Body)
+	}
+	return nil
+}
+
+// foldReversal marks the original as reversed if it had been approved.
+func (s *Shard) foldReversal(f *txn.Facts) {
+	if r, ok := s.recent.get(identity(f)); ok && r.result() == txn.Approved {
+		s.markReversed(identity(f))
+	}
+}
+
+// foldSignIn gives a terminal its session again if the registry was written
+// behind and had not got it yet.
+func (s *Shard) foldSignIn(body []byte) error {
+	id, session, err := registry.DecodeSession(body)
+	if err != nil {
+		return fmt.Errorf("sign-in record: %w", err)
+	}
+	t := s.reg.Snapshot().Terminal(&id)
+	if t == nil {
+		return nil // taken out of the registry since
+	}
+	if last := t.Last(); last == nil || last.Since < session.Since {
+		s.reg.Install(t, &session)
+	}
+	return nil
+}
+
+// closeOpenAt is how many open intents share one commit at recovery.
+const closeOpenAt = 1024
+
+// closeOpen ends every intent without an outcome: timed out, reversal owed.
+func (s *Shard) closeOpen(open map[txn.ID]opened) error {
+	n := 0
+	for _, o := range open {
+		t := flow.Txn{Facts: o.facts}
+		var out flow.Effects
+		flow.Resume(&t, &out)
+		for _, e := range out.A[:out.N] {
+			switch e.Do {
+			case flow.Owe:
+				s.owed.Owe(&t.Facts, e.Link, s.now)
+			case flow.Record:
+				s.newest = s.log.Append(&journal.Record{Kind: journal.Outcome, Facts: t.Facts})
+				s.recent.put(identity(&t.Facts), doneRef(s.newest, t.Result), s.newest)
+			}
+		}
+		if n++; n%closeOpenAt == 0 {
+			if err := s.commit(); err != nil {
+				return err
+			}
+		}
+	}
+	if n > 0 || s.lastID > 0 {
+		s.log.Mark(s.recent.oldFrom, s.lastID+1)
+	}
+	return s.commit()
+}

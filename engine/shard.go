@@ -1,0 +1,187 @@
+package engine
+
+import (
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"tongka/codec/iso8583"
+	"tongka/conn"
+	"tongka/flow"
+	"tongka/hsm"
+	"tongka/journal"
+	"tongka/registry"
+	"tongka/storefwd"
+	"tongka/timeout"
+	"tongka/translate"
+	"tongka/txn"
+)
+
+// slot is one transaction in flight. Slots are made at the start and used again.
+type slot struct {
+	flow.Txn
+	index uint32
+	gen   uint32 // how often the slot was used: old timers and replies miss it
+	conn  conn.ID
+	term  *registry.Terminal
+	sess  *registry.Session
+	timer timeout.Token
+	fp    uint64 // identity, 0 when this transaction is not the one remembered under it
+	orig  uint32 // a reversal's original, or a repeat's first, in flight: slot + 1
+	door  uint16 // the listener it came by
+	armed bool
+	seals bool // its answer waits for a MAC from a module behind a socket
+	// The newest record of this transaction, and that of its intent.
+	last, intent journal.LSN
+	sealFrom     int // where the MAC's data begins in frame
+	pin          [8]byte
+	echo         translate.Echo
+	keys         *newKeys // of a sign-in
+	frame        []byte   // the request while a module behind a socket is asked; then the answer
+}
+
+// newKeys is what a sign-in collects from the security module: the session, and
+// F62 as it goes to the terminal, each key under the TMK and then its check
+// value (source: UnionPay direct POS specification, F62 of a sign-in answer).
+type newKeys struct {
+	session registry.Session
+	f62     [40]byte
+}
+
+const (
+	f62PIK, f62PIKCheck = 0, 16
+	f62MAK, f62MAKCheck = 20, 36
+)
+
+// Shard owns everything of one loop.
+type Shard struct {
+	cfg  Config
+	log  Journal
+	reg  *registry.Registry
+	loop conn.Loop
+	zap  *zap.Logger
+
+	env    flow.Env
+	wheel  *timeout.Wheel
+	owed   *storefwd.Queue
+	now    int64 // of this turn
+	inTurn bool
+	dead   bool // the store failed; nothing is done any more
+
+	slots   []slot
+	free    []uint32
+	scratch slot // answers a refusal when all slots are taken
+	lastID  txn.ID
+	pending pending
+	recent  recent
+	newest  journal.LSN
+
+	acquirer []byte
+	peers    []peer // by conn.ID index
+	links    []link
+	hsms     []module
+	asks     asks
+	dirty    []conn.ID // peers with bytes to send
+	bufs     []*outbuf
+	seals    []seal
+
+	view      iso8583.View // of the frame being handled
+	bview     iso8583.View
+	clock     translate.Clock
+	body      []byte // the answer rendered last
+	bodyID    txn.ID // and whose it is
+	aux       []byte
+	rec       journal.Record
+	answering *slot // the slot that s.bview is the bank's answer to
+	req       hsm.Request
+	rep       hsm.Reply
+
+	stats    Counters
+	latency  Latency
+	done     []finished // ring of the last transactions
+	doneAt   int
+	sent     []int64 // arrivals of the transactions answered in this turn
+	marked   int64   // when the recovery point was last written
+	shown    int64
+	started  int64
+	badLines lineLimit
+	snapshot atomic.Pointer[Snapshot]
+}
+
+// peer is what the shard knows of one connection.
+type peer struct {
+	id    conn.ID
+	kind  peerKind
+	index uint16 // of the listener, link or module
+	bad   uint8  // unreadable frames in a row
+	out   *outbuf
+	term  *registry.Terminal // the last terminal that spoke here
+	snap  *registry.Snapshot // where term was found
+}
+
+type peerKind uint8
+
+const (
+	noPeer peerKind = iota
+	terminalPeer
+	bankPeer
+	hsmPeer
+)
+
+// outbuf gathers what leaves to one peer at the end of the turn.
+type outbuf struct{ b []byte }
+
+// seal is a MAC to be made in place, over out.b[from:to-8] into out.b[to-8:to].
+type seal struct {
+	out      *outbuf
+	from, to int
+	key      hsm.Key
+	alg      hsm.MACAlg
+}
+
+// link is one bank line.
+type link struct {
+	flow.Link
+	cfg      *Link
+	id       conn.ID // 0 = not connected
+	since    int64
+	timer    timeout.Token
+	armed    bool
+	gen      uint32
+	netSTAN  uint32
+	inFlight int
+	sent     uint64
+	answered uint64
+	timedOut uint64
+}
+
+func newShard(cfg Config, log Journal, reg *registry.Registry) *Shard {
+	s := &Shard{cfg: cfg, log: log, reg: reg, zap: cfg.Logger,
+		wheel:    timeout.New(5*time.Millisecond, cfg.InFlight+len(cfg.Links)),
+		slots:    make([]slot, cfg.InFlight),
+		pending:  newPending(),
+		recent:   newRecent(cfg.Duplicates),
+		hsms:     make([]module, len(cfg.HSMs)),
+		done:     make([]finished, 64),
+		acquirer: []byte(cfg.Acquirer),
+	}
+	s.started = cfg.Clock()
+	s.now = s.started
+	policies := make([]storefwd.Policy, len(cfg.Links))
+	s.env = flow.Env{Routes: cfg.Routes, Health: s}
+	for i := range cfg.Links {
+		l := &cfg.Links[i]
+		policies[i] = l.Reversal
+		s.links = append(s.links, link{Link: flow.Link{
+			AnswerTimeout: int64(l.EchoTimeout), EchoInterval: int64(l.EchoInterval)}, cfg: l, since: s.started})
+		s.env.AnswerTimeout = append(s.env.AnswerTimeout, int64(l.AnswerTimeout))
+	}
+	s.owed = storefwd.New(log, policies, cfg.Seed)
+	for i := len(s.slots) - 1; i >= 0; i-- {
+		s.slots[i].index = uint32(i)
+		s.free = append(s.free, uint32(i))
+	}
+	s.asks.init(cfg.InFlight)
+	return s
+}

@@ -1,0 +1,72 @@
+package engine
+
+import (
+	"strings"
+
+	"tongka/txn"
+)
+
+// finished is one transaction in the ring of the last ones.
+type finished struct {
+	facts  txn.Facts
+	micros int64
+}
+
+// count counts how a transaction ended and keeps it for the console.
+func (s *Shard) count(sl *slot) {
+	if sl.term == nil || sl.Code == (txn.Code{}) {
+		return
+	}
+	switch {
+	case sl.Kind == txn.Echo:
+		s.stats.Echoes++
+	case sl.Kind == txn.Reversal && sl.Code == txn.OK:
+		s.stats.Reversed++
+	case sl.Kind == txn.Sale && sl.Result == txn.Approved:
+		s.stats.Approved++
+	case sl.Kind == txn.Sale && sl.Result == txn.Declined:
+		s.stats.Declined++
+	}
+	s.done[s.doneAt] = finished{sl.Facts, (s.now - sl.At) / 1000}
+	s.doneAt = (s.doneAt + 1) % len(s.done)
+}
+
+// Snapshot is the newest picture of the shard, for other goroutines.
+func (s *Shard) Snapshot() *Snapshot { return s.snapshot.Load() }
+
+// show makes a new picture every now and then.
+func (s *Shard) show() {
+	if s.now-s.shown < showEvery {
+		return
+	}
+	s.shown = s.now
+	p := &Snapshot{At: s.now, Started: s.started, Ready: true, Slots: len(s.slots),
+		InFlight: len(s.slots) - len(s.free), Owed: s.owed.Total(), Counters: s.stats, Latency: s.latency}
+	for i := range s.links {
+		l := &s.links[i]
+		id := txn.LinkID(i)
+		p.Parked += s.owed.Parked(id)
+		p.Links = append(p.Links, LinkView{Name: l.cfg.Name, State: l.State.String(), Since: l.since,
+			InFlight: l.inFlight, Owed: s.owed.Len(id), Sent: l.sent, Answered: l.answered, TimedOut: l.timedOut})
+	}
+	for i := range s.done {
+		d := &s.done[(s.doneAt-1-i+2*len(s.done))%len(s.done)]
+		if d.facts.ID != 0 {
+			p.Last = append(p.Last, s.view1(d))
+		}
+	}
+	s.snapshot.Store(p)
+}
+
+func (s *Shard) view1(d *finished) View {
+	f := &d.facts
+	v := View{ID: f.ID, At: f.At, Micros: d.micros, Kind: f.Kind, Amount: f.Amount, Code: f.Code, Result: f.Result,
+		Terminal: strings.TrimSpace(string(f.Terminal.Number[:])), Merchant: strings.TrimSpace(string(f.Terminal.Merchant[:]))}
+	if f.PAN.Len() > 0 {
+		v.PAN = f.PAN.String()
+	}
+	if f.Sent != 0 {
+		v.Link = s.links[f.Link].cfg.Name
+	}
+	return v
+}

@@ -1,0 +1,189 @@
+package engine
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"tongka/codec/iso8583"
+	"tongka/flow"
+	"tongka/registry"
+	"tongka/translate"
+	"tongka/txn"
+)
+
+// maxBad unreadable frames in a row end a terminal's connection.
+const maxBad = 3
+
+// terminalFrame starts a transaction. What cannot be read is answered with F39
+// 30 where the terminal is known by then, counted, logged without its content,
+// and never goes further.
+func (s *Shard) terminalFrame(p *peer, b []byte) {
+	spec := s.cfg.Listeners[p.index].Spec
+	var env iso8583.Envelope
+	msg, err := spec.Split(b, &env)
+	if err != nil {
+		s.badFrame(p, err)
+		s.loop.Close(p.id)
+		return
+	}
+	sl := s.take()
+	sl.conn, sl.door, sl.At = p.id, p.index, s.now
+	sl.echo.Keep(&env)
+	if err := spec.Parse(&s.view, msg); err != nil {
+		s.unreadable(p, sl, err)
+		return
+	}
+	p.bad = 0
+	deny := translate.ReadRequest(&s.view, &sl.Facts, &sl.echo)
+	if !isRequest(s.view.MTI()) {
+		// An answer, or nothing at all: whoever sends it is no terminal.
+		s.badFrame(p, errNotRequest)
+		s.loop.Close(p.id)
+		s.give(sl)
+		return
+	}
+	if d := s.admit(p, sl); d != (txn.Code{}) {
+		deny = d
+	}
+	s.start(sl, b, deny)
+}
+
+func isRequest(m iso8583.MTI) bool { return m&0x0010 == 0 && m&0x0F00 != 0 }
+
+// start runs a transaction that has been read.
+func (s *Shard) start(sl *slot, frame []byte, deny txn.Code) {
+	if sl.Kind != txn.Unknown && sl.term != nil {
+		s.stats.Received++
+	}
+	if s.cfg.Module == nil && deny == (txn.Code{}) {
+		sl.frame = append(sl.frame[:0], frame...)
+	}
+	_, _, sl.HasPIN = translate.PIN(&s.view, &sl.Facts)
+	s.run(sl, flow.Event{Kind: flow.Arrived, Deny: deny, Now: s.now})
+}
+
+// admit finds the terminal and what it may do.
+func (s *Shard) admit(p *peer, sl *slot) txn.Code {
+	snap := s.reg.Snapshot()
+	if p.term == nil || p.snap != snap || p.term.ID != sl.Terminal {
+		p.term, p.snap = snap.Terminal(&sl.Terminal), snap
+	}
+	sl.term = p.term
+	switch {
+	case sl.term == nil:
+		s.stats.Unregistered++
+		return txn.NotRegistered
+	case sl.index == scratchIndex:
+		s.stats.Refused++
+		return txn.SystemFault
+	case !flow.Supported(sl.Kind):
+		s.stats.Refused++
+		return txn.NotSupported
+	case !sl.term.Kinds.Has(sl.Kind):
+		s.stats.Refused++
+		return txn.NotAllowed
+	}
+	sl.sess = sl.term.Session(s.now)
+	if sl.sess == nil && flow.NeedsSession(sl.Kind) {
+		s.stats.Refused++
+		return txn.SignInAgain
+	}
+	if sl.sess != nil && flow.NeedsSession(sl.Kind) && !s.view.Has(64) {
+		s.stats.BadMAC++
+		return txn.BadMAC
+	}
+	return txn.Code{}
+}
+
+// unreadable answers a frame that is not in the dialect: format error, when
+// enough was read to say to whom.
+func (s *Shard) unreadable(p *peer, sl *slot, err error) {
+	s.badFrame(p, err)
+	v := &s.view
+	if v.Len(41) == len(sl.Terminal.Number) && v.Len(42) == len(sl.Terminal.Merchant) && isRequest(v.MTI()) {
+		translate.ReadRequest(v, &sl.Facts, &sl.echo)
+		sl.Kind = txn.Unknown
+		s.run(sl, flow.Event{Kind: flow.Arrived, Deny: txn.BadFormat, Now: s.now})
+	} else {
+		s.give(sl)
+		p.bad = maxBad
+	}
+	if p.bad++; p.bad >= maxBad {
+		s.loop.Close(p.id)
+	}
+}
+
+// badFrame counts a frame that no dialect could read and says where it went
+// wrong; a codec error names places and never content.
+func (s *Shard) badFrame(p *peer, err error) {
+	s.stats.BadFormat++
+	if s.badLines.allow(s.now) {
+		s.zap.Warn("frame refused", zap.String("listener", s.cfg.Listeners[p.index].Name),
+			zap.Uint64("connection", uint64(p.id)), zap.Error(err))
+	}
+}
+
+// lineLimit lets a few lines a second into the log: a flood must not fill the
+// disk. The counters count all.
+type lineLimit struct {
+	second int64
+	n      int
+}
+
+const linesPerSecond = 10
+
+func (l *lineLimit) allow(now int64) bool {
+	if sec := now / int64(time.Second); sec != l.second {
+		l.second, l.n = sec, 0
+	}
+	l.n++
+	return l.n <= linesPerSecond
+}
+
+// scratchIndex marks the one slot that is not among the slots: it only refuses.
+const scratchIndex = ^uint32(0)
+
+// take gives a fresh slot and a fresh number; the scratch slot when all are
+// taken. A number whose trace is still in flight at a bank is skipped.
+func (s *Shard) take() *slot {
+	sl := &s.scratch
+	sl.index = scratchIndex
+	if n := len(s.free); n > 0 {
+		sl = &s.slots[s.free[n-1]]
+		s.free = s.free[:n-1]
+	}
+	for s.lastID++; s.lastID.STAN() == 0 || s.pending.busy(s.lastID); s.lastID++ {
+	}
+	sl.gen++
+	sl.Txn = flow.Txn{Facts: txn.Facts{ID: s.lastID}}
+	sl.term, sl.sess, sl.keys = nil, nil, nil
+	sl.orig, sl.armed, sl.seals, sl.fp = 0, false, false, 0
+	sl.last, sl.intent = 0, 0
+	return sl
+}
+
+// give takes a slot back.
+func (s *Shard) give(sl *slot) {
+	if sl.index != scratchIndex {
+		s.free = append(s.free, sl.index)
+	}
+	sl.State = flow.New
+}
+
+// install makes the keys of a sign-in the terminal's.
+func (s *Shard) install(sl *slot) {
+	s.reg.Install(sl.term, &sl.keys.session)
+	sl.sess = nil // the answer to a sign-in carries no MAC
+	s.stats.SignIns++
+}
+
+// newSession begins the session that a sign-in makes: the next batch number,
+// and the time it lasts.
+func (s *Shard) newSession(sl *slot) registry.Session {
+	batch := uint32(1)
+	if last := sl.term.Last(); last != nil {
+		batch = last.Batch%999_999 + 1
+	}
+	return registry.Session{Batch: batch, Since: s.now, Until: s.reg.Until(s.now)}
+}

@@ -1,0 +1,265 @@
+package engine
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"tongka/conn"
+	"tongka/flow"
+	"tongka/timeout"
+	"tongka/txn"
+)
+
+// Attach gives the shard its loop, and the loop its handler.
+func (s *Shard) Attach(l conn.Loop) conn.Handler {
+	s.loop = l
+	return s
+}
+
+// begin opens a turn: the clock is read once for all that comes in it.
+func (s *Shard) begin() {
+	if !s.inTurn {
+		s.inTurn = true
+		s.now = s.cfg.Clock()
+	}
+}
+
+// Tick ends a turn: deadlines, what is owed, one commit, one write per peer.
+func (s *Shard) Tick(now int64) int64 {
+	if s.dead {
+		return 0
+	}
+	s.inTurn, s.now = true, now
+	s.wheel.Advance(now, s.expire)
+	s.deliver()
+	s.mark()
+	if err := s.commit(); err != nil {
+		s.fail(err)
+		return 0
+	}
+	s.flush()
+	s.show()
+	s.inTurn = false
+	return s.next()
+}
+
+// commit makes the turn's records durable. The answers' MACs are made while the
+// disk writes.
+func (s *Shard) commit() error {
+	if !s.log.Staged() {
+		s.sealAll()
+		return nil
+	}
+	if err := s.log.Commit(); err != nil {
+		return err
+	}
+	s.stats.Commits++
+	s.sealAll()
+	return s.log.Sync()
+}
+
+// fail ends all work: what the failed commit held is in doubt, so nothing of
+// this turn may leave, and only the disk knows what is true now.
+func (s *Shard) fail(err error) {
+	s.dead = true
+	s.zap.Error("the journal failed: this process must end and recover", zap.Error(err))
+	s.cfg.Fatal(err)
+}
+
+// flush writes what the turn gathered, once per peer.
+func (s *Shard) flush() {
+	for _, id := range s.dirty {
+		p := s.peer(id)
+		if p == nil {
+			continue
+		}
+		out := p.out
+		p.out = nil
+		// A peer that is gone, or reads too slowly, is told by Closed; what it
+		// does not get it asks for again, or its deadline passes.
+		_ = s.loop.Send(id, out.b)
+		s.release(out)
+	}
+	s.dirty = s.dirty[:0]
+	if len(s.sent) > 0 {
+		end := s.cfg.Clock()
+		for _, at := range s.sent {
+			s.latency.add(uint64(max(end-at, 0)) / 1000)
+		}
+		s.sent = s.sent[:0]
+	}
+}
+
+// out gives the buffer of a peer; nil when the peer is gone.
+func (s *Shard) out(id conn.ID) *outbuf {
+	p := s.peer(id)
+	if p == nil {
+		return nil
+	}
+	if p.out == nil {
+		s.dirty = append(s.dirty, id)
+		if n := len(s.bufs); n > 0 {
+			p.out, s.bufs = s.bufs[n-1], s.bufs[:n-1]
+		} else {
+			p.out = &outbuf{b: make([]byte, 0, 1024)}
+		}
+	}
+	return p.out
+}
+
+// maxKept is the largest buffer that goes back to the free list.
+const maxKept = 1 << 20
+
+func (s *Shard) release(o *outbuf) {
+	if cap(o.b) <= maxKept {
+		o.b = o.b[:0]
+		s.bufs = append(s.bufs, o)
+	}
+}
+
+func (s *Shard) peer(id conn.ID) *peer {
+	if i := int(id.Index()); i < len(s.peers) && s.peers[i].id == id {
+		return &s.peers[i]
+	}
+	return nil
+}
+
+// Opened notes a new connection.
+func (s *Shard) Opened(id conn.ID, from conn.Peer) {
+	s.begin()
+	for int(id.Index()) >= len(s.peers) {
+		s.peers = append(s.peers, peer{})
+	}
+	p := &s.peers[id.Index()]
+	*p = peer{id: id, kind: terminalPeer, index: uint16(from.Index)}
+	switch {
+	case from.Listener:
+	case from.Index < len(s.links):
+		p.kind = bankPeer
+		l := &s.links[from.Index]
+		l.id = id
+		s.linkEvent(txn.LinkID(from.Index), flow.Connected)
+	default:
+		p.kind, p.index = hsmPeer, uint16(from.Index-len(s.links))
+		s.hsms[p.index].opened(id)
+		s.zap.Info("security module connected", zap.String("module", s.cfg.HSMs[p.index].Name))
+	}
+}
+
+// Closed forgets a connection.
+func (s *Shard) Closed(id conn.ID, err error) {
+	s.begin()
+	p := s.peer(id)
+	if p == nil {
+		return
+	}
+	kind, index := p.kind, p.index
+	if p.out != nil {
+		s.dropSeals(p.out)
+		s.release(p.out)
+	}
+	*p = peer{}
+	switch kind {
+	case bankPeer:
+		s.links[index].id = 0
+		s.zap.Warn("bank link lost", zap.String("link", s.links[index].cfg.Name), zap.Error(err))
+		s.linkEvent(txn.LinkID(index), flow.Lost)
+	case hsmPeer:
+		s.zap.Warn("security module lost", zap.String("module", s.cfg.HSMs[index].Name), zap.Error(err))
+		s.hsmLost(int(index))
+	}
+}
+
+// Frame takes one frame from a peer.
+func (s *Shard) Frame(id conn.ID, b []byte) {
+	p := s.peer(id)
+	if p == nil || s.dead {
+		return
+	}
+	s.begin()
+	switch p.kind {
+	case terminalPeer:
+		s.terminalFrame(p, b)
+	case bankPeer:
+		s.bankFrame(p, b)
+	case hsmPeer:
+		s.hsmFrame(p, b)
+	}
+}
+
+// What a timer's id says: what it is for, and of which use of which slot, link
+// or question.
+const (
+	timerTxn  = uint64(0) << 60
+	timerLink = uint64(1) << 60
+	timerAsk  = uint64(2) << 60
+	timerKind = uint64(15) << 60
+)
+
+func timerID(kind uint64, gen, index uint32) uint64 {
+	return kind | uint64(gen&0xFFFFFFF)<<32 | uint64(index)
+}
+
+func (s *Shard) expire(id uint64) {
+	gen, index := uint32(id>>32)&0xFFFFFFF, uint32(id)
+	switch id & timerKind {
+	case timerTxn:
+		if sl := &s.slots[index]; sl.gen&0xFFFFFFF == gen && sl.armed {
+			sl.armed = false
+			s.timedOut(sl)
+		}
+	case timerLink:
+		if l := &s.links[index]; l.gen&0xFFFFFFF == gen && l.armed {
+			l.armed = false
+			s.linkEvent(txn.LinkID(index), flow.LinkTimer)
+		}
+	case timerAsk:
+		s.askExpired(index, gen)
+	}
+}
+
+func (s *Shard) timedOut(sl *slot) {
+	l := &s.links[sl.Link]
+	l.inFlight--
+	l.timedOut++
+	s.stats.TimedOut++
+	s.pending.end(sl.ID, wasExpired)
+	s.run(sl, flow.Event{Kind: flow.Expired, Now: s.now})
+}
+
+func (s *Shard) arm(t *timeout.Token, at int64, id uint64) { *t = s.wheel.Arm(at, id) }
+
+// markEvery is how often the recovery point moves, at the least.
+const markEvery = int64(time.Second)
+
+// mark writes where a restart has to begin to read: at the oldest intent in
+// flight, or at the oldest request that must be known to tell a repeat.
+func (s *Shard) mark() {
+	if s.now-s.marked < markEvery || !s.log.Staged() {
+		return
+	}
+	s.marked = s.now
+	from := s.recent.oldFrom
+	for i := range s.slots {
+		if sl := &s.slots[i]; sl.State == flow.Waiting && sl.intent < from {
+			from = sl.intent
+		}
+	}
+	s.log.Mark(from, s.lastID+1)
+}
+
+// showEvery is how often the picture for the console is made anew.
+const showEvery = int64(250 * time.Millisecond)
+
+// next is when the shard wants the next Tick at the latest.
+func (s *Shard) next() int64 {
+	at := s.shown + showEvery
+	if t, ok := s.wheel.Next(); ok {
+		at = min(at, t)
+	}
+	if t, ok := s.owed.Next(s.now); ok {
+		at = min(at, t)
+	}
+	return at
+}

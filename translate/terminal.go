@@ -1,0 +1,290 @@
+// Package translate turns a terminal's message into a transaction, a
+// transaction into a bank's message, and back. It is pure: bytes and values in,
+// bytes and values out, no allocation.
+//
+// Sources: UnionPay direct POS terminal specification (fields, F60), and the
+// CUPS-style bank dialect; both as declared in codec/iso8583.
+package translate
+
+import (
+	"tongka/codec/iso8583"
+	"tongka/txn"
+)
+
+// Echo is what an answer repeats of its request and nobody writes down. It
+// holds no card data.
+type Echo struct {
+	env          [16]byte // TPDU and header as received
+	tpdu, header uint8    // their sizes
+	F60          [20]byte // digits
+	N60          uint8
+}
+
+// Keep copies what an answer's envelope is made of.
+func (e *Echo) Keep(env *iso8583.Envelope) {
+	e.tpdu = uint8(copy(e.env[:], env.TPDU))
+	e.header = uint8(copy(e.env[e.tpdu:], env.Header))
+}
+
+// AppendEnvelope appends what stands before the MTI of the answer. A terminal
+// that is to sign in again is told so in its header, too.
+func (e *Echo) AppendEnvelope(dst []byte, s *iso8583.Spec, code txn.Code) []byte {
+	env := iso8583.Envelope{TPDU: e.env[:e.tpdu]}
+	if e.header > 0 {
+		env.Header = e.env[e.tpdu : e.tpdu+e.header]
+	}
+	if code == txn.SignInAgain {
+		env.Requirement = requireSignIn
+	}
+	return s.AppendReplyEnvelope(dst, &env)
+}
+
+const requireSignIn = 3
+
+// Net codes of F60.3 that this package knows.
+const (
+	netSignInDouble = 3
+	netEcho         = 301
+)
+
+// zero is a code that denies nothing.
+var zero txn.Code
+
+// ReadRequest fills in what a terminal's request says. The code is zero when
+// the request can go on, and the response code of the refusal otherwise; f.Kind
+// is txn.Unknown for a message that this switch does not handle. f.ID, f.At and
+// the like are not touched.
+func ReadRequest(v *iso8583.View, f *txn.Facts, e *Echo) txn.Code {
+	f.MTI = uint16(v.MTI())
+	if v.Len(41) != len(f.Terminal.Number) || v.Len(42) != len(f.Terminal.Merchant) {
+		return txn.BadFormat
+	}
+	copy(f.Terminal.Number[:], v.Field(41))
+	copy(f.Terminal.Merchant[:], v.Field(42))
+	f60 := v.AppendText(e.F60[:0], 60)
+	e.N60 = uint8(min(len(f60), len(e.F60)))
+	f.Batch = uint32(number(e.F60[:e.N60], 2, 8))
+	trace, hasTrace := v.Uint(11)
+	f.Trace = uint32(trace)
+	f.Kind = kindOf(v, e)
+	switch f.Kind {
+	case txn.Unknown:
+		return txn.NotSupported
+	case txn.SignIn, txn.Echo:
+		return zero
+	}
+	if !hasTrace {
+		return txn.BadFormat
+	}
+	return readMoney(v, f)
+}
+
+// kindOf identifies a transaction by MTI, F3, F25 and F60.
+func kindOf(v *iso8583.View, e *Echo) txn.Kind {
+	net := number(e.F60[:e.N60], 8, 11)
+	switch v.MTI() {
+	case 0x0800:
+		if net == netSignInDouble && e.N60 == 11 && number(e.F60[:], 0, 2) == 0 {
+			return txn.SignIn
+		}
+	case 0x0820:
+		if net == netEcho {
+			return txn.Echo
+		}
+	case 0x0200:
+		proc, ok := v.Uint(3)
+		cond, _ := v.Uint(25)
+		// F25 06 is a pre-authorisation completion, 60.1 36 an offline sale.
+		if ok && proc/10000 == 0 && cond != 6 && number(e.F60[:e.N60], 0, 2) != 36 {
+			return txn.Sale
+		}
+	case 0x0400:
+		return txn.Reversal
+	}
+	return txn.Unknown
+}
+
+// readMoney reads the fields of a request that moves money.
+func readMoney(v *iso8583.View, f *txn.Facts) txn.Code {
+	amount, ok := v.Uint(4)
+	if !ok {
+		return txn.BadFormat
+	}
+	if amount == 0 {
+		return txn.BadAmount
+	}
+	f.Amount = int64(amount)
+	f.Proc = small[uint32](v, 3, 0)
+	f.Entry = small[uint16](v, 22, 0)
+	f.Cond = small[uint8](v, 25, 0)
+	f.Expiry = small[uint16](v, 14, txn.NoExpiry)
+	f.CardSeq = small[uint16](v, 23, txn.NoCardSeq)
+	copy(f.Currency[:], "156")
+	copy(f.Currency[:], v.Field(49))
+	if f.Kind == txn.Reversal {
+		// F61 names the original: batch n6, trace n6. Without it the reversal
+		// carries the original's own batch and trace.
+		var b [40]byte
+		if orig := v.AppendText(b[:0], 61); len(orig) >= 12 {
+			f.Batch, f.Trace = uint32(number(orig, 0, 6)), uint32(number(orig, 6, 12))
+		}
+	}
+	return readPAN(v, f)
+}
+
+// readPAN takes the card number from F2, else from the second track up to its
+// separator. A payment by code has neither.
+func readPAN(v *iso8583.View, f *txn.Facts) txn.Code {
+	var b [48]byte
+	digits := v.AppendText(b[:0], 2)
+	if len(digits) == 0 {
+		digits = v.AppendText(b[:0], 35)
+		for i, c := range digits {
+			if c == 'D' || c == '=' {
+				digits = digits[:i]
+				break
+			}
+		}
+	}
+	if len(digits) == 0 {
+		return zero
+	}
+	pan, err := txn.ParsePAN(digits)
+	if err != nil {
+		return txn.BadCard
+	}
+	f.PAN = pan
+	return zero
+}
+
+func small[T uint8 | uint16 | uint32](v *iso8583.View, n int, absent T) T {
+	if x, ok := v.Uint(n); ok {
+		return T(x)
+	}
+	return absent
+}
+
+// number reads digits[from:to]; missing digits make it 0.
+func number(digits []byte, from, to int) (n uint64) {
+	if to > len(digits) {
+		return 0
+	}
+	for _, c := range digits[from:to] {
+		n = n*10 + uint64(c-'0')
+	}
+	return n
+}
+
+// PIN says whether a request carries a PIN block, and gives the twelve digits of
+// the card number that it was made with: F53 starts with 2 when the number is in
+// the block, with 1 when it is not (then twelve zeros), with 0 without a PIN.
+func PIN(v *iso8583.View, f *txn.Facts) (block []byte, pan12 [12]byte, ok bool) {
+	block = v.Field(52)
+	if len(block) != 8 {
+		return nil, pan12, false
+	}
+	var b [16]byte
+	switch f53 := v.AppendText(b[:0], 53); {
+	case len(f53) > 0 && f53[0] == '0':
+		return nil, pan12, false
+	case len(f53) > 0 && f53[0] == '1':
+		copy(pan12[:], "000000000000")
+	default:
+		pan12 = f.PAN.Tail12()
+	}
+	return block, pan12, true
+}
+
+// Answer is what goes into the answer to a terminal besides the facts.
+type Answer struct {
+	Acquirer []byte        // F32
+	Bank     *iso8583.View // the bank's answer, or nil
+	Keys     []byte        // F62 of a sign-in
+	Batch    uint32        // F60.2 of a sign-in: the new batch
+	Sealed   bool          // leave room for a MAC in F64
+}
+
+var noMAC [8]byte
+
+// AppendAnswer appends the answer's message, from the MTI on. With Sealed its
+// last eight bytes are F64, still zero: the MAC covers all before them.
+func AppendAnswer(dst []byte, s *iso8583.Spec, f *txn.Facts, e *Echo, a *Answer, c *Clock) ([]byte, error) {
+	var buf [32]byte
+	b := s.Begin(dst, iso8583.MTI(f.MTI|0x0010))
+	money := f.Kind == txn.Sale || f.Kind == txn.Reversal
+	if money {
+		if f.PAN.Len() > 0 {
+			b.Put(2, f.PAN.AppendDigits(buf[:0]))
+		}
+		b.PutUint(3, uint64(f.Proc))
+		b.PutUint(4, uint64(f.Amount))
+	}
+	if f.Trace != 0 || money {
+		b.PutUint(11, uint64(f.Trace))
+	}
+	stamp := c.At(f.At)
+	b.Put(12, stamp.F12())
+	b.Put(13, stamp.F13())
+	if money {
+		putCard(&b, f)
+	}
+	b.Put(32, a.Acquirer)
+	b.PutUint(37, c.RRN(f))
+	if f.Auth[0] != 0 {
+		b.Put(38, f.Auth[:])
+	}
+	b.Put(39, f.Code[:])
+	b.Put(41, f.Terminal.Number[:])
+	b.Put(42, f.Terminal.Merchant[:])
+	if money {
+		putBank(&b, f, a.Bank)
+	}
+	putF60(&b, e, a, buf[:0])
+	if len(a.Keys) > 0 {
+		b.Put(62, a.Keys)
+	}
+	if f.Kind == txn.Sale && f.Code == txn.OK {
+		b.Put(63, []byte("CUP"))
+	}
+	if a.Sealed {
+		b.Put(64, noMAC[:])
+	}
+	return b.End()
+}
+
+func putCard(b *iso8583.Builder, f *txn.Facts) {
+	if f.Expiry != txn.NoExpiry {
+		b.PutUint(14, uint64(f.Expiry))
+	}
+	if f.Settle != 0 {
+		b.PutUint(15, uint64(f.Settle))
+	}
+	if f.CardSeq != txn.NoCardSeq {
+		b.PutUint(23, uint64(f.CardSeq))
+	}
+	b.PutUint(25, uint64(f.Cond))
+}
+
+// putBank passes on what only the bank knows: F44 issuer and acquirer, F49,
+// F54 balance, F55 card data.
+func putBank(b *iso8583.Builder, f *txn.Facts, bank *iso8583.View) {
+	pass := func(n int) {
+		if bank != nil && bank.Has(n) {
+			b.Copy(n, bank, n)
+		}
+	}
+	pass(44)
+	b.Put(49, f.Currency[:])
+	pass(54)
+	pass(55)
+}
+
+func putF60(b *iso8583.Builder, e *Echo, a *Answer, buf []byte) {
+	if a.Batch != 0 && e.N60 >= 8 {
+		buf = append(buf, e.F60[:2]...)
+		buf = appendUint(buf, uint64(a.Batch), 6)
+		b.Put(60, append(buf, e.F60[8:e.N60]...))
+	} else if e.N60 > 0 {
+		b.Put(60, e.F60[:e.N60])
+	}
+}
