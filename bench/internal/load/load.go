@@ -1,0 +1,184 @@
+// Package load is the bench's terminals: a closed loop of sales in one thread.
+// Each connection keeps its share of requests under way and sends the next one
+// when an answer comes, so the system under test sets the pace.
+package load
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"tongka/bench/internal/proc"
+	"tongka/bench/internal/sale"
+)
+
+// Spec is one run. Durations are nanoseconds in JSON.
+type Spec struct {
+	Address     netip.AddrPort `json:"address"`
+	Connections int            `json:"connections"`
+	Depth       int            `json:"depth"`     // requests under way on each
+	Reconnect   bool           `json:"reconnect"` // a new connection for every request
+	Terminals   int            `json:"terminals"` // connections take them in turn
+	FirstTrace  uint32         `json:"first_trace"`
+	PIN         bool           `json:"pin"`
+	Echo        bool           `json:"echo"` // answers are the requests sent back, without F39
+	WarmUp      time.Duration  `json:"warm_up"`
+	Window      time.Duration  `json:"window"`
+	Drain       time.Duration  `json:"drain"` // how long the last answers may take
+	PID         int            `json:"pid"`   // the system under test
+	Ahead       int            `json:"ahead"` // MACs to make before the run, all terminals together
+}
+
+// validate reports everything that is wrong at once.
+func (s *Spec) validate() error {
+	var errs []error
+	for name, bad := range map[string]bool{
+		"address":     !s.Address.Addr().Is4(),
+		"connections": s.Connections < 1 || s.Connections > 100_000,
+		"depth":       s.Depth < 1 || s.Depth > 1024 || s.Reconnect && s.Depth != 1,
+		"terminals":   s.Terminals < 1 || s.Terminals > 1_000_000 || s.Reconnect && s.Terminals < s.Connections,
+		"first_trace": s.FirstTrace < 1 || s.FirstTrace > sale.MaxTrace,
+		"ahead":       s.Ahead < 0 || s.Ahead > 1<<26,
+	} {
+		if bad {
+			errs = append(errs, fmt.Errorf("load: %s is out of range", name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Result is what one window gave. Percentiles are microseconds from the moment
+// before the write to the moment after the read (Reconnect: from connect).
+type Result struct {
+	Answers   int64            `json:"answers"`
+	Seconds   float64          `json:"seconds"`
+	CPU       time.Duration    `json:"cpu"` // of the process PID
+	P50       float64          `json:"p50_us"`
+	P99       float64          `json:"p99_us"`
+	P999      float64          `json:"p999_us"`
+	Faults    map[string]int64 `json:"faults,omitempty"` // what came instead of approvals, warm-up included
+	NextTrace uint32           `json:"next_trace"`       // free for every terminal
+}
+
+// Run connects, warms up, measures one window and closes. Requests that the
+// system does not approve are Faults; a connection that breaks is an error.
+func Run(s Spec) (Result, error) {
+	g, err := open(&s)
+	if err != nil {
+		return Result{}, err
+	}
+	defer g.close()
+	if err := g.start(); err != nil {
+		return Result{}, err
+	}
+	if err := g.until(time.Now().Add(s.WarmUp)); err != nil {
+		return Result{}, err
+	}
+	r, err := g.window()
+	if err != nil {
+		return r, err
+	}
+	if err := g.drain(); err != nil {
+		return r, err
+	}
+	r.Faults, r.NextTrace = g.faults, g.nextTrace()
+	return r, nil
+}
+
+// window measures.
+func (g *generator) window() (r Result, err error) {
+	before, err := proc.CPU(g.spec.PID)
+	if err != nil {
+		return r, err
+	}
+	began := time.Now()
+	g.latency.Reset()
+	if err := g.until(began.Add(g.spec.Window)); err != nil {
+		return r, err
+	}
+	after, err := proc.CPU(g.spec.PID)
+	if err != nil {
+		return r, err
+	}
+	r.Seconds, r.CPU = time.Since(began).Seconds(), after-before
+	r.Answers = g.latency.TotalCount()
+	micros := func(q float64) float64 { return float64(g.latency.ValueAtQuantile(q)) / 1e3 }
+	r.P50, r.P99, r.P999 = micros(50), micros(99), micros(99.9)
+	return r, nil
+}
+
+// Hold opens all connections, sends one sale on each, waits for the answers and
+// calls held while everything is idle.
+func Hold(s Spec, held func() error) error {
+	s.Reconnect = false
+	g, err := open(&s)
+	if err != nil {
+		return err
+	}
+	defer g.close()
+	if err := g.start(); err != nil {
+		return err
+	}
+	if err := g.drain(); err != nil {
+		return err
+	}
+	for fault, n := range g.faults {
+		return fmt.Errorf("load: %d × %s", n, fault)
+	}
+	return held()
+}
+
+// newHistogram holds nanoseconds up to a minute with an error below 1 %.
+func newHistogram() *hdrhistogram.Histogram {
+	return hdrhistogram.New(1, int64(time.Minute), 2)
+}
+
+// requests makes the sales of all terminals and the MACs that were asked for,
+// on all processors.
+func requests(s *Spec) ([]terminal, error) {
+	list := make([]terminal, s.Terminals)
+	failed := make([]error, runtime.NumCPU())
+	var wg sync.WaitGroup
+	for worker := range failed {
+		wg.Go(func() {
+			for i := worker; i < len(list); i += len(failed) {
+				t := sale.NewTerminal(i)
+				r, err := sale.NewRequest(&t, s.PIN)
+				if err != nil {
+					failed[worker] = err
+					return
+				}
+				r.Prepare(s.FirstTrace, s.Ahead/len(list))
+				list[i] = terminal{req: r, next: s.FirstTrace}
+			}
+		})
+	}
+	wg.Wait()
+	return list, errors.Join(failed...)
+}
+
+// terminal is a sale and the trace number that its next request gets.
+type terminal struct {
+	req  *sale.Request
+	next uint32
+}
+
+func (t *terminal) frame() (frame []byte, trace uint32) {
+	trace = t.next
+	if t.next++; t.next > sale.MaxTrace {
+		t.next = 1
+	}
+	return t.req.Frame(trace), trace
+}
+
+func (g *generator) nextTrace() (next uint32) {
+	for i := range g.terminals {
+		next = max(next, g.terminals[i].next)
+	}
+	return next
+}

@@ -1,0 +1,202 @@
+package load
+
+import (
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"tongka/bench/internal/bank"
+	"tongka/bench/internal/sale"
+)
+
+// echoBank is the quickest system under test: the bank's raw side answers
+// requests as a relay would.
+func echoBank(t *testing.T) netip.AddrPort {
+	t.Helper()
+	b, err := bank.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(io.Discard) }()
+	t.Cleanup(func() {
+		b.Stop()
+		if err := <-ended; err != nil {
+			t.Errorf("bank: %v", err)
+		}
+	})
+	return b.Raw()
+}
+
+func short(at netip.AddrPort) Spec {
+	return Spec{
+		Address: at, Connections: 8, Depth: 1, Terminals: 8, FirstTrace: 10, Echo: true,
+		WarmUp: 20 * time.Millisecond, Window: 60 * time.Millisecond, PID: os.Getpid(), Ahead: 80,
+		Drain: 5 * time.Second,
+	}
+}
+
+func TestShapes(t *testing.T) {
+	at := echoBank(t)
+	cases := map[string]func(*Spec){
+		"one each":  func(s *Spec) {},
+		"pipelined": func(s *Spec) { s.Connections, s.Depth = 2, 64 },
+		"reconnect": func(s *Spec) { s.Reconnect, s.Terminals = true, 20 },
+		"shared":    func(s *Spec) { s.Terminals = 3 },
+		"pin":       func(s *Spec) { s.PIN = true },
+	}
+	for name, change := range cases {
+		t.Run(name, func(t *testing.T) {
+			s := short(at)
+			change(&s)
+			if s.PIN {
+				// F26 stands behind F11, so the echo still has it in its place.
+				s.Ahead = 0
+			}
+			r, err := Run(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(r.Faults) != 0 {
+				t.Fatalf("faults %v", r.Faults)
+			}
+			if r.Answers < 10 || r.CPU <= 0 || r.Seconds < 0.06 || r.NextTrace <= s.FirstTrace {
+				t.Fatalf("%+v", r)
+			}
+			if r.P50 <= 0 || r.P99 < r.P50 || r.P999 < r.P99 {
+				t.Fatalf("percentiles %v %v %v", r.P50, r.P99, r.P999)
+			}
+		})
+	}
+}
+
+func TestTraceNumbersStartAgain(t *testing.T) {
+	s := short(echoBank(t))
+	s.FirstTrace = sale.MaxTrace
+	r, err := Run(s)
+	if err != nil || len(r.Faults) != 0 {
+		t.Fatalf("%v %v", err, r.Faults)
+	}
+	if r.NextTrace > sale.MaxTrace {
+		t.Fatalf("trace %d has seven digits", r.NextTrace)
+	}
+}
+
+// scripted is a system under test that answers each connection's first frame
+// with what f makes of it.
+func scripted(t *testing.T, f func(frame []byte) []byte) netip.AddrPort {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				b := make([]byte, 4096)
+				for {
+					n, err := c.Read(b)
+					if err != nil {
+						return
+					}
+					out := f(b[:n])
+					if out == nil {
+						return
+					}
+					if _, err := c.Write(out); err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	return netip.MustParseAddrPort(ln.Addr().String())
+}
+
+// reply makes a 0210 with F11 and F39.
+func reply(frame []byte, code string) []byte {
+	b := append([]byte{0, 0}, frame[2:13]...)
+	b = append(b, 0x02, 0x10, 0x00, 0x20, 0, 0, 2, 0, 0, 0)
+	b = append(b, frame[sale.TraceAt:sale.TraceAt+3]...)
+	b = append(b, code...)
+	b[1] = byte(len(b) - 2)
+	return b
+}
+
+func TestWhatIsNotApprovedIsAFault(t *testing.T) {
+	cases := map[string]struct {
+		answer func([]byte) []byte
+		fault  string
+	}{
+		"declined":      {func(f []byte) []byte { return reply(f, "94") }, "F39 94"},
+		"not asked for": {func(f []byte) []byte { f[sale.TraceAt] ^= 0x10; return reply(f, "00") }, "nobody waits"},
+		"unreadable":    {func(f []byte) []byte { b := reply(f, "00"); b[14] = 0; return b }, "MTI 0200"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := short(scripted(t, c.answer))
+			s.Echo, s.Connections, s.Drain = false, 1, 50*time.Millisecond
+			r, err := Run(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found := false
+			for fault, n := range r.Faults {
+				found = found || strings.Contains(fault, c.fault) && n > 0
+			}
+			if !found || r.Answers != 0 {
+				t.Fatalf("faults %v, %d answers", r.Faults, r.Answers)
+			}
+		})
+	}
+}
+
+func TestApprovalsOfASwitchCount(t *testing.T) {
+	s := short(scripted(t, func(f []byte) []byte { return reply(f, "00") }))
+	s.Echo = false
+	r, err := Run(s)
+	if err != nil || len(r.Faults) != 0 || r.Answers == 0 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+}
+
+func TestClosedConnectionIsAnError(t *testing.T) {
+	s := short(scripted(t, func([]byte) []byte { return nil }))
+	if _, err := Run(s); err == nil || !strings.Contains(err.Error(), "load: connection") {
+		t.Fatalf("error %v", err)
+	}
+}
+
+func TestHold(t *testing.T) {
+	s := short(echoBank(t))
+	called := false
+	if err := Hold(s, func() error { called = true; return nil }); err != nil || !called {
+		t.Fatalf("held %v, %v", called, err)
+	}
+	s = short(scripted(t, func(f []byte) []byte { return reply(f, "97") }))
+	s.Echo = false
+	err := Hold(s, func() error { t.Error("held in spite of faults"); return nil })
+	if err == nil || !strings.Contains(err.Error(), "8 × F39 97") {
+		t.Fatalf("error %v", err)
+	}
+}
+
+func TestSpecSaysEverythingThatIsWrong(t *testing.T) {
+	_, err := Run(Spec{Depth: 2, Reconnect: true, Ahead: -1})
+	for _, word := range []string{"address", "connections", "depth", "terminals", "first_trace", "ahead"} {
+		if err == nil || !strings.Contains(err.Error(), word) {
+			t.Errorf("%q is not named in %v", word, err)
+		}
+	}
+}

@@ -1,0 +1,120 @@
+// Package proc reads what the system says of a process and of the machine.
+package proc
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// CPU is the user and system time that a process has used, with all its
+// threads, those that ended included. It reads the process's CPU clock, which
+// counts nanoseconds; /proc/PID/stat counts hundredths of a second, too coarse
+// for a window of two. What the kernel does in soft interrupts is not in it.
+func CPU(pid int) (time.Duration, error) {
+	var ts unix.Timespec
+	// The clock's number, as clock_getcpuclockid(3) makes it: scheduler time of a
+	// whole process.
+	const processSched = 2
+	if err := unix.ClockGettime(int32(^pid)<<3|processSched, &ts); err != nil {
+		return 0, fmt.Errorf("CPU clock of process %d: %w", pid, err)
+	}
+	return time.Duration(ts.Nano()), nil
+}
+
+// RSS is the memory of a process that is in RAM, in bytes.
+func RSS(pid int) (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		return 0, err
+	}
+	return rollup(b)
+}
+
+// rollup reads the line "Rss:   1234 kB".
+func rollup(b []byte) (int64, error) {
+	for line := range bytes.Lines(b) {
+		words := strings.Fields(string(line))
+		if len(words) == 3 && words[0] == "Rss:" && words[2] == "kB" {
+			n, err := strconv.ParseInt(words[1], 10, 64)
+			return n << 10, err
+		}
+	}
+	return 0, fmt.Errorf("smaps_rollup has no Rss line in kB")
+}
+
+// Machine is what a figure cannot be read without.
+type Machine struct {
+	CPU        string  `json:"cpu"`
+	Cores      int     `json:"cores"`
+	Kernel     string  `json:"kernel"`
+	Go         string  `json:"go"`
+	FileSystem string  `json:"file_system"` // under the journal
+	Load       float64 `json:"load_1m"`     // before the run: what else the machine was doing
+}
+
+// Look describes this machine; dir is where the journal will be.
+func Look(dir string) Machine {
+	m := Machine{CPU: "unknown", Cores: runtime.NumCPU(), Go: runtime.Version(), FileSystem: fileSystem(dir)}
+	var u unix.Utsname
+	if unix.Uname(&u) == nil {
+		m.Kernel = unix.ByteSliceToString(u.Release[:])
+	}
+	if f, err := os.Open("/proc/cpuinfo"); err == nil {
+		defer f.Close()
+		for s := bufio.NewScanner(f); s.Scan(); {
+			if name, value, ok := strings.Cut(s.Text(), ":"); ok && strings.TrimSpace(name) == "model name" {
+				m.CPU = strings.TrimSpace(value)
+				break
+			}
+		}
+	}
+	if b, err := os.ReadFile("/proc/loadavg"); err == nil {
+		first, _, _ := strings.Cut(string(b), " ")
+		m.Load, _ = strconv.ParseFloat(first, 64)
+	}
+	return m
+}
+
+// Volatile says that a sync costs nothing there, so that figures of a durable
+// path mean nothing.
+func (m *Machine) Volatile() bool { return m.FileSystem == "tmpfs" }
+
+// fileSystem names the common ones. Source: statfs(2).
+func fileSystem(dir string) string {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return "unknown"
+	}
+	switch s.Type {
+	case unix.TMPFS_MAGIC:
+		return "tmpfs"
+	case unix.EXT4_SUPER_MAGIC:
+		return "ext4"
+	case unix.XFS_SUPER_MAGIC:
+		return "xfs"
+	case unix.BTRFS_SUPER_MAGIC:
+		return "btrfs"
+	case unix.OVERLAYFS_SUPER_MAGIC:
+		return "overlay"
+	}
+	return fmt.Sprintf("0x%x", s.Type)
+}
+
+// RaiseFiles lifts the limit of open files as far as it goes and says how far
+// that is. Children inherit it.
+func RaiseFiles() (uint64, error) {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
+		return 0, err
+	}
+	l.Cur = l.Max
+	return l.Cur, unix.Setrlimit(unix.RLIMIT_NOFILE, &l)
+}

@@ -1,0 +1,78 @@
+package proc
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The clock of a process must move with the work that it does and not with the
+// time that passes.
+func TestCPUCountsWork(t *testing.T) {
+	before, err := CPU(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := uint64(1)
+	var used time.Duration
+	for end := time.Now().Add(5 * time.Second); used < 20*time.Millisecond && time.Now().Before(end); {
+		for range 100_000 {
+			x = x*6364136223846793005 + 1
+		}
+		after, err := CPU(os.Getpid())
+		if err != nil {
+			t.Fatal(err)
+		}
+		used = after - before
+	}
+	if used < 20*time.Millisecond || x == 0 {
+		t.Fatalf("5 s of work count as %v", used)
+	}
+}
+
+func TestCPUOfNobody(t *testing.T) {
+	if _, err := CPU(1 << 22); err == nil {
+		t.Fatal("a process that does not exist has a CPU clock")
+	}
+}
+
+func TestRSS(t *testing.T) {
+	before, err := RSS(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 64<<20)
+	for i := 0; i < len(b); i += 4096 {
+		b[i] = 1
+	}
+	after, err := RSS(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if grown := after - before; grown < 60<<20 || len(b) != 64<<20 {
+		t.Fatalf("64 MiB more show as %d bytes", grown)
+	}
+	if _, err := rollup([]byte("Pss: 12 kB\n")); err == nil {
+		t.Fatal("no Rss line and no error")
+	}
+}
+
+func TestLook(t *testing.T) {
+	m := Look(t.TempDir())
+	if m.Cores < 1 || !strings.HasPrefix(m.Go, "go") || m.Kernel == "" || m.CPU == "unknown" || m.FileSystem == "unknown" {
+		t.Fatalf("%+v", m)
+	}
+	if fileSystem("/nonexistent") != "unknown" {
+		t.Fatal("a folder that is not there has a file system")
+	}
+	if (&Machine{FileSystem: "ext4"}).Volatile() || !(&Machine{FileSystem: "tmpfs"}).Volatile() {
+		t.Fatal("only tmpfs is volatile")
+	}
+}
+
+func TestRaiseFiles(t *testing.T) {
+	if n, err := RaiseFiles(); err != nil || n < 256 {
+		t.Fatalf("%d files, %v", n, err)
+	}
+}
