@@ -22,6 +22,10 @@ const (
 	levels = 8
 	slots  = 256
 	words  = slots / 64
+	// late is one slot more, for what a due function arms in the past: it waits
+	// there for the end of the Advance, where the wheel's own slots would let it
+	// fire at once and an Advance could last for ever.
+	late = levels * slots
 )
 
 // Token names one armed timer. The zero Token names none. A token is a node's
@@ -46,11 +50,12 @@ type Wheel struct {
 	shift uint   // a tick is 1<<shift ns: a shift costs less than a division
 	cur   uint64 // every tick before cur has been delivered
 	floor uint64 // the earliest tick that a new timer may take
+	busy  bool   // in Advance
 	n     int
 	free  uint32 // head of the free nodes, linked by next
 	nodes []node
-	heads [levels * slots]uint32
-	used  [levels]occupied // which slots are not empty
+	heads [levels*slots + 1]uint32
+	used  [levels + 1]occupied // which slots are not empty
 }
 
 // New makes a wheel with room for capacity timers; it doubles when that is not
@@ -78,7 +83,14 @@ func (w *Wheel) Arm(at int64, id uint64) Token {
 	nd := &w.nodes[i]
 	w.free = nd.next
 	nd.tick, nd.id, nd.armed = w.ceil(at), id, true
-	w.place(i, max(nd.tick, w.floor))
+	switch {
+	case nd.tick >= w.floor:
+		w.place(i, nd.tick)
+	case w.busy:
+		w.link(i, late)
+	default:
+		w.place(i, w.floor)
+	}
 	w.n++
 	return Token(uint64(i)<<32 | uint64(nd.gen))
 }
@@ -124,7 +136,7 @@ func (w *Wheel) Advance(now int64, due func(id uint64)) {
 	if target < w.cur {
 		w.rebase(target)
 	}
-	w.floor = target + 1
+	w.floor, w.busy = target+1, true
 	for {
 		tick, slot, ok := w.earliest()
 		if !ok || tick > target {
@@ -134,10 +146,11 @@ func (w *Wheel) Advance(now int64, due func(id uint64)) {
 		if slot < slots {
 			w.fire(slot, due)
 		} else {
-			w.cascade(slot)
+			w.replace(slot, tick)
 		}
 	}
-	w.cur = target
+	w.cur, w.busy = target, false
+	w.replace(late, w.floor)
 }
 
 func (w *Wheel) fire(slot uint16, due func(id uint64)) {
@@ -150,15 +163,18 @@ func (w *Wheel) fire(slot uint16, due func(id uint64)) {
 	}
 }
 
-// cascade moves a slot's timers to nearer levels, now that the current tick is
-// where the slot begins.
-func (w *Wheel) cascade(slot uint16) {
+// replace moves a slot's timers to where they belong as seen from the current
+// tick, but not before floor.
+func (w *Wheel) replace(slot uint16, floor uint64) {
 	i := w.heads[slot]
+	if i == 0 {
+		return
+	}
 	w.heads[slot] = 0
 	w.clear(slot)
 	for i != 0 {
 		next := w.nodes[i].next
-		w.place(i, max(w.nodes[i].tick, w.cur))
+		w.place(i, max(w.nodes[i].tick, floor))
 		i = next
 	}
 }
@@ -168,8 +184,8 @@ func (w *Wheel) cascade(slot uint16) {
 // timers armed after the step would wait until the old time came round again.
 func (w *Wheel) rebase(target uint64) {
 	w.cur = target
-	w.heads = [levels * slots]uint32{}
-	w.used = [levels]occupied{}
+	w.heads = [levels*slots + 1]uint32{}
+	w.used = [levels + 1]occupied{}
 	for i := range w.nodes {
 		if w.nodes[i].armed {
 			w.place(uint32(i), max(w.nodes[i].tick, target))
@@ -206,15 +222,19 @@ func (w *Wheel) ceil(at int64) uint64 {
 // place links node i into the slot of tick, which is not before cur.
 func (w *Wheel) place(i uint32, tick uint64) {
 	level := uint(bits.Len64(tick^w.cur|1)-1) / 8
-	slot := uint16(level*slots + uint(tick>>(8*level))&(slots-1))
+	w.link(i, uint16(level*slots+uint(tick>>(8*level))&(slots-1)))
+}
+
+func (w *Wheel) link(i uint32, slot uint16) {
 	nd := &w.nodes[i]
 	head := w.heads[slot]
 	nd.next, nd.prev, nd.slot = head, 0, slot
 	if head != 0 {
 		w.nodes[head].prev = i
+	} else {
+		w.used[slot/slots][slot%slots/64] |= 1 << (slot % 64)
 	}
 	w.heads[slot] = i
-	w.used[level][slot%slots/64] |= 1 << (slot % 64)
 }
 
 func (w *Wheel) unlink(i uint32) {
