@@ -20,8 +20,11 @@ const (
 	defaultBackoffMax   = 15 * time.Second
 )
 
-// maxLoops keeps a slip of the pen from starting a thousand loops.
-const maxLoops = 64
+// maxLoops and maxPayload keep a slip of the pen from costing all the memory.
+const (
+	maxLoops   = 64
+	maxPayload = 1 << 20
+)
 
 // Config is all that a Front can be told. Sizes are bytes.
 type Config struct {
@@ -103,6 +106,8 @@ func (f *faults) common(at, addr string, fr Framing, maxFrame, maxOutbound int) 
 		f.add("%s: no framing", at)
 	} else if maxFrame > fr.Max() {
 		f.add("%s: maximum frame %d is over the %d that the framing can say", at, maxFrame, fr.Max())
+	} else if maxFrame > maxPayload {
+		f.add("%s: maximum frame %d is over %d", at, maxFrame, maxPayload)
 	}
 	f.notNegative(at, "maximum frame", int64(maxFrame))
 	f.notNegative(at, "maximum outbound", int64(maxOutbound))

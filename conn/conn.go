@@ -78,10 +78,10 @@ type Framing interface {
 var (
 	ErrOversize  = errors.New("frame longer than the limit")
 	ErrEmpty     = errors.New("frame of length zero")
-	ErrBadLength = errors.New("frame length is not a number")
+	ErrMalformed = errors.New("frame is not framed as agreed")
 	ErrHalfFrame = errors.New("frame not completed in time")
 	ErrIdle      = errors.New("nothing received for too long")
 	ErrOutbound  = errors.New("peer does not read: too much waits to be sent")
-	ErrStopped   = errors.New("the front was stopped")
+	ErrStopped   = errors.New("the front is being stopped")
 	ErrClosed    = errors.New("connection is closed") // from Send only
 )

@@ -1,5 +1,7 @@
 package conn
 
+import "sync/atomic"
+
 // Stats counts since Start, over all loops.
 type Stats struct {
 	Open       uint64 // connections now, links included
@@ -10,17 +12,87 @@ type Stats struct {
 	Dialled    uint64 // links that came up
 	DialErrs   uint64 // tries to dial that failed
 
-	FramesIn, FramesOut uint64 // FramesOut counts Sends: one can hold many frames
-	BytesIn, BytesOut   uint64
-	KeepAlives          uint64 // received
+	FramesIn   uint64
+	BytesIn    uint64
+	Sends      uint64 // each can hold many frames
+	BytesOut   uint64
+	KeepAlives uint64 // received
 
 	ClosedByPeer      uint64
 	ClosedByUs        uint64 // Loop.Close, Stop
 	ClosedReset       uint64 // the connection broke
 	ClosedOversize    uint64
 	ClosedEmpty       uint64
-	ClosedBadLength   uint64
+	ClosedMalformed   uint64
 	ClosedHalfFrame   uint64
 	ClosedIdle        uint64
 	ClosedOutboundCap uint64
+}
+
+// counter is one number that a loop counts.
+type counter int
+
+const (
+	framesIn counter = iota
+	bytesIn
+	sends
+	bytesOut
+	keepAlives
+	closedByPeer
+	closedByUs
+	closedReset
+	closedOversize
+	closedEmpty
+	closedMalformed
+	closedHalfFrame
+	closedIdle
+	closedOutboundCap
+	counters
+)
+
+// reasons are the errors that have a counter of their own.
+var reasons = [counters]error{
+	closedByUs:        ErrStopped,
+	closedOversize:    ErrOversize,
+	closedEmpty:       ErrEmpty,
+	closedMalformed:   ErrMalformed,
+	closedHalfFrame:   ErrHalfFrame,
+	closedIdle:        ErrIdle,
+	closedOutboundCap: ErrOutbound,
+}
+
+// counts are plain numbers of one goroutine: the hot path counts without a
+// locked instruction.
+type counts [counters]uint64
+
+// sharedCounts are the counts as of the last tick, for everybody.
+type sharedCounts struct {
+	last counts
+	v    [counters]atomic.Uint64
+}
+
+// publish stores what has changed.
+func (s *sharedCounts) publish(c *counts) {
+	for i := range c {
+		if s.last[i] != c[i] {
+			s.last[i] = c[i]
+			s.v[i].Store(c[i])
+		}
+	}
+}
+
+func (s *sharedCounts) addTo(c *counts) {
+	for i := range c {
+		c[i] += s.v[i].Load()
+	}
+}
+
+// fill puts the loops' sums into their fields.
+func (s *Stats) fill(c *counts) {
+	s.FramesIn, s.BytesIn = c[framesIn], c[bytesIn]
+	s.Sends, s.BytesOut = c[sends], c[bytesOut]
+	s.KeepAlives = c[keepAlives]
+	s.ClosedByPeer, s.ClosedByUs, s.ClosedReset = c[closedByPeer], c[closedByUs], c[closedReset]
+	s.ClosedOversize, s.ClosedEmpty, s.ClosedMalformed = c[closedOversize], c[closedEmpty], c[closedMalformed]
+	s.ClosedHalfFrame, s.ClosedIdle, s.ClosedOutboundCap = c[closedHalfFrame], c[closedIdle], c[closedOutboundCap]
 }

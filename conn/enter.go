@@ -1,0 +1,213 @@
+package conn
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+	"go.uber.org/zap"
+)
+
+// How long an acceptor pauses when accept fails, each time twice as long.
+const (
+	acceptPauseMin = 5 * time.Millisecond
+	acceptPauseMax = 160 * time.Millisecond
+)
+
+// enrolment is a socket on its way to its loop.
+type enrolment struct {
+	p      *peer
+	result <-chan gnet.RegisteredResult
+}
+
+// accept takes sockets in until the listener is closed. It never waits for a
+// loop: a loop that is in the middle of a long turn must not slow the door.
+func (f *Front) accept(ln net.Listener, d *door) {
+	pause := acceptPauseMin
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			if f.ctx.Err() != nil {
+				return
+			}
+			f.acceptErrs.Add(1)
+			if pause == acceptPauseMin { // once for each bad time
+				f.log.Warn("accept failed", zap.String("listener", d.name), zap.Error(err))
+			}
+			f.pause(pause)
+			pause = min(2*pause, acceptPauseMax)
+			continue
+		}
+		pause = acceptPauseMin
+		if d.open.Load() >= d.maxConns {
+			f.refused.Add(1)
+			refuse(c)
+			continue
+		}
+		f.accepted.Add(1)
+		p := &peer{door: d, loop: f.idlest()}
+		if result, ok := f.enroll(p, c); ok {
+			f.enrolled <- enrolment{p, result}
+		}
+	}
+}
+
+// refuse resets: a flood of refused callers must not leave a flood of sockets
+// in TIME_WAIT.
+func refuse(c net.Conn) {
+	if t, ok := c.(*net.TCPConn); ok {
+		_ = t.SetLinger(0)
+	}
+	_ = c.Close()
+}
+
+// idlest is the loop with the fewest connections.
+func (f *Front) idlest() *loop {
+	best := f.loops[0]
+	for _, l := range f.loops[1:] {
+		if l.open.Load() < best.open.Load() {
+			best = l
+		}
+	}
+	return best
+}
+
+// enroll gives the socket to gnet, which takes it over in any case.
+func (f *Front) enroll(p *peer, c net.Conn) (<-chan gnet.RegisteredResult, bool) {
+	dropZones(c)
+	p.loop.takeOn(p.door)
+	result, err := p.loop.el.Enroll(gnet.NewContext(context.Background(), p), c)
+	if err != nil {
+		_ = c.Close()
+		f.notEnrolled(p, err)
+		return nil, false
+	}
+	return result, true
+}
+
+// outcome waits for gnet. It can fail without saying so, when epoll refuses
+// the socket; then the peer was never opened.
+func (f *Front) outcome(e enrolment) bool {
+	r := <-e.result
+	if r.Err == nil && e.p.opened {
+		return true
+	}
+	f.notEnrolled(e.p, r.Err)
+	return false
+}
+
+var errNotOpened = errors.New("the event loop did not take the socket")
+
+func (f *Front) notEnrolled(p *peer, err error) {
+	p.loop.letGo(p.door)
+	f.enrollErrs.Add(1)
+	f.log.Warn("connection not enrolled", zap.String("at", p.door.name), zap.Error(or(err, errNotOpened)))
+}
+
+// settle looks at what became of accepted sockets, in place of the acceptors.
+func (f *Front) settle() {
+	defer close(f.settled)
+	for e := range f.enrolled {
+		f.outcome(e)
+	}
+}
+
+func (l *loop) takeOn(d *door) {
+	l.open.Add(1)
+	d.open.Add(1)
+}
+
+func (l *loop) letGo(d *door) {
+	l.open.Add(-1)
+	d.open.Add(-1)
+}
+
+// pause is false when Stop came meanwhile.
+func (f *Front) pause(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-f.ctx.Done():
+		return false
+	}
+}
+
+// line keeps one loop's connection to one link up.
+type line struct {
+	f        *Front
+	loop     *loop
+	door     *door
+	addr     string
+	dialer   net.Dialer
+	min, max time.Duration // backoff
+	log      *zap.Logger
+}
+
+func newLine(f *Front, l *loop, d *door, c *LinkConfig) *line {
+	shortest := or(c.BackoffMin, defaultBackoffMin)
+	return &line{
+		f: f, loop: l, door: d, addr: c.Addr,
+		dialer: net.Dialer{Timeout: or(c.DialTimeout, defaultDialTimeout), KeepAliveConfig: keepAlive},
+		min:    shortest, max: max(or(c.BackoffMax, defaultBackoffMax), shortest),
+		log: f.log.With(zap.String("link", c.Name), zap.Int("line", l.number), zap.String("addr", c.Addr)),
+	}
+}
+
+// run dials until Stop. A line that was up for a while is dialled again at once
+// when it is lost; one that cannot be reached, or is lost at once, after a pause
+// that grows.
+func (n *line) run() {
+	for failures := 0; n.f.ctx.Err() == nil; {
+		start := time.Now()
+		p, err := n.connect()
+		if err == nil {
+			n.f.dialled.Add(1)
+			n.log.Info("link up")
+			select {
+			case <-p.down:
+			case <-n.f.ctx.Done():
+				return
+			}
+			n.log.Warn("link lost", zap.NamedError("reason", p.why), zap.Duration("after", time.Since(start)))
+			if time.Since(start) >= n.min {
+				failures = 0
+				continue
+			}
+		} else if n.f.ctx.Err() == nil {
+			n.f.dialErrs.Add(1)
+			if failures&(failures+1) == 0 { // the 1st, 2nd, 4th, 8th … in a row
+				n.log.Warn("link cannot be reached", zap.Int("failures", failures+1), zap.Error(err))
+			}
+		}
+		n.f.pause(n.backoff(failures))
+		failures++
+	}
+}
+
+func (n *line) connect() (*peer, error) {
+	c, err := n.dialer.DialContext(n.f.ctx, "tcp", n.addr)
+	if err != nil {
+		return nil, err
+	}
+	p := &peer{door: n.door, loop: n.loop, down: make(chan struct{})}
+	result, ok := n.f.enroll(p, c)
+	if !ok || !n.f.outcome(enrolment{p, result}) {
+		return nil, errNotOpened
+	}
+	return p, nil
+}
+
+// backoff doubles with each failure and is cut to between a half and the whole
+// at random, so that lines lost together do not come back together.
+func (n *line) backoff(failures int) time.Duration {
+	d := n.max
+	if failures < 32 && n.min<<failures < n.max && n.min<<failures > 0 {
+		d = n.min << failures
+	}
+	return d/2 + rand.N(d/2+1)
+}

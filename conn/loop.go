@@ -1,0 +1,280 @@
+package conn
+
+import (
+	"context"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+
+	"tongka/timeout"
+)
+
+const (
+	wheelTick = 10 * time.Millisecond // our own deadlines are seconds
+	wheelRoom = 1024
+	// longestSleep bounds how late a clock that was set forward is noticed, for
+	// runtime timers do not follow it.
+	longestSleep = time.Second
+	// closePatience is how long a closed peer may take to read what is left and
+	// to close its side; closeStep is how often we look.
+	closePatience = 2 * time.Second
+	closeStep     = 10 * time.Millisecond
+)
+
+// loop is one gnet event loop with its handler and its connections. Everything
+// below the first group of fields belongs to the loop's goroutine.
+//
+// A turn: gnet reports what is ready; the first report asks gnet to run us once
+// the reports are through; that run is the tick. What the handler is told while
+// it is being told something else waits until it returns.
+type loop struct {
+	number int
+	bell   bell
+	rang   atomic.Bool    // the timer has
+	el     gnet.EventLoop // set before the loop is used
+	open   atomic.Int64   // connections handed to it and not closed since
+	shared sharedCounts
+	done   chan struct{} // closed when stopping has closed the last connection
+
+	h       Handler
+	slots   []slot
+	free    []uint32 // indexes of empty slots
+	live    int
+	wheel   *timeout.Wheel
+	due     func(uint64) // method value made once
+	now     int64        // unix ns of the turn's first report
+	timer   *time.Timer  // rings the bell
+	timerAt int64        // what timer is set to, unix ns; 0 when it has rung
+
+	asked    bool // gnet was asked for a tick
+	ticking  bool
+	again    bool // something was reported during the tick
+	telling  bool // the handler is being called
+	stopping bool
+
+	pending  []ending // connections that are gone, not told yet
+	partials partials
+	count    counts
+}
+
+// slot keeps an index's generation while nobody has it.
+type slot struct {
+	p   *peer
+	gen uint32
+}
+
+type ending struct {
+	id  ID
+	err error
+}
+
+func newLoop(number int) *loop {
+	l := &loop{number: number, wheel: timeout.New(wheelTick, wheelRoom), done: make(chan struct{})}
+	l.due = l.expired
+	l.timer = time.AfterFunc(math.MaxInt64, func() {
+		l.rang.Store(true)
+		l.bell.ring()
+	})
+	return l
+}
+
+// Wake implements Loop.
+func (l *loop) Wake() { l.bell.ring() }
+
+// Send implements Loop.
+func (l *loop) Send(id ID, framed []byte) error {
+	p := l.peer(id)
+	if p == nil || p.state != open {
+		return ErrClosed
+	}
+	if waits := p.c.OutboundBuffered(); waits > 0 && waits+len(framed) > p.door.maxOutbound {
+		return l.cut(p, ErrOutbound)
+	}
+	l.count[sends]++
+	l.count[bytesOut] += uint64(len(framed))
+	if _, err := p.c.Write(framed); err != nil {
+		return l.cut(p, err) // usually gnet has closed it inside Write
+	}
+	if p.c.OutboundBuffered() > p.door.maxOutbound {
+		return l.cut(p, ErrOutbound)
+	}
+	return nil
+}
+
+// Close implements Loop.
+func (l *loop) Close(id ID) {
+	if p := l.peer(id); p != nil && p.state == open {
+		l.finish(p, nil)
+	}
+}
+
+// finish closes a connection after what was sent to it has left.
+func (l *loop) finish(p *peer, why error) {
+	p.state, p.why = closing, why
+	p.until = l.now + int64(closePatience)
+	l.disarm(p)
+	l.dropPart(p)
+	l.closeOn(p)
+}
+
+// closeOn takes the next step of closing: wait for the outbound buffer, then
+// for the peer's own end of stream, at most for closePatience.
+func (l *loop) closeOn(p *peer) {
+	waits := p.c.OutboundBuffered()
+	switch {
+	case l.now >= p.until:
+		_ = l.cut(p, p.why)
+		return
+	case waits == 0 && !p.shut:
+		if p.hangUp() != nil { // the peer has gone already
+			_ = l.cut(p, p.why)
+			return
+		}
+	}
+	next := p.until
+	if !p.shut {
+		next = l.now + int64(closeStep)
+	}
+	p.half = l.wheel.Arm(next, p.timerID(closeTimer))
+}
+
+// cut closes a connection now and returns why. What has not been sent by then
+// is dropped, for its reader is gone or does not read.
+func (l *loop) cut(p *peer, why error) error {
+	if p.state == gone {
+		return why
+	}
+	p.why = why
+	if p.c.OutboundBuffered() > 0 {
+		_ = p.c.SetLinger(0)
+	}
+	_ = l.el.Close(p.c) // calls closed; its error is of the descriptor's end and changes nothing
+	return why
+}
+
+// peer is nil when id's connection is gone.
+func (l *loop) peer(id ID) *peer {
+	i := id.Index()
+	if int(i) >= len(l.slots) {
+		return nil
+	}
+	if p := l.slots[i].p; p != nil && p.id == id {
+		return p
+	}
+	return nil
+}
+
+// reported begins a turn, or joins the one that has begun.
+func (l *loop) reported() {
+	if l.asked {
+		return
+	}
+	if l.ticking { // asking now would run before the sockets are looked at
+		l.again = true
+		return
+	}
+	l.asked = true
+	l.now = time.Now().UnixNano()
+	_ = l.el.Execute(context.Background(), l) // fails only when gnet has stopped
+}
+
+// Run implements gnet.Runnable: the turn's reports are through.
+func (l *loop) Run(context.Context) error {
+	l.tick()
+	return nil
+}
+
+func (l *loop) tick() {
+	l.now = time.Now().UnixNano()
+	if l.rang.Load() { // asked for and not worked out: the two clocks drift
+		l.rang.Store(false)
+		l.timerAt = 0
+	}
+	l.asked = true // what expires needs no tick of its own
+	l.wheel.Advance(l.now, l.due)
+	l.asked, l.ticking = false, true
+	l.telling = true
+	next := l.h.Tick(l.now)
+	l.told()
+	l.ticking = false
+	l.shared.publish(&l.count)
+	l.sleepUntil(next)
+	if l.again {
+		l.again = false
+		l.bell.ring()
+	}
+}
+
+// sleepUntil sets the timer for the handler's wish or our own, whichever is
+// first. A timer that is set for something earlier stays: firing for nothing is
+// cheaper than setting it again in each tick.
+func (l *loop) sleepUntil(next int64) {
+	if own, ok := l.wheel.Next(); ok && (next == 0 || own < next) {
+		next = own
+	}
+	if next == 0 {
+		return
+	}
+	next = min(next, l.now+int64(longestSleep))
+	if l.timerAt != 0 && l.timerAt <= next {
+		return
+	}
+	l.timerAt = next
+	l.timer.Reset(time.Duration(max(next-l.now, 0)))
+}
+
+// expired is called by the wheel.
+func (l *loop) expired(id uint64) {
+	p := l.slots[id/timerKinds].p
+	switch id % timerKinds {
+	case idleTimer:
+		// Armed once and not at each frame: see how long it has been in fact.
+		if at := p.seen + p.door.idle; at > l.now {
+			p.idle = l.wheel.Arm(at, id)
+			return
+		}
+		_ = l.cut(p, ErrIdle)
+	case halfTimer:
+		_ = l.cut(p, ErrHalfFrame)
+	case closeTimer:
+		l.closeOn(p)
+	}
+}
+
+func (l *loop) disarm(p *peer) {
+	l.wheel.Disarm(p.idle)
+	l.wheel.Disarm(p.half)
+	p.idle, p.half = 0, 0
+}
+
+func (l *loop) dropPart(p *peer) {
+	l.partials.put(p.part)
+	p.part = nil
+}
+
+// stop runs on the loop: a last tick for what the handler has pending, then
+// every connection is closed.
+func (l *loop) stop() {
+	l.stopping = true
+	l.tick()
+	for _, s := range l.slots {
+		if s.p != nil && s.p.state == open {
+			l.finish(s.p, ErrStopped)
+		}
+	}
+	l.tick() // publishes, and sets the timer for the steps of closing
+	l.checkDone()
+}
+
+func (l *loop) checkDone() {
+	if !l.stopping || l.live > 0 {
+		return
+	}
+	select {
+	case <-l.done:
+	default:
+		close(l.done)
+	}
+}

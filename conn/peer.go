@@ -1,0 +1,68 @@
+package conn
+
+import (
+	"net"
+
+	"github.com/panjf2000/gnet/v2"
+	"golang.org/x/sys/unix"
+
+	"tongka/timeout"
+)
+
+type peerState uint8
+
+const (
+	enrolling peerState = iota // on its way to the loop
+	open
+	closing // nothing more is read from it; what was sent is leaving
+	gone
+)
+
+// peer is one connection. It belongs to its loop; only opened is read outside,
+// after gnet has said that the connection was opened.
+type peer struct {
+	door   *door
+	loop   *loop
+	c      gnet.Conn
+	down   chan struct{} // of a link: closed when the line is lost
+	id     ID
+	part   []byte // the beginning of a frame that is not whole yet
+	why    error  // set before we close it ourselves
+	until  int64  // when closing: unix ns of our patience's end
+	seen   int64  // unix ns of the last whole frame, as exact as the loop's turn
+	idle   timeout.Token
+	half   timeout.Token // also the steps of closing, which has no half frames
+	state  peerState
+	shut   bool // when closing: our direction is shut down
+	opened bool
+}
+
+// What a timer in the loop's wheel is for: the low bits of its id, under the
+// connection's index.
+const (
+	idleTimer = iota
+	halfTimer
+	closeTimer
+	timerKinds = 4
+)
+
+func (p *peer) timerID(kind uint64) uint64 { return uint64(p.id.Index())*timerKinds | kind }
+
+// hangUp shuts our direction down, so that the peer sees the end of the stream
+// after the last byte. A plain close would reset the connection when something
+// of the peer's lies unread, and take our last answer with it.
+func (p *peer) hangUp() error {
+	p.shut = true
+	return unix.Shutdown(p.c.Fd(), unix.SHUT_WR)
+}
+
+// dropZones takes the zones off a TCP connection's addresses. gnet gives the
+// zone's bytes to its buffer pool when it closes, though they belong to a
+// string of the net package's.
+func dropZones(c net.Conn) {
+	for _, a := range [...]net.Addr{c.LocalAddr(), c.RemoteAddr()} {
+		if t, ok := a.(*net.TCPAddr); ok {
+			t.Zone = ""
+		}
+	}
+}

@@ -1,0 +1,226 @@
+package conn
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+
+	"github.com/panjf2000/gnet/v2"
+)
+
+// mangle makes a handler that keeps a lent frame fail at once.
+var mangle = raceBuild
+
+// events is what gnet calls. A connection's context is its peer, or the loop
+// whose bell it is.
+type events struct{ gnet.BuiltinEventEngine }
+
+func (*events) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
+	switch x := c.Context().(type) {
+	case *peer:
+		x.loop.opened(c, x)
+	case *loop:
+		x.el = c.EventLoop() // gnet has no list of its loops: this is how we learn them
+	}
+	return nil, gnet.None
+}
+
+func (*events) OnTraffic(c gnet.Conn) gnet.Action {
+	b, _ := c.Next(-1) // all of it: we keep what is over ourselves, so gnet's own buffer stays empty
+	switch x := c.Context().(type) {
+	case *peer:
+		x.loop.received(x, b)
+	case *loop:
+		x.bell.heard()
+		x.reported()
+	}
+	return gnet.None
+}
+
+func (*events) OnClose(c gnet.Conn, err error) gnet.Action {
+	if p, ok := c.Context().(*peer); ok {
+		p.loop.closed(p, err)
+	}
+	return gnet.None
+}
+
+func (l *loop) opened(c gnet.Conn, p *peer) {
+	l.reported()
+	i := uint32(len(l.slots))
+	if n := len(l.free); n > 0 {
+		i, l.free = l.free[n-1], l.free[:n-1]
+	} else {
+		l.slots = append(l.slots, slot{})
+	}
+	s := &l.slots[i]
+	if s.gen++; s.gen == 0 {
+		s.gen = 1
+	}
+	s.p = p
+	p.id, p.c, p.state, p.opened = makeID(i, s.gen), c, open, true
+	p.seen = l.now
+	l.live++
+	if p.door.idle > 0 {
+		p.idle = l.wheel.Arm(l.now+p.door.idle, p.timerID(idleTimer))
+	}
+	who := Peer{Listener: p.door.listener, Index: p.door.index, Remote: addrPort(c.RemoteAddr())}
+	if !who.Listener {
+		who.Line = l.number
+	}
+	l.telling = true
+	l.h.Opened(p.id, who)
+	l.told()
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	if t, ok := a.(*net.TCPAddr); ok {
+		return t.AddrPort()
+	}
+	return netip.AddrPort{}
+}
+
+// received cuts what has come into frames. Whole frames are delivered from
+// where gnet read them; only the beginning of one that is not whole is copied.
+func (l *loop) received(p *peer, b []byte) {
+	l.reported()
+	l.count[bytesIn] += uint64(len(b))
+	for len(b) > 0 && p.state == open {
+		var used int
+		var err error
+		if p.part != nil {
+			used, err = l.complete(p, b)
+		} else {
+			used, err = l.whole(p, b)
+		}
+		if err != nil {
+			_ = l.cut(p, err)
+			return
+		}
+		b = b[used:]
+	}
+}
+
+// whole delivers the first frame of b, or keeps b when that is only a part.
+func (l *loop) whole(p *peer, b []byte) (used int, err error) {
+	frame, used, err := p.door.framing.Next(b)
+	if err != nil {
+		return 0, err
+	}
+	if used > 0 {
+		l.deliver(p, frame)
+		return used, nil
+	}
+	if len(b) > p.door.room {
+		return 0, ErrOversize
+	}
+	p.part = l.partials.add(nil, b)
+	p.half = l.wheel.Arm(l.now+p.door.frameTimeout, p.timerID(halfTimer))
+	return len(b), nil
+}
+
+// complete adds to the kept part as much of b as one frame can need, and
+// delivers that frame when it is whole.
+func (l *loop) complete(p *peer, b []byte) (used int, err error) {
+	had := len(p.part)
+	more := min(len(b), p.door.room-had)
+	if more == 0 {
+		return 0, ErrOversize // a framing without a limit of its own
+	}
+	p.part = l.partials.add(p.part, b[:more])
+	frame, used, err := p.door.framing.Next(p.part)
+	if err != nil {
+		return 0, err
+	}
+	if used == 0 {
+		return more, nil
+	}
+	if used <= had { // it was not whole before: the framing contradicts itself
+		return 0, ErrMalformed
+	}
+	lent := p.part // taken off p: the handler may close the connection
+	p.part = nil
+	l.wheel.Disarm(p.half)
+	p.half = 0
+	l.deliver(p, frame)
+	l.partials.put(lent)
+	return used - had, nil
+}
+
+func (l *loop) deliver(p *peer, frame []byte) {
+	p.seen = l.now
+	if frame == nil {
+		l.count[keepAlives]++
+		return
+	}
+	l.count[framesIn]++
+	l.telling = true
+	l.h.Frame(p.id, frame)
+	if mangle {
+		for i := range frame {
+			frame[i] = 0xDB
+		}
+	}
+	l.told()
+}
+
+// closed is called by gnet, whoever closed the connection: also from inside our
+// own Write and Close. Its gnet.Conn means nothing afterwards.
+func (l *loop) closed(p *peer, err error) {
+	l.reported()
+	if l.stopping && p.why == nil && err == nil {
+		p.why = ErrStopped
+	}
+	why, reason := verdict(p, err)
+	l.count[reason]++
+	l.disarm(p)
+	l.dropPart(p)
+	p.state, p.c = gone, nil
+	l.letGo(p.door)
+	l.pending = append(l.pending, ending{p.id, why})
+	if p.down != nil {
+		p.why = why
+		close(p.down)
+	}
+	if !l.telling {
+		l.told()
+	}
+}
+
+// verdict says why a connection ended, for the handler and for the counters.
+func verdict(p *peer, err error) (error, counter) {
+	if p.state == closing {
+		return p.why, closedByUs
+	}
+	if p.why != nil {
+		err = p.why
+	}
+	switch {
+	case err == nil:
+		return nil, closedByUs
+	case errors.Is(err, io.EOF):
+		return io.EOF, closedByPeer
+	}
+	for reason, e := range reasons {
+		if e != nil && err == e {
+			return err, counter(reason)
+		}
+	}
+	return err, closedReset
+}
+
+// told ends a call to the handler and makes up for the calls that had to wait.
+// A slot is free only after its end was told, so that no index has two meanings.
+func (l *loop) told() {
+	for i := 0; i < len(l.pending); i++ { // grows while Closed sends and closes
+		e := l.pending[i]
+		l.telling = true
+		l.h.Closed(e.id, e.err)
+		l.slots[e.id.Index()].p = nil
+		l.free = append(l.free, e.id.Index())
+		l.live--
+	}
+	l.pending = l.pending[:0]
+	l.telling = false
+	l.checkDone()
+}
