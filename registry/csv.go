@@ -1,10 +1,12 @@
 package registry
 
 import (
+	"cmp"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,11 +31,8 @@ const (
 	required = colTMK + 1
 )
 
-// Limits of one import: what goes beyond is refused, not cut.
-const (
-	maxTerminals = 4_000_000
-	maxFaults    = 200
-)
+// maxFaults bounds the list of faults; the last one says how many are not in it.
+const maxFaults = 200
 
 // Fault is one thing wrong in an import file.
 type Fault struct {
@@ -83,6 +82,7 @@ type table struct {
 	at     [len(columns)]int // where each column stands, -1 when absent
 	width  int
 	rec    []string
+	line   int // where rec begins
 	rows   []row
 	seen   map[txn.Terminal]int // line of its first row
 	faults Faults
@@ -107,9 +107,8 @@ func parseCSV(r io.Reader, name string) ([]row, error) {
 	}
 	for t.next() {
 		t.row()
-		if len(t.rows) > maxTerminals {
-			line, _ := t.in.FieldPos(0)
-			t.fault(line, 1, fmt.Sprintf("超过 %d 行 · more than %d rows", maxTerminals, maxTerminals))
+		if len(t.rows) > MaxTerminals {
+			t.faultAt(0, "超过 %d 行 · more than %d rows", MaxTerminals, MaxTerminals)
 			break
 		}
 	}
@@ -124,14 +123,14 @@ func (t *table) next() bool {
 		switch {
 		case err == nil:
 			t.rec = rec
+			t.line, _ = t.in.FieldPos(0)
 			return true
 		case err == io.EOF:
 			return false
 		case errors.As(err, &broken):
 			t.fault(broken.Line, broken.Column, "引号不成对 · a quote that does not pair: "+broken.Err.Error())
 		default:
-			line, _ := t.in.FieldPos(0)
-			t.fault(line, 1, "读取失败 · cannot read: "+err.Error())
+			t.fault(t.line+1, 1, "读取失败 · cannot read: "+err.Error())
 			return false
 		}
 	}
@@ -141,6 +140,9 @@ func (t *table) verdict() error {
 	if t.faults == nil {
 		return nil
 	}
+	slices.SortStableFunc(t.faults, func(a, b Fault) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
 	if t.more > 0 {
 		last := t.faults[len(t.faults)-1]
 		last.Message = fmt.Sprintf("另有 %d 处错误未列出 · %d more faults are not listed", t.more, t.more)
@@ -173,7 +175,7 @@ func (t *table) header() {
 		if i == 0 {
 			name = strings.TrimPrefix(name, "\uFEFF") // spreadsheets write a byte order mark
 		}
-		c := indexOf(columns[:], strings.ToLower(strings.TrimSpace(name)))
+		c := slices.Index(columns[:], strings.ToLower(strings.TrimSpace(name)))
 		switch {
 		case c < 0:
 			t.faultAt(i, "未知列 %q，可用列 · unknown column %q, known: %s", name, name, strings.Join(columns[:], ","))
@@ -190,20 +192,12 @@ func (t *table) header() {
 	}
 }
 
-func indexOf(list []string, s string) int {
-	for i, v := range list {
-		if v == s {
-			return i
-		}
-	}
-	return -1
-}
-
-// field gives the value of column c and its place; empty when absent.
+// field gives the value of column c and where it stands in the record. When the
+// record is too short to have it, that is its last field.
 func (t *table) field(c int) (string, int) {
 	i := t.at[c]
 	if i < 0 || i >= len(t.rec) {
-		return "", 0
+		return "", len(t.rec) - 1
 	}
 	return strings.TrimSpace(t.rec[i]), i
 }
@@ -215,31 +209,25 @@ func (t *table) row() {
 		return
 	}
 	var r row
-	t.ident(r.ID.Merchant[:], colMerchant, "商户号", "merchant number (F42)")
-	t.ident(r.ID.Number[:], colTerminal, "终端号", "terminal number (F41)")
-	line, _ := t.in.FieldPos(0)
-	if first, twice := t.seen[r.ID]; twice {
+	named := t.ident(r.ID.Merchant[:], colMerchant, "商户号", "merchant number (F42)")
+	named = t.ident(r.ID.Number[:], colTerminal, "终端号", "terminal number (F41)") && named
+	if first, twice := t.seen[r.ID]; named && twice {
 		t.faultAt(0, "终端与第 %d 行重复 · the same terminal as in line %d", first, first)
-	} else {
-		t.seen[r.ID] = line
+	} else if named {
+		t.seen[r.ID] = t.line
 	}
 	r.TMK = t.key(colTMK)
-	if r.TMK.N == 0 && t.faultFree(colTMK) {
-		t.faultAt(t.at[colTMK], "须有主密钥 · a terminal master key is wanted")
+	if v, i := t.field(colTMK); v == "" {
+		t.faultAt(i, "须有主密钥 · a terminal master key is wanted")
 	}
 	r.MAC, r.Kinds, r.Group = t.mac(), t.kinds(), uint16(t.number(colGroup, 0, 65535))
 	t.session(&r)
 	t.rows = append(t.rows, r)
 }
 
-// faultFree says that column c is empty, so that no fault was noted for it.
-func (t *table) faultFree(c int) bool {
-	v, _ := t.field(c)
-	return v == "" && t.at[c] < len(t.rec)
-}
-
-// ident fills dst with an identity, padded with spaces as it travels.
-func (t *table) ident(dst []byte, c int, zh, en string) {
+// ident fills dst with an identity, padded with spaces as it travels, and says
+// whether it could.
+func (t *table) ident(dst []byte, c int, zh, en string) bool {
 	v, i := t.field(c)
 	ok := v != "" && len(v) <= len(dst)
 	for j := 0; j < len(v) && ok; j++ {
@@ -247,11 +235,12 @@ func (t *table) ident(dst []byte, c int, zh, en string) {
 	}
 	if !ok {
 		t.faultAt(i, "%s须为 1 至 %d 个可见字符 · %s: 1 to %d visible characters wanted", zh, len(dst), en, len(dst))
-		return
+		return false
 	}
 	for j := copy(dst, v); j < len(dst); j++ {
 		dst[j] = ' '
 	}
+	return true
 }
 
 // key reads a key under the LMK. The value is not repeated in the fault.
@@ -279,7 +268,7 @@ func (t *table) mac() hsm.MACAlg {
 	if v == "" {
 		return hsm.UnionPay
 	}
-	a := indexOf(macNames[:], strings.ToLower(v))
+	a := slices.Index(macNames[:], strings.ToLower(v))
 	if a < 0 {
 		t.faultAt(i, "MAC 算法 %q 须为其一 · MAC algorithm %q, want one of: %s", v, v, strings.Join(macNames[:], ", "))
 	}

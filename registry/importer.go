@@ -1,6 +1,9 @@
 package registry
 
-import "io"
+import (
+	"fmt"
+	"io"
+)
 
 // Import reads terminals from CSV and adds or changes them; it removes none.
 // name is the file's, for faults. The first line names the columns: merchant,
@@ -25,6 +28,9 @@ func (r *Registry) Import(in io.Reader, name string) (added, changed int, err er
 	m := r.merge(rows)
 	if m.added+m.changed == 0 {
 		return 0, 0, nil
+	}
+	if n := len(m.profiles); n > r.most {
+		return 0, 0, fmt.Errorf("registry: %s: 导入后共 %d 台终端，上限 %d · %d terminals after the import, %d at most", name, n, r.most, n, r.most)
 	}
 	if err := r.saveProfiles(m.save); err != nil {
 		return 0, 0, err

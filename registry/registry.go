@@ -24,21 +24,53 @@ import (
 
 // Options say where a registry lives.
 type Options struct {
-	Dir        string        // folder of the Badger store, made when missing
-	InMemory   bool          // nothing on disk; Dir is not used
-	SessionTTL time.Duration // length of a session; 0 means 24 h
-	Logger     *zap.Logger   // nil means silence
-	Now        func() time.Time
+	Dir        string           // folder of the Badger store, made when missing
+	InMemory   bool             // nothing on disk; Dir is not used
+	SessionTTL time.Duration    // length of a session; 0 means DefaultSessionTTL
+	Max        int              // terminals at most; an import beyond it is refused; 0 means MaxTerminals
+	Logger     *zap.Logger      // nil means silence
+	Now        func() time.Time // nil means time.Now; asked for imports and exports only
 }
 
 // DefaultSessionTTL is one day: terminals sign in every morning.
 const DefaultSessionTTL = 24 * time.Hour
+
+// MaxTerminals is the number of terminals that any registry holds at most.
+const MaxTerminals = 4_000_000
+
+// settle fills in defaults, or gives all that is wrong.
+func (o *Options) settle() error {
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.SessionTTL == 0 {
+		o.SessionTTL = DefaultSessionTTL
+	}
+	if o.Max == 0 {
+		o.Max = MaxTerminals
+	}
+	var wrong []error
+	if o.SessionTTL < 0 {
+		wrong = append(wrong, fmt.Errorf("registry: session TTL %v is negative", o.SessionTTL))
+	}
+	if o.Max < 0 || o.Max > MaxTerminals {
+		wrong = append(wrong, fmt.Errorf("registry: %d terminals at most, wanted 1 to %d", o.Max, MaxTerminals))
+	}
+	if o.Dir == "" && !o.InMemory {
+		wrong = append(wrong, errors.New("registry: no folder given"))
+	}
+	return errors.Join(wrong...)
+}
 
 // Registry is safe for use by any number of goroutines.
 type Registry struct {
 	db        *badger.DB
 	log       *zap.Logger
 	ttl       time.Duration
+	most      int
 	now       func() time.Time
 	snap      atomic.Pointer[Snapshot]
 	importing sync.Mutex
@@ -50,20 +82,8 @@ type Registry struct {
 
 // Open opens or makes the store and reads all of it into memory.
 func Open(o Options) (*Registry, error) {
-	if o.Logger == nil {
-		o.Logger = zap.NewNop()
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	switch {
-	case o.SessionTTL == 0:
-		o.SessionTTL = DefaultSessionTTL
-	case o.SessionTTL < 0:
-		return nil, fmt.Errorf("registry: session TTL %v is negative", o.SessionTTL)
-	}
-	if o.Dir == "" && !o.InMemory {
-		return nil, errors.New("registry: no folder given")
+	if err := o.settle(); err != nil {
+		return nil, err
 	}
 	db, err := openStore(&o)
 	if err != nil {
@@ -74,7 +94,7 @@ func Open(o Options) (*Registry, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	r := &Registry{
-		db: db, log: o.Logger, ttl: o.SessionTTL, now: o.Now,
+		db: db, log: o.Logger, ttl: o.SessionTTL, most: o.Max, now: o.Now,
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	r.snap.Store(snap)
