@@ -4,6 +4,9 @@
 // it. It uses the plain net package with a goroutine per connection, so a fault
 // in the switch's own connections cannot hide in its counterpart.
 //
+//	sim/bank   the bank side          sim/book   what both write down, compared
+//	sim/fleet  the terminal side      sim        the rest, and the way in to all
+//
 // A sale is known on both sides by terminal number, merchant number and amount
 // (F41, F42, F4): every sale of one terminal has an amount of its own, and the
 // switch passes these three through unchanged. Trace numbers would not do, for
@@ -17,3 +20,34 @@
 // A line that reached the kernel survives the death of the process, which is
 // what the books are for; they are not synced against a power cut.
 package sim
+
+import (
+	"tongka/sim/bank"
+	"tongka/sim/book"
+	"tongka/sim/fleet"
+)
+
+// Names of the parts, so that who plays needs one import. Each is described
+// where it is defined.
+type (
+	Bank           = bank.Bank
+	BankConfig     = bank.Config
+	BankStats      = bank.Stats
+	Behaviour      = bank.Behaviour
+	Fleet          = fleet.Fleet
+	FleetConfig    = fleet.Config
+	FleetStats     = fleet.Stats
+	TerminalConfig = fleet.Terminal
+	Sale           = book.Sale
+	Booking        = book.Booking
+	Verdict        = book.Verdict
+)
+
+// NewBank is bank.New.
+func NewBank(cfg BankConfig) (*Bank, error) { return bank.New(cfg) }
+
+// NewFleet is fleet.New.
+func NewFleet(cfg FleetConfig) (*Fleet, error) { return fleet.New(cfg) }
+
+// Compare is book.Compare.
+func Compare(terminals []Sale, banks []Booking) Verdict { return book.Compare(terminals, banks) }

@@ -2,34 +2,191 @@ package sim
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"time"
+
+	"tongka/sim/book"
 )
 
 // Report says how a Run function tells what it does.
 type Report struct {
-	JSON  bool          // no status line; the summary is one JSON object
+	JSON  bool          // no status lines; the summary is one JSON object
 	Every time.Duration // between status lines, 1 s when 0
 }
 
-// RunBank runs a bank until ctx ends.
-func RunBank(ctx context.Context, cfg BankConfig, r Report, out io.Writer) error {
-	return errors.ErrUnsupported
+// say writes a line for people.
+func (r *Report) say(out io.Writer, format string, args ...any) {
+	if !r.JSON {
+		fmt.Fprintf(out, format+"\n", args...)
+	}
 }
 
-// RunFleet runs a fleet until its Sales are made or ctx ends, then settles it
-// for at most settle.
+// end writes the summary: v as JSON, or the line for people.
+func (r *Report) end(out io.Writer, v any, line string) error {
+	if !r.JSON {
+		_, err := fmt.Fprintln(out, line)
+		return err
+	}
+	e := json.NewEncoder(out)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// watch writes a status line now and then, until ctx or done ends.
+func (r *Report) watch(ctx context.Context, done <-chan struct{}, out io.Writer, line func(seconds float64) string) {
+	every := r.Every
+	if every <= 0 {
+		every = time.Second
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	last := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-done:
+			return
+		case now := <-tick.C:
+			r.say(out, "%s", line(now.Sub(last).Seconds()))
+			last = now
+		}
+	}
+}
+
+// RunBank runs a bank until ctx ends. out gets where it listens, a status line a
+// second, and a summary: with Report.JSON one object, BankStats and the name.
+func RunBank(ctx context.Context, cfg BankConfig, r Report, out io.Writer) error {
+	b, err := NewBank(cfg)
+	if err != nil {
+		return err
+	}
+	if err := b.Start(); err != nil {
+		return errors.Join(err, b.Close())
+	}
+	if a := b.Addr(); a != "" {
+		r.say(out, "银行监听 bank listens at %s", a)
+	} else {
+		r.say(out, "银行连接 bank dials %s", cfg.Connect)
+	}
+	var old BankStats
+	r.watch(ctx, nil, out, func(seconds float64) string {
+		s := b.Stats()
+		line := bankLine(&s, float64(s.Sales-old.Sales)/seconds)
+		old = s
+		return line
+	})
+	s := b.Stats()
+	err = b.Close()
+	return errors.Join(err, r.end(out, struct {
+		Name string `json:"name"`
+		BankStats
+	}{cfg.Name, s}, bankLine(&s, 0)))
+}
+
+func bankLine(s *BankStats, rate float64) string {
+	return fmt.Sprintf("连接 connections %d · 消费 sales %d (%.0f/s) · 记账 booked %d · 已冲正 reversed %d · 拒绝 declined %d · 重复 repeated %d · 冲正 reversals %d (无原交易 unknown %d) · 拒收 rejected %d · PIN %d (错 faults %d)",
+		s.Connections, s.Sales, rate, s.Booked, s.Reversed, s.Declined, s.Repeated, s.Reversals, s.ReversalUnknown, s.Rejected, s.PINs, s.PINFaults)
+}
+
+// RunFleet runs a fleet until its Sales are made or ctx ends, then gives it
+// settle to resolve what is open (0 = none). The error says what is not
+// resolved. With Report.JSON the summary is one object: FleetStats, the seconds
+// it ran and answered sales a second.
 func RunFleet(ctx context.Context, cfg FleetConfig, settle time.Duration, r Report, out io.Writer) error {
-	return errors.ErrUnsupported
+	f, err := NewFleet(cfg)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := f.Start(); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	r.say(out, "终端 %d 台连接 %d terminals connect to %s", len(cfg.Terminals), len(cfg.Terminals), cfg.Addr)
+	done := make(chan struct{})
+	var ended error
+	go func() {
+		defer close(done)
+		ended = f.Wait(ctx)
+	}()
+	var old FleetStats
+	r.watch(ctx, done, out, func(seconds float64) string {
+		s := f.Stats()
+		line := fleetLine(&s, float64(s.Answer.Count-old.Answer.Count)/seconds)
+		old = s
+		return line
+	})
+	<-done
+	ran := time.Since(began).Seconds()
+	if ctx.Err() != nil {
+		limit, cancel := context.WithTimeout(context.Background(), settle)
+		defer cancel()
+		ended = f.Settle(limit)
+	}
+	s := f.Stats()
+	tps := float64(s.Answer.Count) / ran
+	err = errors.Join(ended, f.Close())
+	return errors.Join(err, r.end(out, struct {
+		Terminals int     `json:"terminals"`
+		Seconds   float64 `json:"seconds"`
+		TPS       float64 `json:"tps"`
+		FleetStats
+	}{len(cfg.Terminals), ran, tps, s}, fleetLine(&s, tps)))
+}
+
+func fleetLine(s *FleetStats, rate float64) string {
+	ms := func(us int64) float64 { return float64(us) / 1000 }
+	return fmt.Sprintf("签到 signed in %d · 发送 sent %d · 应答 answered %.0f/s · 批准 approved %d · 拒绝 declined %d · 超时 timed out %d · 已冲正 reversed %d · 未决 unresolved %d · 时延 latency p50 %.2f ms p99 %.2f ms",
+		s.SignedIn, s.Sent, rate, s.Approved, s.Declined, s.TimedOut, s.Reversed, s.Unresolved, ms(s.Answer.P50), ms(s.Answer.P99))
 }
 
 // RunHSM runs a security module until ctx ends.
 func RunHSM(ctx context.Context, cfg HSMConfig, r Report, out io.Writer) error {
-	return errors.ErrUnsupported
+	ln, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("sim: hsm: %w", err)
+	}
+	// Even with JSON: a warning that can be turned off is none.
+	fmt.Fprintf(out, "!! 警告：加密机模拟器使用公开的测试 LMK，其密钥毫无保护，严禁用于生产。\n!! WARNING: %s\n", testLMKWarning)
+	r.say(out, "加密机监听 HSM listens at %s", ln.Addr())
+	return ServeHSM(ctx, ln, cfg)
 }
 
-// RunCompare compares books on disk; the error says that money is missing.
+// errBooks says that a comparison found money lost or taken twice.
+var errBooks = errors.New("账目不符 the books differ")
+
+// RunCompare compares books on disk. The error says that money is missing or
+// was taken twice. With Report.JSON the result is one Verdict.
 func RunCompare(terminals, banks []string, r Report, out io.Writer) error {
-	return errors.ErrUnsupported
+	var sales []Sale
+	for _, path := range terminals {
+		s, err := book.ReadSales(path)
+		if err != nil {
+			return err
+		}
+		sales = append(sales, s...)
+	}
+	var bookings []Booking
+	for _, path := range banks {
+		b, err := book.ReadBookings(path)
+		if err != nil {
+			return err
+		}
+		bookings = append(bookings, b...)
+	}
+	v := Compare(sales, bookings)
+	for _, d := range v.Discrepancies {
+		r.say(out, "%s", d.String())
+	}
+	if err := r.end(out, &v, v.String()); err != nil {
+		return err
+	}
+	if !v.OK() {
+		return errBooks
+	}
+	return nil
 }

@@ -1,4 +1,4 @@
-package sim
+package book
 
 import "fmt"
 
@@ -60,28 +60,28 @@ func (v *Verdict) String() string {
 // asked of sales that are still open or unresolved, so settle the fleet first.
 func Compare(terminals []Sale, banks []Booking) Verdict {
 	v := Verdict{Bookings: len(banks)}
-	held := make(map[saleKey][]Booking)
+	held := make(map[SaleKey][]Booking)
 	for _, b := range banks {
 		if b.State == Booked {
 			v.Held++
-			k := saleKey{b.Merchant, b.Terminal, b.Amount}
+			k := b.SaleKey()
 			held[k] = append(held[k], b)
 		}
 	}
-	var c latest[saleKey, Sale]
+	var c latest[SaleKey, Sale]
 	for _, s := range terminals {
-		c.put(s.key(), s)
+		c.put(s.Key(), s)
 	}
 	v.Sales = len(c.all)
 	for i := range c.all {
 		s := &c.all[i]
-		v.judge(s, held[s.key()])
-		delete(held, s.key())
+		v.judge(s, held[s.Key()])
+		delete(held, s.Key())
 	}
 	// What is left belongs to no sale. In the banks' order, so that the same
 	// books always give the same list.
 	for _, b := range banks {
-		k := saleKey{b.Merchant, b.Terminal, b.Amount}
+		k := b.SaleKey()
 		if bs := held[k]; len(bs) > 0 {
 			v.Duplicated += len(bs)
 			v.name(Duplicated, k, nil, bs, fmt.Sprintf("booked %d times, no terminal knows the sale", len(bs)))
@@ -102,25 +102,33 @@ func (v *Verdict) judge(s *Sale, bs []Booking) {
 	switch {
 	case s.State == Approved && len(bs) == 0:
 		v.Lost++
-		v.name(Lost, s.key(), s, nil, "approved at the terminal, no bank holds it")
+		v.name(Lost, s.Key(), s, nil, "approved at the terminal, no bank holds it")
 	case s.State == Approved && len(bs) == 1:
 		if b := &bs[0]; b.PAN != s.PAN || s.RRN != "" && b.RRN != s.RRN {
 			v.Differs++
-			v.name(Differs, s.key(), s, bs, fmt.Sprintf("terminal has card %s RRN %s, bank has card %s RRN %s", s.PAN, s.RRN, b.PAN, b.RRN))
+			v.name(Differs, s.Key(), s, bs, fmt.Sprintf("terminal has card %s RRN %s, bank has card %s RRN %s", s.PAN, s.RRN, b.PAN, b.RRN))
 			return
 		}
 		v.Matched++
 	case s.State == Approved:
 		v.Duplicated += len(bs) - 1
-		v.name(Duplicated, s.key(), s, bs, fmt.Sprintf("approved once, booked %d times", len(bs)))
+		v.name(Duplicated, s.Key(), s, bs, fmt.Sprintf("approved once, booked %d times", len(bs)))
 	case len(bs) > 0:
 		v.Duplicated += len(bs)
-		v.name(Duplicated, s.key(), s, bs, fmt.Sprintf("%s %s at the terminal, booked %d times", s.State, s.Code, len(bs)))
+		v.name(Duplicated, s.Key(), s, bs, fmt.Sprintf("%s %s at the terminal, booked %d times", s.State, s.Code, len(bs)))
 	}
 }
 
-func (v *Verdict) name(f Fault, k saleKey, s *Sale, bs []Booking, says string) {
+func (v *Verdict) name(f Fault, k SaleKey, s *Sale, bs []Booking, says string) {
 	if len(v.Discrepancies) < maxDiscrepancies {
-		v.Discrepancies = append(v.Discrepancies, Discrepancy{f, k.merchant, k.terminal, k.amount, s, bs, says})
+		v.Discrepancies = append(v.Discrepancies, Discrepancy{f, k.Merchant, k.Terminal, k.Amount, s, bs, says})
 	}
+}
+
+// faultWords are the faults for people.
+var faultWords = map[Fault]string{Lost: "丢失 lost", Duplicated: "重复 duplicated", Differs: "不符 differs"}
+
+// String is the discrepancy in one line.
+func (d *Discrepancy) String() string {
+	return fmt.Sprintf("%s: 商户 merchant %s 终端 terminal %s 金额 amount %d.%02d: %s", faultWords[d.Fault], d.Merchant, d.Terminal, d.Amount/100, d.Amount%100, d.Says)
 }

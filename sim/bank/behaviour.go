@@ -1,4 +1,4 @@
-package sim
+package bank
 
 import (
 	"fmt"
@@ -28,13 +28,13 @@ const maxDelay = 10 * time.Minute
 func (b *Behaviour) validate() error {
 	switch {
 	case b.Delay < 0 || b.DelayJitter < 0 || b.Delay+b.DelayJitter > maxDelay:
-		return fmt.Errorf("sim: behaviour: delay %v + jitter %v: wanted 0 to %v", b.Delay, b.DelayJitter, maxDelay)
+		return fmt.Errorf("behaviour: delay %v + jitter %v: wanted 0 to %v", b.Delay, b.DelayJitter, maxDelay)
 	case !(b.DeclineRate >= 0 && b.DeclineRate <= 1): // written so that NaN fails
-		return fmt.Errorf("sim: behaviour: decline rate %v: wanted 0 to 1", b.DeclineRate)
+		return fmt.Errorf("behaviour: decline rate %v: wanted 0 to 1", b.DeclineRate)
 	case b.CloseEvery < 0:
-		return fmt.Errorf("sim: behaviour: close every %d: wanted 0 or more", b.CloseEvery)
+		return fmt.Errorf("behaviour: close every %d: wanted 0 or more", b.CloseEvery)
 	case b.Decline == txn.OK:
-		return fmt.Errorf("sim: behaviour: decline code 00 is an approval")
+		return fmt.Errorf("behaviour: decline code 00 is an approval")
 	}
 	return nil
 }

@@ -1,0 +1,207 @@
+// Package bank plays a bank, or the card centre, behind a CUPS link: it books
+// sales in a ledger, takes reversals, and misbehaves on demand.
+package bank
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+
+	"tongka/hsm/clear"
+	"tongka/sim/book"
+	"tongka/sim/internal/aid"
+)
+
+// Config describes one bank. Exactly one of Listen and Connect is set.
+type Config struct {
+	Name      string      // in its books and logs; "bank" when empty
+	Listen    string      // address to wait for the switch at; port 0 takes a free one
+	Connect   string      // address of the switch, dialled again whenever the line drops
+	ZPK       []byte      // clear zone PIN key, 16 bytes; nil = PIN blocks are not opened
+	Books     string      // file of the ledger; "" keeps it in memory only
+	Limit     int         // bookings held, 2,000,000 when 0; a sale beyond is answered 96
+	Behaviour Behaviour   // at the start; Behave changes it
+	Log       *zap.Logger // nil = silent
+}
+
+// Stats counts events since New, except Booked and Reversed, which
+// describe the ledger and so include what an older process wrote.
+type Stats struct {
+	Sales           uint64 `json:"sales"`            // 0200 read
+	Booked          int64  `json:"booked"`           // bookings that hold money now
+	Reversed        int64  `json:"reversed"`         // bookings that were taken back
+	Declined        uint64 `json:"declined"`         // by Behaviour.DeclineRate
+	Refused         uint64 `json:"refused"`          // came after their own reversal
+	Repeated        uint64 `json:"repeated"`         // 0200 that came again, answered 94
+	Reversals       uint64 `json:"reversals"`        // 0420 and 0421 read
+	ReversalRepeats uint64 `json:"reversal_repeats"` // of something already reversed, answered 00
+	ReversalUnknown uint64 `json:"reversal_unknown"` // of something never seen, answered 25
+	ReversalWrong   uint64 `json:"reversal_wrong"`   // amount or terminal not the original's, answered 64
+	SignOns         uint64 `json:"sign_ons"`
+	Echoes          uint64 `json:"echoes"`
+	Rejected        uint64 `json:"rejected"`    // sent back with a reject code, or not readable at all
+	Dropped         uint64 `json:"dropped"`     // connections closed by Behaviour.CloseEvery
+	Unanswered      uint64 `json:"unanswered"`  // by Silent or Deaf
+	PINs            uint64 `json:"pins"`        // PIN blocks opened
+	PINFaults       uint64 `json:"pin_faults"`  // of these, not a PIN block under the ZPK
+	Connections     int    `json:"connections"` // open now
+}
+
+const defaultBookings = 2_000_000
+
+func (c *Config) validate() error {
+	var errs []error
+	if (c.Listen == "") == (c.Connect == "") {
+		errs = append(errs, errors.New("bank: exactly one of Listen and Connect is wanted"))
+	}
+	if c.Limit < 0 {
+		errs = append(errs, fmt.Errorf("bank: limit %d: wanted 0 or more", c.Limit))
+	}
+	return errors.Join(append(errs, c.Behaviour.validate())...)
+}
+
+// Bank plays a bank (or the card centre) behind a CUPS link.
+type Bank struct {
+	cfg       Config
+	log       *zap.Logger
+	behaviour atomic.Pointer[Behaviour]
+	ctx       context.Context
+	stop      context.CancelFunc
+	wg        sync.WaitGroup
+	ln        net.Listener
+
+	mu     sync.Mutex // guards all below; taken once for each batch of frames read
+	ledger *ledger
+	pin    *clear.Cipher // nil: PIN blocks are not opened
+	conns  map[net.Conn]struct{}
+	sales  int // since the start, for CloseEvery
+	late   int // answers that wait for their delay
+}
+
+// New reads the books and is ready to Start.
+func New(cfg Config) (*Bank, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Name == "" {
+		cfg.Name = "bank"
+	}
+	if cfg.Limit == 0 {
+		cfg.Limit = defaultBookings
+	}
+	b := &Bank{cfg: cfg, log: aid.Logger(cfg.Log).With(zap.String("bank", cfg.Name)), conns: map[net.Conn]struct{}{}}
+	if cfg.ZPK != nil {
+		var err error
+		if b.pin, err = clear.NewCipher(cfg.ZPK); err != nil {
+			return nil, fmt.Errorf("bank: ZPK: %w", err)
+		}
+	}
+	l, err := openLedger(cfg.Name, cfg.Books, cfg.Limit)
+	if err != nil {
+		return nil, err
+	}
+	b.ledger = l
+	b.behaviour.Store(&cfg.Behaviour)
+	b.ctx, b.stop = context.WithCancel(context.Background())
+	return b, nil
+}
+
+// Start opens the door (Listen) or begins to dial (Connect).
+func (b *Bank) Start() error {
+	if b.cfg.Connect != "" {
+		b.wg.Go(b.dial)
+		return nil
+	}
+	ln, err := net.Listen("tcp", b.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("bank: %w", err)
+	}
+	b.ln = ln
+	b.wg.Go(b.accept)
+	return nil
+}
+
+// Addr is the address that the bank listens at, or "".
+func (b *Bank) Addr() string {
+	if b.ln == nil {
+		return ""
+	}
+	return b.ln.Addr().String()
+}
+
+// Behave changes the behaviour at once, for all connections.
+func (b *Bank) Behave(v Behaviour) error {
+	if err := v.validate(); err != nil {
+		return err
+	}
+	b.behaviour.Store(&v)
+	return nil
+}
+
+// Behaviour gives what Behave set last.
+func (b *Bank) Behaviour() Behaviour { return *b.behaviour.Load() }
+
+// Stats gives the counters.
+func (b *Bank) Stats() Stats {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.ledger.stats
+	s.Connections = len(b.conns)
+	return s
+}
+
+// Bookings gives a copy of the ledger in the order of arrival.
+func (b *Bank) Bookings() []book.Booking {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]book.Booking(nil), b.ledger.all...)
+}
+
+// Close drops all connections, waits for its goroutines and closes the books.
+// Answers that still wait for their delay are never sent.
+func (b *Bank) Close() error {
+	b.stop()
+	if b.ln != nil {
+		b.ln.Close() // its only fault is to be closed already
+	}
+	b.mu.Lock()
+	for c := range b.conns {
+		c.Close() // ends its reader, which reports nothing once the bank stops
+	}
+	b.mu.Unlock()
+	b.wg.Wait()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.ledger.book.Close()
+}
+
+func (b *Bank) accept() {
+	for {
+		c, err := b.ln.Accept()
+		if err != nil {
+			if b.ctx.Err() == nil {
+				b.log.Error("listener failed", zap.Error(err))
+			}
+			return
+		}
+		b.wg.Go(func() { b.serve(c) })
+	}
+}
+
+// dial keeps one connection to the switch, with a growing pause between tries.
+func (b *Bank) dial() {
+	var d net.Dialer
+	for wait := aid.FirstPause; b.ctx.Err() == nil; wait = min(2*wait, aid.LastPause) {
+		c, err := d.DialContext(b.ctx, "tcp", b.cfg.Connect)
+		if err == nil {
+			wait = aid.FirstPause
+			b.serve(c)
+		}
+		aid.Pause(b.ctx, wait)
+	}
+}

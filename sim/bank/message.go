@@ -1,0 +1,237 @@
+package bank
+
+import (
+	"strconv"
+
+	"go.uber.org/zap"
+
+	"tongka/codec/iso8583"
+	"tongka/hsm"
+	"tongka/sim/book"
+	"tongka/sim/internal/aid"
+	"tongka/txn"
+)
+
+// Where the bytes of the 46-byte header stand that a receiver looks at.
+// Source: CUPS message header, fields 1 to 10.
+const (
+	cupsHeaderLen = 46
+	rejectAt      = 41 // reject code, n5
+)
+
+// rejectFormat is this bank's reject code for a message that it cannot read. No
+// public list of these codes was found; the number repeats F39 30.
+const rejectFormat = "00030"
+
+// echoed are the fields of a request that its answer repeats, in the order of
+// the message. Those that the bank sets itself are put in between.
+var echoed = [...]int{2, 3, 4, 7, 11, 12, 13, 15, 18, 25, 32, 33, 37, 38, 39, 41, 42, 44, 49, 70, 90, 100}
+
+// handle decides one frame. It runs under the bank's lock. Its answer, if any,
+// is appended to c.out or c.late; an error ends the connection.
+func (c *bankConn) handle(frame []byte) error {
+	if c.how.Deaf {
+		c.bank.ledger.stats.Unanswered++
+		return nil
+	}
+	spec := iso8583.Cups()
+	msg, err := spec.Split(frame, &c.env)
+	if err != nil {
+		c.bank.ledger.stats.Rejected++
+		return err // without a header there is nobody to send it back to
+	}
+	if err := spec.Parse(&c.view, msg); err != nil {
+		c.bank.ledger.stats.Rejected++
+		c.bank.log.Warn("message rejected", zap.Error(err))
+		return c.reject(frame, msg)
+	}
+	switch mti := c.view.MTI(); mti {
+	case 0x0820:
+		return c.network()
+	case 0x0200:
+		return c.sale()
+	case 0x0420, 0x0421:
+		return c.reversal()
+	default:
+		if mti&0x10 != 0 { // an answer: never answered, or two ends could go on for ever
+			c.bank.log.Warn("answer to nothing asked", zap.Stringer("mti", mti))
+			return nil
+		}
+		return c.answer(reply{code: txn.NotSupported})
+	}
+}
+
+// reject sends a message back with the reject code in the header, the two
+// stations swapped. One that is itself a reject, or an answer, goes nowhere.
+func (c *bankConn) reject(frame, msg []byte) error {
+	head := frame[:len(frame)-len(msg)]
+	if len(head) != cupsHeaderLen || string(head[rejectAt:]) != "00000" || len(msg) > 3 && msg[2]&1 == 1 {
+		return nil
+	}
+	from := len(c.out)
+	c.out = append(c.out, "0000"...)
+	c.out = iso8583.Cups().AppendReplyEnvelope(c.out, &c.env)
+	copy(c.out[from+4+rejectAt:], rejectFormat)
+	c.out = append(c.out, msg...)
+	c.close(from)
+	return nil
+}
+
+// network answers sign-on, sign-off, echo test and day cut alike.
+func (c *bankConn) network() error {
+	switch code, _ := c.view.Uint(70); code {
+	case 1:
+		c.bank.ledger.stats.SignOns++
+	case 301:
+		c.bank.ledger.stats.Echoes++
+	}
+	return c.answer(reply{code: txn.OK})
+}
+
+// sale books or declines a 0200.
+func (c *bankConn) sale() error {
+	l := c.bank.ledger
+	l.stats.Sales++
+	b, ok := c.booking()
+	if !ok {
+		return c.financial(reply{code: txn.BadFormat})
+	}
+	c.checkPIN()
+	code, err := l.sale(b, c.fate())
+	if err != nil {
+		return err
+	}
+	c.bank.sales++
+	if n := c.how.CloseEvery; n > 0 && c.bank.sales%n == 0 {
+		l.stats.Dropped++
+		return errDropped
+	}
+	if c.how.Silent {
+		l.stats.Unanswered++
+		return nil
+	}
+	return c.financial(reply{code: code, issued: true})
+}
+
+// reversal takes back what a 0420 or its repeat 0421 names.
+func (c *bankConn) reversal() error {
+	c.bank.ledger.stats.Reversals++
+	b, ok := c.booking()
+	// F90 names the original: MTI n4, trace n6, F7 n10, F32 and F33 n11 each.
+	if orig := c.view.Field(90); ok && len(orig) >= 20 {
+		stan, bad := strconv.ParseUint(string(orig[4:10]), 10, 32)
+		sent, worse := strconv.ParseUint(string(orig[10:20]), 10, 64)
+		b.STAN, b.Sent, ok = uint32(stan), sent, bad == nil && worse == nil
+	}
+	if !ok {
+		return c.financial(reply{code: txn.BadFormat})
+	}
+	code, err := c.bank.ledger.reverse(b)
+	if err != nil {
+		return err
+	}
+	return c.financial(reply{code: code})
+}
+
+// booking reads what the ledger keeps; ok is false when something is missing.
+func (c *bankConn) booking() (b book.Booking, ok bool) {
+	v, l := &c.view, c.bank.ledger
+	amount, hasAmount := v.Uint(4)
+	sent, hasSent := v.Uint(7)
+	stan, hasTrace := v.Uint(11)
+	pan, hasCard := c.card()
+	b = book.Booking{
+		Bank: l.bank, Merchant: l.name(v.Field(42)), Terminal: l.name(v.Field(41)), Amount: int64(amount),
+		RRN: string(v.Field(37)), STAN: uint32(stan), Sent: sent, PAN: l.name([]byte(pan.String())),
+	}
+	return b, hasAmount && hasSent && hasTrace && hasCard && len(b.RRN) == 12 && v.Has(41) && v.Has(42)
+}
+
+// card finds the card number in F2, or in front of track 2's separator.
+func (c *bankConn) card() (txn.PAN, bool) {
+	digits := c.view.AppendText(c.text[:0], 2)
+	if len(digits) == 0 {
+		digits = c.view.AppendText(c.text[:0], 35)
+		for i, d := range digits {
+			if d < '0' || d > '9' {
+				digits = digits[:i]
+				break
+			}
+		}
+	}
+	p, err := txn.ParsePAN(digits)
+	return p, err == nil
+}
+
+// checkPIN opens F52 and counts what is no PIN block under the bank's key: a
+// switch that translates wrongly, or with the wrong key, shows here.
+func (c *bankConn) checkPIN() {
+	block := c.view.Field(52)
+	if len(block) != 8 || c.bank.pin == nil {
+		return
+	}
+	c.bank.ledger.stats.PINs++
+	pan, _ := c.card()
+	pan12 := pan.Tail12()
+	if f53 := c.view.Field(53); len(f53) > 0 && f53[0] == '1' {
+		pan12 = [12]byte([]byte("000000000000")) // F53 1: the block holds no account number
+	}
+	if _, _, err := c.bank.pin.DecryptPIN([8]byte(block), &pan12, hsm.ISO0); err != nil {
+		c.bank.ledger.stats.PINFaults++
+		c.bank.log.Warn("PIN block not readable under the ZPK", zap.Error(err))
+	}
+}
+
+// reply is what an answer adds to the echoed fields.
+type reply struct {
+	code   txn.Code
+	issued bool // by an issuer: settlement date and, if approved, an authorisation
+}
+
+// financial answers as the behaviour wants it.
+func (c *bankConn) financial(r reply) error {
+	from := len(c.out)
+	if err := c.answer(r); err != nil {
+		return err
+	}
+	c.emit(from)
+	return nil
+}
+
+// answer appends the answer to the message in c.view to c.out, as a whole frame.
+func (c *bankConn) answer(r reply) error {
+	from := len(c.out)
+	spec := iso8583.Cups()
+	c.out = append(c.out, "0000"...)
+	c.out = spec.AppendReplyEnvelope(c.out, &c.env)
+	m := spec.Begin(c.out, c.view.MTI().Reply())
+	for _, n := range echoed {
+		switch {
+		case n == 39:
+			m.Put(39, r.code[:])
+		case n == 15 && r.issued:
+			m.Put(15, c.now.AppendFormat(c.text[:0], "0102"))
+		case n == 38 && r.issued && r.code == txn.OK:
+			m.Put(38, aid.AppendDigits(c.text[:0], uint64(len(c.bank.ledger.all)), 6))
+		case n == 44 && r.issued:
+			m.Put(44, []byte("01020000   ")) // issuer, an11; the switch adds the acquirer
+		case c.view.Has(n):
+			m.Copy(n, &c.view, n)
+		}
+	}
+	out, err := m.End()
+	if err != nil {
+		c.out = c.out[:from]
+		return err
+	}
+	c.out = out
+	c.close(from)
+	return nil
+}
+
+// close writes both lengths of the frame that begins at c.out[from].
+func (c *bankConn) close(from int) {
+	size := len(c.out) - from - 4
+	iso8583.PatchCupsLength(c.out[from+4:], size)
+	aid.AppendDigits(c.out[from:from], uint64(size), 4)
+}

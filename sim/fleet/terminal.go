@@ -1,0 +1,259 @@
+package fleet
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"tongka/codec/iso8583"
+	"tongka/hsm/clear"
+	"tongka/sim/book"
+	"tongka/sim/internal/aid"
+	"tongka/txn"
+)
+
+// maxTries is how often a reversal is sent before the next sale: once and three
+// repeats. Source: UnionPay POS specification.
+const maxTries = 4
+
+// retryEvery is the pause between later attempts at an unresolved sale.
+const retryEvery = time.Second
+
+// terminal is one terminal. Everything but sales belongs to its goroutine.
+//
+//	run:  connect → sign in → reversals due → unresolved, now and then → sale → …
+type terminal struct {
+	fleet *Fleet
+	cfg   Terminal
+	id    int
+	tmk   *clear.Cipher
+	pans  []txn.PAN
+	log   *zap.Logger
+
+	conn   net.Conn // nil = not connected
+	unhook func() bool
+	in     *bufio.Reader
+	out    []byte
+	view   iso8583.View
+	env    iso8583.Envelope
+	text   [40]byte
+
+	signed   bool
+	pik, mak *clear.Cipher
+	batch    uint32
+	next     uint32 // number of the next sale or sign-in; gives trace and amount
+	made     int    // sales of this run
+	due      time.Time
+	owed     []owed // reversals, oldest first
+
+	mu    sync.Mutex // guards sales, which Fleet.Sales reads
+	sales []book.Sale
+}
+
+// owed is a reversal that was not confirmed yet.
+type owed struct {
+	sale  int // index in sales
+	tries int
+	next  time.Time // not before
+}
+
+// run is the terminal's life. It ends when ctx does, or when the terminal has
+// sold what it should (or was told to stop) and nothing is owed.
+func (t *terminal) run(ctx context.Context) {
+	defer t.disconnect()
+	wait := aid.FirstPause
+	for ctx.Err() == nil {
+		if t.finished() && len(t.owed) == 0 {
+			return
+		}
+		if err := t.ready(ctx); err != nil {
+			t.log.Debug("not ready", zap.Error(err))
+			aid.Pause(ctx, wait)
+			wait = min(2*wait, aid.LastPause)
+			continue
+		}
+		wait = aid.FirstPause
+		switch i := t.nextOwed(time.Now()); {
+		case i >= 0:
+			t.reverse(ctx, i)
+		case t.finished():
+			aid.Pause(ctx, retryEvery/10)
+		case t.waitDue(ctx):
+			t.sell(ctx)
+		}
+		if t.fleet.cfg.ShortLived {
+			t.disconnect()
+		}
+	}
+}
+
+// finished says that no further sale is to be made.
+func (t *terminal) finished() bool {
+	select {
+	case <-t.fleet.stopping:
+		return true
+	default:
+		n := t.fleet.cfg.Sales
+		return n > 0 && t.made >= n
+	}
+}
+
+// ready connects and signs in as needed.
+func (t *terminal) ready(ctx context.Context) error {
+	if t.conn == nil {
+		d := net.Dialer{Timeout: aid.LastPause}
+		c, err := d.DialContext(ctx, "tcp", t.fleet.cfg.Addr)
+		if err != nil {
+			return err
+		}
+		t.conn = c
+		t.in.Reset(c)
+		// The end of ctx must also end a read that waits.
+		t.unhook = context.AfterFunc(ctx, func() { c.Close() })
+		t.fleet.n.connects.Add(1)
+	}
+	if t.signed {
+		return nil
+	}
+	return t.signIn()
+}
+
+func (t *terminal) disconnect() {
+	if t.conn != nil {
+		t.unhook()
+		t.conn.Close() // may be closed already; either way it is gone
+		t.conn = nil
+	}
+}
+
+// signIn fetches working keys. On any fault the connection is closed, so that an
+// answer that comes late cannot be taken for the next one's.
+func (t *terminal) signIn() error {
+	trace := traceOf(t.next)
+	t.next++
+	req, err := t.appendSignIn(t.out, trace)
+	if err == nil {
+		t.out = req
+		err = t.exchange(req, 0x0810, trace)
+	}
+	if err == nil && t.code() != txn.OK {
+		err = fmt.Errorf("%w: refused with %s", errBadKeys, t.code())
+	}
+	if err == nil {
+		err = t.takeKeys()
+	}
+	if err != nil {
+		t.disconnect()
+		return err
+	}
+	t.setSigned(true)
+	t.fleet.signedIn(t)
+	return nil
+}
+
+func (t *terminal) setSigned(on bool) {
+	if t.signed == on {
+		return
+	}
+	t.signed = on
+	if on {
+		t.fleet.n.signed.Add(1)
+	} else {
+		t.fleet.n.signed.Add(-1)
+	}
+}
+
+// nextOwed picks the reversal to send now: one that still has its first tries
+// before it, else one whose pause is over; -1 when a sale may be made.
+func (t *terminal) nextOwed(now time.Time) int {
+	for i := range t.owed {
+		if t.owed[i].tries < maxTries {
+			return i
+		}
+	}
+	for i := range t.owed {
+		if !now.Before(t.owed[i].next) {
+			return i
+		}
+	}
+	return -1
+}
+
+// waitDue waits for the time of the next sale; false when there is to be none.
+func (t *terminal) waitDue(ctx context.Context) bool {
+	every := t.fleet.interval
+	now := time.Now()
+	if every == 0 {
+		t.due = now
+		return true
+	}
+	// What was missed by more than a second is given up: a switch that comes
+	// back must not be met by the sales of a whole outage at once.
+	if t.due = t.due.Add(every); now.Sub(t.due) > time.Second {
+		t.due = now.Add(-time.Second)
+	}
+	timer := time.NewTimer(t.due.Sub(now))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+	case <-t.fleet.stopping:
+	}
+	return false
+}
+
+// exchange sends a request and waits for its answer, which is then in t.view.
+// Frames that answer something else are passed over.
+func (t *terminal) exchange(req []byte, mti iso8583.MTI, trace uint32) error {
+	if t.conn == nil {
+		return fmt.Errorf("%w: not connected", errNoAnswer)
+	}
+	if err := t.conn.SetDeadline(time.Now().Add(t.fleet.cfg.AnswerTimeout)); err != nil {
+		return fmt.Errorf("%w: %w", errNoAnswer, err)
+	}
+	if _, err := t.conn.Write(req); err != nil {
+		return fmt.Errorf("%w: %w", errNoAnswer, err)
+	}
+	for {
+		frame, err := t.read()
+		if err != nil {
+			return fmt.Errorf("%w: %w", errNoAnswer, err)
+		}
+		msg, err := iso8583.Pos().Split(frame, &t.env)
+		if err == nil {
+			err = iso8583.Pos().Parse(&t.view, msg)
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %w", errNoAnswer, err)
+		}
+		if got, _ := t.view.Uint(11); t.view.MTI() == mti && uint32(got) == trace {
+			return nil
+		}
+		t.fleet.n.stray.Add(1)
+	}
+}
+
+// read gives the next frame without its length; it is good until the next call.
+func (t *terminal) read() ([]byte, error) {
+	head, err := t.in.Peek(2)
+	if err != nil {
+		return nil, err
+	}
+	n := 2 + int(binary.BigEndian.Uint16(head))
+	if n > posFrameLen {
+		return nil, fmt.Errorf("frame of %d bytes, at most %d wanted", n, posFrameLen)
+	}
+	frame, err := t.in.Peek(n)
+	if err != nil {
+		return nil, err
+	}
+	_, err = t.in.Discard(n) // the bytes stay in the buffer until it is read again
+	return frame[2:], err
+}
