@@ -25,25 +25,25 @@ type lengthFraming struct {
 type numeral uint8
 
 const (
-	binary  numeral = iota
-	packed          // two decimal digits a byte (BCD)
-	decimal         // ASCII digits
-	hex             // ASCII hexadecimal digits, both cases read, upper case written
+	numBinary  numeral = iota
+	numBCD             // two decimal digits a byte (BCD)
+	numDecimal         // ASCII digits
+	numHex             // ASCII hexadecimal digits, both cases read, upper case written
 )
 
 // framings are the framings seen between switches, by the name that a
 // configuration uses. The first is the UnionPay POS terminal's, the second that
 // of the CUPS style centre line, whose length 0000 keeps an idle line alive.
 var framings = []*lengthFraming{
-	{name: "binary2", num: binary, head: 2},
-	{name: "ascii4", num: decimal, head: 4, keepAlive: true},
-	{name: "bcd2", num: packed, head: 2},
-	{name: "hex4", num: hex, head: 4},
-	{name: "binary3", num: binary, head: 3},
-	{name: "binary4", num: binary, head: 4},
-	{name: "binary2-self", num: binary, head: 2, self: true},
-	{name: "binary2-pad2", num: binary, head: 2, pad: 2},
-	{name: "binary2-etx", num: binary, head: 2, trailer: []byte{0x03}},
+	{name: "binary2", num: numBinary, head: 2},
+	{name: "ascii4", num: numDecimal, head: 4, keepAlive: true},
+	{name: "bcd2", num: numBCD, head: 2},
+	{name: "hex4", num: numHex, head: 4},
+	{name: "binary3", num: numBinary, head: 3},
+	{name: "binary4", num: numBinary, head: 4},
+	{name: "binary2-self", num: numBinary, head: 2, self: true},
+	{name: "binary2-pad2", num: numBinary, head: 2, pad: 2},
+	{name: "binary2-etx", num: numBinary, head: 2, trailer: []byte{0x03}},
 }
 
 // The two framings that every installation needs.
@@ -159,7 +159,7 @@ func (f *lengthFraming) extra() int {
 
 // read is false when a digit is none.
 func (k numeral) read(b []byte) (n int, ok bool) {
-	if k == binary {
+	if k == numBinary {
 		for _, c := range b {
 			n = n<<8 | int(c)
 		}
@@ -167,13 +167,13 @@ func (k numeral) read(b []byte) (n int, ok bool) {
 	}
 	for _, c := range b {
 		switch {
-		case k == packed && c>>4 <= 9 && c&15 <= 9:
+		case k == numBCD && c>>4 <= 9 && c&15 <= 9:
 			n = n*100 + int(c>>4)*10 + int(c&15)
-		case k == decimal && c >= '0' && c <= '9':
+		case k == numDecimal && c >= '0' && c <= '9':
 			n = n*10 + int(c-'0')
-		case k == hex && c >= '0' && c <= '9':
+		case k == numHex && c >= '0' && c <= '9':
 			n = n<<4 | int(c-'0')
-		case k == hex && c|0x20 >= 'a' && c|0x20 <= 'f':
+		case k == numHex && c|0x20 >= 'a' && c|0x20 <= 'f':
 			n = n<<4 | int(c|0x20-'a'+10)
 		default:
 			return 0, false
@@ -184,7 +184,7 @@ func (k numeral) read(b []byte) (n int, ok bool) {
 
 // write fills b with n, which fits.
 func (k numeral) write(b []byte, n int) {
-	if k == binary { // the common one, without divisions
+	if k == numBinary { // the common one, without divisions
 		for i := len(b) - 1; i >= 0; i-- {
 			b[i] = byte(n)
 			n >>= 8
@@ -196,9 +196,9 @@ func (k numeral) write(b []byte, n int) {
 		d := byte(n % base)
 		n /= base
 		switch k {
-		case packed:
+		case numBCD:
 			d = d/10<<4 | d%10
-		case decimal, hex:
+		case numDecimal, numHex:
 			d = "0123456789ABCDEF"[d]
 		}
 		b[i] = d
@@ -206,7 +206,9 @@ func (k numeral) write(b []byte, n int) {
 }
 
 // base is how many values one byte of the numeral has.
-func (k numeral) base() int { return [...]int{binary: 256, packed: 100, decimal: 10, hex: 16}[k] }
+func (k numeral) base() int {
+	return [...]int{numBinary: 256, numBCD: 100, numDecimal: 10, numHex: 16}[k]
+}
 
 // most is the greatest number that fits in so many bytes.
 func (k numeral) most(bytes int) int {

@@ -1,0 +1,262 @@
+package conn
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestFramesHoweverTheyComeApart(t *testing.T) {
+	f, probes := run(t, door1())
+	r := rand.New(rand.NewPCG(7, 7))
+	var stream []byte
+	var want []string
+	for i := range 200 {
+		p := fmt.Sprintf("%d:%s", i, strings.Repeat("z", r.IntN(700)))
+		want = append(want, p)
+		stream = append(stream, framed(p)...)
+	}
+	cuts := map[string]func(left int) int{
+		"byte by byte":  func(int) int { return 1 },
+		"one segment":   func(left int) int { return left },
+		"random pieces": func(left int) int { return min(left, 1+r.IntN(900)) },
+	}
+	for name, cut := range cuts {
+		c := dial(t, f)
+		go func(b []byte) {
+			for len(b) > 0 {
+				n := cut(len(b))
+				if _, err := c.Write(b[:n]); err != nil {
+					return
+				}
+				b = b[n:]
+			}
+		}(stream[:len(stream):len(stream)])
+		for i, p := range want {
+			if got := read(t, c); got != p {
+				t.Fatalf("%s: frame %d came back as %.20q, want %.20q", name, i, got, p)
+			}
+		}
+	}
+	if _, _, n := probes[0].count(); n != len(cuts)*len(want) {
+		t.Errorf("%d frames, want %d", n, len(cuts)*len(want))
+	}
+	within(t, "counters", func() bool {
+		s := f.Stats()
+		return s.FramesIn == uint64(len(cuts)*len(want)) && s.BytesIn == uint64(len(cuts)*len(stream)) && s.BytesOut == s.BytesIn
+	})
+}
+
+// Each pattern must end its own connection for the right reason, and must not
+// disturb an honest one.
+func TestHostilePeers(t *testing.T) {
+	const maxFrame = 1000
+	big := framed(strings.Repeat("x", maxFrame+1))
+	patterns := []struct {
+		name    string
+		framing Framing
+		send    []byte
+		then    func(c *net.TCPConn) // after sending; nil waits for our end
+		want    error
+		counted func(s Stats) uint64
+	}{
+		{"length zero", Binary2, []byte{0, 0}, nil, ErrEmpty, func(s Stats) uint64 { return s.ClosedEmpty }},
+		{"length zero after a frame", Binary2, append(framed("a"), 0, 0), nil, ErrEmpty, func(s Stats) uint64 { return s.ClosedEmpty }},
+		{"only the length of a giant", Binary2, []byte{0xFF, 0xFF}, nil, ErrOversize, func(s Stats) uint64 { return s.ClosedOversize }},
+		{"one byte over", Binary2, big, nil, ErrOversize, func(s Stats) uint64 { return s.ClosedOversize }},
+		{"one byte over after a part", Binary2, append(framed("a"), big[:2]...), nil, ErrOversize, func(s Stats) uint64 { return s.ClosedOversize }},
+		{"HTTP at the door", Binary2, []byte("GET / HTTP/1.1\r\n\r\n"), nil, ErrOversize, func(s Stats) uint64 { return s.ClosedOversize }},
+		{"TLS at the door", Binary2, []byte{0x16, 3, 1, 2, 0}, nil, ErrOversize, func(s Stats) uint64 { return s.ClosedOversize }},
+		{"half a length", Binary2, []byte{1}, nil, ErrHalfFrame, func(s Stats) uint64 { return s.ClosedHalfFrame }},
+		{"half a frame", Binary2, framed("hello")[:4], nil, ErrHalfFrame, func(s Stats) uint64 { return s.ClosedHalfFrame }},
+		{"a frame and a half", Binary2, append(framed("a"), 0, 5, 'h'), nil, ErrHalfFrame, func(s Stats) uint64 { return s.ClosedHalfFrame }},
+		{"half a frame and the end", Binary2, framed("hello")[:4], func(c *net.TCPConn) { _ = c.Close() }, io.EOF, func(s Stats) uint64 { return s.ClosedByPeer }},
+		{"nothing and the end", Binary2, nil, func(c *net.TCPConn) { _ = c.Close() }, io.EOF, func(s Stats) uint64 { return s.ClosedByPeer }},
+		{"reset in the middle", Binary2, framed("hello")[:4], reset, nil, func(s Stats) uint64 { return s.ClosedReset }},
+		{"silence", Binary2, nil, nil, ErrIdle, func(s Stats) uint64 { return s.ClosedIdle }},
+		{"letters as length", ASCII4, []byte("GET /"), nil, ErrMalformed, func(s Stats) uint64 { return s.ClosedMalformed }},
+		{"a sign as length", ASCII4, []byte("+001x"), nil, ErrMalformed, func(s Stats) uint64 { return s.ClosedMalformed }},
+		{"9999 as length", ASCII4, []byte("9999"), nil, ErrOversize, func(s Stats) uint64 { return s.ClosedOversize }},
+	}
+	for _, h := range patterns {
+		t.Run(h.name, func(t *testing.T) {
+			t.Parallel()
+			f, probes := run(t, door1(func(l *ListenerConfig) {
+				l.Framing, l.MaxFrame = h.framing, maxFrame
+				l.FrameTimeout, l.Idle = 100*time.Millisecond, 400*time.Millisecond
+			}))
+			honest := dial(t, f)
+			quiet := h.framing == ASCII4
+			greet := func() {
+				if quiet { // the probe answers in binary
+					write(t, honest, []byte("0000"))
+				} else {
+					ask(t, honest, "still here")
+				}
+			}
+			greet()
+			c := dial(t, f)
+			write(t, c, h.send)
+			if h.then != nil {
+				within(t, "the bytes were read", func() bool { return f.Stats().BytesIn >= uint64(len(h.send)) })
+				h.then(c)
+			}
+			var errs []error
+			within(t, "the hostile connection closed", func() bool {
+				greet() // and the honest one never idle
+				probes[0].see(func() {
+					for _, err := range probes[0].closed {
+						errs = append(errs, err)
+					}
+				})
+				return len(errs) > 0
+			})
+			if h.want != nil && !errors.Is(errs[0], h.want) || errs[0] == nil {
+				t.Errorf("closed for %v, want %v", errs[0], h.want)
+			}
+			within(t, "the reason is counted", func() bool { return h.counted(f.Stats()) == 1 })
+			if s := f.Stats(); s.Open != 1 {
+				t.Errorf("%d open, want the honest one", s.Open)
+			}
+		})
+	}
+}
+
+func reset(c *net.TCPConn) {
+	_ = c.SetLinger(0)
+	_ = c.Close()
+}
+
+// The deadline of a frame runs from its first byte; more bytes do not move it.
+func TestHalfFrameDeadlineIsNotRenewed(t *testing.T) {
+	f, probes := run(t, door1(func(l *ListenerConfig) { l.FrameTimeout = 200 * time.Millisecond }))
+	c := dial(t, f)
+	slow := framed(strings.Repeat("s", 8000))
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	var sent int
+	for end := time.Now().Add(patience); sent < len(slow); sent++ {
+		if _, err := c.Write(slow[sent : sent+1]); err != nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("a byte at a time goes on for ever")
+		}
+		<-tick.C
+	}
+	if errs := probes[0].ends(1); !errors.Is(errs[0], ErrHalfFrame) {
+		t.Errorf("closed for %v after %d bytes", errs[0], sent)
+	}
+}
+
+// A slow frame in time, then another, each with a deadline of its own.
+func TestSlowFramesInTime(t *testing.T) {
+	f, _ := run(t, door1(func(l *ListenerConfig) { l.FrameTimeout = 400 * time.Millisecond }))
+	c := dial(t, f)
+	tick := time.NewTicker(60 * time.Millisecond)
+	defer tick.Stop()
+	for i := range 4 { // together longer than one deadline
+		msg := framed(fmt.Sprint("slow", i))
+		for _, part := range [][]byte{msg[:1], msg[1:4], msg[4:]} {
+			<-tick.C
+			write(t, c, part)
+		}
+		if got := read(t, c); got != fmt.Sprint("slow", i) {
+			t.Fatalf("got %q", got)
+		}
+	}
+}
+
+func TestIdleIsRenewedByFramesAndKeepAlives(t *testing.T) {
+	f, probes := run(t, door1(func(l *ListenerConfig) {
+		l.Framing, l.Idle = ASCII4, 150*time.Millisecond
+	}), func(p *probe) { p.on = func(ID, []byte) bool { return true } })
+	c := dial(t, f)
+	tick := time.NewTicker(40 * time.Millisecond)
+	defer tick.Stop()
+	for i := range 12 { // more than three times the limit
+		<-tick.C
+		write(t, c, []byte([]string{"0000", "0001x"}[i%2]))
+	}
+	if _, closed, _ := probes[0].count(); closed != 0 {
+		t.Fatal("closed though it was not idle")
+	}
+	within(t, "6 keep-alives", func() bool { s := f.Stats(); return s.KeepAlives == 6 && s.FramesIn == 6 })
+	if errs := probes[0].ends(1); !errors.Is(errs[0], ErrIdle) {
+		t.Errorf("closed for %v", errs[0])
+	}
+	readEnd(t, c)
+}
+
+// What the handler keeps of a lent frame is overwritten, alone or in a row.
+func TestLentFramesAreMangled(t *testing.T) {
+	var kept [][]byte
+	f, probes := run(t, door1(), func(p *probe) {
+		p.on = func(_ ID, b []byte) bool {
+			if string(b) != "lent" {
+				t.Errorf("frame %q was overwritten before it was lent", b)
+			}
+			kept = append(kept, b)
+			return false
+		}
+	})
+	c := dial(t, f)
+	write(t, c, append(framed("lent"), framed("lent")...))
+	read(t, c)
+	read(t, c)
+	write(t, c, framed("lent")[:3])
+	within(t, "half of it read", func() bool { return f.Stats().BytesIn == 15 })
+	write(t, c, framed("lent")[3:])
+	read(t, c)
+	probes[0].see(func() {
+		for i, b := range kept {
+			if string(b) == "lent" {
+				t.Errorf("frame %d can be kept", i)
+			}
+		}
+	})
+}
+
+// A framing of another kind, without a limit of its own, is still bounded.
+type endless struct{ Framing }
+
+func (endless) Next(b []byte) ([]byte, int, error) { return nil, 0, nil }
+
+func TestForeignFramingIsBounded(t *testing.T) {
+	f, probes := run(t, door1(func(l *ListenerConfig) { l.Framing, l.MaxFrame = endless{Binary2}, 5000 }))
+	c := dial(t, f)
+	for range 100 {
+		if _, err := c.Write(make([]byte, 1000)); err != nil {
+			break
+		}
+	}
+	if errs := probes[0].ends(1); !errors.Is(errs[0], ErrOversize) {
+		t.Errorf("closed for %v", errs[0])
+	}
+}
+
+// contrary finds in "aab" a frame that it should have found in "aa" already.
+type contrary struct{ Framing }
+
+func (contrary) Next(b []byte) ([]byte, int, error) {
+	if len(b) > 2 {
+		return b[:1], 1, nil
+	}
+	return nil, 0, nil
+}
+
+func TestContraryFramingIsCut(t *testing.T) {
+	f, probes := run(t, door1(func(l *ListenerConfig) { l.Framing = contrary{Binary2} }))
+	c := dial(t, f)
+	write(t, c, []byte("aa"))
+	within(t, "two bytes kept", func() bool { return f.Stats().BytesIn == 2 })
+	write(t, c, []byte("b"))
+	if errs := probes[0].ends(1); !errors.Is(errs[0], ErrMalformed) {
+		t.Errorf("closed for %v", errs[0])
+	}
+}
