@@ -94,6 +94,17 @@ func DecodeHex(dst, src []byte) int {
 	return -1
 }
 
+// NotUpperHex gives the index of the first byte that is no upper-case hexadecimal
+// digit, or -1: what a UnionPay MAC in field 64 has to be made of.
+func NotUpperHex(b []byte) int {
+	for i, c := range b {
+		if _, ok := nibble(c); !ok || c >= 'a' {
+			return i
+		}
+	}
+	return -1
+}
+
 const digits = "0123456789ABCDEF"
 
 func nibble(c byte) (byte, bool) {

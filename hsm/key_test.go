@@ -77,6 +77,14 @@ func TestKeyAppendAllocatesNothing(t *testing.T) {
 	}
 }
 
+func TestNotUpperHex(t *testing.T) {
+	for s, want := range map[string]int{"": -1, "0123456789ABCDEF": -1, "8a": 1, "G": 0, "9/": 1, "9:": 1, "A@": 1} {
+		if got := NotUpperHex([]byte(s)); got != want {
+			t.Errorf("%q: %d, want %d", s, got, want)
+		}
+	}
+}
+
 func TestUnionPayHex(t *testing.T) {
 	for _, c := range []struct{ data, want string }{
 		{"", "0000000000000000"},

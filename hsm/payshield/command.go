@@ -94,10 +94,8 @@ func appendVerifyMAC(dst []byte, q *hsm.Request) ([]byte, error) {
 	if q.Alg != hsm.UnionPay {
 		return hsm.AppendHex(dst, q.MAC[:]), nil
 	}
-	for i, ch := range q.MAC {
-		if digit(ch) > 15 || ch >= 'a' {
-			return dst, fmt.Errorf("payshield: M8: MAC byte %d is no upper-case hexadecimal digit: %w", i, hsm.Mismatch)
-		}
+	if i := hsm.NotUpperHex(q.MAC[:]); i >= 0 {
+		return dst, fmt.Errorf("payshield: M8: MAC byte %d is no upper-case hexadecimal digit: %w", i, hsm.Mismatch)
 	}
 	return append(dst, q.MAC[:]...), nil
 }

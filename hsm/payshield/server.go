@@ -10,6 +10,7 @@ import (
 type Server struct {
 	d   Dialect
 	m   *soft.Module
+	c   cursor // of the command; a local one would not stay on the stack
 	buf []byte // messages that came as hexadecimal digits, or want padding
 }
 
@@ -67,13 +68,15 @@ func (s *Server) Answer(dst []byte, frame []byte) []byte {
 	if !ok {
 		h = handler{f: unknown}
 	}
-	c := cursor{b: frame, at: body}
-	dst, code := h.f(s, &c, dst)
+	s.c = cursor{b: frame, at: body}
+	dst, code := h.f(s, &s.c, dst)
 	if !code.OK() && !(h.keep && code == hsm.Mismatch) {
 		dst = dst[:codeAt+2]
 	}
 	copy(dst[codeAt:], code[:])
-	return append(dst, trailer(frame[body:], c.at-body, c.failed())...)
+	dst = append(dst, trailer(frame[body:], s.c.at-body, s.c.failed())...)
+	s.c.b = nil // the frame is lent
+	return dst
 }
 
 // trailer finds what goes back behind the fields. Where the fields could not be

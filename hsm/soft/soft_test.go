@@ -163,7 +163,7 @@ func TestMACFaults(t *testing.T) {
 		{"a PIN key's type", hsm.Request{Type: hsm.ZPK, Key: key, Data: data}, hsm.BadKeyType},
 		{"scheme and length differ", hsm.Request{Key: hsm.Key{Scheme: 'U', N: 24}, Data: data}, hsm.BadKeyLength},
 	} {
-		c.q.Verb = hsm.VerifyMAC
+		c.q.Verb, c.q.MAC = hsm.VerifyMAC, [8]byte([]byte("00000000"))
 		if r := do(m, c.q); r.Code != c.want {
 			t.Errorf("%s: %v, want %v", c.name, r.Code, c.want)
 		}
