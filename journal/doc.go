@@ -1,0 +1,53 @@
+// Package journal keeps the truth of one shard on disk: what was asked, how it
+// ended, what is owed. It is one Pebble database, and one Pebble batch and one
+// sync for each tick of the shard, whatever the number of transactions in it.
+//
+// # Keys
+//
+// Every key begins with a letter and the shard. Numbers in keys are big endian,
+// so that key order is time order; numbers in values are little endian.
+//
+//	'E' shard epoch:4     salt:32 limit:8 check:16      one for each Open
+//	'T' shard tick:8      sealed(record …)              the records of a tick
+//	'U' shard key…        sealed(plain)                 what Put wrote
+//	'M' shard             sealed(from:8 next:8)         the recovery point
+//	'F' shard print:8     lsn:8                         the index, behind
+//	'P' shard             lsn:8                         how far the index is
+//
+// # A sealed value
+//
+//	epoch:4 count:8 | ciphertext … | tag:16             AES-256-GCM
+//	└── the nonce ─┘                                    associated data: the key
+//
+// # A record
+//
+//	kind:1 bodylen:2 | facts:113 | body …
+//
+//	facts: version:1 = 1
+//	       id:8 orig:8 at:8 sent:8 amount:8
+//	       merchant:15 terminal:8 panlen:1 pan:10
+//	       kind:1 code:2 result:1 mti:2 proc:4 trace:4 batch:4
+//	       expiry:2 entry:2 cardseq:2 cond:1 link:2
+//	       auth:6 currency:3 settle:2
+//
+// A tick of more than 64 KiB is cut into several values with consecutive tick
+// numbers, all in the same batch: reading one record never unseals more.
+//
+// # Invariants
+//
+//  1. After Sync returned nil, everything that was staged before Commit survives
+//     any crash; without it, the batch is there as a whole or not at all.
+//  2. A nonce is never used twice under a key. Each Open draws a fresh salt,
+//     makes a key from it (HKDF), and has both on disk before the first Seal;
+//     under that key the count only grows. Neither a crash nor a restored backup
+//     nor a second database with the same key file can repeat one.
+//  3. A tick number is never used twice, not even when the tick was lost. Ticks
+//     are drawn from blocks whose end is on disk before the first of the block
+//     is used; Open begins at that end. So an LSN that was seen anywhere means
+//     that record or nothing.
+//  4. The index may be behind but is never wrong: what it lacks is in memory
+//     (Find looks there first), and Open writes what a crash left out.
+//  5. The first error of the disk is the last thing this Log does. A batch whose
+//     sync failed is in doubt, neither there nor gone; only a new Open can tell.
+//     Every later call gives the same error and touches nothing.
+package journal

@@ -1,0 +1,302 @@
+package journal
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/bits"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"tongka/txn"
+)
+
+const (
+	// indexChunk entries are written together. While they wait, most Intents
+	// meet their Outcome and need not be written at all.
+	indexChunk = 4096
+	// generation is how many fingerprints one half of the memory holds. It also
+	// bounds how far behind the writer may fall before the shard waits for it.
+	generation = 1 << 16
+)
+
+// Fingerprint is the identity of a terminal's request: terminal and merchant
+// number, MTI, batch and trace. It is stored, so it must never change. Equal
+// requests have equal fingerprints; the opposite holds but for a chance of
+// 2^-64 a pair, so who finds a record by it compares the facts.
+func Fingerprint(t *txn.Terminal, mti uint16, batch, trace uint32) uint64 {
+	le := binary.LittleEndian
+	// The two reads of the merchant number overlap by one byte: it has 15.
+	h := mix(le.Uint64(t.Merchant[:8])^0x9E3779B97F4A7C15, le.Uint64(t.Merchant[7:])^0xD1B54A32D192ED03)
+	h = mix(h^le.Uint64(t.Number[:]), (uint64(batch)<<32|uint64(trace))^0x8CB92BA72F3D8DD7)
+	return mix(h^uint64(mti), 0xABC98388FB8FAC03)
+}
+
+func mix(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a, b)
+	return hi ^ lo
+}
+
+type entry struct {
+	fp  uint64
+	lsn LSN
+}
+
+// index finds the newest record of a fingerprint. It follows behind: the shard
+// remembers the newest fingerprints in two maps, and a goroutine writes them to
+// disk when there are enough. A half of the memory is forgotten only after all
+// of it is written.
+type index struct {
+	db      *pebble.DB
+	shard   uint8
+	inline  bool
+	fail    func(error)
+	key     []byte
+	filter  *filter
+	leaving atomic.Bool
+	others  sync.WaitGroup
+
+	// The shard's own.
+	cur, prev map[uint64]LSN
+	newest    LSN // in cur
+	prevLast  LSN // in prev
+
+	batch *pebble.Batch // the writer's own
+
+	mu      sync.Mutex
+	change  *sync.Cond // pending, done or end changed
+	pending []entry    // durable, not yet indexed
+	last    LSN        // all up to here is in pending or on disk
+	done    LSN        // all up to here is on disk
+	hurry   bool       // write whatever is pending
+	end     bool
+	err     error
+}
+
+func newIndex(db *pebble.DB, o *Options, fail func(error)) *index {
+	ix := &index{db: db, shard: o.Shard, inline: o.InlineIndex, fail: fail,
+		filter:  newFilter(o.Filter),
+		cur:     make(map[uint64]LSN, generation+generation/4),
+		prev:    make(map[uint64]LSN, generation+generation/4),
+		pending: make([]entry, 0, 2*indexChunk),
+		batch:   db.NewBatch(),
+	}
+	ix.change = sync.NewCond(&ix.mu)
+	return ix
+}
+
+// remember makes a staged record findable.
+func (ix *index) remember(fp uint64, lsn LSN) {
+	ix.filter.add(fp)
+	ix.cur[fp] = lsn
+	ix.newest = lsn
+}
+
+// Find gives the newest record, staged ones included, of an Intent or Outcome
+// with this fingerprint.
+func (l *Log) Find(fp uint64) (LSN, bool, error) {
+	if err := l.err(); err != nil {
+		return 0, false, err
+	}
+	return l.index.find(fp)
+}
+
+func (ix *index) find(fp uint64) (LSN, bool, error) {
+	if ix.filter.unknown(fp) {
+		return 0, false, nil
+	}
+	if lsn, ok := ix.cur[fp]; ok {
+		return lsn, true, nil
+	}
+	if lsn, ok := ix.prev[fp]; ok {
+		return lsn, true, nil
+	}
+	ix.key = printKey(ix.key[:0], ix.shard, fp)
+	return getLSN(ix.db, ix.key)
+}
+
+func getLSN(db *pebble.DB, key []byte) (LSN, bool, error) {
+	value, closer, err := db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, fmt.Errorf("journal: index key %x: %w", key, err)
+	}
+	if len(value) != 8 {
+		return 0, false, errors.Join(fmt.Errorf("%w at key %x: %d bytes", ErrDamaged, key, len(value)), closer.Close())
+	}
+	lsn := LSN(binary.LittleEndian.Uint64(value))
+	return lsn, true, closer.Close()
+}
+
+// feed hands a durable tick to the writer: once per tick, one short lock.
+func (ix *index) feed(fresh []entry, last LSN) error {
+	ix.mu.Lock()
+	defer ix.mu.Unlock()
+	ix.pending = append(ix.pending, fresh...)
+	ix.last = max(ix.last, last)
+	if len(ix.pending) >= indexChunk {
+		if ix.inline {
+			ix.writePending()
+		} else {
+			ix.change.Broadcast()
+		}
+	}
+	if len(ix.cur) < generation {
+		return ix.err
+	}
+	// prev can only be forgotten when it is written. It is, unless the writer
+	// is a whole generation behind: then the shard must wait, or memory grows.
+	for ix.done < ix.prevLast && ix.err == nil {
+		if ix.inline {
+			ix.writePending()
+			continue
+		}
+		ix.hurry = true
+		ix.change.Broadcast()
+		ix.change.Wait()
+	}
+	clear(ix.prev)
+	ix.cur, ix.prev = ix.prev, ix.cur
+	ix.prevLast = ix.newest
+	return ix.err
+}
+
+// start begins the work behind, after catchUp.
+func (ix *index) start() error {
+	if ix.inline {
+		return ix.fillFilter()
+	}
+	ix.others.Go(ix.run)
+	ix.others.Go(func() {
+		if err := ix.fillFilter(); err != nil {
+			ix.fail(fmt.Errorf("journal: index: %w", err))
+		}
+	})
+	return nil
+}
+
+func (ix *index) run() {
+	spare := make([]entry, 0, 2*indexChunk)
+	ix.mu.Lock()
+	defer ix.mu.Unlock()
+	for !ix.end {
+		if len(ix.pending) < indexChunk && !ix.hurry {
+			ix.change.Wait()
+			continue
+		}
+		ix.hurry = false
+		take, last := ix.pending, ix.last
+		ix.pending = spare[:0]
+		ix.mu.Unlock()
+		err := ix.write(take, last)
+		spare = take
+		ix.mu.Lock()
+		ix.wrote(last, err)
+		if err != nil {
+			return
+		}
+	}
+}
+
+// writePending is for when no writer runs; mu is held.
+func (ix *index) writePending() {
+	err := ix.write(ix.pending, ix.last)
+	ix.pending = ix.pending[:0]
+	ix.wrote(ix.last, err)
+}
+
+func (ix *index) wrote(last LSN, err error) {
+	if err != nil {
+		ix.err = err
+		ix.fail(err)
+	} else {
+		ix.done = last
+	}
+	ix.change.Broadcast()
+}
+
+// write puts entries and the progress into one batch, without a sync: the sync
+// of a later tick carries it along, and a crash before costs some catching up.
+func (ix *index) write(entries []entry, last LSN) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("journal: index: pebble panicked: %v", p)
+		}
+	}()
+	// Sorted, a fingerprint's newest record is the last of its run; and Pebble
+	// takes sorted keys faster.
+	slices.SortFunc(entries, func(a, b entry) int {
+		return cmp.Or(cmp.Compare(a.fp, b.fp), cmp.Compare(a.lsn, b.lsn))
+	})
+	ix.batch.Reset()
+	for i, e := range entries {
+		if i+1 < len(entries) && entries[i+1].fp == e.fp {
+			continue
+		}
+		op := ix.batch.SetDeferred(10, 8)
+		printKey(op.Key[:0], ix.shard, e.fp)
+		binary.LittleEndian.PutUint64(op.Value, uint64(e.lsn))
+		_ = op.Finish() // fails only in an indexed batch
+	}
+	var b [8]byte
+	binary.LittleEndian.PutUint64(b[:], uint64(last))
+	if err = ix.batch.Set([]byte{'P', ix.shard}, b[:], nil); err == nil {
+		err = ix.db.Apply(ix.batch, pebble.NoSync)
+	}
+	if err != nil {
+		return fmt.Errorf("journal: index: %w", err)
+	}
+	return nil
+}
+
+// catchUp writes what a crash left out, before anything else happens.
+func (ix *index) catchUp(read *Reader) error {
+	done, _, err := getLSN(ix.db, []byte{'P', ix.shard})
+	if err != nil {
+		return err
+	}
+	ix.done, ix.last = done, done
+	err = read.Replay(done+1, func(lsn LSN, r *Record) error {
+		ix.last = lsn
+		if r.Kind == Intent || r.Kind == Outcome {
+			f := &r.Facts
+			ix.pending = append(ix.pending, entry{Fingerprint(&f.Terminal, f.MTI, f.Batch, f.Trace), lsn})
+		}
+		if len(ix.pending) >= indexChunk {
+			ix.writePending()
+		}
+		return ix.err
+	})
+	if err != nil || ix.last == ix.done {
+		return err
+	}
+	ix.writePending()
+	return ix.err
+}
+
+// close ends the writer and writes what is left.
+func (ix *index) close() error {
+	ix.stop()
+	ix.others.Wait()
+	if ix.err == nil && ix.last > ix.done {
+		ix.writePending()
+	}
+	return errors.Join(ix.err, ix.batch.Close())
+}
+
+// abandon ends the writer without touching the disk or waiting for it.
+func (ix *index) abandon() { ix.stop() }
+
+func (ix *index) stop() {
+	ix.leaving.Store(true)
+	ix.mu.Lock()
+	ix.end = true
+	ix.change.Broadcast()
+	ix.mu.Unlock()
+}

@@ -1,0 +1,309 @@
+package journal
+
+import (
+	"errors"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"tongka/txn"
+)
+
+func request(n uint32) Record {
+	return Record{Kind: Intent, Facts: txn.Facts{
+		ID: txn.ID(n), MTI: 0x0200, Trace: n % 1000, Batch: n / 1000,
+		Terminal: txn.Terminal{Number: [8]byte([]byte("10000001"))},
+	}}
+}
+
+func printOf(r *Record) uint64 {
+	return Fingerprint(&r.Facts.Terminal, r.Facts.MTI, r.Facts.Batch, r.Facts.Trace)
+}
+
+// The fingerprint is stored: it must not change, and each part of it counts.
+func TestFingerprint(t *testing.T) {
+	term := txn.Terminal{Merchant: [15]byte([]byte("898000000000001")), Number: [8]byte([]byte("10000001"))}
+	const want = 0x84060c6cfc94f9a4
+	base := Fingerprint(&term, 0x0200, 42, 7)
+	if base != want {
+		t.Errorf("%#x, want %#x", base, uint64(want))
+	}
+	seen := map[uint64]string{base: "base"}
+	add := func(what string, fp uint64) {
+		if seen[fp] != "" {
+			t.Errorf("%s is the same as %s", what, seen[fp])
+		}
+		seen[fp] = what
+	}
+	for i := range term.Merchant {
+		other := term
+		other.Merchant[i] ^= 1
+		add("merchant", Fingerprint(&other, 0x0200, 42, 7))
+	}
+	for i := range term.Number {
+		other := term
+		other.Number[i] ^= 1
+		add("terminal", Fingerprint(&other, 0x0200, 42, 7))
+	}
+	add("MTI", Fingerprint(&term, 0x0400, 42, 7))
+	add("batch and trace swapped", Fingerprint(&term, 0x0200, 7, 42))
+	for n := uint32(100); n < 100_000; n++ {
+		add("trace", Fingerprint(&term, 0x0200, 42, n))
+	}
+}
+
+// Find gives the newest record of a request at once, staged or durable, and of
+// others nothing.
+func TestFindAtOnce(t *testing.T) {
+	l := openMem(t)
+	r := request(5)
+	fp := printOf(&r)
+	if _, ok, err := l.Find(fp); ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	for _, kind := range []Kind{Intent, Outcome, Outcome} {
+		r.Kind = kind
+		want := l.Append(&r)
+		other := request(6)
+		l.Append(&other)
+		if got, ok, err := l.Find(fp); got != want || !ok || err != nil {
+			t.Fatalf("staged: %v %v %v, want %v", got, ok, err, want)
+		}
+		mustCommit(t, l)
+		if got, ok, err := l.Find(fp); got != want || !ok || err != nil {
+			t.Fatalf("durable: %v %v %v, want %v", got, ok, err, want)
+		}
+	}
+	r = request(7)
+	r.Kind = SignedIn
+	l.Append(&r)
+	if _, ok, _ := l.Find(printOf(&r)); ok {
+		t.Error("a sign-in is found by a request")
+	}
+}
+
+// appendMany appends n requests, each with its Outcome some records later, and
+// gives the newest place of each.
+func appendMany(t *testing.T, l *Log, rng *rand.Rand, n uint32) map[uint64]LSN {
+	t.Helper()
+	newest := map[uint64]LSN{}
+	var open []Record
+	add := func(r *Record) { newest[printOf(r)] = l.Append(r) }
+	for i := range n {
+		r := request(i)
+		add(&r)
+		open = append(open, r)
+		for len(open) > rng.IntN(50) {
+			k := rng.IntN(len(open))
+			r = open[k]
+			r.Kind = Outcome
+			open[k] = open[len(open)-1]
+			open = open[:len(open)-1]
+			add(&r)
+		}
+		if rng.IntN(64) == 0 {
+			mustCommit(t, l)
+		}
+	}
+	mustCommit(t, l)
+	return newest
+}
+
+func checkFind(t *testing.T, l *Log, newest map[uint64]LSN) {
+	t.Helper()
+	var r Record
+	for fp, want := range newest {
+		if fp%8 != 0 { // a fixed eighth is enough, and a test is not a load test
+			continue
+		}
+		got, ok, err := l.Find(fp)
+		if got != want || !ok || err != nil {
+			t.Fatalf("fingerprint %x: %v %v %v, want %v", fp, got, ok, err, want)
+		}
+		if fp%64 != 0 {
+			continue
+		}
+		if err := l.Get(got, &r); err != nil || printOf(&r) != fp {
+			t.Fatalf("fingerprint %x finds another record: %v", fp, err)
+		}
+	}
+}
+
+// indexed waits until the writer has passed an LSN.
+func indexed(t *testing.T, ix *index, lsn LSN) {
+	t.Helper()
+	late := time.AfterFunc(20*time.Second, func() { panic("the index does not follow") })
+	defer late.Stop()
+	ix.mu.Lock()
+	defer ix.mu.Unlock()
+	for ix.done < lsn {
+		ix.change.Wait()
+	}
+}
+
+// What left the memory is found on the disk; a crash at any moment leaves an
+// index that Open completes.
+func TestIndexFollowsAndCatchesUp(t *testing.T) {
+	for _, inline := range []bool{false, true} {
+		rng := rand.New(rand.NewPCG(21, 22))
+		fs := vfs.NewCrashableMem()
+		o := testOptions(fs)
+		o.InlineIndex = inline
+		l := mustOpen(t, o)
+		newest := appendMany(t, l, rng, generation+generation/2) // several generations of records
+		if len(l.index.prev) == 0 {
+			t.Fatal("no generation has passed")
+		}
+		checkFind(t, l, newest)
+		indexed(t, l.index, l.index.prevLast)
+
+		for _, percent := range []int{0, 50, 100} {
+			o := testOptions(fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng}))
+			o.InlineIndex = inline
+			again := mustOpen(t, o)
+			if len(again.index.cur) != 0 {
+				t.Fatal("a new Log remembers")
+			}
+			checkFind(t, again, newest)
+			if err := again.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// After an orderly Close nothing is left to catch up.
+		last := l.last
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		l = mustOpen(t, o)
+		if done, _, err := getLSN(l.db, []byte{'P', l.shard}); done != last || err != nil {
+			t.Errorf("indexed up to %v, want %v: %v", done, last, err)
+		}
+		checkFind(t, l, newest)
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A shard that is a whole generation ahead waits for the writer, also when the
+// writer has too little to begin by itself.
+func TestShardWaitsForIndex(t *testing.T) {
+	for _, inline := range []bool{false, true} {
+		fs := vfs.NewMem()
+		o := testOptions(fs)
+		o.InlineIndex = inline
+		l := mustOpen(t, o)
+		stage := func(from, n uint32) {
+			for i := from; i < from+n; i++ {
+				r := request(i)
+				l.Append(&r)
+			}
+		}
+		stage(0, 10)
+		if err := l.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		stage(10, generation) // staged while ten are in the air
+		if err := l.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		if len(l.index.prev) < generation {
+			t.Fatal("no generation has passed")
+		}
+		mustCommit(t, l)
+		stage(generation+10, 10)
+		if err := l.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		stage(2*generation, generation)
+		if err := l.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		if l.index.done < lsnAt(1, 0) {
+			t.Error("forgotten before it was written")
+		}
+		for _, n := range []uint32{0, 9, 10, generation, generation + 19, 2*generation + 1} {
+			r := request(n)
+			if _, ok, err := l.Find(printOf(&r)); !ok || err != nil {
+				t.Errorf("inline %v: request %d: %v %v", inline, n, ok, err)
+			}
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A writer that fails ends the Log.
+func TestIndexError(t *testing.T) {
+	l := mustOpen(t, testOptions(vfs.NewMem()))
+	sick := errors.New("sick")
+	l.index.mu.Lock()
+	l.index.wrote(0, sick)
+	l.index.mu.Unlock()
+	if err := l.Commit(); err != sick {
+		t.Errorf("commit gave %v", err)
+	}
+	if _, _, err := l.Find(1); err != sick {
+		t.Errorf("find gave %v", err)
+	}
+	if err := l.index.feed(nil, 1); err != sick {
+		t.Errorf("feed gave %v", err)
+	}
+	if err := l.Close(); err != sick {
+		t.Errorf("close gave %v", err)
+	}
+	l.index.others.Wait()
+	// What Close leaves alone after a fault.
+	if err := errors.Join(l.index.batch.Close(), l.db.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// The filter never denies what is there, and denies most of what is not.
+func TestFilter(t *testing.T) {
+	f := newFilter(64 << 10)
+	const n = 30_000 // 17 bits each
+	if f.unknown(1) {
+		t.Error("denies before it knows what is on disk")
+	}
+	f.ready.Store(true)
+	for i := range uint64(n) {
+		f.add(mix(i, 0x9E3779B97F4A7C15))
+	}
+	wrong := 0
+	for i := range uint64(2 * n) {
+		switch unknown := f.unknown(mix(i, 0x9E3779B97F4A7C15)); {
+		case unknown && i < n:
+			t.Fatalf("denies %d", i)
+		case !unknown && i >= n:
+			wrong++
+		}
+	}
+	if wrong > n/50 {
+		t.Errorf("%d of %d are passed on", wrong, n)
+	}
+}
+
+// A new Log fills its filter from what earlier ones indexed.
+func TestFilterAfterOpen(t *testing.T) {
+	fs := vfs.NewMem()
+	l := mustOpen(t, testOptions(fs))
+	r := request(1)
+	want := l.Append(&r)
+	mustCommit(t, l)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = mustOpen(t, testOptions(fs))
+	defer l.Close()
+	whenReady(t, l)
+	if l.index.filter.unknown(printOf(&r)) {
+		t.Error("the filter denies what is on disk")
+	}
+	if got, ok, err := l.Find(printOf(&r)); got != want || !ok || err != nil {
+		t.Errorf("%v %v %v", got, ok, err)
+	}
+}

@@ -1,0 +1,144 @@
+package journal
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"tongka/txn"
+)
+
+// Open opens the journal in o.Dir, or makes it. It repairs the index, begins a
+// new epoch (on disk before Open returns) and warms the WAL files.
+func Open(o Options) (*Log, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	o.fill()
+	db, err := pebble.Open(o.Dir, o.pebble())
+	if err != nil {
+		return nil, fmt.Errorf("journal: open %s: %w", o.Dir, err)
+	}
+	l := &Log{db: db, master: o.Key, shard: o.Shard}
+	if err = l.start(&o); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return l, nil
+}
+
+func (l *Log) start(o *Options) error {
+	if err := l.beginEpoch(); err != nil {
+		return err
+	}
+	l.read = l.NewReader()
+	l.open, l.flying = l.newStaging(), l.newStaging()
+	if err := l.readMark(); err != nil {
+		return err
+	}
+	l.index = newIndex(l.db, o, func(err error) { l.fail(err) })
+	if err := l.index.catchUp(l.read); err != nil {
+		return err
+	}
+	if !o.NoWarm {
+		if err := warm(l.db, o.MemTable); err != nil {
+			return fmt.Errorf("journal: warm: %w", err)
+		}
+	}
+	return l.index.start()
+}
+
+func (l *Log) newStaging() *staging {
+	return &staging{batch: l.db.NewBatchWithSize(pageLimit,
+		pebble.WithInitialSizeBytes(2*pageLimit), pebble.WithMaxRetainedSizeBytes(retainBatch))}
+}
+
+// beginEpoch makes the key of this Open durable before anything is sealed with
+// it, and takes tick numbers that no earlier Open can have used.
+func (l *Log) beginEpoch() error {
+	last, err := l.lastEpoch()
+	if err != nil {
+		return err
+	}
+	number, first := uint32(1), uint64(1)
+	if last != nil {
+		number, first = last.number+1, last.limit
+	}
+	if number == 0 || first+tickBlock >= 1<<(64-indexBits) {
+		return errors.New("journal: no epochs or ticks are left")
+	}
+	l.epoch, err = newEpoch(&l.master, l.shard, number, first+tickBlock)
+	if err != nil {
+		return err
+	}
+	l.tick = first
+	if err = l.db.Set(epochKey(nil, l.shard, number), l.epoch.encode(), pebble.Sync); err != nil {
+		return fmt.Errorf("journal: epoch %d: %w", number, err)
+	}
+	return nil
+}
+
+func (l *Log) lastEpoch() (e *epoch, err error) {
+	it, err := l.db.NewIter(span('E', l.shard))
+	if err != nil {
+		return nil, fmt.Errorf("journal: epochs: %w", err)
+	}
+	defer func() { err = cmp.Or(err, it.Close()) }()
+	if !it.Last() {
+		return nil, it.Error()
+	}
+	return decodeEpoch(&l.master, l.shard, it.Key(), it.Value())
+}
+
+// span bounds an iterator to the keys of one letter and shard, the caller's
+// prefix included.
+func span(letter byte, shard uint8, prefix ...byte) *pebble.IterOptions {
+	low := append([]byte{letter, shard}, prefix...)
+	high := append([]byte(nil), low...)
+	for i := len(high) - 1; i >= 0; i-- {
+		if high[i]++; high[i] != 0 {
+			high = high[:i+1]
+			break
+		}
+	}
+	return &pebble.IterOptions{LowerBound: low, UpperBound: high}
+}
+
+func (l *Log) readMark() error {
+	key := []byte{'M', l.shard}
+	plain, ok, err := l.read.value(key, nil)
+	if err != nil || !ok {
+		return err
+	}
+	if len(plain) != 16 {
+		return fmt.Errorf("%w at key %x: %d bytes", ErrDamaged, key, len(plain))
+	}
+	l.markFrom = LSN(binary.LittleEndian.Uint64(plain))
+	l.markNext = txn.ID(binary.LittleEndian.Uint64(plain[8:]))
+	return nil
+}
+
+// warm fills WAL files and flushes them, so that Pebble has files to recycle:
+// writing over blocks that a file already owns costs a sync less than half of
+// one that must also record new blocks. LogData goes to the WAL alone and
+// leaves no key behind.
+func warm(db *pebble.DB, memTable int) error {
+	const chunk = 1 << 20
+	noise := make([]byte, min(chunk, memTable))
+	for range warmFiles {
+		for left := memTable; left > 0; left -= len(noise) {
+			if err := db.LogData(noise, pebble.NoSync); err != nil {
+				return err
+			}
+		}
+		if err := db.LogData(noise[:1], pebble.Sync); err != nil {
+			return err
+		}
+		if err := db.Flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

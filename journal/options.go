@@ -1,0 +1,149 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"go.uber.org/zap"
+)
+
+// Options say where and how the journal of one shard is kept.
+type Options struct {
+	Dir    string           // the database's folder, made when missing
+	FS     vfs.FS           // nil = the disk
+	Key    [32]byte         // from LoadKey; all zero is refused
+	Shard  uint8            // part of every key
+	Logger *zap.Logger      // nil = silent
+	Fatal  func(msg string) // Pebble cannot go on; must not return. nil = print and exit(1)
+
+	// NoWarm leaves out the writing of WAL files ahead of use. Only where nobody
+	// measures: the first commits then wait for the disk to find blocks.
+	NoWarm bool
+	// InlineIndex writes the index in the caller's goroutine, so that one seed
+	// gives one order of writes. For simulation; slower.
+	InlineIndex bool
+
+	MemTable int   // bytes of a memtable and so of a WAL; 0 = 16 MiB
+	Cache    int64 // bytes of Pebble's block cache; 0 = 32 MiB
+	Filter   int   // bytes of the filter before Find; 0 = 16 MiB, good for 8 million requests on disk
+}
+
+const (
+	defaultMemTable = 16 << 20
+	minMemTable     = 256 << 10
+	defaultCache    = 32 << 20
+	defaultFilter   = 16 << 20
+	minFilter       = 4 << 10
+	stopWrites      = 4       // memtables that may wait for their flush
+	retainBatch     = 8 << 20 // bytes kept of a batch: more than a tick needs
+	warmFiles       = 2       // one in use, one behind it; they swap from then on
+)
+
+// Validate reports every fault at once.
+func (o *Options) Validate() error {
+	var faults []error
+	if o.Dir == "" {
+		faults = append(faults, errors.New("journal: dir is empty"))
+	}
+	if o.Key == ([32]byte{}) {
+		faults = append(faults, errors.New("journal: key is all zero"))
+	}
+	if o.MemTable != 0 && o.MemTable < minMemTable {
+		faults = append(faults, fmt.Errorf("journal: memtable %d is below %d bytes", o.MemTable, minMemTable))
+	}
+	if o.Cache < 0 {
+		faults = append(faults, fmt.Errorf("journal: cache %d is negative", o.Cache))
+	}
+	if o.Filter != 0 && o.Filter < minFilter {
+		faults = append(faults, fmt.Errorf("journal: filter %d is below %d bytes", o.Filter, minFilter))
+	}
+	return errors.Join(faults...)
+}
+
+// Memory is the most that a journal with these options holds, in bytes:
+// memtables, block cache, filter, two batches and the newest fingerprints.
+func (o *Options) Memory() int64 {
+	c := *o
+	c.fill()
+	const prints = 2 * (generation + generation/4) * 32
+	return int64(c.MemTable)*stopWrites + c.Cache + int64(c.Filter) + 2*retainBatch + prints
+}
+
+func (o *Options) fill() {
+	if o.MemTable == 0 {
+		o.MemTable = defaultMemTable
+	}
+	if o.Cache == 0 {
+		o.Cache = defaultCache
+	}
+	if o.Filter == 0 {
+		o.Filter = defaultFilter
+	}
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+}
+
+func (o *Options) pebble() *pebble.Options {
+	p := &pebble.Options{
+		FS:                          o.FS,
+		FormatMajorVersion:          pebble.FormatNewest,
+		MemTableSize:                uint64(o.MemTable),
+		MemTableStopWritesThreshold: stopWrites,
+		CacheSize:                   o.Cache,
+		Logger:                      &quietLogger{to: o.Logger, fatal: o.Fatal},
+	}
+	// Ciphertext does not compress; trying costs the flushes a third of their time.
+	p.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
+	// Most look-ups in the index are for requests never seen before: a bloom
+	// filter answers these without touching a block.
+	for i := range p.Levels {
+		p.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	return p
+}
+
+// quietLogger stands between Pebble and the log.
+type quietLogger struct {
+	to    *zap.Logger
+	fatal func(string)
+	last  atomic.Int64 // Unix seconds of the last error that was logged
+}
+
+func (q *quietLogger) Infof(format string, args ...any) {
+	if c := q.to.Check(zap.DebugLevel, "pebble"); c != nil {
+		c.Write(zap.String("said", fmt.Sprintf(format, args...)))
+	}
+}
+
+// Errorf logs one error a second: on a full disk Pebble reports tens of
+// thousands of them, and the log is on a disk too.
+func (q *quietLogger) Errorf(format string, args ...any) {
+	now := time.Now().Unix()
+	if last := q.last.Load(); now != last && q.last.CompareAndSwap(last, now) {
+		q.to.Error("pebble", zap.String("said", fmt.Sprintf(format, args...)))
+	}
+}
+
+// Fatalf never returns: Pebble goes on as if the write had succeeded when it
+// does, and an engine would approve what is not on disk.
+func (q *quietLogger) Fatalf(format string, args ...any) {
+	msg := fmt.Sprintf(format, args...)
+	q.to.Error("pebble cannot go on", zap.String("said", msg))
+	if q.fatal != nil {
+		q.fatal(msg)
+		select {} // a hook that returned all the same must not let Pebble go on
+	}
+	_ = q.to.Sync()
+	fmt.Fprintln(os.Stderr, "journal: pebble cannot go on:", msg)
+	os.Exit(1)
+}

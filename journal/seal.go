@@ -1,0 +1,158 @@
+package journal
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Errors that callers tell apart with errors.Is.
+var (
+	ErrNotFound = errors.New("journal: no such record")
+	ErrDamaged  = errors.New("journal: damaged value")
+	ErrKey      = errors.New("journal: the key does not fit this journal")
+)
+
+const (
+	sealHead = 12
+	sealTail = 16
+	saltSize = 32
+	markSize = 16 // the check of an epoch
+)
+
+// epoch is one Open of the journal: a key of its own, and the end of the block
+// of tick numbers that it may use.
+type epoch struct {
+	number uint32
+	salt   [saltSize]byte
+	limit  uint64 // ticks below may be used
+	check  []byte // proves limit and key
+	aead   cipher.AEAD
+}
+
+func newEpoch(master *[32]byte, shard uint8, number uint32, limit uint64) (*epoch, error) {
+	e := &epoch{number: number, limit: limit}
+	if _, err := rand.Read(e.salt[:]); err != nil {
+		return nil, fmt.Errorf("journal: epoch %d: %w", number, err)
+	}
+	return e, e.derive(master, shard)
+}
+
+// derive makes the epoch's keys. A fresh key for each Open is what makes nonces
+// unique without trusting that the disk was never set back to an older state.
+func (e *epoch) derive(master *[32]byte, shard uint8) error {
+	info := fmt.Sprintf("tongka journal v1 shard %d epoch %d", shard, e.number)
+	keys, err := hkdf.Key(sha256.New, master[:], e.salt[:], info, 64)
+	if err != nil {
+		return fmt.Errorf("journal: epoch %d: %w", e.number, err)
+	}
+	block, err := aes.NewCipher(keys[:32])
+	if err != nil {
+		return fmt.Errorf("journal: epoch %d: %w", e.number, err)
+	}
+	e.check = keys[32:]
+	e.aead, err = cipher.NewGCM(block)
+	return err
+}
+
+func (e *epoch) proof() []byte {
+	h := hmac.New(sha256.New, e.check)
+	h.Write(binary.LittleEndian.AppendUint64(nil, e.limit))
+	return h.Sum(nil)[:markSize]
+}
+
+func (e *epoch) encode() []byte {
+	b := append([]byte(nil), e.salt[:]...)
+	b = binary.LittleEndian.AppendUint64(b, e.limit)
+	return append(b, e.proof()...)
+}
+
+// decodeEpoch also proves that the master key is the one it was made with.
+func decodeEpoch(master *[32]byte, shard uint8, key, value []byte) (*epoch, error) {
+	if len(value) != saltSize+8+markSize || len(key) != 6 {
+		return nil, fmt.Errorf("%w: epoch at key %x", ErrDamaged, key)
+	}
+	e := &epoch{
+		number: binary.BigEndian.Uint32(key[2:]),
+		salt:   [saltSize]byte(value),
+		limit:  binary.LittleEndian.Uint64(value[saltSize:]),
+	}
+	if err := e.derive(master, shard); err != nil {
+		return nil, err
+	}
+	if !hmac.Equal(e.proof(), value[saltSize+8:]) {
+		return nil, fmt.Errorf("%w (epoch at key %x)", ErrKey, key)
+	}
+	return e, nil
+}
+
+// seal fills dst, which has sealHead+len(plain)+sealTail bytes. It allocates
+// nothing.
+func (e *epoch) seal(dst []byte, count uint64, key, plain []byte) {
+	binary.LittleEndian.PutUint32(dst, e.number)
+	binary.LittleEndian.PutUint64(dst[4:], count)
+	e.aead.Seal(dst[sealHead:sealHead], dst[:sealHead], plain, key)
+}
+
+// keyring opens sealed values; it finds the epochs in the database as it meets
+// them. It belongs to one goroutine.
+type keyring struct {
+	db     pebble.Reader
+	master *[32]byte
+	shard  uint8
+	epochs map[uint32]*epoch
+}
+
+// open appends the plain form of value to dst.
+func (k *keyring) open(dst, key, value []byte) ([]byte, error) {
+	if len(value) < sealHead+sealTail {
+		return dst, fmt.Errorf("%w at key %x: %d bytes", ErrDamaged, key, len(value))
+	}
+	e, err := k.epoch(binary.LittleEndian.Uint32(value))
+	if err != nil {
+		return dst, fmt.Errorf("%w at key %x: %w", ErrDamaged, key, err)
+	}
+	out, err := e.aead.Open(dst, value[:sealHead], value[sealHead:], key)
+	if err != nil {
+		return dst, fmt.Errorf("%w at key %x: %w", ErrDamaged, key, err)
+	}
+	return out, nil
+}
+
+func (k *keyring) epoch(number uint32) (*epoch, error) {
+	if e := k.epochs[number]; e != nil {
+		return e, nil
+	}
+	key := epochKey(nil, k.shard, number)
+	value, closer, err := k.db.Get(key)
+	if err != nil {
+		return nil, fmt.Errorf("epoch %d: %w", number, err)
+	}
+	defer closer.Close()
+	e, err := decodeEpoch(k.master, k.shard, key, value)
+	if err != nil {
+		return nil, err
+	}
+	k.epochs[number] = e
+	return e, nil
+}
+
+func epochKey(dst []byte, shard uint8, number uint32) []byte {
+	return binary.BigEndian.AppendUint32(append(dst, 'E', shard), number)
+}
+
+func tickKey(dst []byte, shard uint8, tick uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(dst, 'T', shard), tick)
+}
+
+func printKey(dst []byte, shard uint8, fp uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(dst, 'F', shard), fp)
+}

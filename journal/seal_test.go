@@ -1,0 +1,289 @@
+package journal
+
+import (
+	"encoding/hex"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"tongka/txn"
+)
+
+// The form on disk must not change by accident.
+func TestGoldenRecord(t *testing.T) {
+	pan, err := txn.ParsePAN([]byte("6222000000000000018"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := Record{Kind: Outcome, Body: []byte("answer"), Facts: txn.Facts{
+		ID: 0x0102030405060708, Orig: 2, At: 3, Sent: 4, Amount: 12345,
+		Terminal: txn.Terminal{Merchant: [15]byte([]byte("898000000000001")), Number: [8]byte([]byte("10000001"))},
+		PAN:      pan, Kind: txn.Sale, Code: txn.OK, Result: txn.Approved, MTI: 0x0200, Proc: 1, Trace: 999999,
+		Batch: 42, Expiry: 3012, Entry: 51, CardSeq: txn.NoCardSeq, Cond: 82, Link: 7,
+		Auth: [6]byte([]byte("A1B2C3")), Currency: [3]byte([]byte("156")), Settle: 1130,
+	}}
+	const want = "020600" + // outcome, body of 6 bytes
+		"01" + "0807060504030201" + "0200000000000000" + "0300000000000000" + "0400000000000000" + "3930000000000000" +
+		"383938303030303030303030303031" + "3130303030303031" + // merchant, terminal
+		"13" + "62220000000000000180" + "03" + "3030" + "01" + // card, kind, code, result
+		"0002" + "01000000" + "3f420f00" + "2a000000" + // MTI, processing code, trace, batch
+		"c40b" + "3300" + "ffff" + "52" + "0700" + // expiry, entry, card sequence, condition, link
+		"413142324333" + "313536" + "6a04" + // authorisation, currency, settlement
+		"616e73776572"
+	got := appendRecord(nil, &r)
+	if hex.EncodeToString(got) != want {
+		t.Fatalf("got  %x\nwant %s", got, want)
+	}
+	var back Record
+	if next, err := readRecord(got, 0, &back); err != nil || next != len(got) || sameAs(&r, &back) != "" {
+		t.Fatalf("%d %v %s", next, err, sameAs(&r, &back))
+	}
+}
+
+func TestFactsRoundTrip(t *testing.T) {
+	rng := rand.New(rand.NewPCG(11, 12))
+	for range 2000 {
+		want := randomFacts(rng)
+		b := AppendFacts([]byte("head"), &want)
+		if len(b) != 4+FactsSize {
+			t.Fatalf("%d bytes", len(b))
+		}
+		var got txn.Facts
+		if err := ReadFacts(b[4:], &got); err != nil || got != want {
+			t.Fatalf("%v\ngot  %+v\nwant %+v", err, got, want)
+		}
+	}
+}
+
+// Whatever bytes come, reading gives an error or records, never a panic, and
+// the error names the place.
+func FuzzReadPage(f *testing.F) {
+	rng := rand.New(rand.NewPCG(13, 14))
+	page := appendRecord(appendRecord(nil, randomRecord(rng)), randomRecord(rng))
+	f.Add(page)
+	f.Add(page[:len(page)-1])
+	f.Add([]byte{})
+	f.Add(make([]byte, recordHead))
+	f.Fuzz(func(t *testing.T, page []byte) {
+		n := 0
+		err := eachRecord(page, 9, 0, func(lsn LSN, r *Record) error {
+			var again Record
+			if err := pickRecord(page, n, &again); err != nil || sameAs(r, &again) != "" {
+				t.Fatalf("record %d by its index: %v", n, err)
+			}
+			n++
+			return nil
+		})
+		if err != nil && (!errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "tick 9") || !strings.Contains(err.Error(), "at byte")) {
+			t.Fatalf("the error does not name the place: %v", err)
+		}
+	})
+}
+
+func TestBadFacts(t *testing.T) {
+	good := AppendFacts(nil, &txn.Facts{})
+	for _, c := range []struct {
+		name, place string
+		b           []byte
+	}{
+		{"short", "byte 112", good[:FactsSize-1]},
+		{"empty", "byte 0", nil},
+		{"version", "byte 0", append([]byte{2}, good[1:]...)},
+		{"card number", "byte 64", append(append(append([]byte(nil), good[:64]...), 20), good[65:]...)},
+	} {
+		var f txn.Facts
+		if err := ReadFacts(c.b, &f); err == nil || !strings.Contains(err.Error(), c.place) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+// Each bit of a sealed value counts, and a value does not fit another key.
+func TestDamage(t *testing.T) {
+	fs := vfs.NewMem()
+	l := mustOpen(t, testOptions(fs))
+	defer l.Close()
+	lsn := l.Append(&Record{Kind: Started, Body: []byte("body")})
+	l.Put([]byte("a"), []byte("value"))
+	l.Put([]byte("b"), []byte("value"))
+	mustCommit(t, l)
+	key := tickKey(nil, l.shard, lsn.tick())
+	good := rawGet(t, l, key)
+	var r Record
+	for i := range good {
+		bad := append([]byte(nil), good...)
+		bad[i] ^= 0x10
+		rawSet(t, l, key, bad)
+		err := l.Get(lsn, &r)
+		if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), hex.EncodeToString(key)) {
+			t.Fatalf("byte %d changed: %v", i, err)
+		}
+		if err := l.Replay(0, func(LSN, *Record) error { return nil }); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("byte %d changed: replay: %v", i, err)
+		}
+	}
+	for n := range good {
+		rawSet(t, l, key, good[:n])
+		if err := l.Get(lsn, &r); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("cut to %d bytes: %v", n, err)
+		}
+	}
+	rawSet(t, l, key, good)
+	if err := l.Get(lsn, &r); err != nil {
+		t.Fatal(err)
+	}
+
+	rawSet(t, l, []byte{'U', l.shard, 'a'}, rawGet(t, l, []byte{'U', l.shard, 'b'}))
+	if _, _, err := l.Lookup([]byte("a"), nil); !errors.Is(err, ErrDamaged) {
+		t.Fatalf("a value under another key: %v", err)
+	}
+	rawSet(t, l, printKey(nil, l.shard, 5), []byte("short"))
+	l.index.filter.add(5)
+	if _, _, err := l.Find(5); !errors.Is(err, ErrDamaged) {
+		t.Fatalf("a damaged index entry: %v", err)
+	}
+}
+
+func rawGet(t *testing.T, l *Log, key []byte) []byte {
+	t.Helper()
+	v, closer, err := l.db.Get(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closer.Close()
+	return append([]byte(nil), v...)
+}
+
+func rawSet(t *testing.T, l *Log, key, value []byte) {
+	t.Helper()
+	if err := l.db.Set(key, value, pebble.NoSync); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Nothing that a record or a value says is readable on the disk.
+func TestNothingInClear(t *testing.T) {
+	dir := t.TempDir()
+	o := testOptions(nil)
+	o.Dir = dir
+	l := mustOpen(t, o)
+	pan, err := txn.ParsePAN([]byte("6222000000000000018"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, packed := pan.Packed()
+	l.Append(&Record{Kind: Intent, Facts: txn.Facts{PAN: pan}, Body: []byte("a body in clear")})
+	l.Put([]byte("key"), []byte("a value in clear"))
+	mustCommit(t, l)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(files) < 3 {
+		t.Fatal(files, err)
+	}
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, secret := range []string{"in clear", string(packed[:]), "6222000000000000018"} {
+			if strings.Contains(string(b), secret) {
+				t.Errorf("%s holds %q", name, secret)
+			}
+		}
+	}
+}
+
+func TestWrongKey(t *testing.T) {
+	fs := vfs.NewMem()
+	l := mustOpen(t, testOptions(fs))
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	o := testOptions(fs)
+	o.Key[31] = 1
+	if _, err := Open(o); !errors.Is(err, ErrKey) {
+		t.Fatalf("got %v", err)
+	}
+	l = mustOpen(t, testOptions(fs)) // the wrong key has done no harm
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	err := (&Options{MemTable: 1, Cache: -1, Filter: 1}).Validate()
+	for _, want := range []string{"dir", "key", "memtable", "cache", "filter"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: no word on %s", err, want)
+		}
+	}
+	if _, err := Open(Options{}); err == nil {
+		t.Error("opened with no options")
+	}
+	o := testOptions(nil)
+	if err := o.Validate(); err != nil {
+		t.Error(err)
+	}
+	if got := (&Options{}).Memory(); got < 64<<20 || got > 256<<20 {
+		t.Errorf("memory %d", got)
+	}
+}
+
+func TestLoadKey(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal.key")
+	if _, err := LoadKey(path, false); !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("missing: %v", err)
+	}
+	key, err := LoadKey(path, true)
+	if err != nil || key == ([32]byte{}) {
+		t.Fatal(key, err)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatal(info.Mode(), err)
+	}
+	for _, create := range []bool{true, false} {
+		if again, err := LoadKey(path, create); err != nil || again != key {
+			t.Fatalf("create %v: another key: %v", create, err)
+		}
+	}
+	for _, mode := range []os.FileMode{0o640, 0o604, 0o700, 0o644} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := LoadKey(path, true); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("mode %v: %v", mode, err)
+		}
+	}
+}
+
+func TestBadKeyFile(t *testing.T) {
+	text := strings.Repeat("ab", 32)
+	for name, content := range map[string]string{
+		"empty": "", "short": text[2:], "long": text + "ab", "much too long": strings.Repeat(text, 9),
+		"not hexadecimal": "zz" + text[2:], "a line before": "\n" + text,
+	} {
+		path := filepath.Join(t.TempDir(), "k")
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		key, err := LoadKey(path, true)
+		if err == nil || !strings.Contains(err.Error(), path) || key != ([32]byte{}) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "abab") {
+			t.Errorf("%s: the error shows the key", name)
+		}
+	}
+	if _, err := LoadKey(t.TempDir(), false); err == nil {
+		t.Error("a folder is a key")
+	}
+}
