@@ -1,0 +1,446 @@
+package engine
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"tongka/codec/iso8583"
+	"tongka/conn"
+	"tongka/hsm"
+	"tongka/hsm/clear"
+	"tongka/hsm/payshield"
+)
+
+func TestSaleApproved(t *testing.T) {
+	w := newWorld(t)
+	bank := w.bankUp(0)
+	p := w.terminal()
+	p.sale(7, 1250, true)
+	q := w.bankGot(bank)
+	p.silent()
+	var block [8]byte
+	copy(block[:], q.Field(52))
+	pan12 := [12]byte([]byte("588000000000"))
+	if pin, err := clear.DecryptPIN(zpkClear, block, &pan12, pinISO0); err != nil || string(pin) != "123456" {
+		t.Errorf("PIN at the bank: %q %v", pin, err)
+	}
+	w.bankAnswers(bank, q, "00")
+	v := p.got()
+	if string(v.Field(39)) != "00" || string(v.Field(38)) != "A00001" || string(v.AppendText(nil, 11)) != "000007" || !v.Has(64) {
+		t.Errorf("answer: F39 %s F38 %s", v.Field(39), v.Field(38))
+	}
+	if !bytes.Equal(v.Field(37), q.Field(37)) {
+		t.Error("terminal and bank see different reference numbers")
+	}
+	if len(w.shard.free) != 64 {
+		t.Errorf("%d of 64 slots free", len(w.shard.free))
+	}
+}
+
+func TestWrongMACGoesNowhere(t *testing.T) {
+	w := newWorld(t)
+	bank := w.bankUp(0)
+	p := w.terminal()
+	wrong, _ := clear.NewCipher(zpkClear)
+	p.send(0x0200, wrong, p.money(7, 1250, false, ""))
+	w.pass(0)
+	if c := p.code(); c != "A0" {
+		t.Errorf("F39 %s", c)
+	}
+	w.bankSilent(bank)
+	p.send(0x0200, nil, p.money(7, 1250, false, "")) // no MAC at all
+	w.pass(0)
+	if c := p.code(); c != "A0" {
+		t.Errorf("without F64: F39 %s", c)
+	}
+	w.bankSilent(bank)
+	if w.shard.stats.BadMAC != 2 {
+		t.Errorf("%d bad MACs counted", w.shard.stats.BadMAC)
+	}
+}
+
+func TestTimeoutOwesOneReversalUntilTheBankConfirms(t *testing.T) {
+	w := newWorld(t)
+	bank := w.bankUp(0)
+	p := w.terminal()
+	p.sale(7, 1250, false)
+	q := w.bankGot(bank)
+	w.pass(9 * time.Second)
+	p.silent()
+	w.pass(2 * time.Second)
+	if c := p.code(); c != "98" {
+		t.Fatalf("F39 %s", c)
+	}
+	r := w.bankGot(bank)
+	if r.MTI() != 0x0420 || !bytes.Equal(r.Field(37), q.Field(37)) || !bytes.Equal(r.Field(11), q.Field(11)) {
+		t.Fatalf("the reversal: %v", r.MTI())
+	}
+	w.bankAnswers(bank, q, "00") // late: counted, changes nothing
+	p.silent()
+	w.bankSilent(bank)
+	if w.shard.stats.LateAnswers != 1 {
+		t.Errorf("%d late answers", w.shard.stats.LateAnswers)
+	}
+	w.pass(6 * time.Second) // the bank does not answer the reversal either
+	w.pass(2 * time.Second)
+	again := w.bankGot(bank)
+	if again.MTI() != 0x0421 || !bytes.Equal(again.Field(37), q.Field(37)) {
+		t.Fatalf("the repeat: %v", again.MTI())
+	}
+	w.bankAnswers(bank, again, "00")
+	w.pass(time.Minute - time.Second)
+	if w.shard.owed.Total() != 0 || w.shard.stats.Delivered != 1 {
+		t.Errorf("owed %d, delivered %d", w.shard.owed.Total(), w.shard.stats.Delivered)
+	}
+}
+
+func TestRepeatGetsTheStoredAnswer(t *testing.T) {
+	w := newWorld(t)
+	bank := w.bankUp(0)
+	p := w.terminal()
+	frame := p.sale(7, 1250, false)
+	q := w.bankGot(bank)
+	w.shard.Frame(p.id, frame) // a repeat while in flight
+	w.pass(0)
+	p.silent()
+	w.bankSilent(bank)
+	w.bankAnswers(bank, q, "00")
+	first := w.take(p.id, conn.Binary2)
+	w.pass(3 * time.Second)
+	w.shard.Frame(p.id, frame)
+	w.pass(0)
+	second := w.take(p.id, conn.Binary2)
+	if len(first) != 1 || len(second) != 1 || !bytes.Equal(first[0], second[0]) {
+		t.Errorf("answers differ:\n%x\n%x", first, second)
+	}
+	w.bankSilent(bank)
+	p.sale(7, 9999, false) // another amount under the same number
+	if c := p.code(); c != "94" {
+		t.Errorf("clash: F39 %s", c)
+	}
+	w.bankSilent(bank)
+}
+
+func TestRepeatInTheTurnOfTheAnswer(t *testing.T) {
+	w := newWorld(t)
+	bank := w.bankUp(0)
+	p := w.terminal()
+	frame := p.sale(7, 1250, false)
+	q := w.bankGot(bank)
+	head := iso8583.AppendCupsHeader(nil, "48023310", "00010000")
+	b := iso8583.Cups().Begin(head, 0x0210)
+	b.Copy(11, q, 11)
+	b.Copy(37, q, 37)
+	b.Put(39, []byte("00"))
+	out, _ := b.End()
+	iso8583.PatchCupsLength(out, len(out))
+	w.shard.Frame(bank, out)
+	w.shard.Frame(p.id, frame)
+	w.pass(0)
+	if got := w.take(p.id, conn.Binary2); len(got) != 2 || !bytes.Equal(got[0], got[1]) {
+		t.Errorf("%d answers, or different ones", len(got))
+	}
+}
+
+func TestTerminalReversal(t *testing.T) {
+	w := newWorld(t)
+	bank := w.bankUp(0)
+	p := w.terminal()
+	p.sale(7, 1250, false)
+	w.bankAnswers(bank, w.bankGot(bank), "00")
+	p.got()
+	p.reverse(7, 1250)
+	if c := p.code(); c != "00" {
+		t.Fatalf("F39 %s", c)
+	}
+	r := w.bankGot(bank)
+	if r.MTI() != 0x0420 {
+		t.Fatalf("%v", r.MTI())
+	}
+	p.reverse(7, 1250) // the terminal did not hear: same answer, nothing more owed
+	if c := p.code(); c != "00" {
+		t.Errorf("again: F39 %s", c)
+	}
+	w.bankSilent(bank)
+	w.bankAnswers(bank, r, "00")
+	if w.shard.owed.Total() != 0 {
+		t.Errorf("owed %d", w.shard.owed.Total())
+	}
+	p.sale(7, 1250, false) // the reversed sale must not be answered as approved
+	if c := p.code(); c != "94" {
+		t.Errorf("repeat of a reversed sale: F39 %s", c)
+	}
+}
+
+func TestReversalOfWhatIsUnknownAndComesLate(t *testing.T) {
+	w := newWorld(t)
+	bank := w.bankUp(0)
+	p := w.terminal()
+	p.reverse(7, 1250)
+	if c := p.code(); c != "25" {
+		t.Fatalf("F39 %s", c)
+	}
+	p.sale(7, 1250, false) // overtaken by its own reversal
+	if c := p.code(); c != "94" {
+		t.Errorf("F39 %s", c)
+	}
+	w.bankSilent(bank)
+	p.reverse(7, 1250)
+	if c := p.code(); c != "25" {
+		t.Errorf("again: F39 %s", c)
+	}
+}
+
+func TestReversalWhileInFlight(t *testing.T) {
+	w := newWorld(t)
+	bank := w.bankUp(0)
+	p := w.terminal()
+	p.sale(7, 1250, false)
+	q := w.bankGot(bank)
+	p.reverse(7, 1250)
+	if c := p.code(); c != "00" {
+		t.Fatalf("F39 %s", c)
+	}
+	if r := w.bankGot(bank); r.MTI() != 0x0420 {
+		t.Fatalf("%v", r.MTI())
+	}
+	w.bankAnswers(bank, q, "00")
+	p.silent()
+	w.pass(20 * time.Second)
+	p.silent()
+	if len(w.shard.free) != 64 {
+		t.Errorf("%d slots free", len(w.shard.free))
+	}
+}
+
+func TestDeclinedHereAndThere(t *testing.T) {
+	w := newWorld(t)
+	p := w.terminal()
+	p.sale(7, 1250, false)
+	if c := p.code(); c != "91" {
+		t.Errorf("line down: F39 %s", c)
+	}
+	bank := w.bankUp(0)
+	p.sale(8, 1250, false)
+	w.bankAnswers(bank, w.bankGot(bank), "51")
+	if c := p.code(); c != "51" {
+		t.Errorf("F39 %s", c)
+	}
+	p.reverse(8, 1250)
+	if c := p.code(); c != "00" {
+		t.Errorf("reversal of a declined sale: F39 %s", c)
+	}
+	w.bankSilent(bank)
+}
+
+func TestCrashAfterIntentOwesAReversal(t *testing.T) {
+	w := newWorld(t)
+	bank := w.bankUp(0)
+	p := w.terminal()
+	frame := p.sale(7, 1250, false)
+	q := w.bankGot(bank)
+	w.open(w.fs.(*vfs.MemFS).CrashClone(vfs.CrashCloneCfg{}))
+	if w.shard.owed.Total() != 1 {
+		t.Fatalf("owed %d after the crash", w.shard.owed.Total())
+	}
+	bank = w.bankUp(0)
+	r := w.bankGot(bank)
+	if r.MTI() != 0x0420 || !bytes.Equal(r.Field(37), q.Field(37)) {
+		t.Fatalf("%v %s", r.MTI(), r.Field(37))
+	}
+	w.bankAnswers(bank, r, "00")
+	p.id = w.connect(-1)
+	w.shard.Frame(p.id, frame) // the terminal repeats after the restart
+	w.pass(0)
+	if c := p.code(); c != "98" {
+		t.Errorf("F39 %s", c)
+	}
+	w.bankSilent(bank)
+}
+
+func TestCrashAfterOutcomeAnswersTheRepeat(t *testing.T) {
+	w := newWorld(t)
+	bank := w.bankUp(0)
+	p := w.terminal()
+	frame := p.sale(7, 1250, false)
+	w.bankAnswers(bank, w.bankGot(bank), "00")
+	first := w.take(p.id, conn.Binary2)
+	w.open(w.fs.(*vfs.MemFS).CrashClone(vfs.CrashCloneCfg{}))
+	if w.shard.owed.Total() != 0 {
+		t.Fatal("a reversal is owed for an approved sale")
+	}
+	bank = w.bankUp(0)
+	p.id = w.connect(-1)
+	w.shard.Frame(p.id, frame)
+	w.pass(0)
+	second := w.take(p.id, conn.Binary2)
+	if len(second) != 1 || !bytes.Equal(first[0], second[0]) {
+		t.Errorf("answers differ:\n%x\n%x", first, second)
+	}
+	p.reverse(7, 1250)
+	if c := p.code(); c != "00" {
+		t.Errorf("reversal after the crash: F39 %s", c)
+	}
+	if r := w.bankGot(bank); r.MTI() != 0x0420 {
+		t.Errorf("%v", r.MTI())
+	}
+	w.open(w.fs.(*vfs.MemFS).CrashClone(vfs.CrashCloneCfg{}))
+	p.id = w.connect(-1)
+	p.reverse(7, 1250)
+	if c := p.code(); c != "00" || w.shard.owed.Total() != 1 {
+		t.Errorf("after another crash: F39 %s, owed %d", c, w.shard.owed.Total())
+	}
+}
+
+func TestNumbersContinueAfterACrash(t *testing.T) {
+	w := newWorld(t)
+	bank := w.bankUp(0)
+	p := w.terminal()
+	p.sale(7, 1250, false)
+	before := string(w.bankGot(bank).Field(37))
+	w.open(w.fs.(*vfs.MemFS).CrashClone(vfs.CrashCloneCfg{}))
+	bank = w.bankUp(0)
+	w.take(bank, conn.ASCII4)
+	p.id = w.connect(-1)
+	p.sale(8, 1250, false)
+	if after := string(w.bankGot(bank).Field(37)); after <= before {
+		t.Errorf("reference number %s after %s", after, before)
+	}
+}
+
+func TestStoreFailureLetsNothingOut(t *testing.T) {
+	w := newWorld(t)
+	bank := w.bankUp(0)
+	p := w.terminal()
+	w.log.failSync = errDisk
+	p.sale(7, 1250, false)
+	if w.fatal != errDisk {
+		t.Fatalf("fatal: %v", w.fatal)
+	}
+	w.bankSilent(bank)
+	p.sale(8, 1250, false)
+	p.silent()
+}
+
+func TestBankAnswersTwiceOrNonsense(t *testing.T) {
+	w := newWorld(t)
+	bank := w.bankUp(0)
+	p := w.terminal()
+	p.sale(7, 1250, false)
+	q := w.bankGot(bank)
+	w.bankSays(bank, 0x0210, func(b *iso8583.Builder) { // another amount
+		b.PutUint(4, 1)
+		b.Copy(11, q, 11)
+		b.Copy(37, q, 37)
+		b.Put(39, []byte("00"))
+	})
+	p.silent()
+	w.bankAnswers(bank, q, "00")
+	if c := p.code(); c != "00" {
+		t.Fatalf("F39 %s", c)
+	}
+	w.bankAnswers(bank, q, "05")
+	p.silent()
+	if w.shard.stats.Unmatched != 2 {
+		t.Errorf("%d unmatched", w.shard.stats.Unmatched)
+	}
+}
+
+func TestUnknownTerminalAndNoSession(t *testing.T) {
+	w := newWorld(t)
+	p := &pos{w: w, id: w.connect(-1), batch: "000001"}
+	p.mak, _ = clear.NewCipher(tmkClear)
+	p.sale(7, 1250, false)
+	if c := p.code(); c != "97" {
+		t.Errorf("unknown terminal: F39 %s", c)
+	}
+	q := w.terminal()
+	w.pass(25 * time.Hour)
+	q.sale(7, 1250, false)
+	v := w.parse(iso8583.Pos(), w.take(q.id, conn.Binary2)[0])
+	if string(v.Field(39)) != "77" {
+		t.Errorf("session over: F39 %s", v.Field(39))
+	}
+	batch := q.batch
+	q.signIn()
+	if q.batch <= batch {
+		t.Errorf("batch %s after %s", q.batch, batch)
+	}
+}
+
+func TestFullHouseRefuses(t *testing.T) {
+	w := newWorld(t)
+	w.bankUp(0)
+	p := w.terminal()
+	for i := range uint64(64) {
+		p.sale(100+i, 1250, false)
+	}
+	p.silent()
+	p.sale(500, 1250, false)
+	if c := p.code(); c != "96" {
+		t.Errorf("F39 %s", c)
+	}
+}
+
+func TestModuleBehindASocket(t *testing.T) {
+	w := newWorld(t)
+	w.remote = true
+	w.open(vfs.NewCrashableMem())
+	server := payshield.NewServer(w.module, payshield.Dialect{HeaderLen: 8})
+	box := w.connect(2) // behind the two banks
+	serve := func() (n int) {
+		for _, f := range w.take(box, conn.Binary2) {
+			w.shard.Frame(box, server.Answer(nil, f))
+			n++
+		}
+		w.pass(0)
+		return n
+	}
+	bank := w.bankUp(0)
+	w.terminalImported()
+	p := &pos{w: w, id: w.connect(-1)}
+	p.send(0x0800, nil, func(b *iso8583.Builder) {
+		p.identity(b)
+		b.Put(60, []byte("00000001003"))
+	})
+	w.pass(0)
+	for serve() > 0 {
+	}
+	v := p.got()
+	p.batch = string(v.AppendText(nil, 60)[2:8])
+	p.pik, p.mak = p.unwrap(v.Field(62)[:20]), p.unwrap(v.Field(62)[20:])
+	p.sale(7, 1250, true)
+	w.bankSilent(bank)
+	serve() // the MAC
+	serve() // the PIN
+	q := w.bankGot(bank)
+	w.bankAnswers(bank, q, "00")
+	p.silent()
+	serve() // the answer's MAC
+	if c := p.code(); c != "00" {
+		t.Fatalf("F39 %s", c)
+	}
+	p.sale(8, 1250, false) // the module never answers
+	w.take(box, conn.Binary2)
+	w.pass(3 * time.Second)
+	w.take(box, conn.Binary2) // asked for the MAC of the refusal
+	w.bankSilent(bank)
+	w.shard.Closed(box, io.EOF) // and its connection breaks
+	w.pass(0)
+	if len(w.shard.free) != 64 || w.shard.stats.HSMFaults == 0 {
+		t.Errorf("%d slots free, %d faults", len(w.shard.free), w.shard.stats.HSMFaults)
+	}
+}
+
+func (w *world) terminalImported() {
+	w.t.Helper()
+	csv := "merchant,terminal,tmk,mac\n" + terminalMerchant + "," + terminalNumber + "," + w.wrap(hsm.TMK, tmkClear).String() + ",unionpay\n"
+	if _, _, err := w.reg.Import(strings.NewReader(csv), "t.csv"); err != nil {
+		w.t.Fatal(err)
+	}
+}

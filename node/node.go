@@ -1,0 +1,228 @@
+// Package node puts one switch together from its configuration: stores first,
+// then recovery, then the doors. It holds no decisions.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.uber.org/zap"
+
+	"tongka/codec/iso8583"
+	"tongka/config"
+	"tongka/conn"
+	"tongka/console"
+	"tongka/engine"
+	"tongka/hsm/payshield"
+	"tongka/hsm/soft"
+	"tongka/journal"
+	"tongka/registry"
+	"tongka/router"
+	"tongka/storefwd"
+	"tongka/translate"
+	"tongka/txn"
+)
+
+// Options are what the process decides and not the file.
+type Options struct {
+	Version string
+	Logger  *zap.Logger
+	// Fatal is called when the store has failed. The process must end.
+	Fatal func(error)
+}
+
+// Node is one running switch.
+type Node struct {
+	cfg     *config.Config
+	log     *zap.Logger
+	reg     *registry.Registry
+	journal *journal.Log
+	shard   *engine.Shard
+	front   *conn.Front
+	console *console.Server
+}
+
+// Start opens the stores, recovers, and only then opens the doors. What it has
+// opened is closed again when it fails.
+func Start(cfg *config.Config, o Options) (n *Node, err error) {
+	n = &Node{cfg: cfg, log: o.Logger}
+	defer func() {
+		if err != nil {
+			n.closeStores()
+		}
+	}()
+	if err := n.openStores(); err != nil {
+		return nil, err
+	}
+	ec, cc, err := n.parts(o)
+	if err != nil {
+		return nil, err
+	}
+	if n.shard, err = engine.Open(ec, n.journal, n.reg); err != nil {
+		return nil, err
+	}
+	if cfg.Console.Address != "" {
+		n.console = console.New(n.shard, console.Options{Version: o.Version, Address: cfg.Console.Address, Logger: o.Logger})
+		if err := n.console.Start(); err != nil {
+			return nil, err
+		}
+	}
+	n.front, err = conn.Start(cc, func(l conn.Loop) conn.Handler { return n.shard.Attach(l) })
+	if err != nil {
+		return nil, errors.Join(err, n.closeConsole(context.Background()))
+	}
+	return n, nil
+}
+
+func (n *Node) openStores() error {
+	if err := os.MkdirAll(n.cfg.Data, 0o700); err != nil {
+		return err
+	}
+	var err error
+	n.reg, err = registry.Open(registry.Options{Dir: filepath.Join(n.cfg.Data, "registry"),
+		SessionTTL: n.cfg.Registry.SessionTTL, Logger: n.log})
+	if err != nil {
+		return err
+	}
+	if path := n.cfg.Registry.Import; path != "" {
+		if err := n.importTerminals(path); err != nil {
+			return err
+		}
+	}
+	keyFile := n.cfg.Journal.KeyFile
+	if keyFile == "" {
+		keyFile = filepath.Join(n.cfg.Data, "journal.key")
+	}
+	key, err := journal.LoadKey(keyFile, true)
+	if err != nil {
+		return err
+	}
+	n.journal, err = journal.Open(journal.Options{Dir: filepath.Join(n.cfg.Data, "journal"), Key: key, Logger: n.log})
+	return err
+}
+
+func (n *Node) importTerminals(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	added, changed, err := n.reg.Import(f, path)
+	if err == nil {
+		n.log.Info("terminals imported", zap.Int("added", added), zap.Int("changed", changed))
+	}
+	return err
+}
+
+// parts makes the engine's and the front's configuration. The front's links are
+// the banks in the order of the file, then the security modules.
+func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
+	cfg := n.cfg
+	ec := engine.Config{Acquirer: cfg.Node.Acquirer, InFlight: cfg.Limits.InFlight, Duplicates: cfg.Limits.Duplicates,
+		HSMTimeout: cfg.HSM.Timeout, Dialect: payshield.Dialect{HeaderLen: cfg.HSM.Header},
+		Seed: uint64(time.Now().UnixNano()), Clock: func() int64 { return time.Now().UnixNano() },
+		Logger: n.log, Fatal: o.Fatal}
+	cc := conn.Config{Logger: n.log}
+	for i := range cfg.Listeners {
+		l := &cfg.Listeners[i]
+		ec.Listeners = append(ec.Listeners, engine.Listener{Name: l.Name, Spec: iso8583.Pos(), Framing: conn.Binary2})
+		cc.Listeners = append(cc.Listeners, conn.ListenerConfig{Name: l.Name, Addr: l.Address, Framing: conn.Binary2,
+			MaxConns: l.MaxConnections, MaxFrame: l.MaxFrame, Idle: l.IdleTimeout, FrameTimeout: l.FrameTimeout})
+	}
+	for i := range cfg.Links {
+		l := &cfg.Links[i]
+		ec.Links = append(ec.Links, n.bank(l))
+		cc.Links = append(cc.Links, conn.LinkConfig{Name: l.Name, Addr: l.Address, Framing: conn.ASCII4,
+			MaxFrame: cfg.Limits.MaxFrame, MaxOutbound: 16 << 20, BackoffMax: 5 * time.Second})
+	}
+	if cfg.HSM.Mode == "soft" {
+		ec.Module = soft.New(soft.TestLMK())
+		n.log.Warn("SOFTWARE SECURITY MODULE WITH THE PUBLIC TEST LMK: every key is known to everybody; never for real money")
+	}
+	for i, a := range cfg.HSM.Addresses {
+		name := fmt.Sprintf("hsm-%d", i+1)
+		ec.HSMs = append(ec.HSMs, engine.HSM{Name: name, Framing: conn.Binary2})
+		cc.Links = append(cc.Links, conn.LinkConfig{Name: name, Addr: a, Framing: conn.Binary2, MaxOutbound: 4 << 20, BackoffMax: 5 * time.Second})
+	}
+	routes, err := n.routes()
+	ec.Routes = routes
+	return ec, cc, err
+}
+
+func (n *Node) bank(l *config.Link) engine.Link {
+	forwarder, source := n.cfg.Node.Forwarder, l.Source
+	if forwarder == "" {
+		forwarder = n.cfg.Node.Acquirer
+	}
+	if source == "" {
+		source = n.cfg.Node.Acquirer
+	}
+	r := &l.Reversal
+	return engine.Link{Name: l.Name, Spec: iso8583.Cups(), Framing: conn.ASCII4, ZPK: l.ZPK,
+		Bank: translate.Bank{Destination: []byte(l.Destination), Source: []byte(source),
+			Acquirer: []byte(n.cfg.Node.Acquirer), Forwarder: []byte(forwarder)},
+		AnswerTimeout: l.AnswerTimeout, EchoInterval: l.EchoInterval, EchoTimeout: l.EchoTimeout,
+		Reversal: storefwd.Policy{Window: r.Window, PerRound: r.Window, Interval: int64(r.Interval), BackoffMin: int64(r.Interval),
+			BackoffMax: int64(r.MaxInterval), Timeout: int64(r.AnswerTimeout), MaxAttempts: r.MaxAttempts}}
+}
+
+func (n *Node) routes() (*router.Table, error) {
+	index := map[string]txn.LinkID{}
+	for i := range n.cfg.Links {
+		index[n.cfg.Links[i].Name] = txn.LinkID(i)
+	}
+	var rules []router.Rule
+	for _, r := range n.cfg.Routes {
+		bins := r.BIN
+		if len(bins) == 0 {
+			bins = []string{""}
+		}
+		for _, bin := range bins {
+			rules = append(rules, router.Rule{Kinds: r.Kinds, BIN: bin, Link: index[r.Link]})
+		}
+	}
+	return router.Compile(rules)
+}
+
+// Addr is where a listener listens, by its index in the file.
+func (n *Node) Addr(listener int) net.Addr { return n.front.Addr(listener) }
+
+// ConsoleAddr is where the console listens; empty when it is off.
+func (n *Node) ConsoleAddr() string {
+	if n.console == nil {
+		return ""
+	}
+	return n.console.Addr().String()
+}
+
+// Snapshot is the newest picture of the switch; nil before the first turn.
+func (n *Node) Snapshot() *engine.Snapshot { return n.shard.Snapshot() }
+
+// Stop closes the doors, then the stores. What is in flight is closed by the
+// next start: its intent is on disk.
+func (n *Node) Stop(ctx context.Context) error {
+	return errors.Join(n.front.Stop(ctx), n.closeConsole(ctx), n.closeStores())
+}
+
+func (n *Node) closeConsole(ctx context.Context) error {
+	if n.console == nil {
+		return nil
+	}
+	return n.console.Close(ctx)
+}
+
+func (n *Node) closeStores() error {
+	var err error
+	if n.journal != nil {
+		err = n.journal.Close()
+	}
+	if n.reg != nil {
+		err = errors.Join(err, n.reg.Close())
+	}
+	return err
+}
