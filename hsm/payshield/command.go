@@ -86,6 +86,9 @@ func appendMAC(dst []byte, q *hsm.Request) ([]byte, error) {
 	return append(dst, data...), nil
 }
 
+// appendVerifyMAC has the module compare: the right MAC must not come back. A
+// UnionPay MAC is text from a terminal and goes out as it is, so it must be
+// digits; one that is not has verified already, as wrong.
 func appendVerifyMAC(dst []byte, q *hsm.Request) ([]byte, error) {
 	dst, err := appendMAC(append(dst, "M8"...), q)
 	if err != nil {
@@ -100,6 +103,8 @@ func appendVerifyMAC(dst []byte, q *hsm.Request) ([]byte, error) {
 	return append(dst, q.MAC[:]...), nil
 }
 
+// appendTranslate asks CA, or CC where the PIN comes from a zone. The maximum
+// length 12 is the only one that modules take.
 func appendTranslate(dst []byte, q *hsm.Request) ([]byte, error) {
 	switch q.Type {
 	case 0, hsm.TPK:
@@ -129,6 +134,8 @@ func appendTranslate(dst []byte, q *hsm.Request) ([]byte, error) {
 	return append(dst, q.PAN12[:]...), nil
 }
 
+// appendGenerate exports in scheme X (ANSI X9.17): terminals decrypt block by
+// block and know no variants. The form with ; says that the key is a terminal's.
 func appendGenerate(dst []byte, q *hsm.Request) ([]byte, error) {
 	own, out := byte('U'), byte('X')
 	switch q.Len {
@@ -160,6 +167,7 @@ func appendCheckValue(dst []byte, q *hsm.Request) ([]byte, error) {
 	return append(appendType(append(dst, ';'), q.Type), ";000"...), nil
 }
 
+// appendKey refuses what no module made: it would shift every field behind it.
 func appendKey(dst []byte, k *hsm.Key, which string) ([]byte, error) {
 	if !k.Valid() {
 		return dst, fmt.Errorf("payshield: %s: scheme %q with %d bytes: %w", which, k.Scheme, k.N, hsm.BadKeyLength)

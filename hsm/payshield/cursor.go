@@ -39,10 +39,12 @@ func (c *cursor) fault(what string) error {
 
 func (c *cursor) left() int { return len(c.b) - c.at }
 
+// take lends n bytes; nil, at the field's first byte, when they are not there.
 func (c *cursor) take(n int, want string) []byte {
 	return c.takeOr(n, hsm.BadInput, want)
 }
 
+// takeOr is take with another code: for the data of a command, that is 80.
 func (c *cursor) takeOr(n int, code hsm.Code, want string) []byte {
 	if c.failed() || c.left() < n {
 		c.fail(code, want)
@@ -77,7 +79,8 @@ func (c *cursor) skip(ch byte) bool {
 	return true
 }
 
-// hex fills dst from twice as many digits.
+// hex fills dst from twice as many digits; a fault is at the digit, not at the
+// field.
 func (c *cursor) hex(dst []byte, want string) {
 	s := c.take(2*len(dst), want)
 	if s == nil {
@@ -111,6 +114,7 @@ func (c *cursor) number(n int, base uint32, want string) (v uint32) {
 	return v
 }
 
+// digit gives 16 for what is no hexadecimal digit of either case.
 func digit(ch byte) uint32 {
 	switch {
 	case ch >= '0' && ch <= '9':
@@ -123,6 +127,7 @@ func digit(ch byte) uint32 {
 	return 16
 }
 
+// header reads what appendHeader wrote: the number is in the last characters.
 func (c *cursor) header(width int) (h uint32) {
 	if width > hexHeader {
 		c.take(width-hexHeader, "header")
@@ -131,6 +136,7 @@ func (c *cursor) header(width int) (h uint32) {
 	return c.number(width, 16, "header")
 }
 
+// key reads a key field, whose tag says how long it is.
 func (c *cursor) key(want string) (k hsm.Key) {
 	if c.failed() {
 		return k

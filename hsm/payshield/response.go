@@ -33,6 +33,7 @@ func (d *Dialect) Parse(frame []byte, verb hsm.Verb, r *hsm.Reply) (header uint3
 		r.PIN = c.hex8("PIN block of 16 hexadecimal digits")
 		c.number(2, 10, "PIN block format of 2 digits")
 	case hsm.GenerateKey:
+		// Whether a second key follows shows in what six digits do not fill.
 		r.Key = c.key("key under the LMK")
 		if c.left() > 6 && c.b[c.at+6] != trailerMark {
 			r.Export = c.key("key under the terminal master key")

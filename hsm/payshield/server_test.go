@@ -234,75 +234,98 @@ func TestWireEqualsModule(t *testing.T) {
 	}
 }
 
-func someRequest(t *testing.T, r *rand.Rand, m *soft.Module) (q hsm.Request) {
-	key := func(kt hsm.KeyType) hsm.Key {
-		b := make([]byte, 8+8*r.IntN(2))
-		for i := range b {
-			b[i] = byte(r.Uint32())
-		}
-		k, err := m.Wrap(kt, b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r.IntN(20) == 0 {
-			k.B[r.IntN(8)] ^= 0x10 // a key that does not open
-		}
-		return k
-	}
-	q.Verb = hsm.Verb(1 + r.IntN(6))
+// maker makes requests of all verbs, with a fault in some.
+type maker struct {
+	t *testing.T
+	r *rand.Rand
+	m *soft.Module
+}
+
+func someRequest(t *testing.T, r *rand.Rand, m *soft.Module) hsm.Request {
+	g := maker{t, r, m}
+	q := hsm.Request{Verb: hsm.Verb(1 + r.IntN(6))}
 	switch q.Verb {
 	case hsm.VerifyMAC, hsm.MakeMAC:
-		q.Alg = hsm.MACAlg(r.IntN(3))
-		q.Key = key(hsm.TAK)
-		q.Data = make([]byte, r.IntN(300))
-		for i := range q.Data {
-			q.Data[i] = byte(r.Uint32())
-		}
-		if r.IntN(3) == 0 {
-			q.Type, q.Key = hsm.ZAK, key(hsm.ZAK)
-		}
-		if q.Verb == hsm.VerifyMAC {
-			make := q
-			make.Verb = hsm.MakeMAC
-			var a hsm.Reply
-			m.Do(&make, &a)
-			if q.MAC = a.MAC; !a.Code.OK() {
-				q.MAC = [8]byte([]byte("00000000"))
-			}
-			if r.IntN(4) == 0 {
-				q.MAC[r.IntN(8)] ^= byte(1 + r.IntN(255))
-			}
-		}
+		g.mac(&q)
 	case hsm.TranslatePIN:
-		q.Type = []hsm.KeyType{0, hsm.TPK, hsm.ZPK}[r.IntN(3)]
-		source := q.Type
-		if source == 0 {
-			source = hsm.TPK
-		}
-		plain := []byte("0123456789ABCDEF")
-		q.Key, _ = m.Wrap(source, plain)
-		q.Key2 = key(hsm.ZPK)
-		formats := []hsm.PINFormat{hsm.ISO0, hsm.ISO1, hsm.ISO3, hsm.IBM}
-		q.From, q.To = formats[r.IntN(4)], formats[r.IntN(4)]
-		for i := range q.PAN12 {
-			q.PAN12[i] = '0' + byte(r.IntN(10))
-		}
-		pin := q.PAN12[:4+r.IntN(9)]
-		q.PIN, _ = clear.EncryptPIN(plain, pin, &q.PAN12, q.From)
-		if r.IntN(8) == 0 {
-			q.PIN[r.IntN(8)] ^= 1
-		}
+		g.pin(&q)
 	case hsm.GenerateKey:
 		q.Type = hsm.TAK
 		q.Len = []uint8{0, 8, 16, 24}[r.IntN(4)]
 		if r.IntN(3) > 0 {
-			q.Key = key(hsm.TMK)
+			q.Key = g.key(hsm.TMK)
 		}
 	case hsm.CheckValue:
 		q.Type = []hsm.KeyType{hsm.ZMK, hsm.ZPK, hsm.TMK, hsm.TAK, hsm.ZAK, 0x402}[r.IntN(6)]
-		q.Key = key(q.Type)
+		q.Key = g.key(q.Type)
 	}
 	return q
+}
+
+func (g maker) key(kt hsm.KeyType) hsm.Key {
+	b := make([]byte, 8+8*g.r.IntN(2))
+	for i := range b {
+		b[i] = byte(g.r.Uint32())
+	}
+	k, err := g.m.Wrap(kt, b)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	if g.r.IntN(20) == 0 {
+		k.B[g.r.IntN(8)] ^= 0x10 // a key that does not open
+	}
+	return k
+}
+
+func (g maker) mac(q *hsm.Request) {
+	q.Alg = hsm.MACAlg(g.r.IntN(3))
+	q.Key = g.key(hsm.TAK)
+	q.Data = make([]byte, g.r.IntN(300))
+	for i := range q.Data {
+		q.Data[i] = byte(g.r.Uint32())
+	}
+	if g.r.IntN(3) == 0 {
+		q.Type, q.Key = hsm.ZAK, g.key(hsm.ZAK)
+	}
+	if q.Verb == hsm.MakeMAC {
+		return
+	}
+	twin := *q
+	twin.Verb = hsm.MakeMAC
+	var a hsm.Reply
+	g.m.Do(&twin, &a)
+	if q.MAC = a.MAC; !a.Code.OK() {
+		q.MAC = [8]byte([]byte("00000000"))
+	}
+	if g.r.IntN(4) == 0 {
+		q.MAC[g.r.IntN(8)] ^= byte(1 + g.r.IntN(255))
+	}
+}
+
+func (g maker) pin(q *hsm.Request) {
+	q.Type = []hsm.KeyType{0, hsm.TPK, hsm.ZPK}[g.r.IntN(3)]
+	source := q.Type
+	if source == 0 {
+		source = hsm.TPK
+	}
+	plain := []byte("0123456789ABCDEF")
+	var err error
+	if q.Key, err = g.m.Wrap(source, plain); err != nil {
+		g.t.Fatal(err)
+	}
+	q.Key2 = g.key(hsm.ZPK)
+	formats := []hsm.PINFormat{hsm.ISO0, hsm.ISO1, hsm.ISO3, hsm.IBM}
+	q.From, q.To = formats[g.r.IntN(4)], formats[g.r.IntN(4)]
+	for i := range q.PAN12 {
+		q.PAN12[i] = '0' + byte(g.r.IntN(10))
+	}
+	pin := q.PAN12[:4+g.r.IntN(9)]
+	if q.PIN, err = clear.EncryptPIN(plain, pin, &q.PAN12, q.From); err != nil {
+		g.t.Fatal(err)
+	}
+	if g.r.IntN(8) == 0 {
+		q.PIN[g.r.IntN(8)] ^= 1
+	}
 }
 
 func TestHotPathAllocatesNothing(t *testing.T) {

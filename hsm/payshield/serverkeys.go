@@ -112,6 +112,7 @@ func importZPK(s *Server, c *cursor, dst []byte) ([]byte, hsm.Code) {
 	return s.importUnder(dst, hsm.ZPK, &enc, hsm.ZMK, &master, scheme, kcv)
 }
 
+// importUnder lets a warning through only after all fields are there.
 func (s *Server) importUnder(dst []byte, t hsm.KeyType, enc *hsm.Key, masterType hsm.KeyType, master *hsm.Key, scheme byte, kcv int) ([]byte, hsm.Code) {
 	k, warning := s.m.Import(t, enc, masterType, master, scheme)
 	if !warning.OK() && warning != hsm.Mismatch {
@@ -124,7 +125,8 @@ func (s *Server) importUnder(dst []byte, t hsm.KeyType, enc *hsm.Key, masterType
 	return dst, code
 }
 
-// exportKey is A8.
+// exportKey is A8. A machine that must be authorised for it answers 17; this one
+// always is, since no key here protects anything.
 func exportKey(s *Server, c *cursor, dst []byte) ([]byte, hsm.Code) {
 	t := c.keyType()
 	masterType, master := c.masterKey()
@@ -150,6 +152,8 @@ func generateTAK(s *Server, c *cursor, dst []byte) ([]byte, hsm.Code) {
 	return s.generateUnder(c, dst, hsm.TAK)
 }
 
+// generateUnder takes the current key's scheme for both unless the host says
+// other ones. The key under the current one comes first, unlike in A0.
 func (s *Server) generateUnder(c *cursor, dst []byte, t hsm.KeyType) ([]byte, hsm.Code) {
 	master := c.key("current key")
 	out, own := master.Scheme, master.Scheme
@@ -217,6 +221,7 @@ func (c *cursor) kcvType() int {
 	return 8
 }
 
+// appendKCV ends the response of every command that gives a key.
 func (s *Server) appendKCV(dst []byte, t hsm.KeyType, k *hsm.Key, n int) ([]byte, hsm.Code) {
 	kcv, code := s.m.CheckValue(t, k)
 	if !code.OK() {

@@ -36,6 +36,8 @@ func (c *cache) get(n *name) *clear.Cipher {
 	return c.slots[i].c
 }
 
+// put keeps a key that get did not find. The hand clears marks as it passes, so
+// it stops after one round at most.
 func (c *cache) put(n *name, ciph *clear.Cipher) {
 	if len(c.slots) < c.max {
 		c.at[*n] = int32(len(c.slots))

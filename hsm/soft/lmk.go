@@ -65,7 +65,7 @@ func NewLMK(pairs [20][16]byte) (LMK, error) {
 }
 
 // Test says that this is the public test LMK.
-func (l *LMK) Test() bool { return l.test }
+func (l LMK) Test() bool { return l.test }
 
 // String is the check value, with a warning when the LMK is the public one.
 func (l LMK) String() string {

@@ -18,6 +18,12 @@ func TestLMKNeverPrintsItsKeys(t *testing.T) {
 	}
 }
 
+func TestModuleSaysThatItsLMKIsPublic(t *testing.T) {
+	if !New(TestLMK()).LMK().Test() {
+		t.Error("nobody would be warned")
+	}
+}
+
 func TestNewLMK(t *testing.T) {
 	known := TestLMK()
 	same, err := NewLMK(known.pairs)

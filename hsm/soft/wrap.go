@@ -13,6 +13,7 @@ var (
 	tripleVariants = [...]byte{0x6A, 0xDE, 0x2B}
 )
 
+// partVariant gives 0 for the schemes without variants.
 func partVariant(scheme byte, part int) byte {
 	switch scheme {
 	case 'U':
@@ -47,6 +48,8 @@ func unwrapUnder(master []byte, k *hsm.Key, out *[24]byte) hsm.Code {
 	})
 }
 
+// eachPart expands the wrapping key for each part anew: schemes U and T change it
+// from part to part. This is the slow way; what it yields is kept.
 func eachPart(master []byte, scheme byte, n int, f func(c *clear.Cipher, at int)) hsm.Code {
 	// A single-length master key has no right half to carry a variant.
 	if len(master) < 16 && partVariant(scheme, 0) != 0 {
@@ -108,6 +111,7 @@ func (m *Module) open(t hsm.KeyType, k *hsm.Key, out *[24]byte) hsm.Code {
 	return hsm.Done
 }
 
+// seal is the inverse of open; the key is of odd parity.
 func (m *Module) seal(t hsm.KeyType, scheme byte, key []byte) (hsm.Key, hsm.Code) {
 	master, ok := m.lmk.master(t)
 	if !ok {
