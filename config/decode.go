@@ -92,7 +92,7 @@ func (r *reader) value(n ast.Node, v reflect.Value, path string, tag reflect.Str
 	case reflect.Bool:
 		b, ok := n.(*ast.BoolNode)
 		if !ok {
-			r.wrong(n, "true 或 false", "true or false")
+			r.wrong(n, " true 或 false", "true or false")
 			return
 		}
 		v.SetBool(b.Value)
@@ -323,7 +323,7 @@ func (r *reader) key(n ast.Node, p *hsm.Key) {
 	}
 	k, err := hsm.ParseKey(raw)
 	if err != nil {
-		r.fault(nodePos(n), "不是 LMK 下的密钥 · not a key under the LMK: "+plain(err), "U/X+32H, T/Y+48H, 16H")
+		r.fault(nodePos(n), "不是 LMK 下的密钥 · not a key under the LMK: "+plain(err), "U/X+32H, T/Y+48H")
 		return
 	}
 	*p = k

@@ -56,7 +56,9 @@ func (r *reader) tree(b []byte) (ast.Node, bool) {
 		return nil, false
 	}
 	// Keys that stand twice are found here, with both lines, not by the parser.
-	file, err := parser.ParseBytes(b, 0, parser.AllowDuplicateMapKey())
+	file, err := guarded(func() (*ast.File, error) {
+		return parser.ParseBytes(b, 0, parser.AllowDuplicateMapKey())
+	})
 	var syntax *yaml.SyntaxError
 	switch {
 	case errors.As(err, &syntax):
@@ -81,6 +83,17 @@ func (r *reader) tree(b []byte) (ast.Node, bool) {
 		return nil, false
 	}
 	return root, true
+}
+
+// guarded makes a panic of the YAML library a fault of the file: a typing
+// mistake must not look like a crash of the switch.
+func guarded(parse func() (*ast.File, error)) (f *ast.File, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			f, err = nil, fmt.Errorf("%v", p)
+		}
+	}()
+	return parse()
 }
 
 // settle fills what follows from other values and makes paths usable from the

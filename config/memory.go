@@ -11,16 +11,16 @@ type Term struct {
 
 // Bytes that one of each thing takes, rounded up from the sizes of the types.
 const (
-	slotBytes       = 1024     // a transaction in flight: facts, both requests' fields, timers
-	duplicateBytes  = 48       // key, outcome's place, and the table's free half
-	connBytes       = 512      // a connection's state, besides its buffers
-	terminalBytes   = 192      // registry: the terminal, its place in the table, a session
-	linkFrames      = 1024     // frames that a link may hold back before it refuses
-	registryBytes   = 40 << 20 // Badger's memory tables and indexes
-	journalBytes    = 96 << 20 // Pebble's memory tables and cache
-	processBytes    = 32 << 20 // the program, its loops and its page cache of templates
-	buffersPerConn  = 2        // one frame read, one being written
-	reversalInQueue = 512      // an owed reversal that is under way
+	slotBytes      = 1024     // a transaction in flight: facts, both requests' fields, timers
+	duplicateBytes = 48       // key, outcome's place, and the table's free half
+	connBytes      = 512      // a connection's state, besides its buffers
+	terminalBytes  = 192      // registry: the terminal, its place in the table, a session
+	linkFrames     = 1024     // frames that a link may hold back before it refuses
+	registryBytes  = 40 << 20 // Badger's memory tables and indexes
+	journalBytes   = 96 << 20 // Pebble's memory tables and cache
+	processBytes   = 32 << 20 // the program, its loops and its page cache of templates
+	buffersPerConn = 2        // one frame read, one being written
+	reversalBytes  = 512      // an owed reversal that is under way
 )
 
 // Memory gives what the switch takes when it is as full as this config lets it
@@ -47,7 +47,7 @@ func (c *Config) Memory() []Term {
 			Bytes: connBuf,
 		},
 		product("银行线路缓冲 · link buffers", links*linkFrames, frame),
-		product("在途冲正 · reversals under way", window, reversalInQueue),
+		product("在途冲正 · reversals under way", window, reversalBytes),
 		product("终端登记 · terminals", int64(c.Registry.MaxTerminals), terminalBytes),
 		fixed("登记库 Badger · registry store", registryBytes),
 		fixed("流水库 Pebble · journal store", journalBytes),

@@ -26,7 +26,7 @@ func Schema() ([]byte, error) {
 	}
 	s, err := jsonschema.For[Config](&jsonschema.ForOptions{TypeSchemas: map[reflect.Type]*jsonschema.Schema{
 		reflect.TypeFor[time.Duration](): {Type: "string", Pattern: durationPattern},
-		reflect.TypeFor[hsm.Key]():       {Type: "string", Pattern: `^([UX][0-9A-Fa-f]{32}|[TY][0-9A-Fa-f]{48}|[0-9A-Fa-f]{16})$`},
+		reflect.TypeFor[hsm.Key]():       {Type: "string", Pattern: `^([UX][0-9A-Fa-f]{32}|[TY][0-9A-Fa-f]{48})$`},
 		reflect.TypeFor[txn.Kind]():      {Type: "string", Enum: kinds},
 	}})
 	if err != nil {

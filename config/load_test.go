@@ -1,0 +1,240 @@
+package config
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/google/go-cmp/cmp"
+
+	"tongka/hsm"
+	"tongka/txn"
+)
+
+var rewrite = flag.Bool("rewrite", false, "renew the golden files and schema.json")
+
+// golden compares got with the file, or renews the file.
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *rewrite {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", file, diff)
+	}
+}
+
+// Each testdata/*.yaml is refused; what is said of it is in *.golden.
+func TestFaults(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatal(err, len(files))
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := Parse(filepath.Base(file), b)
+			var faults Faults
+			if c != nil || !errors.As(err, &faults) {
+				t.Fatalf("got %v, %v", c, err)
+			}
+			golden(t, strings.TrimSuffix(file, ".yaml")+".golden", err.Error()+"\n")
+		})
+	}
+}
+
+const whole = `
+node: {name: n, acquirer: "48023310", forwarder: "123"}
+data: ./data
+listeners: [{name: pos, address: "0.0.0.0:8583", dialect: pos, max_connections: 5, max_frame: 100, idle_timeout: 1m30s, frame_timeout: 10s}]
+links:
+  - {name: a, address: "127.0.0.1:9001", dialect: cups, destination: "00010000", source: "9", zpk: U0123456789ABCDEF0123456789ABCDEF,
+     answer_timeout: 2s, echo_interval: 3s, echo_timeout: 1s,
+     reversal: {interval: 1s, max_interval: 2s, max_attempts: 3, window: 4, answer_timeout: 5s}}
+  - {name: b, address: "bank:9002", destination: "2", zpk: "X0123456789ABCDEF0123456789ABCDEF"}
+routes: [{kinds: [sale], bin: ["62", "6225"], link: a}, {link: b}]
+hsm: {mode: tcp, addresses: ["127.0.0.1:1500", "127.0.0.2:1500"], header: 4, timeout: 500ms}
+registry: {session_ttl: 12h, max_terminals: 7, import: /t.csv}
+journal: {key_file: key}
+limits: {in_flight: 100, duplicates: 2000, max_frame: 2048}
+console: {address: ""}
+log: {level: debug, file: log/x.log}
+`
+
+func wholeConfig(t *testing.T) *Config {
+	t.Helper()
+	key := func(s string) hsm.Key {
+		k, err := hsm.ParseKey(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	b := Link{}
+	b.start()
+	b.Name, b.Address, b.Destination, b.Source = "b", "bank:9002", "2", "48023310"
+	b.ZPK = key("X0123456789ABCDEF0123456789ABCDEF")
+	return &Config{
+		Node: Node{Name: "n", Acquirer: "48023310", Forwarder: "123"},
+		Data: "/etc/data",
+		Listeners: []Listener{{Name: "pos", Address: "0.0.0.0:8583", Dialect: "pos", MaxConnections: 5, MaxFrame: 100,
+			IdleTimeout: 90 * time.Second, FrameTimeout: 10 * time.Second}},
+		Links: []Link{{Name: "a", Address: "127.0.0.1:9001", Dialect: "cups", Destination: "00010000", Source: "9",
+			ZPK: key("U0123456789ABCDEF0123456789ABCDEF"), AnswerTimeout: 2 * time.Second, EchoInterval: 3 * time.Second, EchoTimeout: time.Second,
+			Reversal: Reversal{Interval: time.Second, MaxInterval: 2 * time.Second, MaxAttempts: 3, Window: 4, AnswerTimeout: 5 * time.Second}}, b},
+		Routes:   []Route{{Kinds: []txn.Kind{txn.Sale}, BIN: []string{"62", "6225"}, Link: "a"}, {Link: "b"}},
+		HSM:      HSM{Mode: "tcp", Addresses: []string{"127.0.0.1:1500", "127.0.0.2:1500"}, Header: 4, Timeout: 500 * time.Millisecond},
+		Registry: Registry{SessionTTL: 12 * time.Hour, MaxTerminals: 7, Import: "/t.csv"},
+		Journal:  Journal{KeyFile: "/etc/key"},
+		Limits:   Limits{InFlight: 100, Duplicates: 2000, MaxFrame: 2048},
+		Log:      Log{Level: "debug", File: "/etc/log/x.log"},
+	}
+}
+
+func TestParseWhole(t *testing.T) {
+	got, err := Parse("/etc/x.yaml", []byte(whole))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(wholeConfig(t), got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestParseSmallestTakesDefaults(t *testing.T) {
+	got, err := Parse("dir/x.yaml", []byte(`
+node: {acquirer: "1"}
+listeners: [{name: a, address: ":1"}]
+links: [{name: b, address: "h:1", destination: "1", zpk: "U0123456789ABCDEF0123456789ABCDEF"}]
+routes: [{link: b}]
+hsm: {mode: soft, test_lmk: true}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Defaults()
+	want.Node.Acquirer, want.Node.Forwarder = "1", "1"
+	want.Data, want.Journal.KeyFile = "dir/data", "dir/data/journal.key"
+	want.HSM.Mode, want.HSM.TestLMK = "soft", true
+	var l Listener
+	l.start()
+	l.Name, l.Address = "a", ":1"
+	want.Listeners = []Listener{l}
+	want.Links, want.Routes = got.Links, []Route{{Link: "b"}}
+	if diff := cmp.Diff(&want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if k := got.Links[0]; k.AnswerTimeout != 25*time.Second || k.Source != "1" || k.Reversal.MaxAttempts != 100 {
+		t.Errorf("link %+v", k)
+	}
+}
+
+func TestExampleIsRight(t *testing.T) {
+	c, err := Load("../examples/tongka.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Registry.Import != filepath.Join("..", "examples", "terminals.csv") || c.Data != filepath.Join("..", "examples", "data") {
+		t.Errorf("paths %q, %q", c.Registry.Import, c.Data)
+	}
+}
+
+func TestLoadMissingAndLarge(t *testing.T) {
+	if _, err := Load(filepath.Join(t.TempDir(), "none.yaml")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	large := filepath.Join(t.TempDir(), "large.yaml")
+	if err := os.WriteFile(large, []byte(strings.Repeat("#\n", maxFile/2+1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var faults Faults
+	if _, err := Load(large); !errors.As(err, &faults) || !strings.Contains(err.Error(), "larger than") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestLibraryPanicIsAFault(t *testing.T) {
+	f, err := guarded(func() (*ast.File, error) { panic("no such token") })
+	if f != nil || err == nil || err.Error() != "no such token" {
+		t.Errorf("got %v, %v", f, err)
+	}
+}
+
+func TestDidYouMean(t *testing.T) {
+	known := []string{"listeners", "links", "limits", "log"}
+	for word, want := range map[string]string{
+		"limit": `"limits"`, "lsiteners": `"listeners"`, "Links": `"links"`, "lgo": `"log"`, "qwertyuiop": "known: listeners, links",
+	} {
+		if got := didYouMean(word, known); !strings.Contains(got, want) {
+			t.Errorf("%s: %s", word, got)
+		}
+	}
+	if got := didYouMean("x", nil); got != "" {
+		t.Errorf("nothing known: %q", got)
+	}
+}
+
+func TestMemoryAddsUp(t *testing.T) {
+	c := wholeConfig(t)
+	sum := func() (n int64) {
+		for _, term := range c.Memory() {
+			if term.Name == "" || term.How == "" || term.Bytes <= 0 {
+				t.Errorf("term %+v", term)
+			}
+			n += term.Bytes
+		}
+		return n
+	}
+	before := sum()
+	c.Limits.InFlight++
+	c.Limits.Duplicates += 10
+	c.Listeners[0].MaxConnections++
+	c.Registry.MaxTerminals++
+	c.Links[0].Reversal.Window++
+	want := int64(slotBytes + 10*duplicateBytes + connBytes + buffersPerConn*100 + terminalBytes + reversalBytes)
+	if got := sum() - before; got != want {
+		t.Errorf("one more of each adds %d bytes, want %d", got, want)
+	}
+}
+
+// Whatever a file holds, it gives a config or faults that have a place.
+func FuzzParse(f *testing.F) {
+	f.Add(whole)
+	files, err := filepath.Glob("testdata/*.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(b))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := Parse("f.yaml", []byte(text))
+		var faults Faults
+		if (c == nil) == (err == nil) || err != nil && !errors.As(err, &faults) {
+			t.Fatalf("got %v, %v", c, err)
+		}
+		for _, fault := range faults {
+			if fault.Line < 1 || fault.Column < 1 || fault.Message == "" {
+				t.Errorf("fault without a place: %+v", fault)
+			}
+		}
+	})
+}
