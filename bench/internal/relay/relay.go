@@ -11,10 +11,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
-	"github.com/panjf2000/gnet/v2/pkg/logging"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"golang.org/x/sys/unix"
 
 	"tongka/bench/internal/poll"
@@ -61,7 +63,7 @@ func Start(bank netip.AddrPort) (*Relay, netip.AddrPort, error) {
 	r.flush = r.flushNow
 	go func() {
 		err := gnet.Run(r, "tcp://127.0.0.1:0", gnet.WithNumEventLoop(1), gnet.WithReusePort(true), gnet.WithTicker(true),
-			gnet.WithReadBufferCap(readCap), gnet.WithLogLevel(logging.ErrorLevel))
+			gnet.WithReadBufferCap(readCap), gnet.WithLogger(complaints()))
 		r.ended <- err
 		r.booted <- fmt.Errorf("relay: gnet ended at start: %w", err)
 	}()
@@ -76,6 +78,13 @@ func Start(bank netip.AddrPort) (*Relay, netip.AddrPort, error) {
 		return nil, at, errors.Join(err, r.Stop())
 	}
 	return r, at, nil
+}
+
+// complaints logs what is wrong to standard error: gnet's own logger greets on
+// standard output, where the bench listens.
+func complaints() *zap.SugaredLogger {
+	to := zapcore.Lock(os.Stderr)
+	return zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(zap.NewProductionEncoderConfig()), to, zapcore.ErrorLevel)).Sugar()
 }
 
 // Stop closes all connections and returns what ended the relay.

@@ -1,0 +1,84 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"tongka/bench/internal/proc"
+)
+
+// idleTerminals is how many terminals the memory measurement uses: half to make
+// the switch do work before, half for the connections, several of which may
+// belong to one.
+const idleTerminals = 100
+
+// Idle is the memory of terminals that are connected and silent.
+type Idle struct {
+	Connections int     `json:"connections"`
+	Before      int64   `json:"rss_before"` // bytes in RAM, after some work
+	After       int64   `json:"rss_after"`
+	Each        float64 `json:"bytes_per_terminal"`
+}
+
+// idle measures what a silent terminal costs a switch: first some work, so that
+// tables and heap have the size that work gives them; then connections that
+// have each done one sale. What the switch's garbage collector leaves unused is
+// counted, as it is by whoever pays for the machine.
+func (b *bench) idle(ctx context.Context) (*Idle, error) {
+	s := b.sw.spec
+	s.Connections, s.Depth, s.Terminals = idleTerminals/2, 1, idleTerminals/2
+	s.Window = time.Second
+	if _, err := b.load(ctx, &b.sw, s); err != nil {
+		return nil, fmt.Errorf("idle: %w", err)
+	}
+	before, err := settle(ctx, b.sw.pid)
+	if err != nil {
+		return nil, err
+	}
+	s.Connections, s.First, s.FirstTrace, s.Drain = b.o.Idle, b.fresh, 1, 10*time.Second
+	b.fresh += s.Terminals
+	c, err := b.role(ctx, roleHold, s)
+	if err != nil {
+		return nil, err
+	}
+	var h held
+	if err := c.hear(&h); err != nil {
+		return nil, fmt.Errorf("idle: %w", err)
+	}
+	after, err := settle(ctx, b.sw.pid)
+	if err != nil {
+		return nil, err
+	}
+	return &Idle{
+		Connections: h.Connections, Before: before, After: after,
+		Each: float64(after-before) / float64(h.Connections),
+	}, c.stop()
+}
+
+// settle waits until a process's memory has stood still for a second, ten
+// seconds at most, and gives its size in bytes.
+func settle(ctx context.Context, pid int) (int64, error) {
+	const step, still, most = 250 * time.Millisecond, 4, 40
+	last, same := int64(-1), 0
+	every := time.NewTicker(step)
+	defer every.Stop()
+	for range most {
+		now, err := proc.RSS(pid)
+		if err != nil {
+			return 0, fmt.Errorf("bench: memory of process %d: %w", pid, err)
+		}
+		if same++; now != last {
+			last, same = now, 0
+		}
+		if same == still {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		case <-every.C:
+		}
+	}
+	return last, nil
+}

@@ -1,0 +1,103 @@
+// Package bench measures the switch against the least that any switch can cost:
+// a raw relay on the same machine, with the same load generator and bank, on
+// the loopback interface, in turns. Load generator, bank and system under test
+// are processes of their own; the ratios between switch and relay hold from one
+// machine to another, the absolute figures do not.
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Options are the flags of the command.
+type Options struct {
+	Shape       []string           `help:"压测形态 A,D,W,C。 Shapes: A 50 terminals, one sale each under way; D 500; W 16 with 64 each; C connect, one sale, close." default:"A,D,W,C"`
+	Seconds     float64            `help:"每次测量秒数。 Seconds of one measurement." default:"3"`
+	WarmUp      float64            `help:"每次预热秒数。 Seconds of warm-up before it." default:"1"`
+	Pairs       int                `help:"裸转发与交换轮流各测几次。 Measurements of each, raw and switch in turns." default:"3"`
+	Raw         bool               `help:"只测裸转发。 Measure the raw relay only."`
+	PIN         bool               `name:"pin" help:"交易带 PIN。 Sales carry a PIN block (F52)."`
+	Idle        int                `help:"空闲终端内存测量的连接数，0 不测。 Connections for the memory of an idle terminal, 0: none." default:"5000"`
+	JSON        string             `name:"json" help:"结果写入文件。 Write the figures to a file." placeholder:"FILE"`
+	Switch      string             `help:"被测程序，缺省为本程序或即时编译。 The switch, this program or built from source when left out." placeholder:"PROGRAM"`
+	Dir         string             `help:"临时目录的位置，须在真实磁盘上。 Where the temporary folder is made; a real disk." placeholder:"DIR"`
+	Keep        bool               `help:"保留临时目录。 Keep the temporary folder."`
+	MinTPSRatio map[string]float64 `name:"min-tps-ratio" help:"TPS 与裸转发之比的下限，如 D=0.5。 Fail when TPS over raw is below." placeholder:"D=0.5"`
+	MaxCPURatio map[string]float64 `name:"max-cpu-ratio" help:"CPU 与裸转发之比的上限。 Fail when CPU over raw is above." placeholder:"D=2"`
+	MaxP99Ratio map[string]float64 `name:"max-p99-ratio" help:"p99 与裸转发之比的上限。 Fail when p99 over raw is above." placeholder:"D=3"`
+	MaxIdle     float64            `help:"每空闲终端字节上限。 Fail when an idle terminal takes more bytes." placeholder:"BYTES"`
+}
+
+// shape is a way to load a system.
+type shape struct {
+	connections int
+	depth       int
+	reconnect   bool
+	terminals   int
+	rate        int // transactions a second to make MACs ahead for: more than a switch does
+	about       string
+}
+
+var shapes = map[string]shape{
+	"A": {50, 1, false, 50, 150_000, "50 × 1"},
+	"D": {500, 1, false, 500, 150_000, "500 × 1"},
+	"W": {16, 64, false, 16, 600_000, "16 × 64"},
+	"C": {32, 1, true, 500, 20_000, "短连接 connect"},
+}
+
+// Validate reports every fault at once.
+func (o *Options) Validate() error {
+	var errs []error
+	fault := func(bad bool, format string, args ...any) {
+		if bad {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	fault(len(o.Shape) == 0, "--shape：至少一种形态 · at least one shape")
+	seen := map[string]bool{}
+	for _, name := range o.Shape {
+		_, ok := shapes[name]
+		fault(!ok, "--shape %s：须为 A、D、W、C · not one of A, D, W, C", name)
+		fault(seen[name], "--shape %s：重复 · twice", name)
+		seen[name] = true
+	}
+	fault(o.Seconds < 0.05 || o.Seconds > 600, "--seconds %g：须在 0.05 至 600 之间 · from 0.05 to 600", o.Seconds)
+	fault(o.WarmUp < 0 || o.WarmUp > 60, "--warm-up %g：须在 0 至 60 之间 · from 0 to 60", o.WarmUp)
+	fault(o.Pairs < 1 || o.Pairs > 100, "--pairs %d：须在 1 至 100 之间 · from 1 to 100", o.Pairs)
+	fault(o.Idle < 0 || o.Idle > 100_000, "--idle %d：须在 0 至 100000 之间 · from 0 to 100000", o.Idle)
+	for flag, limits := range o.limits() {
+		for name := range limits {
+			fault(!seen[name], "--%s %s：此形态不在本次压测内 · this shape is not in the run", flag, strings.ToUpper(name))
+		}
+		fault(o.Raw && len(limits) > 0, "--%s：--raw 时没有比值 · there is no ratio with --raw", flag)
+	}
+	fault(o.MaxIdle != 0 && (o.Raw || o.Idle == 0), "--max-idle：本次不测内存 · memory is not measured in this run")
+	return errors.Join(errs...)
+}
+
+func (o *Options) limits() map[string]map[string]float64 {
+	return map[string]map[string]float64{"min-tps-ratio": o.MinTPSRatio, "max-cpu-ratio": o.MaxCPURatio, "max-p99-ratio": o.MaxP99Ratio}
+}
+
+func (o *Options) window() time.Duration { return time.Duration(o.Seconds * float64(time.Second)) }
+func (o *Options) warmUp() time.Duration { return time.Duration(o.WarmUp * float64(time.Second)) }
+
+// bound is how long the whole run may take before it is ended: three times what
+// it should, and the time that slow starts need.
+func (o *Options) bound() time.Duration {
+	once := o.window() + o.warmUp() + time.Second
+	return 3*once*time.Duration(2*o.Pairs*len(o.Shape)) + 3*time.Minute
+}
+
+// terminals is how many the run needs: each measurement takes fresh ones, so
+// that no trace number is used twice at a switch that refuses repeats.
+func (o *Options) terminals() int {
+	n := idleTerminals
+	for _, name := range o.Shape {
+		n += o.Pairs * shapes[name].terminals
+	}
+	return n
+}

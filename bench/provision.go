@@ -1,0 +1,111 @@
+package bench
+
+import (
+	"bytes"
+	"encoding/csv"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"text/template"
+
+	"tongka/bench/internal/sale"
+	"tongka/hsm"
+	"tongka/hsm/soft"
+)
+
+// place is where a switch runs: a folder with its config, its terminals and its
+// data.
+type place struct {
+	dir     string
+	config  string
+	log     string
+	pos     netip.AddrPort // for terminals
+	console netip.AddrPort
+}
+
+// settings is what the config is made of.
+type settings struct {
+	POS, Console, Bank netip.AddrPort
+	ZPK                hsm.Key
+	Connections        int
+}
+
+// The bank answers at once, so the deadlines only matter when something is
+// broken; then they should not outlast the bench.
+var configFile = template.Must(template.New("switch.yaml").Parse(`node: {name: bench, acquirer: "48223100", forwarder: "48220000"}
+data: data
+listeners:
+  - {name: pos, address: "{{.POS}}", dialect: pos, max_connections: {{.Connections}}}
+links:
+  - name: bank
+    address: "{{.Bank}}"
+    dialect: cups
+    destination: "00010000"
+    source: "48220000"
+    zpk: {{.ZPK}}
+    answer_timeout: 10s
+    echo_interval: 30s
+routes:
+  - {link: bank}
+hsm: {mode: soft, test_lmk: true}
+registry: {import: terminals.csv}
+limits: {in_flight: 16384, duplicates: 2000000}
+console: {address: "{{.Console}}"}
+log: {level: warn}
+`))
+
+// provision writes the folder of a switch that knows the given number of
+// terminals, signed in, their keys under the public test LMK.
+func provision(dir string, terminals, connections int, bank netip.AddrPort) (p place, err error) {
+	p = place{dir: dir, config: filepath.Join(dir, "switch.yaml"), log: filepath.Join(dir, "switch.log")}
+	if p.pos, p.console, err = freePorts(); err != nil {
+		return p, err
+	}
+	module := soft.New(soft.TestLMK())
+	bankKeys := sale.NewTerminal(0) // any key does: the bank does not look at PINs
+	zpk, err := module.Wrap(hsm.ZPK, bankKeys.PIK[:])
+	if err != nil {
+		return p, fmt.Errorf("bench: ZPK: %w", err)
+	}
+	var text bytes.Buffer
+	if err := configFile.Execute(&text, settings{p.pos, p.console, bank, zpk, connections}); err != nil {
+		return p, err
+	}
+	if err := os.WriteFile(p.config, text.Bytes(), 0o600); err != nil {
+		return p, err
+	}
+	list, err := terminalsFile(module, terminals)
+	if err != nil {
+		return p, err
+	}
+	return p, os.WriteFile(filepath.Join(dir, "terminals.csv"), list, 0o600)
+}
+
+// terminalsFile is the registry's import: columns as registry names them.
+func terminalsFile(module *soft.Module, n int) ([]byte, error) {
+	var text bytes.Buffer
+	w := csv.NewWriter(&text)
+	if err := w.Write([]string{"merchant", "terminal", "tmk", "pik", "mak", "batch"}); err != nil {
+		return nil, err
+	}
+	for i := range n {
+		t := sale.NewTerminal(i)
+		var keys [3]string
+		for j, k := range []struct {
+			kind  hsm.KeyType
+			clear []byte
+		}{{hsm.TMK, t.PIK[:]}, {hsm.TPK, t.PIK[:]}, {hsm.TAK, t.MAK[:]}} {
+			wrapped, err := module.Wrap(k.kind, k.clear)
+			if err != nil {
+				return nil, fmt.Errorf("bench: terminal %s: %w", t.Number, err)
+			}
+			keys[j] = wrapped.String()
+		}
+		if err := w.Write([]string{t.Merchant, t.Number, keys[0], keys[1], keys[2], t.Batch}); err != nil {
+			return nil, err
+		}
+	}
+	w.Flush()
+	return text.Bytes(), w.Error()
+}

@@ -1,0 +1,144 @@
+package bench
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+	"time"
+
+	"tongka/bench/internal/load"
+	"tongka/bench/internal/proc"
+)
+
+// Report is what a run found, as --json writes it.
+type Report struct {
+	Time    time.Time        `json:"time"`
+	Seconds float64          `json:"seconds"`
+	Pairs   int              `json:"pairs"`
+	PIN     bool             `json:"pin"`
+	Machine proc.Machine     `json:"machine"`
+	Shapes  map[string]Shape `json:"shapes"`
+	Idle    *Idle            `json:"idle,omitempty"`
+	order   []string
+}
+
+// Figures are medians over the measurements of one system in one shape. CPU is
+// the system's user and system time per transaction; softirq is not in it.
+type Figures struct {
+	CPU float64 `json:"cpu_us,omitempty"`
+	TPS float64 `json:"tps,omitempty"`
+	P50 float64 `json:"p50_us,omitempty"`
+	P99 float64 `json:"p99_us,omitempty"`
+}
+
+// Shape is the switch in one shape, and its ratios to raw: the median of the
+// ratios of neighbouring measurements, which a machine that slows down for a
+// while disturbs less than the ratio of medians. With --raw only Raw is filled.
+type Shape struct {
+	Figures
+	CPURatio float64 `json:"cpu_ratio_raw,omitempty"`
+	TPSRatio float64 `json:"tps_ratio_raw,omitempty"`
+	P99Ratio float64 `json:"p99_ratio_raw,omitempty"`
+	Raw      Figures `json:"raw"`
+}
+
+func newReport(o *Options, m proc.Machine) *Report {
+	return &Report{Time: time.Now(), Seconds: o.Seconds, Pairs: o.Pairs, PIN: o.PIN, Machine: m, Shapes: map[string]Shape{}}
+}
+
+// add books the measurements of one shape; sw is empty or as long as raw.
+func (r *Report) add(name string, raw, sw []load.Result) {
+	s := Shape{Raw: medians(raw)}
+	if len(sw) > 0 {
+		s.Figures = medians(sw)
+		ratio := func(f func(*Figures) float64) float64 {
+			all := make([]float64, len(raw))
+			for i := range raw {
+				a, b := figures(&sw[i]), figures(&raw[i])
+				all[i] = f(&a) / f(&b)
+			}
+			return median(all)
+		}
+		s.CPURatio = ratio(func(f *Figures) float64 { return f.CPU })
+		s.TPSRatio = ratio(func(f *Figures) float64 { return f.TPS })
+		s.P99Ratio = ratio(func(f *Figures) float64 { return f.P99 })
+	}
+	r.Shapes[name] = s
+	r.order = append(r.order, name)
+}
+
+func figures(r *load.Result) Figures {
+	return Figures{
+		CPU: float64(r.CPU.Nanoseconds()) / 1e3 / float64(r.Answers),
+		TPS: float64(r.Answers) / r.Seconds,
+		P50: r.P50, P99: r.P99,
+	}
+}
+
+func medians(list []load.Result) Figures {
+	pick := func(f func(*Figures) float64) float64 {
+		all := make([]float64, len(list))
+		for i := range list {
+			x := figures(&list[i])
+			all[i] = f(&x)
+		}
+		return median(all)
+	}
+	return Figures{
+		CPU: pick(func(f *Figures) float64 { return f.CPU }),
+		TPS: pick(func(f *Figures) float64 { return f.TPS }),
+		P50: pick(func(f *Figures) float64 { return f.P50 }),
+		P99: pick(func(f *Figures) float64 { return f.P99 }),
+	}
+}
+
+func median(x []float64) float64 {
+	x = slices.Clone(x)
+	slices.Sort(x)
+	n := len(x)
+	return (x[(n-1)/2] + x[n/2]) / 2
+}
+
+// check compares the report with the limits of the command line and names every
+// one that is missed.
+func (r *Report) check(o *Options) error {
+	var missed []error
+	each := func(flag string, limits map[string]float64, value func(*Shape) float64, bad func(v, limit float64) bool) {
+		names := make([]string, 0, len(limits))
+		for name := range limits {
+			names = append(names, name)
+		}
+		sort.Strings(names)
+		for _, name := range names {
+			s := r.Shapes[name]
+			if v := value(&s); bad(v, limits[name]) {
+				missed = append(missed, fmt.Errorf("未达标 missed: --%s %s=%g：%.3g", flag, name, limits[name], v))
+			}
+		}
+	}
+	below := func(v, limit float64) bool { return v < limit }
+	above := func(v, limit float64) bool { return v > limit }
+	each("min-tps-ratio", o.MinTPSRatio, func(s *Shape) float64 { return s.TPSRatio }, below)
+	each("max-cpu-ratio", o.MaxCPURatio, func(s *Shape) float64 { return s.CPURatio }, above)
+	each("max-p99-ratio", o.MaxP99Ratio, func(s *Shape) float64 { return s.P99Ratio }, above)
+	if o.MaxIdle > 0 && r.Idle != nil && r.Idle.Each > o.MaxIdle {
+		missed = append(missed, fmt.Errorf("未达标 missed: --max-idle %g：%.0f", o.MaxIdle, r.Idle.Each))
+	}
+	return errors.Join(missed...)
+}
+
+// save writes the report as JSON; folders on the way are made.
+func (r *Report) save(path string) error {
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(b, '\n'), 0o644)
+}

@@ -1,0 +1,132 @@
+package bench
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/netip"
+
+	"tongka/bench/internal/bank"
+	"tongka/bench/internal/load"
+	"tongka/bench/internal/relay"
+)
+
+// roleFlag is the hidden first argument of the processes that the bench starts.
+const roleFlag = "--role"
+
+// Roles. Each runs in a process of its own, so that its processor time is its
+// own and the kernel schedules it like the machines that it stands for.
+const (
+	roleBank  = "bank"
+	roleRelay = "relay"
+	roleLoad  = "load"
+	roleHold  = "hold"
+)
+
+type bankReady struct {
+	Raw    netip.AddrPort `json:"raw"`
+	Centre netip.AddrPort `json:"centre"`
+}
+
+type relaySpec struct {
+	Bank netip.AddrPort `json:"bank"`
+}
+
+type relayReady struct {
+	Address netip.AddrPort `json:"address"`
+}
+
+type held struct {
+	Connections int `json:"connections"`
+}
+
+// role is the main function of a part: one line of JSON in says what to do,
+// lines of JSON out say what came of it, and the end of in ends it.
+func role(name string, in io.Reader, out, complaints io.Writer) int {
+	if err := play(name, json.NewDecoder(in), json.NewEncoder(out), complaints); err != nil {
+		fmt.Fprintf(complaints, "bench: %s: %v\n", name, err)
+		return 1
+	}
+	return 0
+}
+
+func play(name string, in *json.Decoder, out *json.Encoder, complaints io.Writer) error {
+	switch name {
+	case roleBank:
+		return playBank(in, out, complaints)
+	case roleRelay:
+		return playRelay(in, out)
+	case roleLoad:
+		var s load.Spec
+		if err := in.Decode(&s); err != nil {
+			return err
+		}
+		r, err := load.Run(s)
+		if err != nil {
+			return err
+		}
+		return out.Encode(r)
+	case roleHold:
+		var s load.Spec
+		if err := in.Decode(&s); err != nil {
+			return err
+		}
+		return load.Hold(s, func() error {
+			if err := out.Encode(held{s.Connections}); err != nil {
+				return err
+			}
+			return untilEnd(in)
+		})
+	}
+	return fmt.Errorf("no such role")
+}
+
+func playBank(in *json.Decoder, out *json.Encoder, complaints io.Writer) error {
+	var nothing struct{}
+	if err := in.Decode(&nothing); err != nil {
+		return err
+	}
+	b, err := bank.Open()
+	if err != nil {
+		return err
+	}
+	if err := out.Encode(bankReady{b.Raw(), b.Centre()}); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(complaints) }()
+	go func() {
+		_ = untilEnd(in)
+		b.Stop()
+	}()
+	return <-ended
+}
+
+func playRelay(in *json.Decoder, out *json.Encoder) error {
+	var s relaySpec
+	if err := in.Decode(&s); err != nil {
+		return err
+	}
+	r, at, err := relay.Start(s.Bank)
+	if err != nil {
+		return err
+	}
+	if err := out.Encode(relayReady{at}); err != nil {
+		return err
+	}
+	_ = untilEnd(in)
+	return r.Stop()
+}
+
+// untilEnd waits for the end of in.
+func untilEnd(in *json.Decoder) error {
+	var more json.RawMessage
+	switch err := in.Decode(&more); err {
+	case io.EOF:
+		return nil
+	case nil:
+		return fmt.Errorf("unexpected %s", more)
+	default:
+		return err
+	}
+}

@@ -1,0 +1,187 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"time"
+
+	"tongka/bench/internal/load"
+	"tongka/bench/internal/proc"
+)
+
+// bench is one run. It goes through its steps in one goroutine; the children do
+// the work.
+type bench struct {
+	o      *Options
+	self   []string // the command that starts this program again
+	errors io.Writer
+	raw    target
+	sw     target
+	fresh  int // index of the next unused terminal
+}
+
+// target is a system under test.
+type target struct {
+	pid  int
+	spec load.Spec // what all its measurements have in common
+}
+
+// run measures and gives the report. Figures with faults in them are no
+// figures: they end the run with an error.
+func (b *bench) run(ctx context.Context) (rep *Report, err error) {
+	// The kernel kills our children when this thread ends.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	ctx, cancel := context.WithTimeoutCause(ctx, b.o.bound(), fmt.Errorf("bench: not done after %v", b.o.bound()))
+	defer cancel()
+	dir, err := os.MkdirTemp(b.o.Dir, "tongka-bench-")
+	if err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	if !b.o.Keep {
+		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	}
+	if _, err := proc.RaiseFiles(); err != nil {
+		return nil, fmt.Errorf("bench: open files: %w", err)
+	}
+	rep = newReport(b.o, proc.Look(dir))
+	bank, ready, err := b.startBank(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer stopped(&err, bank.stop)
+	relay, err := b.startRelay(ctx, ready)
+	if err != nil {
+		return nil, err
+	}
+	defer stopped(&err, relay.stop)
+	if !b.o.Raw {
+		s, err := b.startSwitch(ctx, dir, ready)
+		if err != nil {
+			return nil, err
+		}
+		defer stopped(&err, s.stop)
+		if b.o.Idle > 0 {
+			if rep.Idle, err = b.idle(ctx); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return rep, b.measureAll(ctx, rep)
+}
+
+// stopped stops a process at the end of a run. That it ends badly matters too.
+func stopped(err *error, stop func() error) { *err = errors.Join(*err, stop()) }
+
+func (b *bench) startBank(ctx context.Context) (c *child, ready bankReady, err error) {
+	if c, err = b.role(ctx, roleBank, struct{}{}); err == nil {
+		err = c.hear(&ready)
+	}
+	return c, ready, err
+}
+
+func (b *bench) startRelay(ctx context.Context, bank bankReady) (*child, error) {
+	c, err := b.role(ctx, roleRelay, relaySpec{bank.Raw})
+	if err != nil {
+		return nil, err
+	}
+	var ready relayReady
+	if err := c.hear(&ready); err != nil {
+		return nil, err
+	}
+	b.raw = target{c.cmd.Process.Pid, load.Spec{Address: ready.Address, Echo: true}}
+	return c, nil
+}
+
+func (b *bench) startSwitch(ctx context.Context, dir string, bank bankReady) (*system, error) {
+	program := b.o.Switch
+	if program == "" && len(b.self) > 1 {
+		program = b.self[0] // we are a command of the switch
+	}
+	var err error
+	if program == "" {
+		if program, err = build(ctx, dir); err != nil {
+			return nil, err
+		}
+	}
+	p, err := provision(dir, b.o.terminals(), max(b.o.Idle, 500)+500, bank.Centre)
+	if err != nil {
+		return nil, err
+	}
+	s, err := startSwitch(ctx, program, p)
+	if err != nil {
+		return nil, err
+	}
+	b.sw = target{s.cmd.Process.Pid, load.Spec{Address: p.pos}}
+	return s, nil
+}
+
+// measureAll takes raw and switch in turns, so that what else the machine does
+// meets both.
+func (b *bench) measureAll(ctx context.Context, rep *Report) error {
+	for _, name := range b.o.Shape {
+		var raw, sw []load.Result
+		for range b.o.Pairs {
+			r, err := b.measure(ctx, &b.raw, name)
+			if err != nil {
+				return err
+			}
+			raw = append(raw, r)
+			if b.o.Raw {
+				continue
+			}
+			if r, err = b.measure(ctx, &b.sw, name); err != nil {
+				return err
+			}
+			sw = append(sw, r)
+		}
+		rep.add(name, raw, sw)
+	}
+	return nil
+}
+
+// measure loads one system in one shape.
+func (b *bench) measure(ctx context.Context, t *target, name string) (load.Result, error) {
+	sh, s := shapes[name], t.spec
+	s.Connections, s.Depth, s.Reconnect, s.Terminals = sh.connections, sh.depth, sh.reconnect, sh.terminals
+	s.WarmUp, s.Window = b.o.warmUp(), b.o.window()
+	s.Ahead = min(sh.rate*int((s.WarmUp+s.Window)/time.Millisecond)/1000, 8<<20)
+	r, err := b.load(ctx, t, s)
+	if err != nil {
+		return r, fmt.Errorf("%s: %w", name, err)
+	}
+	return r, nil
+}
+
+// load runs the load generator against fresh terminals.
+func (b *bench) load(ctx context.Context, t *target, s load.Spec) (r load.Result, err error) {
+	s.FirstTrace, s.PID, s.PIN, s.Drain = 1, t.pid, b.o.PIN, 12*time.Second
+	if !s.Echo {
+		s.First = b.fresh
+		b.fresh += s.Terminals
+	}
+	c, err := b.role(ctx, roleLoad, s)
+	if err != nil {
+		return r, err
+	}
+	if err := c.hear(&r); err != nil {
+		return r, errors.Join(err, context.Cause(ctx))
+	}
+	if err := c.stop(); err != nil {
+		return r, err
+	}
+	for fault, n := range r.Faults {
+		err = errors.Join(err, fmt.Errorf("%d × %s", n, fault))
+	}
+	if err != nil {
+		return r, fmt.Errorf("bench: answers that are not approvals: %w", err)
+	}
+	if r.Answers == 0 {
+		return r, errors.New("bench: no answer within the window")
+	}
+	return r, nil
+}

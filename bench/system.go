@@ -1,0 +1,119 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tongka/bench/internal/poll"
+)
+
+// readyLimit is how long a switch may take to open its doors: on a slow disk
+// the journal's files are written before.
+const readyLimit = 60 * time.Second
+
+// system is the switch under test.
+type system struct {
+	place
+	cmd   *exec.Cmd
+	ended chan error
+}
+
+// startSwitch runs "PROGRAM run -c FILE" and returns when /healthz says that
+// the doors are open and the bank has signed it on.
+func startSwitch(ctx context.Context, program string, p place) (*system, error) {
+	log, err := os.Create(p.log)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	s := &system{place: p, cmd: exec.CommandContext(ctx, program, "run", "-c", p.config), ended: make(chan error, 1)}
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	s.cmd.SysProcAttr = dieWithUs()
+	if err := s.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("bench: switch: %w", err)
+	}
+	go func() { s.ended <- s.cmd.Wait() }()
+	if err := s.untilReady(ctx); err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
+	return s, nil
+}
+
+func (s *system) untilReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyLimit)
+	defer cancel()
+	every := time.NewTicker(20 * time.Millisecond)
+	defer every.Stop()
+	for {
+		if healthy(ctx, s.console) {
+			return nil
+		}
+		select {
+		case err := <-s.ended:
+			s.ended <- err
+			return fmt.Errorf("bench: the switch ended at start (%v); its log:\n%s", err, tail(s.log, 2000))
+		case <-ctx.Done():
+			return fmt.Errorf("bench: the switch is not ready (%w); its log:\n%s", ctx.Err(), tail(s.log, 2000))
+		case <-every.C:
+		}
+	}
+}
+
+func healthy(ctx context.Context, console netip.AddrPort) bool {
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/healthz", console), nil)
+	if err != nil {
+		return false
+	}
+	r, err := http.DefaultClient.Do(q)
+	if err != nil {
+		return false
+	}
+	defer r.Body.Close()
+	return r.StatusCode == http.StatusOK
+}
+
+// stop asks the switch to end and kills it when it does not. How it ends is an
+// error, since a load must not leave it unable to stop.
+func (s *system) stop() error {
+	_ = s.cmd.Process.Signal(unix.SIGTERM)
+	kill := time.AfterFunc(stopLimit, func() { _ = s.cmd.Process.Kill() })
+	defer kill.Stop()
+	if err := <-s.ended; err != nil {
+		return fmt.Errorf("bench: switch: %w; its log:\n%s", err, tail(s.log, 2000))
+	}
+	return nil
+}
+
+// freePorts finds two ports of the loopback interface that nobody uses now.
+func freePorts() (a, b netip.AddrPort, err error) {
+	any := netip.MustParseAddrPort("127.0.0.1:0")
+	one, a, err := poll.Listen(any)
+	if err != nil {
+		return a, b, err
+	}
+	defer unix.Close(one)
+	two, b, err := poll.Listen(any)
+	if err != nil {
+		return a, b, err
+	}
+	return a, b, unix.Close(two)
+}
+
+// build compiles the switch, for when the bench does not run inside it.
+func build(ctx context.Context, dir string) (program string, err error) {
+	program = filepath.Join(dir, "switch")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, "tongka/cmd/switch")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("bench: build the switch: %w\n%s", err, out)
+	}
+	return program, nil
+}

@@ -1,0 +1,75 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// column is one heading and the width of what stands below it, in cells of a
+// terminal.
+type column struct {
+	zh, en string
+	width  int
+}
+
+var columns = []column{
+	{"形态", "shape", 18}, {"系统", "system", 12}, {"CPU µs/笔", "per txn", 10}, {"TPS", "", 11},
+	{"p50 µs", "", 10}, {"p99 µs", "", 10}, {"CPU 比", "ratio", 8}, {"TPS 比", "ratio", 8}, {"p99 比", "ratio", 8},
+}
+
+// print writes the report for people.
+func (r *Report) print(w io.Writer) {
+	m := &r.Machine
+	fmt.Fprintf(w, "通卡压测 · Tongka bench: %d × %g s, %s, %d 核 cores, Linux %s, %s, %s, 负载 load %.2f\n",
+		r.Pairs, r.Seconds, m.CPU, m.Cores, m.Kernel, m.Go, m.FileSystem, m.Load)
+	if m.Volatile() {
+		fmt.Fprintln(w, "注意：数据在内存文件系统上，落盘不花时间，结果无意义 · The data is on tmpfs, where a sync costs nothing: these figures mean nothing. Use --dir.")
+	}
+	var zh, en []string
+	for _, c := range columns {
+		zh, en = append(zh, c.zh), append(en, c.en)
+	}
+	row(w, zh...)
+	row(w, en...)
+	for _, name := range r.order {
+		s := r.Shapes[name]
+		row(w, append([]string{name + " " + shapes[name].about, "裸转发 raw"}, s.Raw.cells()...)...)
+		if s.TPS > 0 {
+			ratios := []string{fmt.Sprintf("%.2f", s.CPURatio), fmt.Sprintf("%.2f", s.TPSRatio), fmt.Sprintf("%.2f", s.P99Ratio)}
+			row(w, append(append([]string{"", "交换 switch"}, s.cells()...), ratios...)...)
+		}
+	}
+	if i := r.Idle; i != nil {
+		fmt.Fprintf(w, "空闲终端 idle terminals: %d，每终端 each %.0f B（%.1f → %.1f MiB）\n",
+			i.Connections, i.Each, float64(i.Before)/(1<<20), float64(i.After)/(1<<20))
+	}
+}
+
+func (f *Figures) cells() []string {
+	return []string{fmt.Sprintf("%.2f", f.CPU), fmt.Sprintf("%.0f", f.TPS), fmt.Sprintf("%.0f", f.P50), fmt.Sprintf("%.0f", f.P99)}
+}
+
+// row writes one line: words to the left, figures to the right.
+func row(w io.Writer, cells ...string) {
+	var line strings.Builder
+	for i, c := range cells {
+		pad := strings.Repeat(" ", max(0, columns[i].width-cellWidth(c)))
+		if i < 2 {
+			line.WriteString(c + pad)
+		} else {
+			line.WriteString(pad + c)
+		}
+	}
+	fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
+}
+
+// cellWidth is how many cells a terminal uses: two for a Chinese character.
+func cellWidth(s string) (n int) {
+	for _, c := range s {
+		if n++; c >= 0x2E80 {
+			n++
+		}
+	}
+	return n
+}
