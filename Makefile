@@ -1,0 +1,38 @@
+# Tongka 通卡. `make help` lists the targets · 列出所有目标
+GO ?= go
+
+.PHONY: help demo test check bench fuzz soak picture schema build
+
+help: ## this list · 本列表
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+demo: ## one switch, terminals, two banks and an HSM, playing for 20 s · 演示 20 秒
+	$(GO) run ./cmd/switch demo --for 20s
+
+test: ## vet, staticcheck and all tests under the race detector · 全部测试
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) test -race ./...
+
+build: ## bin/switch
+	$(GO) build -o bin/switch ./cmd/switch
+
+bench: ## the switch against a raw relay, in one run · 与裸转发对比的压测
+	$(GO) run ./bench/cmd/tongka-bench
+
+FUZZTIME ?= 60s
+fuzz: ## every fuzz target for FUZZTIME (60s) · 模糊测试
+	@set -e; $(GO) list ./... | while read p; do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; \
+	  done; done
+
+KILLS ?= 20
+soak: ## kill -9 of the real process under load, KILLS times (20) · 断电演练
+	TONGKA_KILLS=$(KILLS) $(GO) test -count=1 -v -timeout 60m -run TestKillMinusNine ./cmd/switch
+
+picture: ## docs/console.png, by headless chromium (apt-get install chromium fonts-noto-cjk)
+	$(GO) run ./tools/screenshot -demo -out docs/console.png -size 1400x900
+
+schema: ## config/schema.json from the config structs
+	$(GO) generate ./config

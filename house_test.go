@@ -1,0 +1,213 @@
+package tongka
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// room is what the house says of one folder: which rooms of the house and which
+// libraries its code may import. The reasons are part of the rule.
+type room struct {
+	house []string
+	libs  []string
+	why   string
+}
+
+const any = "*"
+
+var house = map[string]room{
+	".":                     {nil, nil, "holds the rules of the house and no code"},
+	"txn":                   {nil, nil, "words only: everything else speaks in them"},
+	"hsm":                   {nil, nil, "values only: what is asked, not how it gets there"},
+	"hsm/clear":             {[]string{"hsm"}, nil, "keys in clear live here and in hsm/soft, for simulators and the software module"},
+	"hsm/soft":              {[]string{"hsm", "hsm/clear"}, nil, "answers in the process, knows no wire"},
+	"hsm/payshield":         {[]string{"hsm", "hsm/clear", "hsm/soft"}, nil, "host commands only; sockets are conn's"},
+	"timeout":               {nil, nil, "owns no clock"},
+	"codec/iso8583":         {nil, []string{"github.com/moov-io/iso8583"}, "bytes to views and back; moov describes a dialect when it is built"},
+	"codec/iso8583/explain": {[]string{"codec/iso8583", "txn"}, []string{"golang.org/x/text"}, "messages for people"},
+	"conn":                  {[]string{"timeout"}, []string{"github.com/panjf2000/gnet/v2", "go.uber.org/zap", "golang.org/x/sys/unix"}, "moves frames and never looks into them; half frames have deadlines"},
+	"router":                {[]string{"txn"}, nil, "a pure pick from an immutable table"},
+	"translate":             {[]string{"codec/iso8583", "txn"}, nil, "pure: bytes and values in, bytes and values out"},
+	"flow":                  {[]string{"txn", "router"}, nil, "decides: no clock, no I/O, no lock, so that scripts and a seed can drive it"},
+	"journal":               {[]string{"txn"}, []string{"github.com/cockroachdb/pebble/v2", "go.uber.org/zap"}, "the one store of the truth"},
+	"storefwd":              {[]string{"txn", "journal"}, nil, "knows what is owed; where it is kept it is told, in the journal's form"},
+	"registry":              {[]string{"txn", "hsm"}, []string{"github.com/dgraph-io/badger/v4", "go.uber.org/zap"}, "terminals and their keys under the LMK"},
+	"config":                {[]string{"txn", "hsm", "registry"}, []string{"github.com/goccy/go-yaml", "github.com/google/jsonschema-go/jsonschema"}, "reads one file"},
+	"engine": {[]string{"codec/iso8583", "conn", "flow", "hsm", "hsm/payshield", "journal", "registry", "router", "storefwd", "timeout", "translate", "txn"},
+		[]string{"go.uber.org/zap"}, "the shell around flow: the only room that knows them all"},
+	"console": {[]string{"engine", "txn"}, []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model", "go.uber.org/zap"}, "reads pictures of the shard, never the shard"},
+	"node": {[]string{"codec/iso8583", "config", "conn", "console", "engine", "hsm/payshield", "hsm/soft", "journal", "registry", "router", "storefwd", "translate", "txn"},
+		[]string{"go.uber.org/zap"}, "puts a switch together and decides nothing"},
+	"sim":        {[]string{any}, []string{any}, "plays against the product, which never imports it"},
+	"bench":      {[]string{any}, []string{any}, "load tests"},
+	"cmd/switch": {[]string{any}, []string{any}, "wiring"},
+	"tools":      {[]string{any}, []string{any}, "helps the makefile"},
+}
+
+// Only these may import what plays or measures.
+var players = []string{"sim", "bench"}
+
+// pure rooms may not reach for the world, not even by the standard library.
+var pure = map[string][]string{
+	"flow":          {"os", "net", "sync", "context", "time", "math/rand", "log"},
+	"translate":     {"os", "net", "sync", "context", "math/rand", "log"},
+	"router":        {"os", "net", "sync", "context", "time", "math/rand", "log"},
+	"codec/iso8583": {"os", "net", "context", "time", "math/rand", "log"},
+	"txn":           {"os", "net", "sync", "context", "time", "math/rand", "log"},
+	"timeout":       {"os", "net", "sync", "context", "log"},
+	"storefwd":      {"os", "net", "sync", "context", "log"},
+}
+
+const (
+	maxFileLines = 500
+	maxFuncLines = 70
+)
+
+type goFile struct {
+	room string
+	path string
+	test bool
+	ast  *ast.File
+	set  *token.FileSet
+	size int
+}
+
+func goFiles(t *testing.T) (files []goFile) {
+	t.Helper()
+	err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "testdata" || p != "." && strings.HasPrefix(d.Name(), ".")) {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(p, ".go") {
+			return nil
+		}
+		src, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		set := token.NewFileSet()
+		f, err := parser.ParseFile(set, p, src, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		files = append(files, goFile{path.Dir(filepath.ToSlash(p)), p, strings.HasSuffix(p, "_test.go"), f, set, strings.Count(string(src), "\n")})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) < 50 {
+		t.Fatalf("only %d files found", len(files))
+	}
+	return files
+}
+
+// rule finds the room of a folder; a folder inside sim, bench, cmd or tools
+// belongs to it.
+func rule(folder string) (room, bool) {
+	for f := folder; ; f = path.Dir(f) {
+		if r, ok := house[f]; ok && (f == folder || slices.Contains(r.house, any)) {
+			return r, true
+		}
+		if f == "." || f == "/" {
+			return room{}, false
+		}
+	}
+}
+
+func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {
+	for _, f := range goFiles(t) {
+		r, ok := rule(f.room)
+		if !ok {
+			t.Errorf("%s: the folder %s is no room of the house", f.path, f.room)
+			continue
+		}
+		if f.test {
+			continue
+		}
+		for _, spec := range f.ast.Imports {
+			name, _ := strconv.Unquote(spec.Path.Value)
+			if why := refuse(f.room, r, name); why != "" {
+				t.Errorf("%s: imports %s: %s", f.set.Position(spec.Pos()), name, why)
+			}
+		}
+	}
+}
+
+func refuse(folder string, r room, name string) string {
+	free := slices.Contains(r.house, any)
+	if own, ok := strings.CutPrefix(name, "tongka/"); ok {
+		for _, p := range players {
+			if !free && (own == p || strings.HasPrefix(own, p+"/")) {
+				return "the product does not know its simulators"
+			}
+		}
+		if !free && !slices.Contains(r.house, own) {
+			return r.why
+		}
+		return ""
+	}
+	if !strings.Contains(strings.Split(name, "/")[0], ".") {
+		if slices.Contains(pure[folder], name) {
+			return "a pure room does not reach for the world"
+		}
+		return ""
+	}
+	for _, lib := range r.libs {
+		if lib == any || name == lib || strings.HasPrefix(name, lib+"/") {
+			return ""
+		}
+	}
+	return r.why
+}
+
+func TestFilesAndFunctionsStaySmall(t *testing.T) {
+	for _, f := range goFiles(t) {
+		if f.size > maxFileLines && !f.test {
+			t.Errorf("%s: %d lines, at most %d", f.path, f.size, maxFileLines)
+		}
+		for _, d := range f.ast.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			if fn.Name.Name == "init" && fn.Recv == nil {
+				t.Errorf("%s: no init: what runs must be seen to run", f.set.Position(fn.Pos()))
+			}
+			if n := f.set.Position(fn.End()).Line - f.set.Position(fn.Pos()).Line + 1; n > maxFuncLines && !f.test {
+				t.Errorf("%s: %s has %d lines, at most %d", f.set.Position(fn.Pos()), fn.Name.Name, n, maxFuncLines)
+			}
+		}
+	}
+}
+
+// TestNoTestIsSkipped: a component that is missing belongs into .ci/run.
+func TestNoTestIsSkipped(t *testing.T) {
+	for _, f := range goFiles(t) {
+		if !f.test {
+			continue
+		}
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			if sel, ok := call.Fun.(*ast.SelectorExpr); ok && slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, sel.Sel.Name) {
+				t.Errorf("%s: a test is skipped", f.set.Position(call.Pos()))
+			}
+			return true
+		})
+	}
+}
