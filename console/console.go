@@ -1,0 +1,225 @@
+// Package console is the switch's window: one web page with live figures, the
+// same figures as JSON, as Prometheus metrics and as two health answers. It
+// only reads snapshots, so nothing done here can slow or change a transaction.
+//
+//	/              the page
+//	/events        server-sent events: one Status a second
+//	/api/snapshot  the newest Status
+//	/metrics       Prometheus text
+//	/healthz       may terminals be sent here? 200 or 503 with the reason
+//	/livez         does the process still move? 200, or 503: restart it
+package console
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"tongka/engine"
+)
+
+// DefaultAddress is where the console listens unless told otherwise.
+const DefaultAddress = "127.0.0.1:8583"
+
+// Source is where the figures come from. Snapshot gives the newest one, from
+// any goroutine and without waiting, or nil before there is a first. A shard
+// that moves makes one at least every two seconds, idle or not; one that is
+// older than five seconds is shown as stalled.
+type Source interface{ Snapshot() *engine.Snapshot }
+
+// Options of a console. All may be left empty.
+type Options struct {
+	Version string      // of the switch, shown on the page and in the metrics
+	Address string      // host:port to listen on; DefaultAddress when empty
+	Logger  *zap.Logger // nothing is logged when nil
+}
+
+// Limits of the web server. The console is for a few people and one scraper.
+const (
+	sampleEvery   = time.Second
+	headerTimeout = 5 * time.Second
+	answerTimeout = 10 * time.Second // events set their own, message by message
+	idleTimeout   = time.Minute
+	maxHeader     = 16 << 10
+)
+
+// Server is the console. It serves as an http.Handler as soon as it is made;
+// the figures move once Start runs its clock. Its methods may be called from
+// any goroutine.
+type Server struct {
+	src     Source
+	log     *zap.Logger
+	address string
+	version string
+	now     func() time.Time // a field so that tests can say what is stale
+	within  time.Duration    // for reading a request and for writing an answer
+	handler http.Handler
+	hub     hub
+	newest  atomic.Pointer[update] // never nil after New
+
+	mu      sync.Mutex // guards what follows
+	past    past
+	http    *http.Server
+	bound   net.Addr
+	stop    chan struct{}
+	running sync.WaitGroup
+}
+
+// New makes a console that reads src. It opens nothing yet.
+func New(src Source, o Options) *Server {
+	s := &Server{src: src, log: o.Logger, address: o.Address, version: o.Version, now: time.Now, within: answerTimeout}
+	if s.log == nil {
+		s.log = zap.NewNop()
+	}
+	if s.address == "" {
+		s.address = DefaultAddress
+	}
+	if s.version == "" {
+		s.version = "dev"
+	}
+	s.handler = guard(s.routes())
+	s.sample()
+	return s
+}
+
+// routes has no method patterns: guard has refused all but GET before.
+func (s *Server) routes() http.Handler {
+	m := http.NewServeMux()
+	m.Handle("/{$}", page(s.version))
+	m.Handle("/assets/{name}", assets())
+	m.HandleFunc("/events", s.events)
+	m.HandleFunc("/api/snapshot", s.snapshot)
+	m.HandleFunc("/healthz", s.healthz)
+	m.HandleFunc("/livez", s.livez)
+	m.Handle("/metrics", metricsHandler(s.src, s.version, s.log))
+	m.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		refuse(w, http.StatusNotFound, "没有这个页面", "no such page")
+	})
+	return m
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// Start listens and begins to take samples. It fails when the address is not a
+// loopback one: the console has no sign-in and no TLS, so it must not be
+// reachable from another machine.
+func (s *Server) Start() error {
+	if err := checkLoopback(s.address); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.http != nil {
+		return errors.New("console: started already")
+	}
+	l, err := net.Listen("tcp", s.address)
+	if err != nil {
+		return fmt.Errorf("console: %w", err)
+	}
+	// A name like localhost is what the hosts file makes of it, so look again.
+	if err := checkLoopback(l.Addr().String()); err != nil {
+		return errors.Join(err, l.Close())
+	}
+	s.bound, s.stop = l.Addr(), make(chan struct{})
+	// Without these a client that sends or reads a byte a minute would hold a
+	// connection, and the memory behind it, for ever.
+	s.http = &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       s.within,
+		WriteTimeout:      s.within,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          log.New(logWriter{s.log}, "", 0),
+	}
+	srv, stop := s.http, s.stop
+	s.running.Go(func() {
+		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			s.log.Error("console stopped serving", zap.Error(err))
+		}
+	})
+	s.running.Go(func() { s.clock(stop) })
+	s.log.Info("console listens", zap.Stringer("address", s.bound))
+	return nil
+}
+
+// Addr is the bound address, or nil before Start.
+func (s *Server) Addr() net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bound
+}
+
+// Close ends all event streams, waits for the other answers until ctx ends and
+// then cuts them. Closing twice, or before Start, does nothing.
+func (s *Server) Close(ctx context.Context) error {
+	s.mu.Lock()
+	srv, stop := s.http, s.stop
+	s.stop = nil
+	s.mu.Unlock()
+	if srv == nil || stop == nil {
+		return nil
+	}
+	close(stop)
+	s.hub.close() // first: Shutdown waits for streams, and they would not end
+	err := srv.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("console: %w", err), srv.Close())
+	}
+	s.running.Wait()
+	return err
+}
+
+// clock is the console's only timer; it belongs to Start and ends with Close.
+func (s *Server) clock(stop <-chan struct{}) {
+	t := time.NewTicker(sampleEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-t.C:
+			s.sample()
+		}
+	}
+}
+
+// sample is the once-a-second work: rates are computed here, for all clients
+// together, and the Status is encoded once.
+func (s *Server) sample() {
+	now, snap := s.now(), s.src.Snapshot()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.past.add(snap)
+	u, err := newUpdate(status(s.version, now, snap, &s.past), s.past.points)
+	if err != nil { // a Status is plain data without NaN, so this is a bug
+		s.log.Error("console cannot encode its figures", zap.Error(err))
+		return
+	}
+	s.newest.Store(u)
+	s.hub.send(u)
+}
+
+// snapshot gives the Status of the last sample, at most a second old. Asking
+// often costs no more than sending it.
+func (s *Server) snapshot(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_, _ = w.Write(append(s.newest.Load().status, '\n')) // the client may be gone
+}
+
+// logWriter puts net/http's complaints into our log.
+type logWriter struct{ log *zap.Logger }
+
+func (l logWriter) Write(b []byte) (int, error) {
+	l.log.Warn("console http", zap.ByteString("message", b))
+	return len(b), nil
+}

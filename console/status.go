@@ -1,0 +1,225 @@
+package console
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"tongka/engine"
+	"tongka/txn"
+)
+
+const (
+	staleAfter = 5 * time.Second // several missed snapshots, not one late one
+	maxRows    = 50              // last transactions shown; they travel every second
+)
+
+// Status is the newest snapshot for people and scripts: what /api/snapshot and
+// every event carry. Times are RFC 3339 in the switch's own time zone, so that
+// a screen elsewhere shows the same clock as the receipts; durations and
+// amounts say their unit in the name. Nothing in it identifies a card.
+type Status struct {
+	Version    string            `json:"version"`
+	State      State             `json:"state"`
+	StateWords Words             `json:"state_words"`
+	At         string            `json:"at"` // empty before the first snapshot
+	Started    string            `json:"started"`
+	UptimeS    int64             `json:"uptime_s"`
+	Ready      bool              `json:"ready"`
+	Slots      int               `json:"slots"`
+	InFlight   int               `json:"in_flight"`
+	UsedPct    float64           `json:"used_pct"` // in flight as a share of slots
+	Owed       int               `json:"owed"`
+	Parked     int               `json:"parked"`
+	Now        Rates             `json:"now"`
+	Latency    Latency           `json:"latency"`
+	Counters   map[string]uint64 `json:"counters"`    // since the start
+	LastMinute map[string]uint64 `json:"last_minute"` // growth of the same
+	Links      []Link            `json:"links"`       // in the order of the configuration
+	Last       []Transaction     `json:"last"`        // newest first
+	Point      *Point            `json:"point"`       // the newest of the charts
+}
+
+// Rates are made from successive snapshots. Those that need a transaction are
+// null when there was none.
+type Rates struct {
+	TPS       float64  `json:"tps"` // finished in the last second
+	TPSMinute float64  `json:"tps_minute"`
+	TPSPeak   float64  `json:"tps_peak"`     // of five minutes
+	Approval  *float64 `json:"approval_pct"` // of the last minute
+	P50       *uint64  `json:"p50_us"`       // of ten seconds
+	P99       *uint64  `json:"p99_us"`
+}
+
+// Latency is from terminal request to terminal answer since the start, of
+// transactions that went to a bank. All but the count are null when there are
+// none.
+type Latency struct {
+	Count uint64  `json:"count"`
+	Mean  *uint64 `json:"mean_us"`
+	P50   *uint64 `json:"p50_us"`
+	P99   *uint64 `json:"p99_us"`
+	P999  *uint64 `json:"p999_us"`
+}
+
+// Link is one bank link.
+type Link struct {
+	Name       string `json:"name"`
+	State      string `json:"state"`
+	StateWords Words  `json:"state_words"`
+	Since      string `json:"since"`
+	InFlight   int    `json:"in_flight"`
+	Owed       int    `json:"owed"`
+	Sent       uint64 `json:"sent"`
+	Answered   uint64 `json:"answered"`
+	TimedOut   uint64 `json:"timed_out"`
+}
+
+// Transaction is one finished transaction.
+type Transaction struct {
+	ID          uint64 `json:"id,string"` // a script's number would lose digits
+	At          string `json:"at"`
+	Micros      int64  `json:"duration_us"`
+	Terminal    string `json:"terminal"`
+	Merchant    string `json:"merchant"`
+	PAN         string `json:"pan"` // masked
+	Kind        string `json:"kind"`
+	KindWords   Words  `json:"kind_words"`
+	AmountFen   int64  `json:"amount_fen"`
+	AmountYuan  string `json:"amount_yuan"`
+	Code        string `json:"code"`
+	CodeWords   Words  `json:"code_words"`
+	Result      string `json:"result"`
+	ResultWords Words  `json:"result_words"`
+	Link        string `json:"link"` // empty when it went to no bank
+}
+
+// judge says how the switch is. Recovery comes before staleness: a long replay
+// may be too busy to make snapshots, and that is not a hang.
+func judge(snap *engine.Snapshot, now time.Time) State {
+	switch {
+	case snap == nil:
+		return Starting
+	case !snap.Ready:
+		return Recovering
+	case now.UnixNano()-snap.At > int64(staleAfter):
+		return Stalled
+	}
+	up := 0
+	for i := range snap.Links {
+		if snap.Links[i].State == "up" {
+			up++
+		}
+	}
+	switch {
+	case up == len(snap.Links):
+		return Running
+	case up == 0:
+		return Isolated
+	}
+	return Degraded
+}
+
+// status puts a snapshot and the past that ends with it into words. The lists
+// and maps are never null and always complete: a reader need not ask first.
+func status(version string, now time.Time, snap *engine.Snapshot, p *past) *Status {
+	st := &Status{
+		Version: version, State: judge(snap, now),
+		Counters: map[string]uint64{}, LastMinute: map[string]uint64{},
+		Links: []Link{}, Last: []Transaction{}, // never null in JSON
+	}
+	st.StateWords = stateWords[st.State]
+	for _, c := range counters {
+		st.Counters[c.key], st.LastMinute[c.key] = 0, 0
+	}
+	if snap == nil {
+		return st
+	}
+	st.At, st.Started = clockTime(snap.At), clockTime(snap.Started)
+	st.UptimeS = max(0, (snap.At-snap.Started)/int64(time.Second))
+	st.Ready, st.Slots, st.InFlight = snap.Ready, snap.Slots, snap.InFlight
+	st.Owed, st.Parked = snap.Owed, snap.Parked
+	if snap.Slots > 0 {
+		st.UsedPct = tenths(100 * float64(snap.InFlight) / float64(snap.Slots))
+	}
+	st.Latency = wholeLatency(&snap.Latency)
+	st.fillRates(snap, p)
+	for i := range snap.Links {
+		st.Links = append(st.Links, linkRow(&snap.Links[i]))
+	}
+	for i := range snap.Last[:min(len(snap.Last), maxRows)] {
+		st.Last = append(st.Last, transactionRow(&snap.Last[i]))
+	}
+	return st
+}
+
+// fillRates reads the past, which ends with snap or with its equal.
+func (st *Status) fillRates(snap *engine.Snapshot, p *past) {
+	old := p.before(minute)
+	for _, c := range counters {
+		st.Counters[c.key] = c.get(&snap.Counters)
+		st.LastMinute[c.key] = c.get(&p.newest().Counters) - c.get(&old.Counters)
+	}
+	m := between(old, p.newest())
+	st.Now.TPSMinute, st.Now.Approval = m.finished, m.approval
+	st.Now.TPSPeak = p.peak()
+	if n := len(p.points); n > 0 {
+		last := p.points[n-1]
+		st.Point = &last
+		st.Now.TPS, st.Now.P50, st.Now.P99 = last.TPS, last.P50, last.P99
+	}
+}
+
+func wholeLatency(l *engine.Latency) Latency {
+	if l.Count == 0 {
+		return Latency{}
+	}
+	return Latency{
+		Count: l.Count, Mean: new(l.Sum / l.Count),
+		P50: new(l.Quantile(0.5)), P99: new(l.Quantile(0.99)), P999: new(l.Quantile(0.999)),
+	}
+}
+
+func linkRow(l *engine.LinkView) Link {
+	return Link{
+		Name: l.Name, State: l.State, StateWords: wordsOfLink(l.State), Since: clockTime(l.Since),
+		InFlight: l.InFlight, Owed: l.Owed, Sent: l.Sent, Answered: l.Answered, TimedOut: l.TimedOut,
+	}
+}
+
+func transactionRow(v *engine.View) Transaction {
+	return Transaction{
+		ID: uint64(v.ID), At: clockTime(v.At), Micros: v.Micros,
+		Terminal: strings.TrimSpace(v.Terminal), Merchant: strings.TrimSpace(v.Merchant), PAN: masked(v.PAN),
+		Kind: v.Kind.String(), KindWords: wordsOfKind(v.Kind), AmountFen: v.Amount, AmountYuan: yuan(v.Amount),
+		Code: v.Code.String(), CodeWords: wordsOfCode(v.Code),
+		Result: v.Result.String(), ResultWords: wordsOfResult(v.Result), Link: v.Link,
+	}
+}
+
+// masked is a second lock: a View holds a masked card number, and if one ever
+// does not, it still does not leave the process in clear.
+func masked(pan string) string {
+	p, err := txn.ParsePAN([]byte(pan))
+	if err != nil {
+		return pan
+	}
+	return p.String()
+}
+
+// clockTime is empty for zero, which means never.
+func clockTime(ns int64) string {
+	if ns == 0 {
+		return ""
+	}
+	return time.Unix(0, ns).Format("2006-01-02T15:04:05.000Z07:00")
+}
+
+// yuan writes fen as yuan with two decimals.
+func yuan(fen int64) string {
+	sign, u := "", uint64(fen)
+	if fen < 0 {
+		sign, u = "-", -u
+	}
+	return fmt.Sprintf("%s%d.%02d", sign, u/100, u%100)
+}

@@ -1,0 +1,127 @@
+package console
+
+import (
+	"tongka/engine"
+	"tongka/txn"
+)
+
+// Words is one meaning in Chinese and English.
+type Words struct {
+	ZH string `json:"zh"`
+	EN string `json:"en"`
+}
+
+// The English words are those that logs and scripts use, the Chinese ones those
+// on POS receipts and in the card centre's papers.
+
+var kindWords = map[txn.Kind]Words{
+	txn.Unknown: {"未知", "unknown"}, txn.SignIn: {"签到", "sign-in"}, txn.Echo: {"链路测试", "echo"},
+	txn.Sale: {"消费", "sale"}, txn.Reversal: {"冲正", "reversal"},
+}
+
+var resultWords = map[txn.Result]Words{
+	txn.Open: {"处理中", "open"}, txn.Approved: {"成功", "approved"}, txn.Declined: {"拒绝", "declined"},
+	txn.TimedOut: {"超时", "timed out"}, txn.Reversed: {"已冲正", "reversed"},
+}
+
+var linkWords = map[string]Words{
+	"up": {"正常", "up"}, "signing-on": {"签到中", "signing on"}, "down": {"中断", "down"},
+}
+
+// State says how the switch is, in one word for programs; StateWords has the
+// words for people.
+type State string
+
+// States, from first to last in the life of a switch that has bad luck.
+const (
+	Starting   State = "starting"   // no snapshot yet
+	Recovering State = "recovering" // the journal is replayed, doors are shut
+	Running    State = "running"    // all links are up
+	Degraded   State = "degraded"   // some link is not up
+	Isolated   State = "isolated"   // no link is up: nothing can be approved
+	Stalled    State = "stalled"    // the shard has stopped making snapshots
+)
+
+var stateWords = map[State]Words{
+	Starting: {"启动中", "starting"}, Recovering: {"恢复中", "recovering"}, Running: {"运行正常", "running"},
+	Degraded: {"部分链路中断", "some links down"}, Isolated: {"全部链路中断", "all links down"}, Stalled: {"停止响应", "stalled"},
+}
+
+// counter is one of the engine's counters. The page, the JSON and the metrics
+// all read this table, so a figure has one name everywhere.
+type counter struct {
+	key   string // in JSON; the metric is tongka_<key>_total
+	words Words
+	help  string
+	get   func(*engine.Counters) uint64
+}
+
+var counters = []counter{
+	{"received", Words{"收到请求", "received"}, "Requests of a known kind from a known terminal.", func(c *engine.Counters) uint64 { return c.Received }},
+	{"approved", Words{"成功", "approved"}, "Transactions approved.", func(c *engine.Counters) uint64 { return c.Approved }},
+	{"declined", Words{"拒绝", "declined"}, "Transactions declined.", func(c *engine.Counters) uint64 { return c.Declined }},
+	{"timed_out", Words{"超时", "timed out"}, "Transactions told 98 at their deadline; a reversal is owed for each.", func(c *engine.Counters) uint64 { return c.TimedOut }},
+	{"reversed", Words{"终端冲正", "reversed"}, "Reversals accepted from terminals.", func(c *engine.Counters) uint64 { return c.Reversed }},
+	{"delivered", Words{"冲正送达", "delivered"}, "Owed reversals that a bank confirmed.", func(c *engine.Counters) uint64 { return c.Delivered }},
+	{"repeats", Words{"重发应答", "repeats"}, "Repeated requests answered from the journal.", func(c *engine.Counters) uint64 { return c.Repeats }},
+	{"late_answers", Words{"迟到应答", "late answers"}, "Bank answers that came after the deadline.", func(c *engine.Counters) uint64 { return c.LateAnswers }},
+	{"unmatched", Words{"无匹配应答", "unmatched"}, "Bank answers to what was never asked, or answered twice.", func(c *engine.Counters) uint64 { return c.Unmatched }},
+	{"bad_format", Words{"报文格式错", "bad format"}, "Frames that no dialect could read.", func(c *engine.Counters) uint64 { return c.BadFormat }},
+	{"bad_mac", Words{"MAC 校验错", "bad MAC"}, "Requests with a wrong MAC.", func(c *engine.Counters) uint64 { return c.BadMAC }},
+	{"unregistered", Words{"终端未登记", "unregistered"}, "Requests from unknown terminals.", func(c *engine.Counters) uint64 { return c.Unregistered }},
+	{"refused", Words{"拒绝受理", "refused"}, "Requests refused at the door: no slot, kind not allowed or no route.", func(c *engine.Counters) uint64 { return c.Refused }},
+	{"hsm_faults", Words{"加密机故障", "HSM faults"}, "Failed commands to a security module.", func(c *engine.Counters) uint64 { return c.HSMFaults }},
+	{"sign_ins", Words{"终端签到", "sign-ins"}, "Terminals that signed in.", func(c *engine.Counters) uint64 { return c.SignIns }},
+	{"echoes", Words{"链路测试", "echoes"}, "Echo tests of terminals answered.", func(c *engine.Counters) uint64 { return c.Echoes }},
+	{"commits", Words{"落盘批次", "commits"}, "Journal batches made durable.", func(c *engine.Counters) uint64 { return c.Commits }},
+	{"records", Words{"落盘记录", "records"}, "Journal records made durable.", func(c *engine.Counters) uint64 { return c.Records }},
+}
+
+// Which counters stand where on the page. Trouble is lit while it grows.
+var (
+	troubleKeys = []string{"timed_out", "bad_mac", "bad_format", "unregistered", "refused", "late_answers", "unmatched", "hsm_faults"}
+	totalKeys   = []string{"received", "approved", "declined", "reversed", "delivered", "repeats", "sign_ins"}
+)
+
+// counterByKey finds a counter of the two lists.
+func counterByKey(key string) counter {
+	for _, c := range counters {
+		if c.key == key {
+			return c
+		}
+	}
+	panic("console: no counter " + key) // the two lists above are wrong
+}
+
+// Fallbacks keep a word that the tables do not know yet readable.
+
+func wordsOfKind(k txn.Kind) Words {
+	if w, ok := kindWords[k]; ok {
+		return w
+	}
+	return Words{k.String(), k.String()}
+}
+
+func wordsOfResult(r txn.Result) Words {
+	if w, ok := resultWords[r]; ok {
+		return w
+	}
+	return Words{r.String(), r.String()}
+}
+
+func wordsOfLink(state string) Words {
+	if w, ok := linkWords[state]; ok {
+		return w
+	}
+	return Words{state, state}
+}
+
+func wordsOfCode(c txn.Code) Words {
+	if w := Words(c.Words()); w != (Words{}) {
+		return w
+	}
+	if c == (txn.Code{}) {
+		return Words{"尚无应答", "no answer yet"}
+	}
+	return Words{"未定义", "not in the table"}
+}
