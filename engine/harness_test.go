@@ -133,8 +133,8 @@ func (w *world) open(fs vfs.FS) {
 		cfg.Links = append(cfg.Links, Link{Name: name, Spec: iso8583.Cups(), Framing: conn.ASCII4, ZPK: w.wrap(hsm.ZPK, zpkClear),
 			Bank:          translate.Bank{Destination: []byte("00010000"), Source: []byte("48023310"), Acquirer: []byte("48023310"), Forwarder: []byte("48023310")},
 			AnswerTimeout: 10 * time.Second, EchoInterval: time.Minute, EchoTimeout: 5 * time.Second,
-			Reversal: storefwd.Policy{Window: 16, PerRound: 16, Interval: int64(time.Second), BackoffMin: int64(time.Second),
-				BackoffMax: int64(time.Second), Timeout: int64(5 * time.Second), MaxAttempts: 10}})
+			Reversal: storefwd.Policy{Window: 16, PerRound: 16, Interval: time.Second, BackoffMin: time.Second,
+				BackoffMax: time.Second, Timeout: 5 * time.Second, MaxAttempts: 10}})
 	}
 	cfg.Module = w.module
 	if w.remote {

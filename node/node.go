@@ -94,11 +94,7 @@ func (n *Node) openStores() error {
 			return err
 		}
 	}
-	keyFile := n.cfg.Journal.KeyFile
-	if keyFile == "" {
-		keyFile = filepath.Join(n.cfg.Data, "journal.key")
-	}
-	key, err := journal.LoadKey(keyFile, true)
+	key, err := journal.LoadKey(n.cfg.Journal.KeyFile, true)
 	if err != nil {
 		return err
 	}
@@ -154,21 +150,18 @@ func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 	return ec, cc, err
 }
 
+// roundsPerWindow bounds what a bank that comes back is offered in a second:
+// so many windows full.
+const roundsPerWindow = 64
+
 func (n *Node) bank(l *config.Link) engine.Link {
-	forwarder, source := n.cfg.Node.Forwarder, l.Source
-	if forwarder == "" {
-		forwarder = n.cfg.Node.Acquirer
-	}
-	if source == "" {
-		source = n.cfg.Node.Acquirer
-	}
 	r := &l.Reversal
 	return engine.Link{Name: l.Name, Spec: iso8583.Cups(), Framing: conn.ASCII4, ZPK: l.ZPK,
-		Bank: translate.Bank{Destination: []byte(l.Destination), Source: []byte(source),
-			Acquirer: []byte(n.cfg.Node.Acquirer), Forwarder: []byte(forwarder)},
+		Bank: translate.Bank{Destination: []byte(l.Destination), Source: []byte(l.Source),
+			Acquirer: []byte(n.cfg.Node.Acquirer), Forwarder: []byte(n.cfg.Node.Forwarder)},
 		AnswerTimeout: l.AnswerTimeout, EchoInterval: l.EchoInterval, EchoTimeout: l.EchoTimeout,
-		Reversal: storefwd.Policy{Window: r.Window, PerRound: r.Window, Interval: int64(r.Interval), BackoffMin: int64(r.Interval),
-			BackoffMax: int64(r.MaxInterval), Timeout: int64(r.AnswerTimeout), MaxAttempts: r.MaxAttempts}}
+		Reversal: storefwd.Policy{Window: r.Window, PerRound: roundsPerWindow * r.Window, Timeout: r.AnswerTimeout,
+			BackoffMin: r.Interval, BackoffMax: r.MaxInterval, MaxAttempts: r.MaxAttempts}}
 }
 
 func (n *Node) routes() (*router.Table, error) {
