@@ -1,23 +1,38 @@
 // Package storefwd knows what we owe to whom, and when to offer it again.
+//
+// A reversal that a bank has not confirmed is a debt. It is written in the same
+// batch as the record that caused it, offered until the bank answers, and gone
+// from the disk only in the batch that records the answer. A crash at any time
+// therefore leaves it owed or settled, and offering it once too often does no
+// harm: it keeps its trace numbers and says that it is a repeat.
+//
+// On disk an item is
+//
+//	'O' link:2 id:8 (big endian)    journal.AppendFacts
+//
+// and in memory 48 bytes and its place in two maps and a heap; the facts are
+// read back when it is offered, unless they are among the newest.
+//
+//	Owe ─▶ Blocked ─▶ Waiting ─▶ Flying ─▶ settled, gone
+//	          ▲           ▲        │ no answer: again after a pause
+//	   older item of      └────────┤
+//	   the same card               └─▶ Parked, after MaxAttempts
+//
+// Order is kept per card and destination: a card's next item waits until its
+// older one is settled, and nothing else waits for it. A parked item still holds
+// back its own card: whoever releases it later must not overtake.
 package storefwd
 
-import "tongka/txn"
+import (
+	"encoding/binary"
+	"fmt"
 
-// Policy says how the owed items of one destination are offered. Durations are nanoseconds.
-type Policy struct {
-	Window      int   // offers without an answer at a time
-	PerRound    int   // offers in one Interval
-	Interval    int64 // length of a round
-	BackoffMin  int64
-	BackoffMax  int64
-	Timeout     int64 // an offer without an answer for so long has failed
-	MaxAttempts int
-}
+	"tongka/journal"
+	"tongka/txn"
+)
 
-// Validate reports every fault at once.
-func (p *Policy) Validate() error { return nil }
-
-// Store is where owed items are kept; *journal.Log is one.
+// Store is where owed items are kept; *journal.Log is one. Put and Delete
+// belong to the open tick.
 type Store interface {
 	Put(key, plain []byte)
 	Delete(key []byte)
@@ -25,38 +40,252 @@ type Store interface {
 	Lookup(key, dst []byte) ([]byte, bool, error)
 }
 
-// Queue holds what is owed; it belongs to one shard's goroutine.
-type Queue struct{}
+// Queue holds what is owed by one shard, in its goroutine. It reads no clock.
+type Queue struct {
+	store   Store
+	seed    uint64
+	items   slab
+	links   []link
+	hot     []hotFacts
+	key     []byte
+	scratch []byte
+	fault   error
+}
 
-// New makes an empty queue with one policy per LinkID.
-func New(store Store, policies []Policy, seed uint64) *Queue { return &Queue{} }
+// link is one destination.
+type link struct {
+	policy   Policy
+	byID     map[txn.ID]int32
+	youngest map[uint64]int32 // of each card
+	waiting  heap
+	flying   []int32 // oldest first, so the first fails first
+	parked   int
+	roundAt  int64 // beginning of the round
+	round    int   // offers in it
+	up       bool
+}
 
-// Load reads what is owed after a restart: all of it is due at once, in order.
-func (q *Queue) Load() error { return nil }
+// hotFacts are the newest facts, by ID: most items are settled by their first
+// offer, and in the tick that owes them they cannot be read back yet.
+type hotFacts struct {
+	link  txn.LinkID
+	facts txn.Facts
+}
 
-// Owe puts an item into the current tick and the queue.
-func (q *Queue) Owe(f *txn.Facts, link txn.LinkID, now int64) {}
+const hotSlots = 2048
 
-// Due gives the next item to offer: attempt is 1 for the first offer ever.
-func (q *Queue) Due(now int64, to txn.LinkID, f *txn.Facts) (attempt int, ok bool) { return 0, false }
+// New makes an empty queue; policies are by LinkID and have passed Validate. The
+// seed is for the jitter of pauses.
+func New(store Store, policies []Policy, seed uint64) *Queue {
+	q := &Queue{store: store, seed: seed, items: slab{free: none},
+		links: make([]link, len(policies)), hot: make([]hotFacts, hotSlots)}
+	for i := range q.links {
+		l := &q.links[i]
+		l.policy = policies[i].filled()
+		l.byID, l.youngest = map[txn.ID]int32{}, map[uint64]int32{}
+		l.waiting.s = &q.items
+		l.flying = make([]int32, 0, l.policy.Window)
+	}
+	return q
+}
 
-// Settle ends an item; false if it is unknown (a second confirmation).
-func (q *Queue) Settle(id txn.ID, link txn.LinkID) bool { return false }
+const keySize = 11
 
-// Expire takes back the offers whose Timeout is over.
-func (q *Queue) Expire(now int64) {}
+func (q *Queue) itemKey(id txn.ID, to txn.LinkID) []byte {
+	q.key = binary.BigEndian.AppendUint16(append(q.key[:0], 'O'), uint16(to))
+	q.key = binary.BigEndian.AppendUint64(q.key, uint64(id))
+	return q.key
+}
 
-// LinkDown takes back all offers of a link, without counting an attempt.
-func (q *Queue) LinkDown(link txn.LinkID) {}
+// Load reads what is owed after a restart. All of it is due at once, oldest
+// first. A debt to a link that the configuration lacks is an error: going on
+// would forget it.
+func (q *Queue) Load() error {
+	var f txn.Facts
+	return q.store.Each([]byte{'O'}, func(key, plain []byte) error {
+		if len(key) != keySize {
+			return fmt.Errorf("storefwd: key %x is no owed item", key)
+		}
+		to := txn.LinkID(binary.BigEndian.Uint16(key[1:]))
+		if int(to) >= len(q.links) {
+			return fmt.Errorf("storefwd: key %x is owed to link %d: %d links are configured", key, to, len(q.links))
+		}
+		if err := journal.ReadFacts(plain, &f); err != nil {
+			return fmt.Errorf("storefwd: key %x: %w", key, err)
+		}
+		if uint64(f.ID) != binary.BigEndian.Uint64(key[3:]) {
+			return fmt.Errorf("storefwd: key %x holds transaction %d", key, f.ID)
+		}
+		if i, ok := q.add(&f, to, 0); ok {
+			// It may have been offered before the restart, so the next offer
+			// must say that it is a repeat.
+			q.items.at(i).offers = 1
+		}
+		return nil
+	})
+}
 
-// Next says when to ask Due or Expire again; false for never.
-func (q *Queue) Next(now int64) (at int64, ok bool) { return 0, false }
+// Owe writes f as owed to a link into the open tick, and queues it. Again for
+// the same ID and link it does nothing. An offer made in the same tick must
+// leave after the tick's Sync, as every effect.
+func (q *Queue) Owe(f *txn.Facts, to txn.LinkID, now int64) {
+	if _, ok := q.add(f, to, now); !ok {
+		return
+	}
+	q.hot[uint64(f.ID)%hotSlots] = hotFacts{to, *f}
+	q.scratch = journal.AppendFacts(q.scratch[:0], f)
+	q.store.Put(q.itemKey(f.ID, to), q.scratch)
+}
 
-// Len counts the items owed to a link, the parked ones included.
-func (q *Queue) Len(link txn.LinkID) int { return 0 }
+func (q *Queue) add(f *txn.Facts, to txn.LinkID, now int64) (i int32, ok bool) {
+	l := &q.links[to]
+	if _, known := l.byID[f.ID]; known {
+		return none, false
+	}
+	i = q.items.take()
+	it := q.items.at(i)
+	*it = item{id: f.ID, link: to, at: now, prev: none, next: none}
+	l.byID[f.ID] = i
+	if f.PAN.Len() > 0 {
+		it.card = f.PAN.Hash() | 1 // never the mark of no card
+		if older, ok := l.youngest[it.card]; ok {
+			it.prev = older
+			q.items.at(older).next = i
+		}
+		l.youngest[it.card] = i
+	}
+	if it.prev == none {
+		q.wait(l, i)
+	} else {
+		it.state = Blocked
+	}
+	return i, true
+}
 
-// Parked counts the items of a link that used up their attempts.
-func (q *Queue) Parked(link txn.LinkID) int { return 0 }
+// Due gives the next item to offer on a link and marks it as in flight. f is
+// filled in; attempt is 1 for the very first offer and more for a repeat. To
+// ask says that the link is up. It gives nothing when the window or the round
+// is full or nothing is due.
+func (q *Queue) Due(now int64, to txn.LinkID, f *txn.Facts) (attempt int, ok bool) {
+	l := &q.links[to]
+	l.up = true
+	q.expire(l, now)
+	if now-l.roundAt >= int64(l.policy.Interval) {
+		l.roundAt, l.round = now, 0
+	}
+	if len(l.flying) >= l.policy.Window || l.round >= l.policy.PerRound {
+		return 0, false
+	}
+	for len(l.waiting.list) > 0 {
+		i := l.waiting.list[0]
+		it := q.items.at(i)
+		if it.at > now {
+			break
+		}
+		if !q.facts(l, i, now, f) {
+			continue
+		}
+		l.waiting.remove(i)
+		it.state, it.at = Flying, now+int64(l.policy.Timeout)
+		it.offers += min(1, ^uint16(0)-it.offers)
+		l.flying = append(l.flying, i)
+		l.round++
+		return int(it.offers), true
+	}
+	return 0, false
+}
 
-// Total counts all items.
-func (q *Queue) Total() int { return 0 }
+// facts reads what a waiting item says. Otherwise it moves the item out of the
+// way: one whose tick is not committed yet for a pause, one that cannot be read
+// among the parked.
+func (q *Queue) facts(l *link, i int32, now int64, f *txn.Facts) bool {
+	it := q.items.at(i)
+	if h := &q.hot[uint64(it.id)%hotSlots]; h.facts.ID == it.id && h.link == it.link {
+		*f = h.facts
+		return true
+	}
+	plain, ok, err := q.store.Lookup(q.itemKey(it.id, it.link), q.scratch[:0])
+	q.scratch = plain
+	if err == nil && ok {
+		err = journal.ReadFacts(plain, f)
+	}
+	switch {
+	case err != nil:
+		if q.fault == nil {
+			q.fault = fmt.Errorf("storefwd: transaction %d, owed to link %d: %w", it.id, it.link, err)
+		}
+		l.waiting.remove(i)
+		q.park(l, it)
+	case !ok:
+		it.at = now + int64(l.policy.BackoffMin)
+		l.waiting.fix(i)
+	}
+	return ok && err == nil
+}
+
+// Settle ends an item: the bank has confirmed it, or an operator gives it up.
+// Its key goes in the open tick. False when it is unknown, as after a second
+// confirmation.
+func (q *Queue) Settle(id txn.ID, to txn.LinkID) bool {
+	l := &q.links[to]
+	i, ok := l.byID[id]
+	if !ok {
+		return false
+	}
+	q.store.Delete(q.itemKey(id, to))
+	it := q.items.at(i)
+	switch it.state {
+	case Waiting:
+		l.waiting.remove(i)
+	case Flying:
+		l.land(i)
+	case Parked:
+		l.parked--
+	}
+	delete(l.byID, id)
+	q.unchain(l, i)
+	q.items.give(i)
+	return true
+}
+
+// unchain takes an item out of its card's order; the next one may go.
+func (q *Queue) unchain(l *link, i int32) {
+	it := q.items.at(i)
+	if it.card == 0 {
+		return
+	}
+	if it.prev != none {
+		q.items.at(it.prev).next = it.next
+	}
+	switch {
+	case it.next != none:
+		q.items.at(it.next).prev = it.prev
+		if it.prev == none {
+			q.wait(l, it.next)
+		}
+	case it.prev != none:
+		l.youngest[it.card] = it.prev
+	default:
+		delete(l.youngest, it.card)
+	}
+}
+
+func (q *Queue) wait(l *link, i int32) {
+	q.items.at(i).state = Waiting
+	l.waiting.push(i)
+}
+
+func (q *Queue) park(l *link, it *item) {
+	it.state = Parked
+	l.parked++
+}
+
+// land takes an item out of the flying ones; the others keep their order.
+func (l *link) land(i int32) {
+	for k, j := range l.flying {
+		if j == i {
+			l.flying = append(l.flying[:k], l.flying[k+1:]...)
+			return
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package storefwd
+
+import "tongka/txn"
+
+// State says where an item is.
+type State uint8
+
+// States of an item.
+const (
+	Free    State = iota // not an item
+	Blocked              // an older item of the same card comes first
+	Waiting              // for its time, the window, the round or the link
+	Flying               // offered, no answer yet
+	Parked               // used up its attempts; an operator releases or settles it
+)
+
+var stateNames = [...]string{"free", "blocked", "waiting", "flying", "parked"}
+
+// String is the state's name in the console.
+func (s State) String() string {
+	if int(s) < len(stateNames) {
+		return stateNames[s]
+	}
+	return "invalid"
+}
+
+// Item is one thing owed, as the console shows it.
+type Item struct {
+	ID       txn.ID
+	Link     txn.LinkID
+	State    State
+	Offers   int   // made so far; one is added at a restart, which cannot know
+	Attempts int   // of these, failures that count towards MaxAttempts
+	At       int64 // Waiting: due from then on; Flying: fails then; Unix nanoseconds
+}
+
+// item is 48 bytes without pointers: a million of them must fit, and the
+// garbage collector need not look at one.
+type item struct {
+	id         txn.ID
+	card       uint64 // 0 = no card, no order
+	at         int64
+	prev, next int32 // neighbours of the same card, or none
+	pos        int32 // in the link's heap, when waiting
+	link       txn.LinkID
+	offers     uint16
+	attempts   uint16
+	state      State
+}
+
+const (
+	none      = int32(-1)
+	chunkBits = 10
+)
+
+// slab keeps items in chunks, so that growing copies nothing.
+type slab struct {
+	chunks [][]item
+	free   int32 // chained by next
+}
+
+func (s *slab) at(i int32) *item { return &s.chunks[i>>chunkBits][i&(1<<chunkBits-1)] }
+
+func (s *slab) take() int32 {
+	if s.free == none {
+		base := int32(len(s.chunks)) << chunkBits
+		chunk := make([]item, 1<<chunkBits)
+		for i := range chunk {
+			chunk[i].next = base + int32(i) + 1
+		}
+		chunk[len(chunk)-1].next = none
+		s.chunks = append(s.chunks, chunk)
+		s.free = base
+	}
+	i := s.free
+	s.free = s.at(i).next
+	return i
+}
+
+func (s *slab) give(i int32) {
+	*s.at(i) = item{next: s.free}
+	s.free = i
+}
+
+// heap orders a link's waiting items by time, then by age.
+type heap struct {
+	s    *slab
+	list []int32
+}
+
+func (h *heap) before(a, b int32) bool {
+	x, y := h.s.at(a), h.s.at(b)
+	return x.at < y.at || x.at == y.at && x.id < y.id
+}
+
+func (h *heap) set(pos int, i int32) {
+	h.list[pos] = i
+	h.s.at(i).pos = int32(pos)
+}
+
+func (h *heap) push(i int32) {
+	h.list = append(h.list, i)
+	h.up(len(h.list)-1, i)
+}
+
+func (h *heap) remove(i int32) {
+	pos, last := int(h.s.at(i).pos), len(h.list)-1
+	moved := h.list[last]
+	h.list = h.list[:last]
+	if moved != i {
+		h.set(pos, moved)
+		h.fix(moved)
+	}
+}
+
+// fix restores the order after the item's time changed.
+func (h *heap) fix(i int32) {
+	h.up(int(h.s.at(i).pos), i)
+	h.down(int(h.s.at(i).pos), i)
+}
+
+func (h *heap) up(pos int, i int32) {
+	for pos > 0 {
+		parent := (pos - 1) / 2
+		if !h.before(i, h.list[parent]) {
+			break
+		}
+		h.set(pos, h.list[parent])
+		pos = parent
+	}
+	h.set(pos, i)
+}
+
+func (h *heap) down(pos int, i int32) {
+	for {
+		child := 2*pos + 1
+		if child >= len(h.list) {
+			break
+		}
+		if child+1 < len(h.list) && h.before(h.list[child+1], h.list[child]) {
+			child++
+		}
+		if !h.before(h.list[child], i) {
+			break
+		}
+		h.set(pos, h.list[child])
+		pos = child
+	}
+	h.set(pos, i)
+}
