@@ -1,0 +1,197 @@
+package bench
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// benchCommand makes this test program as the bench, leader of a process group.
+func benchCommand(t *testing.T, fault string, args ...string) (cmd *exec.Cmd, stdout, stderr *bytes.Buffer) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr = &bytes.Buffer{}, &bytes.Buffer{}
+	cmd = exec.Command(exe, append([]string{"bench"}, args...)...)
+	cmd.Env = append(os.Environ(), "FAKE_SWITCH="+fault)
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
+	return cmd, stdout, stderr
+}
+
+// runBench runs it to its end and gives the exit code.
+func runBench(t *testing.T, fault string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	cmd, out, errs := benchCommand(t, fault, args...)
+	err := cmd.Run()
+	if _, exited := err.(*exec.ExitError); err != nil && !exited {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+// quick are flags for a run of a second.
+func quick(t *testing.T, more ...string) []string {
+	return append([]string{"--seconds=0.1", "--warm-up=0.05", "--pairs=1", "--shape=A", "--idle=0", "--dir=" + t.TempDir()}, more...)
+}
+
+func TestWholeRun(t *testing.T) {
+	dir, file := t.TempDir(), filepath.Join(t.TempDir(), "new", "figures.json")
+	code, stdout, stderr := runBench(t, "", "--seconds=0.1", "--warm-up=0.05", "--pairs=2", "--shape=A,C", "--idle=60",
+		"--dir="+dir, "--json="+file, "--max-cpu-ratio=A=1e6")
+	if code != 0 {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	lines(t, stdout, "形态", "shape", "A 50 × 1", "裸转发 raw", "交换 switch", "C 短连接", "空闲终端 idle terminals: 60")
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("%d things stay in the temporary folder (%v)", len(left), err)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The names are an interface: whoever follows the figures reads them.
+	var got map[string]any
+	if err := json.Unmarshal(b, &got); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"A", "C"} {
+		s := got["shapes"].(map[string]any)[name].(map[string]any)
+		raw := s["raw"].(map[string]any)
+		for _, key := range []string{"cpu_us", "tps", "p50_us", "p99_us"} {
+			if s[key].(float64) <= 0 || raw[key].(float64) <= 0 {
+				t.Errorf("%s %s: %v, raw %v", name, key, s[key], raw[key])
+			}
+		}
+		for _, key := range []string{"cpu_ratio_raw", "tps_ratio_raw", "p99_ratio_raw"} {
+			if s[key].(float64) <= 0 {
+				t.Errorf("%s %s: %v", name, key, s[key])
+			}
+		}
+	}
+	for _, key := range []string{"cpu", "cores", "kernel", "go", "file_system", "load_1m"} {
+		if _, ok := got["machine"].(map[string]any)[key]; !ok {
+			t.Errorf("machine has no %s", key)
+		}
+	}
+	if idle := got["idle"].(map[string]any); idle["connections"].(float64) != 60 || idle["bytes_per_terminal"] == nil {
+		t.Errorf("idle: %v", idle)
+	}
+}
+
+func TestRawOnly(t *testing.T) {
+	code, stdout, stderr := runBench(t, "dies", quick(t, "--raw", "--shape=W,D", "--pin")...)
+	if code != 0 {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	lines(t, stdout, "W 16 × 64", "D 500 × 1")
+	if strings.Contains(stdout, "交换 switch") {
+		t.Error("a switch was measured")
+	}
+}
+
+func TestFailures(t *testing.T) {
+	cases := map[string]struct {
+		fault string
+		flags []string
+		code  int
+		says  []string
+	}{
+		"limit missed":  {"", []string{"--min-tps-ratio=A=1e6"}, 1, []string{"未达标 missed: --min-tps-ratio A=1e+06"}},
+		"declines":      {"declines", nil, 1, []string{"A: ", "not approvals", "× F39 94"}},
+		"does not run":  {"dies", nil, 1, []string{"ended at start", "cannot open the journal"}},
+		"no program":    {"", []string{"--switch=/nonexistent"}, 1, []string{"/nonexistent"}},
+		"no folder":     {"", []string{"--dir=/nonexistent"}, 1, []string{"/nonexistent"}},
+		"no such flag":  {"", []string{"--speed"}, 2, []string{"--speed"}},
+		"no such shape": {"", []string{"--shape=X"}, 2, []string{"--shape X"}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			code, _, stderr := runBench(t, c.fault, quick(t, c.flags...)...)
+			if code != c.code {
+				t.Errorf("exit %d, want %d", code, c.code)
+			}
+			lines(t, stderr, c.says...)
+		})
+	}
+}
+
+func TestHelpIsBilingual(t *testing.T) {
+	code, stdout, _ := runBench(t, "", "--help")
+	if code != 0 {
+		t.Fatalf("exit %d", code)
+	}
+	lines(t, stdout, "压测", "Measure the switch against a raw relay", "--min-tps-ratio")
+	if strings.Contains(stdout, roleFlag) {
+		t.Error("the hidden argument is shown")
+	}
+}
+
+// However the bench ends, none of its processes may go on loading the machine.
+func TestNoProcessStaysBehind(t *testing.T) {
+	for name, sig := range map[string]unix.Signal{"interrupted": unix.SIGINT, "killed": unix.SIGKILL} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			cmd, _, stderr := benchCommand(t, "", "--seconds=60", "--shape=A", "--idle=0", "--dir="+dir)
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			group := cmd.Process.Pid
+			// Bank, relay, switch, load generator and the bench itself.
+			waitFor(t, "five processes", func() bool { return members(t, group) == 5 })
+			if err := cmd.Process.Signal(sig); err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Wait(); err == nil {
+				t.Error("exit 0")
+			}
+			waitFor(t, "no process", func() bool { return members(t, group) == 0 })
+			if sig == unix.SIGINT {
+				if left, _ := os.ReadDir(dir); len(left) != 0 {
+					t.Errorf("the temporary folder stays; %s", stderr)
+				}
+			}
+		})
+	}
+}
+
+// members counts the living processes of a group.
+func members(t *testing.T, group int) (n int) {
+	t.Helper()
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range stats {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			continue // it ended meanwhile
+		}
+		// pid (name) state parent group …; the name may hold anything.
+		f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+		if f[2] == strconv.Itoa(group) && f[0] != "Z" {
+			n++
+		}
+	}
+	return n
+}
+
+func waitFor(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !ok(); {
+		if time.Now().After(end) {
+			t.Fatalf("%s: not within 20 s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}

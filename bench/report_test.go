@@ -1,0 +1,117 @@
+package bench
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"tongka/bench/internal/load"
+	"tongka/bench/internal/proc"
+)
+
+// result is a measurement of one second.
+func result(answers int64, cpuMicros, p99 float64) load.Result {
+	return load.Result{Answers: answers, Seconds: 1, CPU: time.Duration(cpuMicros * float64(answers) * 1e3), P50: p99 / 2, P99: p99}
+}
+
+func TestRatiosAreMediansOfNeighbours(t *testing.T) {
+	o := Options{Seconds: 1, Pairs: 3}
+	r := newReport(&o, proc.Machine{})
+	// The machine was slow during the second pair and met both.
+	r.add("D",
+		[]load.Result{result(100_000, 7, 100), result(50_000, 14, 200), result(120_000, 7, 100)},
+		[]load.Result{result(60_000, 14, 300), result(30_000, 28, 600), result(60_000, 14, 200)})
+	s := r.Shapes["D"]
+	near := func(what string, got, want float64) {
+		t.Helper()
+		if got < want*0.999 || got > want*1.001 {
+			t.Errorf("%s: %g, want %g", what, got, want)
+		}
+	}
+	near("TPS", s.TPS, 60_000)
+	near("raw TPS", s.Raw.TPS, 100_000)
+	near("CPU", s.CPU, 14)
+	near("raw CPU", s.Raw.CPU, 7)
+	near("p99", s.P99, 300)
+	near("raw p50", s.Raw.P50, 50)
+	near("TPS ratio", s.TPSRatio, 0.6)
+	near("CPU ratio", s.CPURatio, 2)
+	near("p99 ratio", s.P99Ratio, 3)
+	near("median of four", median([]float64{4, 1, 3, 2}), 2.5)
+}
+
+func TestLimits(t *testing.T) {
+	r := newReport(&Options{}, proc.Machine{})
+	r.Shapes["A"] = Shape{TPSRatio: 0.4, CPURatio: 2, P99Ratio: 3}
+	r.Shapes["D"] = Shape{TPSRatio: 0.6, CPURatio: 1.5, P99Ratio: 2}
+	r.Idle = &Idle{Each: 2000}
+	held := Options{
+		MinTPSRatio: map[string]float64{"A": 0.4, "D": 0.5}, MaxCPURatio: map[string]float64{"A": 2},
+		MaxP99Ratio: map[string]float64{"D": 2}, MaxIdle: 2000,
+	}
+	if err := r.check(&held); err != nil {
+		t.Errorf("limits that are held: %v", err)
+	}
+	missed := Options{
+		MinTPSRatio: map[string]float64{"A": 0.41, "D": 0.5}, MaxCPURatio: map[string]float64{"D": 1.4},
+		MaxP99Ratio: map[string]float64{"A": 2.9}, MaxIdle: 1999,
+	}
+	err := r.check(&missed)
+	if err == nil {
+		t.Fatal("limits that are missed: no error")
+	}
+	lines(t, err.Error(), "--min-tps-ratio A=0.41", "--max-cpu-ratio D=1.4", "--max-p99-ratio A=2.9", "--max-idle 1999")
+	if strings.Contains(err.Error(), "D=0.5") {
+		t.Error("a limit that is held is named")
+	}
+}
+
+func TestTable(t *testing.T) {
+	r := newReport(&Options{Seconds: 3, Pairs: 2}, proc.Machine{CPU: "x", Cores: 2, FileSystem: "tmpfs"})
+	r.add("D", []load.Result{result(100_000, 7, 100)}, []load.Result{result(60_000, 14, 300)})
+	var b bytes.Buffer
+	r.print(&b)
+	text := b.String()
+	lines(t, text, "D 500 × 1", "tmpfs, where a sync costs nothing", "2.00    0.60    3.00", "14.00      60000       150       300")
+	// Figures of both systems stand below each other whatever the script.
+	var ends []int
+	for _, line := range strings.Split(text, "\n") {
+		for _, word := range []string{"100000", " 60000"} {
+			if i := strings.Index(line, word); i >= 0 {
+				ends = append(ends, cellWidth(line[:i+len(word)]))
+			}
+		}
+	}
+	if len(ends) != 2 || ends[0] != ends[1] {
+		t.Errorf("TPS ends at cells %v in:\n%s", ends, text)
+	}
+}
+
+func TestOptionsSayEverythingThatIsWrong(t *testing.T) {
+	good := Options{Shape: []string{"D"}, Seconds: 1, Pairs: 1, Idle: 1}
+	if err := good.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	bad := Options{
+		Shape: []string{"X", "D", "D"}, WarmUp: -1, Idle: -1, Raw: true, MaxIdle: 1,
+		MinTPSRatio: map[string]float64{"A": 1},
+	}
+	err := bad.Validate()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	lines(t, err.Error(), "--shape X", "--shape D：重复", "--seconds 0", "--warm-up -1", "--pairs 0", "--idle -1",
+		"--min-tps-ratio A", "no ratio with --raw", "--max-idle")
+}
+
+// Every measurement of a switch takes fresh terminals, and so does the idle one.
+func TestTerminalsSuffice(t *testing.T) {
+	o := Options{Shape: []string{"A", "D", "W", "C"}, Pairs: 3, Seconds: 3, WarmUp: 1}
+	if got, want := o.terminals(), idleTerminals+3*(50+500+16+500); got != want {
+		t.Errorf("%d terminals, want %d", got, want)
+	}
+	if o.bound() < 2*time.Minute || o.bound() > 20*time.Minute {
+		t.Errorf("a default run may take %v", o.bound())
+	}
+}
