@@ -4,9 +4,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tongka/conn/framing"
 )
 
 func TestValidateReportsEveryFault(t *testing.T) {
+	binary4, _ := framing.Named("binary4")
 	cfg := Config{
 		Loops: -1,
 		Listeners: []ListenerConfig{
@@ -16,7 +19,7 @@ func TestValidateReportsEveryFault(t *testing.T) {
 		},
 		Links: []LinkConfig{
 			{Name: "bank", Framing: Binary2, MaxFrame: -1, DialTimeout: -1, BackoffMin: 2, BackoffMax: 1, FrameTimeout: -1},
-			{Name: "giant", Addr: "h:1", Framing: framings[5], MaxFrame: maxPayload + 1, BackoffMin: -1, BackoffMax: -1},
+			{Name: "giant", Addr: "h:1", Framing: binary4, MaxFrame: maxPayload + 1, BackoffMin: -1, BackoffMax: -1},
 		},
 	}
 	err := cfg.Validate()
@@ -49,11 +52,10 @@ func TestValidateReportsEveryFault(t *testing.T) {
 func TestDefaults(t *testing.T) {
 	l := listenerDoor(3, &ListenerConfig{Name: "pos", Framing: ASCII4})
 	if l.index != 3 || !l.listener || l.maxConns != defaultMaxConns || l.framing.Max() != defaultMaxFrame ||
-		l.room != defaultMaxFrame+overhead || l.maxOutbound != defaultMaxOutbound || l.idle != 0 || l.frameTimeout != int64(defaultFrameTimeout) {
+		l.room != defaultMaxFrame+framing.Overhead || l.maxOutbound != defaultMaxOutbound || l.idle != 0 || l.frameTimeout != int64(defaultFrameTimeout) {
 		t.Errorf("%+v", l)
 	}
-	small, _ := FramingNamed("ascii4")
-	if d := newDoor(limited(small, 50), 0, 0, 0); d.framing.Max() != 50 {
+	if d := newDoor(framing.Limited(ASCII4, 50), 0, 0, 0); d.framing.Max() != 50 {
 		t.Errorf("a framing that can say 50 gets %d", d.framing.Max())
 	}
 	var none Config
@@ -71,5 +73,25 @@ func TestStartFailsWhole(t *testing.T) {
 	_, err := Start(cfg, func(Loop) Handler { t.Error("a handler was made"); return nil })
 	if err == nil || !strings.Contains(err.Error(), `listeners[1] "taken"`) {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestMemory(t *testing.T) {
+	cfg := Config{
+		Loops: 2,
+		Listeners: []ListenerConfig{
+			{Framing: Binary2, MaxConns: 1000, MaxFrame: 1000, MaxOutbound: 10_000},
+			{Framing: ASCII4},
+		},
+		Links: []LinkConfig{{Framing: Binary2, MaxFrame: 2000, MaxOutbound: 1 << 20}},
+	}
+	idle, worst := cfg.Memory()
+	if want := int64(1000+defaultMaxConns+2) * idleCost; idle != want {
+		t.Errorf("idle %d, want %d", idle, want)
+	}
+	// A part is kept in a buffer of the next power of two.
+	want := int64(1000*(idleCost+1024+10_000) + defaultMaxConns*(idleCost+16<<10+defaultMaxOutbound) + 2*(idleCost+2048+1<<20))
+	if worst != want {
+		t.Errorf("worst %d, want %d", worst, want)
 	}
 }

@@ -6,6 +6,8 @@ package conn
 import (
 	"errors"
 	"net/netip"
+
+	"tongka/conn/framing"
 )
 
 // ID names one connection of one loop: index<<32 | generation. It is never
@@ -57,28 +59,23 @@ type Loop interface {
 	Wake()
 }
 
-// Framing tells frames apart in a stream of bytes. Its values are shared by
-// all connections and keep no state.
-type Framing interface {
-	// Next finds the first frame of b. used is how many bytes it took with all
-	// that surrounds it; 0 without an error means that more bytes are needed. A
-	// nil frame with used > 0 is a keep-alive.
-	Next(b []byte) (frame []byte, used int, err error)
-	// Begin reserves the length in front of a frame that is to be appended.
-	Begin(dst []byte) []byte
-	// End completes the frame whose Begin found len(dst) == start. A frame that
-	// is longer than its length can say is refused and taken off dst again.
-	End(dst []byte, start int) ([]byte, error)
-	// Max is the longest payload that the length can say.
-	Max() int
-}
+// Framing tells frames apart; see the package framing.
+type Framing = framing.Framing
+
+// The framings that every installation needs: of the UnionPay POS terminals (2
+// bytes big-endian), and of a CUPS style line (4 ASCII digits; 0000 keeps an
+// idle line alive). framing.Named knows more.
+var (
+	Binary2 = framing.Binary2
+	ASCII4  = framing.ASCII4
+)
 
 // Why a connection was closed, as Closed tells it. Others are io.EOF when the
 // peer closed and the system's error when the connection broke.
 var (
-	ErrOversize  = errors.New("frame longer than the limit")
-	ErrEmpty     = errors.New("frame of length zero")
-	ErrMalformed = errors.New("frame is not framed as agreed")
+	ErrOversize  = framing.ErrOversize
+	ErrEmpty     = framing.ErrEmpty
+	ErrMalformed = framing.ErrMalformed
 	ErrHalfFrame = errors.New("frame not completed in time")
 	ErrIdle      = errors.New("nothing received for too long")
 	ErrOutbound  = errors.New("peer does not read: too much waits to be sent")

@@ -3,6 +3,8 @@ package conn
 import (
 	"sync/atomic"
 	"time"
+
+	"tongka/conn/framing"
 )
 
 // door is what the connections of one listener or link have in common: its
@@ -38,8 +40,8 @@ func linkDoor(i int, c *LinkConfig) *door {
 func newDoor(f Framing, maxFrame, maxOutbound int, frameTimeout time.Duration) *door {
 	maxFrame = or(maxFrame, min(f.Max(), defaultMaxFrame))
 	return &door{
-		framing:      limited(f, maxFrame),
-		room:         maxFrame + overhead,
+		framing:      framing.Limited(f, maxFrame),
+		room:         maxFrame + framing.Overhead,
 		maxOutbound:  or(maxOutbound, defaultMaxOutbound),
 		frameTimeout: int64(or(frameTimeout, defaultFrameTimeout)),
 	}

@@ -20,7 +20,13 @@ func TestMaxConnsRefusesAndGoesOn(t *testing.T) {
 		ask(t, conns[i], "in")
 	}
 	for range 5 {
-		readEnd(t, dial(t, f))
+		c, err := net.Dial("tcp", f.Addr(0).String())
+		if err != nil { // the reset can come before Dial has looked
+			continue
+		}
+		_ = c.SetDeadline(time.Now().Add(patience))
+		readEnd(t, c)
+		_ = c.Close()
 	}
 	within(t, "5 refused", func() bool { return f.Stats().Refused == 5 })
 	ask(t, conns[0], "not disturbed")
@@ -210,6 +216,64 @@ func TestPeerGoneWhileSending(t *testing.T) {
 		t.Error("closed without a reason")
 	}
 	within(t, "counted", func() bool { return f.Stats().ClosedReset == 1 })
+}
+
+// The peer is gone before the handler acts: Send fails inside gnet, or Close
+// finds nothing to hang up. Closed comes once, and not inside that call: the
+// probe checks both.
+func TestPeerGoneBeforeTheHandlerActs(t *testing.T) {
+	for name, act := range map[string]func(l Loop, id ID) error{
+		"send":  func(l Loop, id ID) error { return l.Send(id, framed("too late")) },
+		"close": func(l Loop, id ID) error { l.Close(id); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inside, gone := make(chan struct{}), make(chan struct{})
+			var result error
+			f, probes := run(t, door1(), func(p *probe) {
+				p.on = func(id ID, _ []byte) bool {
+					close(inside)
+					<-gone
+					result = act(p.loop, id)
+					if err := p.loop.Send(id, framed("again")); !errors.Is(err, ErrClosed) {
+						t.Errorf("Send afterwards gives %v", err)
+					}
+					return true
+				}
+			})
+			c := dial(t, f)
+			write(t, c, framed("a"))
+			<-inside
+			reset(c)
+			close(gone)
+			errs := probes[0].ends(1)
+			probes[0].see(func() {
+				if (result == nil) != (name == "close") || !errors.Is(errs[0], result) {
+					t.Errorf("the act gave %v and Closed %v", result, errs[0])
+				}
+			})
+		})
+	}
+}
+
+// A socket that gnet cannot take is counted and given up, its place freed.
+func TestSocketThatCannotBeEnrolled(t *testing.T) {
+	f, probes := run(t, door1())
+	a, b := net.Pipe() // has no descriptor
+	defer b.Close()
+	p := &peer{door: f.doors[0], loop: f.loops[0]}
+	result, ok := f.enroll(p, a)
+	if ok && f.outcome(enrolment{p, result}) {
+		t.Fatal("a pipe was enrolled")
+	}
+	if s := f.Stats(); s.EnrollErrs != 1 || s.Open != 0 {
+		t.Errorf("%+v", s)
+	}
+	if _, err := b.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("its other end sees %v", err)
+	}
+	if open, _, _ := probes[0].count(); open != 0 {
+		t.Error("it was opened")
+	}
 }
 
 // Out of file descriptors, connections are refused or wait; those that are in

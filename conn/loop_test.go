@@ -2,6 +2,7 @@ package conn
 
 import (
 	"fmt"
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -120,7 +121,7 @@ func TestGreedyTickDoesNotStarveSockets(t *testing.T) {
 // All that one turn brought is told before its tick: two frames in a segment
 // are answered by one write.
 func TestOneTickForWhatCameTogether(t *testing.T) {
-	f, probes := run(t, door1())
+	f, _ := run(t, door1())
 	c := dial(t, f)
 	const n = 50
 	var burst []byte
@@ -137,7 +138,6 @@ func TestOneTickForWhatCameTogether(t *testing.T) {
 	if s := f.Stats(); s.Sends > n/10 {
 		t.Errorf("%d writes for %d answers", s.Sends, n)
 	}
-	_ = probes
 }
 
 // Index serves again, with another generation; the probe checks that no two
@@ -185,6 +185,51 @@ func TestIndexesAreDenseAndIDsAreNot(t *testing.T) {
 func closeAll(p *probe, ids []ID) {
 	for _, id := range ids {
 		_ = p.loop.(*loop).cut(p.loop.(*loop).peer(id), ErrIdle)
+	}
+}
+
+// greeter speaks first, and hangs up on the second who comes.
+type greeter struct {
+	*probe
+	loop Loop
+	n    int
+}
+
+func (g *greeter) Opened(id ID, p Peer) {
+	g.probe.Opened(id, p)
+	if err := g.loop.Send(id, framed("welcome "+p.Remote.Addr().String())); err != nil {
+		g.t.Error(err)
+	}
+	if g.n++; g.n == 2 {
+		g.loop.Close(id)
+	}
+}
+
+func TestHandlerMayActInOpened(t *testing.T) {
+	cfg := door1(func(l *ListenerConfig) { l.Addr = ":0" })
+	var p *probe
+	f, err := Start(cfg, func(l Loop) Handler {
+		p = &probe{t: t, loop: l, peers: map[ID]Peer{}, closed: map[ID]error{}, out: map[ID][]byte{}}
+		return &greeter{probe: p, loop: l}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { stop(t, f, []*probe{p}) }()
+	_, port, _ := net.SplitHostPort(f.Addr(0).String())
+	for i := range 2 {
+		c, err := net.Dial("tcp", "127.0.0.1:"+port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(patience))
+		if got := read(t, c); got != "welcome 127.0.0.1" {
+			t.Errorf("greeted by %q", got)
+		}
+		if i == 1 {
+			readEnd(t, c)
+		}
 	}
 }
 

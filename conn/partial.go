@@ -26,7 +26,7 @@ func (s *partials) add(buf, piece []byte) []byte {
 }
 
 func (s *partials) get(size int) []byte {
-	class := max(bits.Len(uint(size-1)), minClass)
+	class := classOf(size)
 	spare := s.free[class]
 	if n := len(spare); n > 0 {
 		s.free[class] = spare[:n-1]
@@ -35,11 +35,14 @@ func (s *partials) get(size int) []byte {
 	return make([]byte, 0, 1<<class)
 }
 
+// classOf is the class of buffers that hold size bytes.
+func classOf(size int) int { return max(bits.Len(uint(size-1)), minClass) }
+
 func (s *partials) put(buf []byte) {
 	if cap(buf) == 0 {
 		return
 	}
-	class := bits.Len(uint(cap(buf) - 1))
+	class := classOf(cap(buf))
 	if len(s.free[class]) < keepSpare {
 		s.free[class] = append(s.free[class], buf[:0])
 	}

@@ -74,10 +74,12 @@ func (l *loop) opened(c gnet.Conn, p *peer) {
 }
 
 func addrPort(a net.Addr) netip.AddrPort {
-	if t, ok := a.(*net.TCPAddr); ok {
-		return t.AddrPort()
+	t, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
 	}
-	return netip.AddrPort{}
+	at := t.AddrPort() // on a listener for both, IPv4 comes inside IPv6
+	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
 }
 
 // received cuts what has come into frames. Whole frames are delivered from
@@ -171,7 +173,7 @@ func (l *loop) closed(p *peer, err error) {
 	if l.stopping && p.why == nil && err == nil {
 		p.why = ErrStopped
 	}
-	why, reason := verdict(p, err)
+	reason, why := verdict(p, err)
 	l.count[reason]++
 	l.disarm(p)
 	l.dropPart(p)
@@ -188,25 +190,25 @@ func (l *loop) closed(p *peer, err error) {
 }
 
 // verdict says why a connection ended, for the handler and for the counters.
-func verdict(p *peer, err error) (error, counter) {
+func verdict(p *peer, err error) (counter, error) {
 	if p.state == closing {
-		return p.why, closedByUs
+		return closedByUs, p.why
 	}
 	if p.why != nil {
 		err = p.why
 	}
 	switch {
 	case err == nil:
-		return nil, closedByUs
+		return closedByUs, nil
 	case errors.Is(err, io.EOF):
-		return io.EOF, closedByPeer
+		return closedByPeer, io.EOF
 	}
 	for reason, e := range reasons {
 		if e != nil && err == e {
-			return err, counter(reason)
+			return counter(reason), err
 		}
 	}
-	return err, closedReset
+	return closedReset, err
 }
 
 // told ends a call to the handler and makes up for the calls that had to wait.

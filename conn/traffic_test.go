@@ -228,15 +228,18 @@ type endless struct{ Framing }
 func (endless) Next(b []byte) ([]byte, int, error) { return nil, 0, nil }
 
 func TestForeignFramingIsBounded(t *testing.T) {
-	f, probes := run(t, door1(func(l *ListenerConfig) { l.Framing, l.MaxFrame = endless{Binary2}, 5000 }))
-	c := dial(t, f)
-	for range 100 {
-		if _, err := c.Write(make([]byte, 1000)); err != nil {
-			break
+	for _, pieces := range [][]int{{6000}, {3000, 3000}, {1, 5015, 1}} {
+		f, probes := run(t, door1(func(l *ListenerConfig) { l.Framing, l.MaxFrame = endless{Binary2}, 5000 }))
+		c := dial(t, f)
+		sent := 0
+		for _, n := range pieces {
+			within(t, "what came before was read", func() bool { return f.Stats().BytesIn == uint64(sent) })
+			write(t, c, make([]byte, n))
+			sent += n
 		}
-	}
-	if errs := probes[0].ends(1); !errors.Is(errs[0], ErrOversize) {
-		t.Errorf("closed for %v", errs[0])
+		if errs := probes[0].ends(1); !errors.Is(errs[0], ErrOversize) {
+			t.Errorf("%d: closed for %v", pieces, errs[0])
+		}
 	}
 }
 

@@ -1,8 +1,33 @@
-package conn
+// Package framing tells frames apart in a stream of bytes.
+package framing
 
 import (
 	"bytes"
+	"errors"
 	"math"
+)
+
+// Framing is one way of doing so. Its values are shared by all connections and
+// keep no state.
+type Framing interface {
+	// Next finds the first frame of b. used is how many bytes it took with all
+	// that surrounds it; 0 without an error means that more bytes are needed. A
+	// nil frame with used > 0 is a keep-alive.
+	Next(b []byte) (frame []byte, used int, err error)
+	// Begin reserves the length in front of a frame that is to be appended.
+	Begin(dst []byte) []byte
+	// End completes the frame whose Begin found len(dst) == start. A frame that
+	// is longer than its length can say is refused and taken off dst again.
+	End(dst []byte, start int) ([]byte, error)
+	// Max is the longest payload that the length can say.
+	Max() int
+}
+
+// What can be wrong with a frame.
+var (
+	ErrOversize  = errors.New("frame longer than the limit")
+	ErrEmpty     = errors.New("frame of length zero")
+	ErrMalformed = errors.New("frame is not framed as agreed")
 )
 
 // lengthFraming is every framing whose frames begin with their length. What
@@ -52,8 +77,8 @@ var (
 	ASCII4  Framing = framings[1] // 4 ASCII digits; 0000 is a keep-alive
 )
 
-// FramingNamed finds a framing by its name in a configuration.
-func FramingNamed(name string) (Framing, bool) {
+// Named finds a framing by its name in a configuration.
+func Named(name string) (Framing, bool) {
 	for _, f := range framings {
 		if f.name == name {
 			return f, true
@@ -62,8 +87,8 @@ func FramingNamed(name string) (Framing, bool) {
 	return nil, false
 }
 
-// FramingNames lists what FramingNamed knows.
-func FramingNames() []string {
+// Names lists what Named knows.
+func Names() []string {
 	names := make([]string, len(framings))
 	for i, f := range framings {
 		names[i] = f.name
@@ -71,15 +96,16 @@ func FramingNames() []string {
 	return names
 }
 
-// overhead bounds what any framing here adds to a payload, in bytes.
-const overhead = 16
+// Overhead bounds what any framing here adds to a payload, in bytes.
+const Overhead = 16
 
-// limited is the framing with a bound on the payload, so that a length which is
-// too great is refused before the first byte of its frame is kept.
-func limited(f Framing, limit int) Framing {
+// Limited is f with a bound on the payload, so that a length which is too great
+// is refused before the first byte of its frame is kept. A framing from
+// elsewhere comes back as it is.
+func Limited(f Framing, limit int) Framing {
 	lf, ok := f.(*lengthFraming)
 	if !ok {
-		return f // the loop's own bound on what is kept still holds
+		return f
 	}
 	bounded := *lf
 	bounded.limit = limit

@@ -1,4 +1,4 @@
-package conn
+package framing
 
 import (
 	"bytes"
@@ -22,7 +22,7 @@ func TestFramingVectors(t *testing.T) {
 		{"binary2-pad2", abc, "\x00\x03\x00\x00abc"},
 		{"binary2-etx", abc, "\x00\x04abc\x03"},
 	} {
-		f, ok := FramingNamed(c.name)
+		f, ok := Named(c.name)
 		if !ok {
 			t.Fatalf("no framing %q", c.name)
 		}
@@ -34,8 +34,8 @@ func TestFramingVectors(t *testing.T) {
 }
 
 func TestFramingRoundTripAndEveryPrefix(t *testing.T) {
-	for _, name := range FramingNames() {
-		f, _ := FramingNamed(name)
+	for _, name := range Names() {
+		f, _ := Named(name)
 		var stream []byte
 		want := []string{"a", strings.Repeat("b", 99), strings.Repeat("c", 1000)}
 		for _, p := range want {
@@ -53,8 +53,8 @@ func TestFramingRoundTripAndEveryPrefix(t *testing.T) {
 			if cap(frame) != len(frame) {
 				t.Errorf("%s: appending to a frame would write into the next", name)
 			}
-			if used > len(p)+overhead {
-				t.Errorf("%s adds %d bytes, more than overhead", name, used-len(p))
+			if used > len(p)+Overhead {
+				t.Errorf("%s adds %d bytes, more than Overhead", name, used-len(p))
 			}
 			for n := range used { // a prefix is never a frame and never wrong
 				if frame, got, err := f.Next(stream[:n]); frame != nil || got != 0 || err != nil {
@@ -67,8 +67,8 @@ func TestFramingRoundTripAndEveryPrefix(t *testing.T) {
 }
 
 func TestFramingRefusesWhatItCannotSay(t *testing.T) {
-	for _, name := range FramingNames() {
-		f, _ := FramingNamed(name)
+	for _, name := range Names() {
+		f, _ := Named(name)
 		if f.Max() > 1<<20 { // four bytes can say more than a test should hold
 			continue
 		}
@@ -112,8 +112,8 @@ func TestFramingFaults(t *testing.T) {
 		{"binary2-etx", "\x00\x02a\x04", ErrMalformed},
 		{"binary4", "\xFF\xFF\xFF\xFF", ErrOversize},
 	} {
-		named, _ := FramingNamed(c.name)
-		f := limited(named, 100)
+		named, _ := Named(c.name)
+		f := Limited(named, 100)
 		if _, used, err := f.Next([]byte(c.wire)); !errors.Is(err, c.want) || used != 0 {
 			t.Errorf("%s %q: %d %v, want %v", c.name, c.wire, used, err, c.want)
 		}
@@ -136,8 +136,8 @@ func TestKeepAlive(t *testing.T) {
 func TestFramingDoesNotAllocate(t *testing.T) {
 	buf := make([]byte, 0, 512)
 	payload := make([]byte, 180)
-	for _, name := range FramingNames() {
-		f, _ := FramingNamed(name)
+	for _, name := range Names() {
+		f, _ := Named(name)
 		if n := testing.AllocsPerRun(100, func() {
 			b, err := f.End(append(f.Begin(buf[:0]), payload...), 0)
 			frame, _, err2 := f.Next(b)
@@ -155,11 +155,11 @@ func FuzzFraming(f *testing.F) {
 	f.Add("ascii4", []byte("00000003abc"))
 	f.Add("binary2-self", []byte{0, 1, 2})
 	f.Fuzz(func(t *testing.T, name string, b []byte) {
-		fr, ok := FramingNamed(name)
+		fr, ok := Named(name)
 		if !ok {
 			return
 		}
-		for f := limited(fr, 1000); len(b) > 0; {
+		for f := Limited(fr, 1000); len(b) > 0; {
 			frame, used, err := f.Next(b)
 			if err != nil || used == 0 {
 				return
