@@ -6,7 +6,8 @@ import "encoding/binary"
 // a local variable. The first fault stops it; End tells.
 type Builder struct {
 	spec *Spec
-	dst  []byte
+	buf  []byte // the caller's buffer up to its capacity: what is beyond n is spare
+	n    int
 	bits [2]uint64
 	base int  // where the MTI is in dst
 	map1 int  // where the bitmap is in dst
@@ -25,12 +26,29 @@ func (s *Spec) Begin(dst []byte, mti MTI) Builder {
 		dst = mti.append(dst)
 	}
 	b.map1 = len(dst)
+	b.buf, b.n = dst[:cap(dst)], len(dst)
 	n := s.mapSize()
 	if b.both {
 		n *= 2
 	}
-	b.dst = grow(dst, n)
+	b.take(n)
 	return b
+}
+
+// take gives the n bytes that follow, and whatever is spare behind them.
+func (b *Builder) take(n int) []byte {
+	at := b.n
+	b.n += n
+	if b.n > len(b.buf) {
+		b.more(at)
+	}
+	return b.buf[at:]
+}
+
+// more moves the message to a buffer twice as large, at least.
+func (b *Builder) more(keep int) {
+	b.buf = append(b.buf[:keep], make([]byte, max(b.n-keep, keep, 256))...)
+	b.buf = b.buf[:cap(b.buf)]
 }
 
 func (s *Spec) mapSize() int {
@@ -64,9 +82,9 @@ func (b *Builder) next(n int) *fieldDef {
 // dialects that extend the bitmap on demand pay for this.
 func (b *Builder) widen() {
 	b.both = true
-	n := b.spec.mapSize()
-	b.dst = grow(b.dst, n)
-	copy(b.dst[b.map1+2*n:], b.dst[b.map1+n:len(b.dst)-n])
+	n, end := b.spec.mapSize(), b.n
+	b.take(n)
+	copy(b.buf[b.map1+2*n:], b.buf[b.map1+n:end])
 }
 
 // Put appends field n with its canonical value: ASCII digits for a number,
@@ -153,7 +171,7 @@ func (b *Builder) fill(n int, f *fieldDef, value []byte) {
 		}
 		copy(d[most-l:], value)
 	default:
-		clear(d)
+		clear(d[:wireSize(f.coding, most)])
 		at := most - l // in nibbles from the left
 		if f.coding == packedRight {
 			at += most & 1
@@ -164,17 +182,11 @@ func (b *Builder) fill(n int, f *fieldDef, value []byte) {
 	}
 }
 
-// room appends the prefix of a length and gives the room for the value.
+// room appends the prefix of a length and gives the room for the value, and
+// whatever is spare behind it.
 func (b *Builder) room(f *fieldDef, l int) []byte {
-	size, p, at := l, int(f.prefix), len(b.dst)
-	switch {
-	case f.coding >= packedLeft:
-		size = (l + 1) >> 1
-	case f.coding == hexed:
-		size = 2 * l
-	}
-	b.dst = grow(b.dst, p+size)
-	d := b.dst[at:]
+	p := int(f.prefix)
+	d := b.take(p + wireSize(f.coding, l))
 	switch {
 	case p == 0:
 		return d
@@ -211,7 +223,7 @@ func toHex(d, p []byte) {
 // Offset is the length of the message so far, from the MTI: where the next
 // field begins, so that a MAC put as zeros can be patched later. A first field
 // above 64 moves it, once, in a dialect whose second bitmap comes on demand.
-func (b *Builder) Offset() int { return len(b.dst) - b.base }
+func (b *Builder) Offset() int { return b.n - b.base }
 
 // End writes the bitmap and gives back the buffer. The error is the first
 // fault, a *FieldError whose offset is where its field would have begun; the
@@ -219,15 +231,15 @@ func (b *Builder) Offset() int { return len(b.dst) - b.base }
 func (b *Builder) End() ([]byte, error) {
 	if b.err.Reason != 0 {
 		e := b.err
-		return b.dst[:b.base], &e
+		return b.buf[:b.base], &e
 	}
-	d := b.dst[b.map1:]
+	d := b.buf[b.map1:]
 	if b.both {
 		b.bits[0] |= 1 << 63
 		b.spec.putBitmap(d[b.spec.mapSize():], b.bits[1])
 	}
 	b.spec.putBitmap(d, b.bits[0])
-	return b.dst, nil
+	return b.buf[:b.n], nil
 }
 
 func (s *Spec) putBitmap(d []byte, bits uint64) {

@@ -15,6 +15,7 @@ const (
 	threes  = 0x3030303030303030
 	sixes   = 0x0606060606060606
 	notADec = 0xFF
+	huge    = 0x4000 // above the maximum of every field
 
 	upperHex = "0123456789ABCDEF"
 )
@@ -22,6 +23,8 @@ const (
 var (
 	decOf   = makeDecOf()   // packed byte → 0..99, notADec when a nibble is above 9
 	asciiOf = makeASCIIOf() // packed byte → two characters, nibble + '0' ('=' for D)
+	lenOf   = makeLenOf()   // packed byte of a length → 0..99, huge when a nibble is above 9
+	digitOf = makeDigitOf() // character of a length → 0..9, huge when it is no digit
 	packOf  = makePackOf()  // 0..99 → packed byte
 	trackOf = makeTrackOf() // track character → nibble, notADec when it is none
 	hexOf   = makeHexOf()   // hexadecimal character → 0..15, notADec when it is none
@@ -33,6 +36,26 @@ func makeDecOf() (t [256]uint8) {
 		if i>>4 < 10 && i&15 < 10 {
 			t[i] = uint8(i>>4*10 + i&15)
 		}
+	}
+	return t
+}
+
+func makeLenOf() (t [256]uint16) {
+	for i, d := range decOf {
+		t[i] = uint16(d)
+		if d == notADec {
+			t[i] = huge
+		}
+	}
+	return t
+}
+
+func makeDigitOf() (t [256]uint16) {
+	for i := range t {
+		t[i] = huge
+	}
+	for i := range uint16(10) {
+		t['0'+i] = i
 	}
 	return t
 }
@@ -110,8 +133,10 @@ func allDigits(x uint64) bool { return x&highs == threes && (x+sixes)&highs == t
 
 // badTrack does the same for ASCII track data: digits, = and D.
 func badTrack(p []byte) int {
-	for i, c := range p {
-		if trackOf[c] == notADec {
+	for i := 0; i < len(p); i++ {
+		if len(p)-i >= 8 && allDigits(binary.BigEndian.Uint64(p[i:])) {
+			i += 7
+		} else if trackOf[p[i]] == notADec {
 			return i
 		}
 	}
@@ -120,23 +145,42 @@ func badTrack(p []byte) int {
 
 // badPackedTrack does the same for packed track data: nibbles 0..9 and D.
 func badPackedTrack(p []byte) int {
-	for i, c := range p {
-		if h, l := c>>4, c&15; h > 9 && h != 0xD || l > 9 && l != 0xD {
+	i := 0
+	for ; len(p)-i >= 8; i += 8 {
+		x := binary.BigEndian.Uint64(p[i:])
+		separators := x & (x << 1) &^ (x << 2) & (x << 3)
+		if x&(x<<1|x<<2)&^separators&eights != 0 {
+			break
+		}
+	}
+	for ; i < len(p); i++ {
+		if h, l := p[i]>>4, p[i]&15; h > 9 && h != 0xD || l > 9 && l != 0xD {
 			return i
 		}
 	}
 	return -1
 }
 
+// spread makes eight bytes 0..15 of the eight nibbles of y.
+func spread(y uint64) uint64 {
+	y = (y | y<<16) & 0x0000FFFF0000FFFF
+	y = (y | y<<8) & 0x00FF00FF00FF00FF
+	return (y | y<<4) & lows
+}
+
+// squeeze makes eight nibbles of the low halves of eight bytes.
+func squeeze(x uint64) uint64 {
+	x &= lows
+	x = (x | x>>4) & 0x00FF00FF00FF00FF
+	x = (x | x>>8) & 0x0000FFFF0000FFFF
+	return (x | x>>16) & 0xFFFFFFFF
+}
+
 // unpack writes 2×len(p) characters to d: nibble + '0', so D becomes '='.
 func unpack(d, p []byte) {
 	i := 0
 	for ; len(p)-i >= 4; i += 4 {
-		y := uint64(binary.BigEndian.Uint32(p[i:]))
-		y = (y | y<<16) & 0x0000FFFF0000FFFF
-		y = (y | y<<8) & 0x00FF00FF00FF00FF
-		y = (y | y<<4) & lows
-		binary.BigEndian.PutUint64(d[2*i:], y+threes)
+		binary.BigEndian.PutUint64(d[2*i:], spread(uint64(binary.BigEndian.Uint32(p[i:])))+threes)
 	}
 	for ; i < len(p); i++ {
 		t := &asciiOf[p[i]]
@@ -145,14 +189,11 @@ func unpack(d, p []byte) {
 }
 
 // pack writes len(t)/2 bytes to d, from an even number of ASCII digits that
-// were found good. '=' becomes the nibble D, as its low half says.
+// were found good.
 func pack(d, t []byte) {
 	i := 0
 	for ; len(t)-i >= 8; i += 8 {
-		x := binary.BigEndian.Uint64(t[i:]) & lows
-		x = (x | x>>4) & 0x00FF00FF00FF00FF
-		x = (x | x>>8) & 0x0000FFFF0000FFFF
-		binary.BigEndian.PutUint32(d[i/2:], uint32(x|x>>16))
+		binary.BigEndian.PutUint32(d[i/2:], uint32(squeeze(binary.BigEndian.Uint64(t[i:]))))
 	}
 	for ; i < len(t); i += 2 {
 		d[i/2] = t[i]<<4 | t[i+1]&15
@@ -222,6 +263,13 @@ func grow(dst []byte, n int) []byte {
 // right.
 func packTrack(d, t []byte) {
 	for i := 0; i+1 < len(t); i += 2 {
+		if len(t)-i >= 8 {
+			if x := binary.BigEndian.Uint64(t[i:]); allDigits(x) {
+				binary.BigEndian.PutUint32(d[i/2:], uint32(squeeze(x)))
+				i += 6
+				continue
+			}
+		}
 		d[i/2] = trackOf[t[i]]<<4 | trackOf[t[i+1]]
 	}
 	if len(t)&1 == 1 {

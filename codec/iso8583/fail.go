@@ -55,7 +55,7 @@ func (v *View) badLength(n, off int) error {
 			return v.fail(n, off+i, BadPrefix, 0, int(c))
 		}
 	}
-	return v.fail(n, off, TooLong, int(f.max), f.readLength(p))
+	return v.fail(n, off, TooLong, int(f.max), f.readLength(v.msg, off))
 }
 
 // badSize is a value at off of which too little is left, or a bit of the

@@ -71,7 +71,7 @@ const (
 
 var kinds = [...]Kind{Absent, Text, Binary, Binary, Numeric, Track, Numeric, Numeric, Track}
 
-// fieldDef is one row of the compiled table, 8 bytes.
+// fieldDef is one row of the compiled table.
 type fieldDef struct {
 	coding coding
 	prefix uint8  // bytes of the length prefix, 0 for a fixed length
@@ -79,7 +79,20 @@ type fieldDef struct {
 	loose  bool   // the pad nibble may be anything
 	max    uint16 // greatest length, or the only one: digits for packed codings, bytes for others
 	size   uint16 // bytes of a fixed field
+	quick  quick  // how a value of at most 8 bytes is checked at once
+	digits uint64 // bits 3 of the digits of a fixed packed value, or FF for each of its characters
+	pad    uint64 // its pad nibble
 }
+
+// quick chooses the check of a fixed value as one word, see (*fieldDef).good.
+type quick uint8
+
+const (
+	anything quick = iota // text and bytes: nothing to check
+	oneWord               // packed digits
+	chars                 // characters
+	longWay               // a variable length, or more than 8 bytes
+)
 
 // Spec is a compiled dialect. It is immutable.
 type Spec struct {
@@ -161,6 +174,7 @@ func compileField(n int, f field.Field) (fieldDef, error) {
 			return d, fmt.Errorf("length prefix %s: want fixed, LL or LLL in ASCII or BCD", name)
 		}
 	}
+	d.plan()
 	switch {
 	case c == hexed && d.prefix != 0:
 		return d, fmt.Errorf("hexadecimal of variable length")
@@ -168,6 +182,29 @@ func compileField(n int, f field.Field) (fieldDef, error) {
 		return d, fmt.Errorf("length %d does not fit the length prefix %s", m.Length, m.Pref.Inspect())
 	}
 	return d, nil
+}
+
+// plan prepares the check of a fixed value of at most 8 bytes, which a word
+// holds from its high end on.
+func (d *fieldDef) plan() {
+	packed := d.coding == packedLeft || d.coding == packedRight
+	switch {
+	case d.coding <= raw:
+		d.quick = anything
+	case d.prefix != 0 || d.size > 8 || !packed && d.coding != digits:
+		d.quick = longWay
+	case d.coding == digits:
+		d.quick, d.digits = chars, ^uint64(0)<<(64-8*d.size)
+	default:
+		d.quick, d.digits = oneWord, eights<<(64-8*d.size)
+		switch {
+		case d.max&1 == 0:
+		case d.coding == packedRight:
+			d.pad = 0xF << 60
+		default:
+			d.pad = 0xF << (64 - 8*d.size)
+		}
+	}
 }
 
 // codingOf reads the coding off moov's encoder and, where one encoder serves

@@ -41,12 +41,15 @@ func (s *Spec) Parse(v *View, msg []byte) error {
 	for w := range v.bits {
 		for left := v.bits[w]; left != 0; {
 			z := bits.LeadingZeros64(left)
-			left &^= 1 << 63 >> z
+			left &^= 1 << 63 >> (z & 63)
 			n := w<<6 + z + 1
 			f := &s.fields[n]
 			length, size := int(f.max), int(f.size)
 			if f.prefix != 0 {
-				if length = f.readLength(msg[off:]); uint(length) > uint(f.max) {
+				if off+int(f.prefix) > len(msg) {
+					return v.badLength(n, off)
+				}
+				if length = f.readLength(msg, off); length > int(f.max) {
 					return v.badLength(n, off)
 				}
 				off += int(f.prefix)
@@ -58,7 +61,7 @@ func (s *Spec) Parse(v *View, msg []byte) error {
 			if size > len(msg)-off || f.coding == absent {
 				return v.badSize(n, off, size)
 			}
-			if f.coding >= hexed {
+			if f.quick != anything && (off+8 > len(msg) || !f.good(binary.BigEndian.Uint64(msg[off:]))) {
 				if i := badValue(f, msg[off:off+size], length); i >= 0 {
 					return v.badByte(n, off, i, size, length)
 				}
@@ -147,33 +150,33 @@ func (s *Spec) readBitmap(bits *uint64, p []byte) (bad int) {
 	return -1
 }
 
-// readLength reads the length prefix at the start of p; -1 when it is cut off
-// or not decimal.
-func (f *fieldDef) readLength(p []byte) int {
-	if len(p) < int(f.prefix) {
-		return -1
-	}
-	if f.bcd {
-		n := int(decOf[p[0]])
-		if f.prefix == 2 {
-			n = n*100 + int(decOf[p[1]])
-			if decOf[p[1]] == notADec {
-				return -1
-			}
+// readLength reads the length prefix at off, which is not cut off. What is not
+// decimal gives a length that is above every maximum.
+func (f *fieldDef) readLength(msg []byte, off int) int {
+	switch p := msg[off:]; f.prefix {
+	case 1:
+		return int(lenOf[p[0]])
+	case 2:
+		if f.bcd {
+			return int(lenOf[p[0]])*100 + int(lenOf[p[1]])
 		}
-		if decOf[p[0]] == notADec {
-			return -1
-		}
-		return n
+		return int(digitOf[p[0]])*10 + int(digitOf[p[1]])
+	default:
+		return int(digitOf[p[0]])*100 + int(digitOf[p[1]])*10 + int(digitOf[p[2]])
 	}
-	n := 0
-	for _, c := range p[:f.prefix] {
-		if c -= '0'; c > 9 {
-			return -1
-		}
-		n = n*10 + int(c)
+}
+
+// good is the quick look at a fixed value of at most 8 bytes, which begins the
+// word x: true when it surely is what its coding allows. A pad nibble F takes
+// the long way, as does whatever is rare.
+func (f *fieldDef) good(x uint64) bool {
+	switch f.quick {
+	case oneWord:
+		return x&(x<<1|x<<2)&f.digits|x&f.pad == 0
+	case chars:
+		return (x&highs^threes|(x+sixes)&highs^threes)&f.digits == 0
 	}
-	return n
+	return false
 }
 
 // badValue finds the first byte of a value that its coding does not allow, -1
