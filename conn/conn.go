@@ -37,7 +37,9 @@ type Handler interface {
 	// lent until the return (and overwritten then, in builds with -race).
 	Frame(id ID, b []byte)
 	// Closed comes exactly once after each Opened; err is nil when Close asked
-	// for it. What is sent to id from then on is refused and harms nothing.
+	// for it. What is sent to id from then on is refused and harms nothing. A
+	// peer that ends only its own direction counts as gone: gnet knows no
+	// half-closed connections.
 	Closed(id ID, err error)
 	// Tick comes once after all that was ready has been told, and at the latest
 	// at the time (unix ns) that it returned the last time; 0 is no wish. It may

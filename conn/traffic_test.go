@@ -52,42 +52,47 @@ func TestFramesHoweverTheyComeApart(t *testing.T) {
 	})
 }
 
+const hostileMax = 1000
+
+var bigFrame = framed(strings.Repeat("x", hostileMax+1))
+
+// hostile are the ways to misbehave, the reason that each must be closed for,
+// and the counter that must say so.
+var hostile = []struct {
+	name    string
+	framing Framing
+	send    []byte
+	then    func(c *net.TCPConn) // after sending; nil waits for our end
+	want    error
+	counted func(s Stats) uint64
+}{
+	{"length zero", Binary2, []byte{0, 0}, nil, ErrEmpty, func(s Stats) uint64 { return s.ClosedEmpty }},
+	{"length zero after a frame", Binary2, append(framed("a"), 0, 0), nil, ErrEmpty, func(s Stats) uint64 { return s.ClosedEmpty }},
+	{"only the length of a giant", Binary2, []byte{0xFF, 0xFF}, nil, ErrOversize, func(s Stats) uint64 { return s.ClosedOversize }},
+	{"one byte over", Binary2, bigFrame, nil, ErrOversize, func(s Stats) uint64 { return s.ClosedOversize }},
+	{"one byte over after a part", Binary2, append(framed("a"), bigFrame[:2]...), nil, ErrOversize, func(s Stats) uint64 { return s.ClosedOversize }},
+	{"HTTP at the door", Binary2, []byte("GET / HTTP/1.1\r\n\r\n"), nil, ErrOversize, func(s Stats) uint64 { return s.ClosedOversize }},
+	{"TLS at the door", Binary2, []byte{0x16, 3, 1, 2, 0}, nil, ErrOversize, func(s Stats) uint64 { return s.ClosedOversize }},
+	{"half a length", Binary2, []byte{1}, nil, ErrHalfFrame, func(s Stats) uint64 { return s.ClosedHalfFrame }},
+	{"half a frame", Binary2, framed("hello")[:4], nil, ErrHalfFrame, func(s Stats) uint64 { return s.ClosedHalfFrame }},
+	{"a frame and a half", Binary2, append(framed("a"), 0, 5, 'h'), nil, ErrHalfFrame, func(s Stats) uint64 { return s.ClosedHalfFrame }},
+	{"half a frame and the end", Binary2, framed("hello")[:4], func(c *net.TCPConn) { _ = c.Close() }, io.EOF, func(s Stats) uint64 { return s.ClosedByPeer }},
+	{"nothing and the end", Binary2, nil, func(c *net.TCPConn) { _ = c.Close() }, io.EOF, func(s Stats) uint64 { return s.ClosedByPeer }},
+	{"reset in the middle", Binary2, framed("hello")[:4], reset, nil, func(s Stats) uint64 { return s.ClosedReset }},
+	{"silence", Binary2, nil, nil, ErrIdle, func(s Stats) uint64 { return s.ClosedIdle }},
+	{"letters as length", ASCII4, []byte("GET /"), nil, ErrMalformed, func(s Stats) uint64 { return s.ClosedMalformed }},
+	{"a sign as length", ASCII4, []byte("+001x"), nil, ErrMalformed, func(s Stats) uint64 { return s.ClosedMalformed }},
+	{"9999 as length", ASCII4, []byte("9999"), nil, ErrOversize, func(s Stats) uint64 { return s.ClosedOversize }},
+}
+
 // Each pattern must end its own connection for the right reason, and must not
 // disturb an honest one.
 func TestHostilePeers(t *testing.T) {
-	const maxFrame = 1000
-	big := framed(strings.Repeat("x", maxFrame+1))
-	patterns := []struct {
-		name    string
-		framing Framing
-		send    []byte
-		then    func(c *net.TCPConn) // after sending; nil waits for our end
-		want    error
-		counted func(s Stats) uint64
-	}{
-		{"length zero", Binary2, []byte{0, 0}, nil, ErrEmpty, func(s Stats) uint64 { return s.ClosedEmpty }},
-		{"length zero after a frame", Binary2, append(framed("a"), 0, 0), nil, ErrEmpty, func(s Stats) uint64 { return s.ClosedEmpty }},
-		{"only the length of a giant", Binary2, []byte{0xFF, 0xFF}, nil, ErrOversize, func(s Stats) uint64 { return s.ClosedOversize }},
-		{"one byte over", Binary2, big, nil, ErrOversize, func(s Stats) uint64 { return s.ClosedOversize }},
-		{"one byte over after a part", Binary2, append(framed("a"), big[:2]...), nil, ErrOversize, func(s Stats) uint64 { return s.ClosedOversize }},
-		{"HTTP at the door", Binary2, []byte("GET / HTTP/1.1\r\n\r\n"), nil, ErrOversize, func(s Stats) uint64 { return s.ClosedOversize }},
-		{"TLS at the door", Binary2, []byte{0x16, 3, 1, 2, 0}, nil, ErrOversize, func(s Stats) uint64 { return s.ClosedOversize }},
-		{"half a length", Binary2, []byte{1}, nil, ErrHalfFrame, func(s Stats) uint64 { return s.ClosedHalfFrame }},
-		{"half a frame", Binary2, framed("hello")[:4], nil, ErrHalfFrame, func(s Stats) uint64 { return s.ClosedHalfFrame }},
-		{"a frame and a half", Binary2, append(framed("a"), 0, 5, 'h'), nil, ErrHalfFrame, func(s Stats) uint64 { return s.ClosedHalfFrame }},
-		{"half a frame and the end", Binary2, framed("hello")[:4], func(c *net.TCPConn) { _ = c.Close() }, io.EOF, func(s Stats) uint64 { return s.ClosedByPeer }},
-		{"nothing and the end", Binary2, nil, func(c *net.TCPConn) { _ = c.Close() }, io.EOF, func(s Stats) uint64 { return s.ClosedByPeer }},
-		{"reset in the middle", Binary2, framed("hello")[:4], reset, nil, func(s Stats) uint64 { return s.ClosedReset }},
-		{"silence", Binary2, nil, nil, ErrIdle, func(s Stats) uint64 { return s.ClosedIdle }},
-		{"letters as length", ASCII4, []byte("GET /"), nil, ErrMalformed, func(s Stats) uint64 { return s.ClosedMalformed }},
-		{"a sign as length", ASCII4, []byte("+001x"), nil, ErrMalformed, func(s Stats) uint64 { return s.ClosedMalformed }},
-		{"9999 as length", ASCII4, []byte("9999"), nil, ErrOversize, func(s Stats) uint64 { return s.ClosedOversize }},
-	}
-	for _, h := range patterns {
+	for _, h := range hostile {
 		t.Run(h.name, func(t *testing.T) {
 			t.Parallel()
 			f, probes := run(t, door1(func(l *ListenerConfig) {
-				l.Framing, l.MaxFrame = h.framing, maxFrame
+				l.Framing, l.MaxFrame = h.framing, hostileMax
 				l.FrameTimeout, l.Idle = 100*time.Millisecond, 400*time.Millisecond
 			}))
 			honest := dial(t, f)
