@@ -115,7 +115,7 @@ func appendFields(dst, frame []byte, at int, has, add set) ([]byte, error) {
 			if has[half]&bit != 0 {
 				n := size(frame[at:], f)
 				if n <= 0 || at+n > len(frame) {
-					return dst, fmt.Errorf("F%d at byte %d is unknown or passes the end at %d", f, at, len(frame))
+					return dst, fmt.Errorf("field F%d at byte %d is unknown or passes the end at %d", f, at, len(frame))
 				}
 				value = frame[at : at+n]
 				at += n

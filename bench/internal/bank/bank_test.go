@@ -258,7 +258,7 @@ func TestServesRawInPlace(t *testing.T) {
 		t.Fatalf("trace %d, %v", trace, err)
 	}
 	got[rawMTI+1] = 0x00
-	if !bytes.Equal(got[:len(sent)], sent[:len(sent)]) || hex.EncodeToString(got[len(sent):]) != "0001aa" {
+	if !bytes.Equal(got[:len(sent)], sent) || hex.EncodeToString(got[len(sent):]) != "0001aa" {
 		t.Fatal("more than the MTI changed")
 	}
 }

@@ -62,7 +62,7 @@ func Answer(frame []byte) (trace uint32, code [2]byte, err error) {
 			n = 1 + (digits+1)/2
 		}
 		if n <= 0 || at+n > len(frame) {
-			return 0, code, fmt.Errorf("F%d at byte %d does not belong in an answer or passes the end at %d", f, at, len(frame))
+			return 0, code, fmt.Errorf("field F%d at byte %d does not belong in an answer or passes the end at %d", f, at, len(frame))
 		}
 		switch f {
 		case 11:
