@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -29,7 +30,7 @@ func TestMain(m *testing.M) {
 		play(how)
 		return
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent()) // libraries of the engine start some at once
 }
 
 // played is what the player answers a method with.
@@ -42,6 +43,10 @@ var played = map[string]string{
 }
 
 func play(how string) {
+	if filepath.Base(os.Args[0]) == "go" {
+		playDemo(how)
+		return
+	}
 	in, out := bufio.NewReader(os.NewFile(3, "in")), os.NewFile(4, "out")
 	for {
 		line, err := in.ReadBytes(0)
@@ -73,7 +78,19 @@ func play(how string) {
 	}
 }
 
-// playChromium puts the test binary on the PATH as chromium.
+// playDemo prints what a demo does and lasts until it is interrupted.
+func playDemo(how string) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	fmt.Println("building", strings.Join(os.Args[1:], " "))
+	if how == "demo fails" {
+		return
+	}
+	fmt.Println("console 控制台 http://127.0.0.1:1/ and more")
+	<-ctx.Done()
+}
+
+// playChromium puts the test binary on the PATH as chromium and as go.
 func playChromium(t *testing.T, how string) {
 	t.Helper()
 	self, err := os.Executable()
@@ -81,8 +98,10 @@ func playChromium(t *testing.T, how string) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if err := os.Symlink(self, filepath.Join(dir, "chromium")); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"chromium", "go"} {
+		if err := os.Symlink(self, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	t.Setenv("PATH", dir)
 	t.Setenv("TMPDIR", t.TempDir())
@@ -109,6 +128,25 @@ func TestPictureOfAnInventedSwitch(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "fake.png")
 	if err := run(context.Background(), []string{"-fake", "running", "-out", out, "-after", "1ms", "-scheme", "dark"}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestPictureOfTheDemo(t *testing.T) {
+	playChromium(t, "well")
+	out := filepath.Join(t.TempDir(), "demo.png")
+	if err := run(context.Background(), []string{"-demo", "-out", out, "-after", "1ms"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(out); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDemoThatFailsIsQuoted(t *testing.T) {
+	playChromium(t, "demo fails")
+	err := run(context.Background(), []string{"-demo", "-out", filepath.Join(t.TempDir(), "x.png"), "-after", "1ms"})
+	if err == nil || !strings.Contains(err.Error(), "run ./cmd/switch demo --for 1m0.001s") {
+		t.Errorf("got %v, want what the demo said", err)
 	}
 }
 
@@ -142,7 +180,7 @@ func TestMissingChromiumGivesTheHint(t *testing.T) {
 
 func TestFlagsAreChecked(t *testing.T) {
 	for _, args := range []string{
-		"", "-url u -fake running", "-url u -size 10", "-url u -size 0x5", "-url u -scheme pink",
+		"", "-url u -fake running", "-url u -demo", "-url u -size 10", "-url u -size 0x5", "-url u -scheme pink",
 		"-url u -serve 127.0.0.1:0", "-url u extra", "-fake sunny", "-fake running -serve 0.0.0.0:0",
 	} {
 		if err := run(context.Background(), strings.Fields(args)); err == nil {
@@ -150,7 +188,10 @@ func TestFlagsAreChecked(t *testing.T) {
 		}
 	}
 	s, err := parse(strings.Fields("-url http://127.0.0.1:8583/ -size 1400x900"))
-	if err != nil || s.width != 1400 || s.height != 900 || s.out != "console.png" || s.scheme != "light" {
+	if err != nil || s.width != 1400 || s.height != 900 || s.out != "console.png" || s.scheme != "light" || s.after != 3*time.Second {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if s, err = parse([]string{"-demo"}); err != nil || s.after != demoFills {
 		t.Errorf("%+v, %v", s, err)
 	}
 }
