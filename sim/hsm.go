@@ -57,7 +57,7 @@ func ServeHSM(ctx context.Context, ln net.Listener, cfg HSMConfig) error {
 	log.Warn(testLMKWarning, zap.String("address", ln.Addr().String()))
 	stop := context.AfterFunc(ctx, func() { ln.Close() })
 	defer stop()
-	ctx, cancel := context.WithCancel(ctx)
+	conns, cancel := context.WithCancel(ctx) // ends also when the listener fails
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
@@ -73,7 +73,7 @@ func ServeHSM(ctx context.Context, ln net.Listener, cfg HSMConfig) error {
 			return fmt.Errorf("sim: hsm: %w", err)
 		}
 		wg.Go(func() {
-			if err := serveHSM(ctx, c, &cfg); err != nil && ctx.Err() == nil {
+			if err := serveHSM(conns, c, &cfg); err != nil && conns.Err() == nil {
 				log.Info("connection closed", zap.String("peer", c.RemoteAddr().String()), zap.Error(err))
 			}
 		})

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const patience = 10 * time.Second
 
 // testPAN is a test number with a right check digit.
-const testPAN = "6225880000000005"
+const testPAN = "6225880000000001"
 
 // fields is a message by field number; text, or raw bytes for binary fields.
 type fields map[int]string

@@ -28,8 +28,8 @@ func TestSales(t *testing.T) {
 		}
 		sale := book.Sale{Merchant: "898310054110000", Terminal: "10000000", Batch: 7, PIN: true, State: book.Approved, Code: "00"}
 		a, b := sale, sale
-		a.Amount, a.Trace, a.PAN, a.RRN = 102, 2, "622588******0005", "RRN000002000"
-		b.Amount, b.Trace, b.PAN, b.RRN = 103, 3, "622588******0013", "RRN000003000"
+		a.Amount, a.Trace, a.PAN, a.RRN = 102, 2, "622588******0001", "RRN000002000"
+		b.Amount, b.Trace, b.PAN, b.RRN = 103, 3, "622588******0019", "RRN000003000"
 		if d := cmp.Diff([]book.Sale{a, b}, got); d != "" {
 			t.Errorf("book (-want +got):\n%s", d)
 		}

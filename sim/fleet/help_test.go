@@ -254,7 +254,7 @@ func terminals(n int) (all []Terminal) {
 	for i := range n {
 		all = append(all, Terminal{
 			Merchant: "898310054110000", Number: fmt.Sprintf("1000000%d", i), TMK: tmk, MAC: hsm.UnionPay,
-			PANs: []string{"6225880000000005", "6225880000000013"},
+			PANs: []string{"6225880000000001", "6225880000000019"},
 		})
 	}
 	return all
