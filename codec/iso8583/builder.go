@@ -1,6 +1,10 @@
 package iso8583
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"tongka/codec/iso8583/internal/bcd"
+)
 
 // Builder appends one message to a caller's buffer. It is a value: keep it in
 // a local variable. The first fault stops it; End tells.
@@ -140,11 +144,11 @@ func (b *Builder) value(n int, f *fieldDef, value []byte) {
 	d := b.room(f, l)
 	switch f.coding {
 	case packedLeft:
-		packLeft(d, value)
+		bcd.PackLeft(d, value)
 	case packedRight:
-		packRight(d, value)
+		bcd.PackRight(d, value)
 	case packedTrack:
-		packTrack(d, value)
+		bcd.PackTrack(d, value)
 	case hexed:
 		toHex(d, value)
 	default:
@@ -191,9 +195,9 @@ func (b *Builder) room(f *fieldDef, l int) []byte {
 	case p == 0:
 		return d
 	case f.bcd && p == 1:
-		d[0] = packOf[l]
+		d[0] = bcd.Packed[l]
 	case f.bcd:
-		d[0], d[1] = packOf[l/100], packOf[l%100]
+		d[0], d[1] = bcd.Packed[l/100], bcd.Packed[l%100]
 	case p == 2:
 		d[0], d[1] = '0'+byte(l/10), '0'+byte(l%10)
 	default:
@@ -207,16 +211,16 @@ func (b *Builder) room(f *fieldDef, l int) []byte {
 func badText(c coding, value []byte) (int, Reason) {
 	switch kinds[c] {
 	case Numeric:
-		return badDigit(value), BadDigit
+		return bcd.BadDigits(value), BadDigit
 	case Track:
-		return badTrack(value), BadTrack
+		return bcd.BadTrack(value), BadTrack
 	}
 	return -1, 0
 }
 
 func toHex(d, p []byte) {
 	for i, c := range p {
-		d[2*i], d[2*i+1] = upperHex[c>>4], upperHex[c&15]
+		d[2*i], d[2*i+1] = bcd.UpperHex[c>>4], bcd.UpperHex[c&15]
 	}
 }
 
@@ -248,7 +252,7 @@ func (s *Spec) putBitmap(d []byte, bits uint64) {
 		return
 	}
 	for i := range 16 {
-		d[i] = upperHex[bits>>(60-4*i)&15]
+		d[i] = bcd.UpperHex[bits>>(60-4*i)&15]
 	}
 }
 

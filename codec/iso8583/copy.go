@@ -1,6 +1,6 @@
 package iso8583
 
-import "encoding/binary"
+import "tongka/codec/iso8583/internal/bcd"
 
 // Copy transcodes field from of a message, of this or another dialect, into
 // field n. An absent field copies nothing. Packed digits become ASCII digits
@@ -30,22 +30,23 @@ func (b *Builder) Copy(n int, v *View, from int) {
 	case toChars:
 		d := b.room(f, l)
 		if right := src.coding == packedRight; l > 16 || len(p) < 8 || len(d) < 16 {
-			unpackN(d, p[:size], l, right)
+			bcd.Unpack(d, p[:size], l, right)
 		} else {
-			unpackWord(d[:16], p, l&1 == 1 && right)
+			// What it writes beyond the value is spare, or the next field's.
+			bcd.UnpackWord(d[:16], p, l&1 == 1 && right)
 		}
 	case toPacked:
 		d := b.room(f, l)
 		switch right := f.coding == packedRight; {
 		case l <= 16 && len(p) >= 16 && len(d) >= 8:
-			packWord(d[:8], p, l, right)
+			bcd.PackWord(d[:8], p, l, right)
 		case right:
-			packRight(d, p[:l])
+			bcd.PackRight(d, p[:l])
 		default:
-			packLeft(d, p[:l])
+			bcd.PackLeft(d, p[:l])
 		}
 	case toPackedTrack:
-		packTrack(b.room(f, l), p[:l])
+		bcd.PackTrack(b.room(f, l), p[:l])
 	default:
 		b.copySlow(n, f, v, from)
 	}
@@ -103,26 +104,4 @@ func wireSize(c coding, l int) int {
 		return 2 * l
 	}
 	return l
-}
-
-// unpackWord writes 16 characters from the 8 bytes at p, from the second digit
-// on when the first is a pad. What is beyond the value is overwritten by the
-// next field or never seen: the spare capacity of dst is the builder's.
-func unpackWord(d, p []byte, skip bool) {
-	x := binary.BigEndian.Uint64(p)
-	if skip {
-		x <<= 4
-	}
-	binary.BigEndian.PutUint64(d, spread(x>>32)+threes)
-	binary.BigEndian.PutUint64(d[8:], spread(x&0xFFFFFFFF)+threes)
-}
-
-// packWord writes 8 bytes from the first l of the 16 digits at p.
-func packWord(d, p []byte, l int, right bool) {
-	x := squeeze(binary.BigEndian.Uint64(p))<<32 | squeeze(binary.BigEndian.Uint64(p[8:]))
-	x &= ^uint64(0) << (64 - 4*uint(l))
-	if right && l&1 == 1 {
-		x >>= 4
-	}
-	binary.BigEndian.PutUint64(d, x)
 }

@@ -1,6 +1,10 @@
 package iso8583
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"tongka/codec/iso8583/internal/bcd"
+)
 
 // The ways in which Parse gives up. They are apart from it because they run
 // once in a while: they look again for what exactly is wrong.
@@ -51,7 +55,7 @@ func (v *View) badLength(n, off int) error {
 		return v.fail(n, off, Truncated, int(f.prefix), len(p))
 	}
 	for i, c := range p[:f.prefix] {
-		if f.bcd && decOf[c] == notADec || !f.bcd && c-'0' > 9 {
+		if f.bcd && bcd.Dec[c] == bcd.Bad || !f.bcd && c-'0' > 9 {
 			return v.fail(n, off+i, BadPrefix, 0, int(c))
 		}
 	}

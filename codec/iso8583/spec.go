@@ -21,6 +21,8 @@ import (
 	moov "github.com/moov-io/iso8583"
 	"github.com/moov-io/iso8583/encoding"
 	"github.com/moov-io/iso8583/field"
+
+	"tongka/codec/iso8583/internal/dialect"
 )
 
 // Kind is what a field holds, whatever its coding.
@@ -196,7 +198,7 @@ func (d *fieldDef) plan() {
 	case d.coding == digits:
 		d.quick, d.digits = chars, ^uint64(0)<<(64-8*d.size)
 	default:
-		d.quick, d.digits = oneWord, eights<<(64-8*d.size)
+		d.quick, d.digits = oneWord, 0x8888888888888888<<(64-8*d.size)
 		switch {
 		case d.max&1 == 0:
 		case d.coding == packedRight:
@@ -217,16 +219,20 @@ func codingOf(f field.Field) (coding, error) {
 	}
 	switch enc := f.Spec().Enc; enc {
 	case encoding.LBCD:
+		switch f.(type) {
+		case *field.Track2, *field.Track3:
+			return packedTrack, nil
+		}
 		return packedLeft, nil
 	case encoding.BCD:
 		return packedRight, nil
 	case encoding.BytesToASCIIHex:
 		return hexed, nil
-	case asciiDigits:
+	case dialect.Digits:
 		return digits, nil
-	case asciiTrack:
+	case dialect.Track:
 		return track, nil
-	case bcdTrack:
+	case dialect.PackedTrack:
 		return packedTrack, nil
 	case encoding.Binary, encoding.ASCII:
 		switch f.(type) {

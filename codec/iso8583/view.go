@@ -3,6 +3,8 @@ package iso8583
 import (
 	"encoding/binary"
 	"math/bits"
+
+	"tongka/codec/iso8583/internal/bcd"
 )
 
 // maxMessage bounds a message so that an offset fits two bytes. No framing of
@@ -120,13 +122,13 @@ func (s *Spec) parseHead(v *View, msg []byte) int {
 
 func (v *View) readMTI(p []byte) (bad int) {
 	if len(p) == 2 {
-		if i := badPacked(p); i >= 0 {
+		if i := bcd.BadPacked(p); i >= 0 {
 			return i
 		}
 		v.mti = MTI(p[0])<<8 | MTI(p[1])
 		return -1
 	}
-	if i := badDigit(p); i >= 0 {
+	if i := bcd.BadDigits(p); i >= 0 {
 		return i
 	}
 	v.mti = MTI(p[0]&15)<<12 | MTI(p[1]&15)<<8 | MTI(p[2]&15)<<4 | MTI(p[3]&15)
@@ -140,7 +142,7 @@ func (s *Spec) readBitmap(bits *uint64, p []byte) (bad int) {
 	}
 	var x uint64
 	for i, c := range p {
-		d := hexOf[c]
+		d := bcd.Hex[c]
 		if d > 15 {
 			return i
 		}
@@ -155,14 +157,14 @@ func (s *Spec) readBitmap(bits *uint64, p []byte) (bad int) {
 func (f *fieldDef) readLength(msg []byte, off int) int {
 	switch p := msg[off:]; f.prefix {
 	case 1:
-		return int(lenOf[p[0]])
+		return int(bcd.Len[p[0]])
 	case 2:
 		if f.bcd {
-			return int(lenOf[p[0]])*100 + int(lenOf[p[1]])
+			return int(bcd.Len[p[0]])*100 + int(bcd.Len[p[1]])
 		}
-		return int(digitOf[p[0]])*10 + int(digitOf[p[1]])
+		return int(bcd.Digit[p[0]])*10 + int(bcd.Digit[p[1]])
 	default:
-		return int(digitOf[p[0]])*100 + int(digitOf[p[1]])*10 + int(digitOf[p[2]])
+		return int(bcd.Digit[p[0]])*100 + int(bcd.Digit[p[1]])*10 + int(bcd.Digit[p[2]])
 	}
 }
 
@@ -172,9 +174,9 @@ func (f *fieldDef) readLength(msg []byte, off int) int {
 func (f *fieldDef) good(x uint64) bool {
 	switch f.quick {
 	case oneWord:
-		return x&(x<<1|x<<2)&f.digits|x&f.pad == 0
+		return bcd.Above9(x)&f.digits|x&f.pad == 0
 	case chars:
-		return (x&highs^threes|(x+sixes)&highs^threes)&f.digits == 0
+		return bcd.NotDigit(x)&f.digits == 0
 	}
 	return false
 }
@@ -185,12 +187,12 @@ func badValue(f *fieldDef, p []byte, n int) int {
 	c := f.coding
 	switch c {
 	case digits:
-		return badDigit(p)
+		return bcd.BadDigits(p)
 	case track:
-		return badTrack(p)
+		return bcd.BadTrack(p)
 	case hexed:
 		for i, c := range p {
-			if hexOf[c] > 15 {
+			if bcd.Hex[c] > 15 {
 				return i
 			}
 		}
@@ -198,9 +200,9 @@ func badValue(f *fieldDef, p []byte, n int) int {
 	}
 	if n&1 == 0 {
 		if c == packedTrack {
-			return badPackedTrack(p)
+			return bcd.BadPackedTrack(p)
 		}
-		return badPacked(p)
+		return bcd.BadPacked(p)
 	}
 	return badOdd(c, f.loose, p)
 }
@@ -212,14 +214,14 @@ func badOdd(c coding, loose bool, p []byte) int {
 		if h := p[0] >> 4; h != 0 && h != 15 && !loose || p[0]&15 > 9 {
 			return 0
 		}
-		if i := badPacked(p[1:]); i >= 0 {
+		if i := bcd.BadPacked(p[1:]); i >= 0 {
 			return i + 1
 		}
 		return -1
 	}
-	find := badPacked
+	find := bcd.BadPacked
 	if c == packedTrack {
-		find = badPackedTrack
+		find = bcd.BadPackedTrack
 	}
 	if i := find(p[:last]); i >= 0 {
 		return i
@@ -292,15 +294,15 @@ func (v *View) AppendText(dst []byte, n int) []byte {
 	}
 	switch c := v.spec.fields[n].coding; c {
 	case packedLeft, packedRight:
-		return appendPacked(dst, p, int(v.spans[n].n), c == packedRight)
+		return bcd.Append(dst, p, int(v.spans[n].n), c == packedRight)
 	case packedTrack:
 		at := len(dst)
-		dst = appendPacked(dst, p, int(v.spans[n].n), false)
-		swap(dst[at:], '=', 'D')
+		dst = bcd.Append(dst, p, int(v.spans[n].n), false)
+		bcd.Swap(dst[at:], '=', 'D')
 		return dst
 	case hexed:
 		for i := 0; i+1 < len(p); i += 2 {
-			dst = append(dst, hexOf[p[i]]<<4|hexOf[p[i+1]])
+			dst = append(dst, bcd.Hex[p[i]]<<4|bcd.Hex[p[i+1]])
 		}
 		return dst
 	}
@@ -328,7 +330,7 @@ func (v *View) Uint(n int) (uint64, bool) {
 			p = p[:len(p)-1]
 		}
 		for _, d := range p {
-			x = x*100 + uint64(decOf[d])
+			x = x*100 + uint64(bcd.Dec[d])
 		}
 		if odd && c == packedLeft {
 			x = x*10 + uint64(v.msg[int(v.spans[n].at)+len(p)]>>4)

@@ -1,8 +1,7 @@
-package iso8583
+package dialect
 
 import (
-	"sync"
-
+	moov "github.com/moov-io/iso8583"
 	"github.com/moov-io/iso8583/encoding"
 	"github.com/moov-io/iso8583/field"
 )
@@ -12,11 +11,9 @@ import (
 // aligned and F23 right aligned, as terminals in the field do. The maxima of
 // the fields for private use are wider than the specification's, because
 // terminals in the field exceed those (F60 with 19 digits, say).
-func Pos() *Spec { return pos() }
-
-var pos = sync.OnceValue(func() *Spec {
+func Pos() *moov.MessageSpec {
 	w := packedWire
-	return must("pos", map[int]field.Field{
+	return named("pos", map[int]field.Field{
 		0: w.n(4), 1: bitmap(encoding.Binary),
 		2: w.nLL(19), 3: w.n(6), 4: w.n(12), 5: w.n(12), 6: w.n(12), 7: w.n(10), 9: w.n(8), 10: w.n(8),
 		11: w.n(6), 12: w.n(6), 13: w.n(4), 14: w.n(4), 15: w.n(4), 16: w.n(4), 17: w.n(4), 18: w.n(4),
@@ -25,16 +22,14 @@ var pos = sync.OnceValue(func() *Spec {
 		44: w.ansLL(99), 45: w.ansLL(79), 46: w.ansLLL(999), 47: w.ansLLL(999), 48: w.nLLL(999), 49: w.ans(3), 50: w.ans(3), 51: w.ans(3),
 		52: w.b(8), 53: w.n(16), 54: w.ansLLL(120), 55: w.bLLL(999), 56: w.ansLLL(999), 57: w.ansLLL(999),
 		58: w.ansLLL(999), 59: w.ansLLL(999), 60: w.nLLL(99), 61: w.nLLL(99), 62: w.ansLLL(999), 63: w.ansLLL(999), 64: w.b(8),
-	}, Options{Framing: TPDUHeader})
-})
+	})
+}
 
 // BCD is the dialect of other packed terminals (Hypercom and its heirs): a
 // TPDU, no header, F48 and F60 to F63 text or bytes. Up to 128 fields. Some of
 // them send four digits in F22: the first three count, as in Pos, and the
 // fourth is dropped. Source: ISO 8583:1987, packed.
-func BCD() *Spec { return bcd() }
-
-var bcd = sync.OnceValue(func() *Spec {
+func BCD() *moov.MessageSpec {
 	w := packedWire
 	f := map[int]field.Field{
 		0: w.n(4), 1: bitmap(encoding.Binary),
@@ -48,5 +43,5 @@ var bcd = sync.OnceValue(func() *Spec {
 	for _, n := range []int{46, 47, 48, 54, 56, 57, 58, 59, 60, 61, 62, 63} {
 		f[n] = w.ansLLL(999)
 	}
-	return must("bcd", f, Options{Framing: TPDUOnly, Loose: []int{22}})
-})
+	return named("bcd", f)
+}

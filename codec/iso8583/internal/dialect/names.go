@@ -1,4 +1,4 @@
-package iso8583
+package dialect
 
 // names of the data elements, Chinese and English, as UnionPay's terminal and
 // centre specifications and ISO 8583:1987 call them.

@@ -1,24 +1,27 @@
-package iso8583
+package dialect
 
 import (
 	"fmt"
 
 	"github.com/moov-io/iso8583/encoding"
+
+	"tongka/codec/iso8583/internal/bcd"
 )
 
 // checked is a moov encoder for what moov's own cannot tell apart: ASCII that
 // must be digits, ASCII that must be track data, and packed track data whose
-// separator is the nibble D. Compile knows the three by identity; moov uses
-// them when it packs and unpacks as the tests' oracle.
+// separator is the nibble D. The compiler knows the three by identity; moov
+// uses them when it packs and unpacks as the tests' oracle.
 type checked struct {
 	packed bool
 	bad    func([]byte) int // first bad byte of what is on the wire, or -1
 }
 
+// The three encoders.
 var (
-	asciiDigits encoding.Encoder = &checked{bad: badDigit}
-	asciiTrack  encoding.Encoder = &checked{bad: badTrack}
-	bcdTrack    encoding.Encoder = &checked{packed: true, bad: badPackedTrack}
+	Digits      encoding.Encoder = &checked{bad: bcd.BadDigits}
+	Track       encoding.Encoder = &checked{bad: bcd.BadTrack}
+	PackedTrack encoding.Encoder = &checked{packed: true, bad: bcd.BadPackedTrack}
 )
 
 // Encode gives the wire form of canonical text.
@@ -26,11 +29,11 @@ func (c *checked) Encode(src []byte) ([]byte, error) {
 	if !c.packed {
 		return src, c.check(src)
 	}
-	if i := badTrack(src); i >= 0 {
+	if i := bcd.BadTrack(src); i >= 0 {
 		return nil, fmt.Errorf("byte %d: %02X is no track character", i, src[i])
 	}
 	dst := make([]byte, (len(src)+1)/2)
-	packTrack(dst, src)
+	bcd.PackTrack(dst, src)
 	return dst, nil
 }
 
@@ -46,8 +49,8 @@ func (c *checked) Decode(src []byte, length int) ([]byte, int, error) {
 	if err := c.check(src[:size]); err != nil || !c.packed {
 		return src[:size], size, err
 	}
-	t := appendPacked(nil, src[:size], length, false)
-	swap(t, '=', 'D')
+	t := bcd.Append(nil, src[:size], length, false)
+	bcd.Swap(t, '=', 'D')
 	return t, size, nil
 }
 

@@ -1,4 +1,7 @@
-package iso8583
+// Package dialect declares each dialect once, as a moov-io/iso8583 message
+// specification. It is the only place where a field's length and coding are
+// written down; package iso8583 compiles its tables from here.
+package dialect
 
 import (
 	moov "github.com/moov-io/iso8583"
@@ -20,8 +23,8 @@ type wire struct {
 }
 
 var (
-	packedWire = wire{ll: prefix.BCD.LL, lll: prefix.BCD.LLL, number: encoding.LBCD, right: encoding.BCD, stripe: bcdTrack}
-	asciiWire  = wire{ll: prefix.ASCII.LL, lll: prefix.ASCII.LLL, number: asciiDigits, right: asciiDigits, stripe: asciiTrack}
+	packedWire = wire{ll: prefix.BCD.LL, lll: prefix.BCD.LLL, number: encoding.LBCD, right: encoding.BCD, stripe: PackedTrack}
+	asciiWire  = wire{ll: prefix.ASCII.LL, lll: prefix.ASCII.LLL, number: Digits, right: Digits, stripe: Track}
 )
 
 func str(n int, p prefix.Prefixer, e encoding.Encoder) field.Field {
@@ -56,15 +59,10 @@ func bitmap(e encoding.Encoder) field.Field {
 	return field.NewBitmap(&field.Spec{Length: 8, Enc: e, Pref: prefix.Binary.Fixed})
 }
 
-// must names the fields and compiles a dialect of this package. A fault in one
-// is a fault in the program, found by the first test that runs.
-func must(name string, fields map[int]field.Field, o Options) *Spec {
+// named makes the specification and names its fields.
+func named(name string, fields map[int]field.Field) *moov.MessageSpec {
 	for n, f := range fields {
 		f.Spec().Description = names[n]
 	}
-	s, err := Compile(name, &moov.MessageSpec{Name: name, Fields: fields}, o)
-	if err != nil {
-		panic(err)
-	}
-	return s
+	return &moov.MessageSpec{Name: name, Fields: fields}
 }

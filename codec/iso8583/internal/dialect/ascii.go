@@ -1,8 +1,7 @@
-package iso8583
+package dialect
 
 import (
-	"sync"
-
+	moov "github.com/moov-io/iso8583"
 	"github.com/moov-io/iso8583/encoding"
 	"github.com/moov-io/iso8583/field"
 )
@@ -11,11 +10,9 @@ import (
 // both bitmaps in 16 bytes, the MAC in F128, a header of 46 bytes in front. A
 // message whose bit 1 is clear is read too; a built one always has both
 // bitmaps. Source: the CUPS interface as member banks' programs show it.
-func Cups() *Spec { return cups() }
-
-var cups = sync.OnceValue(func() *Spec {
+func Cups() *moov.MessageSpec {
 	w := asciiWire
-	return must("cups", map[int]field.Field{
+	return named("cups", map[int]field.Field{
 		0: w.n(4), 1: bitmap(encoding.Binary),
 		2: w.nLL(19), 3: w.n(6), 4: w.n(12), 5: w.n(12), 6: w.n(12), 7: w.n(10), 9: w.n(8), 10: w.n(8),
 		11: w.n(6), 12: w.n(6), 13: w.n(4), 14: w.n(4), 15: w.n(4), 16: w.n(4), 18: w.n(4), 19: w.n(3),
@@ -26,27 +23,21 @@ var cups = sync.OnceValue(func() *Spec {
 		60: w.ansLLL(100), 61: w.ansLLL(200), 62: w.ansLLL(200), 63: w.ansLLL(512),
 		70: w.n(3), 90: w.n(42), 96: w.b(8), 100: w.nLL(11), 102: w.ansLL(28), 103: w.ansLL(28), 104: w.ansLLL(100),
 		121: w.ansLLL(100), 122: w.ansLLL(100), 123: w.ansLLL(100), 128: w.b(8),
-	}, Options{Framing: Centre, Wide: true})
-})
+	})
+}
 
 // ASCII is ISO 8583:1987 in characters throughout: bitmaps and fixed binary
 // fields are hexadecimal. Nothing stands before the MTI.
-func ASCII() *Spec { return ascii() }
-
-var ascii = sync.OnceValue(func() *Spec { return ascii87("ascii", encoding.BytesToASCIIHex, true) })
+func ASCII() *moov.MessageSpec { return ascii87("ascii", encoding.BytesToASCIIHex, true) }
 
 // ASCIIHexMap has hexadecimal bitmaps, and fixed binary fields as bytes.
-func ASCIIHexMap() *Spec { return asciiHexMap() }
-
-var asciiHexMap = sync.OnceValue(func() *Spec { return ascii87("ascii-hexmap", encoding.BytesToASCIIHex, false) })
+func ASCIIHexMap() *moov.MessageSpec { return ascii87("ascii-hexmap", encoding.BytesToASCIIHex, false) }
 
 // ASCIIRaw has bitmaps and fixed binary fields as bytes.
-func ASCIIRaw() *Spec { return asciiRaw() }
-
-var asciiRaw = sync.OnceValue(func() *Spec { return ascii87("ascii-raw", encoding.Binary, false) })
+func ASCIIRaw() *moov.MessageSpec { return ascii87("ascii-raw", encoding.Binary, false) }
 
 // ascii87 is the whole table of ISO 8583:1987, which its variants share.
-func ascii87(name string, maps encoding.Encoder, hexBytes bool) *Spec {
+func ascii87(name string, maps encoding.Encoder, hexBytes bool) *moov.MessageSpec {
 	w := asciiWire
 	w.hexBytes = hexBytes
 	f := map[int]field.Field{
@@ -69,5 +60,5 @@ func ascii87(name string, maps encoding.Encoder, hexBytes bool) *Spec {
 	for n := 104; n < 128; n++ {
 		f[n] = w.ansLLL(999)
 	}
-	return must(name, f, Options{})
+	return named(name, f)
 }
