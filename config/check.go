@@ -115,6 +115,8 @@ func (r *reader) hsm(h *HSM) {
 	case h.Mode == "soft" && !h.TestLMK:
 		r.faultAt("hsm.mode", "软模块只用公开测试 LMK，须写明 test_lmk: true · the soft module has the public test LMK only; say so with test_lmk: true",
 			"生产环境用 · in production: mode: tcp")
+	case h.Mode == "soft" && len(h.Addresses) > 0:
+		r.faultAt("hsm.addresses", "mode 为 soft 时不可有 addresses · mode soft takes no addresses", "mode: tcp")
 	case h.Mode == "tcp" && len(h.Addresses) == 0 && !r.has("hsm.addresses"):
 		r.faultAt("hsm.mode", "mode 为 tcp 时缺少 addresses · mode tcp needs addresses", `addresses: ["10.0.0.5:1500"]`)
 	case h.Mode == "tcp" && len(h.Addresses) == 0:
@@ -179,7 +181,7 @@ func (r *reader) name(path, s string) {
 
 // unique notes a value that stood before at another path.
 func (r *reader) unique(seen map[string]string, path, s, zh, en string) {
-	if s == "" {
+	if s == "" || anyPort(s) {
 		return
 	}
 	if first, twice := seen[s]; twice {
@@ -190,7 +192,8 @@ func (r *reader) unique(seen map[string]string, path, s, zh, en string) {
 	seen[s] = path
 }
 
-// address checks host:port; the host may be empty, which is every interface.
+// address checks host:port; the host may be empty, which is every interface, and
+// the port 0, which is any that is free.
 func (r *reader) address(path, s string) (host string, ok bool) {
 	if !r.filled(path, s) {
 		return "", false
@@ -200,8 +203,8 @@ func (r *reader) address(path, s string) (host string, ok bool) {
 		r.faultAt(path, fmt.Sprintf("地址 %q 须为 主机:端口 · address %q, wanted host:port", s, s), "127.0.0.1:8583")
 		return "", false
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		r.faultAt(path, fmt.Sprintf("端口 %q 须为 1 至 65535 · port %q, wanted 1 to 65535", port, port), "")
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		r.faultAt(path, fmt.Sprintf("端口 %q 须为 1 至 65535，0 为任一空闲端口 · port %q, wanted 1 to 65535, or 0 for a free one", port, port), "")
 		return "", false
 	}
 	if strings.ContainsAny(host, " /@") {
@@ -213,7 +216,13 @@ func (r *reader) address(path, s string) (host string, ok bool) {
 
 // target checks an address that is dialled, so it must name a host.
 func (r *reader) target(path, s string) {
-	if host, ok := r.address(path, s); ok && host == "" {
+	switch host, ok := r.address(path, s); {
+	case ok && host == "":
 		r.faultAt(path, fmt.Sprintf("地址 %q 缺少主机 · address %q names no host", s, s), "127.0.0.1"+s)
+	case ok && anyPort(s):
+		r.faultAt(path, fmt.Sprintf("地址 %q 的端口须为 1 至 65535 · address %q, wanted a port of 1 to 65535", s, s), "")
 	}
 }
+
+// anyPort says that an address leaves its port to the system.
+func anyPort(s string) bool { return strings.HasSuffix(s, ":0") }

@@ -122,3 +122,9 @@ func (c *Config) settle(dir string) {
 		c.Journal.KeyFile = under(dir, c.Journal.KeyFile)
 	}
 }
+
+// RegistryDir is the folder of the registry's store.
+func (c *Config) RegistryDir() string { return filepath.Join(c.Data, "registry") }
+
+// JournalDir is the folder of the journal's store.
+func (c *Config) JournalDir() string { return filepath.Join(c.Data, "journal") }

@@ -148,7 +148,8 @@ func TestExampleIsRight(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Registry.Import != filepath.Join("..", "examples", "terminals.csv") || c.Data != filepath.Join("..", "examples", "data") {
+	dir := filepath.Join("..", "examples")
+	if c.Registry.Import != filepath.Join(dir, "terminals.csv") || c.RegistryDir() != filepath.Join(dir, "data", "registry") || c.JournalDir() != filepath.Join(dir, "data", "journal") {
 		t.Errorf("paths %q, %q", c.Registry.Import, c.Data)
 	}
 }
@@ -237,4 +238,17 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Port 0 is any free one: several doors may ask for it.
+func TestAnyPortMayStandTwice(t *testing.T) {
+	doors := strings.Replace(whole, "listeners: [", `listeners: [{name: x, address: "127.0.0.1:0"}, {name: y, address: "127.0.0.1:0"}, `, 1)
+	doors = strings.Replace(doors, `console: {address: ""}`, `console: {address: "127.0.0.1:0"}`, 1)
+	c, err := Parse("x.yaml", []byte(doors))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Listeners) != 3 || c.Console.Address != "127.0.0.1:0" {
+		t.Errorf("%+v", c)
+	}
 }

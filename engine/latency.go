@@ -3,7 +3,7 @@ package engine
 import "math/bits"
 
 // LatencyBuckets is the number of buckets: eight to a power of two from 1 µs
-// to 67 s, so a quantile is off by at most an eighth.
+// to 268 s, so a quantile is off by at most an eighth.
 const LatencyBuckets = 8 * 26
 
 func latencyBucket(us uint64) int {
