@@ -1,0 +1,163 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"tongka/config"
+	"tongka/registry"
+)
+
+// configFlag is the file that most commands start from.
+type configFlag struct {
+	Config string `short:"c" required:"" placeholder:"FILE" help:"配置文件 · config file"`
+}
+
+type checkCmd struct {
+	configFlag
+	JSON bool `help:"输出 JSON · write JSON"`
+}
+
+// verdict is what check says as JSON.
+type verdict struct {
+	OK        bool          `json:"ok"`
+	Faults    []string      `json:"faults,omitempty"`
+	Terminals int           `json:"terminals"`
+	Memory    []config.Term `json:"memory,omitempty"`
+	Sum       int64         `json:"sum_bytes"`
+}
+
+func (c *checkCmd) Run(s *streams) error {
+	cfg, err := config.Load(c.Config)
+	terminals := 0
+	if err == nil {
+		terminals, err = tryImport(cfg)
+	}
+	if c.JSON {
+		return c.json(s, cfg, terminals, err)
+	}
+	if err != nil {
+		faults := faultLines(err)
+		for _, f := range faults {
+			fmt.Fprintln(s.err, f)
+		}
+		fmt.Fprintf(s.err, "配置有误：%d 处 · the config is not right: %d faults\n", len(faults), len(faults))
+		return errShown
+	}
+	fmt.Fprintf(s.out, "配置正确 · OK: %s\n\n", c.Config)
+	describe(s.out, cfg, terminals)
+	memory(s.out, cfg)
+	return nil
+}
+
+func (c *checkCmd) json(s *streams, cfg *config.Config, terminals int, err error) error {
+	v := verdict{OK: err == nil, Terminals: terminals}
+	if err != nil {
+		v.Faults = faultLines(err)
+		return errors.Join(writeJSON(s.out, v), errShown)
+	}
+	v.Memory = cfg.Memory()
+	v.Sum = sum(v.Memory)
+	return writeJSON(s.out, v)
+}
+
+// faultLines gives one line for each fault of an error.
+func faultLines(err error) []string { return strings.Split(err.Error(), "\n") }
+
+// tryImport reads the terminals' file as a start would, into a registry that is
+// thrown away, and gives the number of terminals.
+func tryImport(cfg *config.Config) (int, error) {
+	if cfg.Registry.Import == "" {
+		return 0, nil
+	}
+	r, err := registry.Open(registry.Options{InMemory: true, Max: cfg.Registry.MaxTerminals})
+	if err != nil {
+		return 0, err
+	}
+	added, _, err := importFile(r, cfg.Registry.Import)
+	return added, errors.Join(err, r.Close())
+}
+
+func importFile(r *registry.Registry, path string) (added, changed int, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, 0, fmt.Errorf("终端文件 · terminals: %w", err)
+	}
+	defer f.Close()
+	return r.Import(f, path)
+}
+
+// describe says what a config would run.
+func describe(w io.Writer, c *config.Config, terminals int) {
+	fmt.Fprintf(w, "节点 · node: %s, F32 %s, F33 %s\n", c.Node.Name, c.Node.Acquirer, c.Node.Forwarder)
+	fmt.Fprintf(w, "数据 · data: %s\n", c.Data)
+	for i := range c.Listeners {
+		l := &c.Listeners[i]
+		fmt.Fprintf(w, "终端接入 · listener %s: %s %s, ≤ %d 连接 · connections, 帧 · frames ≤ %d B\n", l.Name, l.Dialect, l.Address, l.MaxConnections, l.MaxFrame)
+	}
+	for i := range c.Links {
+		l := &c.Links[i]
+		fmt.Fprintf(w, "银行线路 · link %s: %s %s, 应答 · answer ≤ %v, 冲正 · reversals %v–%v × %d\n", l.Name, l.Dialect, l.Address,
+			l.AnswerTimeout, l.Reversal.Interval, l.Reversal.MaxInterval, l.Reversal.MaxAttempts)
+	}
+	for i := range c.Routes {
+		t := &c.Routes[i]
+		kinds, bins := "*", "*"
+		if len(t.Kinds) > 0 {
+			kinds = strings.Trim(fmt.Sprint(t.Kinds), "[]")
+		}
+		if len(t.BIN) > 0 {
+			bins = strings.Join(t.BIN, " ")
+		}
+		fmt.Fprintf(w, "路由 · route %d: %s, BIN %s → %s\n", i+1, kinds, bins, t.Link)
+	}
+	switch c.HSM.Mode {
+	case "soft":
+		fmt.Fprintln(w, "加密机 · HSM: 内置软模块 · soft\n  !! 公开测试密钥，绝不可用于生产 · PUBLIC TEST KEYS, NEVER FOR PRODUCTION")
+	default:
+		fmt.Fprintf(w, "加密机 · HSM: %s, 消息头 · header %d, 时限 · timeout %v\n", strings.Join(c.HSM.Addresses, ", "), c.HSM.Header, c.HSM.Timeout)
+	}
+	if c.Registry.Import != "" {
+		fmt.Fprintf(w, "终端 · terminals: %d (%s), ≤ %d\n", terminals, c.Registry.Import, c.Registry.MaxTerminals)
+	}
+	if c.Console.Address != "" {
+		fmt.Fprintf(w, "控制台 · console: http://%s\n", c.Console.Address)
+	}
+}
+
+// memory prints the sum with all its terms.
+func memory(w io.Writer, c *config.Config) {
+	terms := c.Memory()
+	fmt.Fprint(w, "\n内存上限估计 · memory, at most, estimated\n")
+	for _, t := range terms {
+		fmt.Fprintf(w, "%10.1f MiB  %s (%s)\n", mib(t.Bytes), t.Name, t.How)
+	}
+	fmt.Fprintf(w, "%10.1f MiB  合计 · sum\n", mib(sum(terms)))
+}
+
+func mib(n int64) float64 { return float64(n) / (1 << 20) }
+
+func sum(terms []config.Term) (n int64) {
+	for _, t := range terms {
+		n += t.Bytes
+	}
+	return n
+}
+
+type configCmd struct {
+	Schema schemaCmd `cmd:"" help:"输出 JSON schema，供编辑器使用 · print the JSON schema, for editors"`
+}
+
+type schemaCmd struct{}
+
+func (schemaCmd) Run(s *streams) error {
+	b, err := config.Schema()
+	if err != nil {
+		return err
+	}
+	_, err = s.out.Write(b)
+	return err
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode"
+
+	"tongka/codec/iso8583/explain"
+)
+
+type decodeCmd struct {
+	JSON    bool     `help:"输出 JSON · write JSON"`
+	Dialect string   `placeholder:"NAME" enum:"auto,pos,bcd,cups,ascii" default:"auto" help:"方言 · dialect: ${enum}"`
+	Unmask  bool     `help:"显示卡号、磁道与 PIN 块 · show card numbers, tracks and PIN blocks"`
+	Raw     bool     `help:"输入为原始字节 · the input is the bytes themselves"`
+	Input   []string `arg:"" optional:"" name:"input" help:"十六进制（可分多段）、文件名（十六进制文本或原始字节），或 - 为标准输入 · hexadecimal in one or more pieces, a file of hexadecimal text or raw bytes, or - for standard input"`
+}
+
+// maxInput bounds what is read from a file or a pipe: many frames' worth.
+const maxInput = 4 << 20
+
+func (c *decodeCmd) Run(s *streams) error {
+	b, err := c.read(s.in)
+	if err != nil {
+		return err
+	}
+	o := explain.Options{Dialect: c.Dialect, Unmask: c.Unmask}
+	if o.Dialect == "auto" {
+		o.Dialect = ""
+	}
+	r, err := c.decode(b, o)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return writeJSON(s.out, r)
+	}
+	return r.WriteText(s.out)
+}
+
+// read gives the input as it is: text from the arguments, or what a file or
+// standard input holds.
+func (c *decodeCmd) read(stdin io.Reader) ([]byte, error) {
+	switch {
+	case len(c.Input) == 0 || len(c.Input) == 1 && c.Input[0] == "-":
+		return readAll(stdin)
+	case len(c.Input) > 1:
+		return []byte(strings.Join(c.Input, " ")), nil
+	}
+	info, err := os.Stat(c.Input[0])
+	if err == nil && info.Mode().IsRegular() {
+		f, err := os.Open(c.Input[0])
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return readAll(f)
+	}
+	if _, err := explain.ParseHex(c.Input[0]); err != nil {
+		return nil, fmt.Errorf("既不是文件也不是十六进制 · neither a file nor hexadecimal: %s: %w", clip(c.Input[0]), err)
+	}
+	return []byte(c.Input[0]), nil
+}
+
+// clip keeps a mistyped argument from filling the screen, or from showing a
+// whole card number that was in it.
+func clip(s string) string {
+	if len(s) > 24 {
+		return s[:24] + "…"
+	}
+	return s
+}
+
+func readAll(r io.Reader) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, maxInput+1))
+	if err != nil {
+		return nil, fmt.Errorf("读取输入 · reading the input: %w", err)
+	}
+	if len(b) > maxInput {
+		return nil, fmt.Errorf("输入超过 %d 字节 · the input is larger than %d bytes", maxInput, maxInput)
+	}
+	return b, nil
+}
+
+// decode takes input as hexadecimal text or as raw bytes. What is not text
+// cannot be hexadecimal; text that is not hexadecimal may still be a message of
+// an ASCII dialect.
+func (c *decodeCmd) decode(input []byte, o explain.Options) (*explain.Result, error) {
+	if c.Raw || !isText(input) {
+		return explain.Decode(input, o)
+	}
+	b, err := explain.ParseHex(string(input))
+	if err == nil {
+		return explain.Decode(b, o)
+	}
+	if r, rawErr := explain.Decode(input, o); rawErr == nil {
+		return r, nil
+	}
+	return nil, err
+}
+
+// isText says that b is printable text, in whatever language.
+func isText(b []byte) bool {
+	for _, r := range string(b) {
+		if r == unicode.ReplacementChar || !unicode.IsPrint(r) && !unicode.IsSpace(r) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"tongka/config"
+	"tongka/registry"
+)
+
+type registryCmd struct {
+	Import registryImportCmd `cmd:"" help:"从 CSV 导入终端 · import terminals from CSV"`
+	Export registryExportCmd `cmd:"" help:"导出为 CSV（密钥均在 LMK 下） · export as CSV, keys under the LMK"`
+	Show   registryShowCmd   `cmd:"" help:"列出终端与签到状态 · list terminals and their sessions"`
+}
+
+type registryImportCmd struct {
+	configFlag
+	File string `arg:"" optional:"" help:"CSV 文件，- 为标准输入，缺省取配置 · CSV file, - for standard input, the config's when left out"`
+}
+
+type registryExportCmd struct {
+	configFlag
+}
+
+type registryShowCmd struct {
+	configFlag
+	Merchant string `help:"只列此商户号 · only this merchant"`
+	Terminal string `help:"只列此终端号 · only this terminal"`
+	JSON     bool   `help:"输出 JSON · write JSON"`
+}
+
+// openRegistry opens the store of a config. It is for tools: a switch that runs
+// holds the store, and so does not let a second process in.
+func openRegistry(path string, create bool) (*registry.Registry, *config.Config, error) {
+	cfg, err := config.Load(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	dir := cfg.RegistryDir()
+	if _, err := os.Stat(dir); err != nil && !create {
+		return nil, nil, fmt.Errorf("尚无终端登记 · nothing is registered yet: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("数据目录 · data folder: %w", err)
+	}
+	r, err := registry.Open(registry.Options{Dir: dir, SessionTTL: cfg.Registry.SessionTTL, Max: cfg.Registry.MaxTerminals})
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w\n交换正在运行？登记库一次只能由一个进程打开 · is the switch running? one process at a time may open the store", err)
+	}
+	return r, cfg, nil
+}
+
+func (c *registryImportCmd) Run(s *streams) (err error) {
+	r, cfg, err := openRegistry(c.Config, true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	path := c.File
+	if path == "" {
+		path = cfg.Registry.Import
+	}
+	var added, changed int
+	switch path {
+	case "":
+		return errors.New("未给出 CSV 文件，配置中也没有 registry.import · no CSV file given, and the config has no registry.import")
+	case "-":
+		added, changed, err = r.Import(s.in, "<stdin>")
+	default:
+		added, changed, err = importFile(r, path)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "新增 · added %d, 变更 · changed %d, 共 · total %d\n", added, changed, r.Snapshot().Len())
+	return nil
+}
+
+func (c *registryExportCmd) Run(s *streams) (err error) {
+	r, _, err := openRegistry(c.Config, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	return r.Export(s.out)
+}
+
+// shown is a terminal as show prints it. Keys are not in it.
+type shown struct {
+	Merchant string     `json:"merchant"`
+	Terminal string     `json:"terminal"`
+	Kinds    string     `json:"kinds"`
+	Group    uint16     `json:"group"`
+	Batch    uint32     `json:"batch,omitempty"`
+	Since    *time.Time `json:"since,omitempty"` // of the running session
+	Until    *time.Time `json:"until,omitempty"`
+}
+
+func (c *registryShowCmd) Run(s *streams) (err error) {
+	r, _, err := openRegistry(c.Config, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	found := c.find(r.Snapshot(), time.Now())
+	if c.JSON {
+		return writeJSON(s.out, found)
+	}
+	printShown(s.out, found)
+	return nil
+}
+
+func (c *registryShowCmd) find(snap *registry.Snapshot, now time.Time) []shown {
+	found := []shown{}
+	for i := range snap.Len() {
+		t := snap.At(i)
+		v := shown{
+			Merchant: strings.TrimRight(string(t.ID.Merchant[:]), " "),
+			Terminal: strings.TrimRight(string(t.ID.Number[:]), " "),
+			Kinds:    t.Kinds.String(), Group: t.Group,
+		}
+		if c.Merchant != "" && c.Merchant != v.Merchant || c.Terminal != "" && c.Terminal != v.Terminal {
+			continue
+		}
+		if session := t.Session(now.UnixNano()); session != nil {
+			since, until := time.Unix(0, session.Since), time.Unix(0, session.Until)
+			v.Batch, v.Since, v.Until = session.Batch, &since, &until
+		}
+		found = append(found, v)
+	}
+	return found
+}
+
+func printShown(w io.Writer, found []shown) {
+	fmt.Fprintln(w, "商户 merchant    终端 terminal  组 group  签到 session                            种类 kinds")
+	for _, v := range found {
+		session := "未签到 · none"
+		if v.Until != nil {
+			session = fmt.Sprintf("批次 batch %06d → %s", v.Batch, v.Until.Format(time.DateTime))
+		}
+		fmt.Fprintf(w, "%-15s  %-13s  %8d  %-38s  %s\n", v.Merchant, v.Terminal, v.Group, session, v.Kinds)
+	}
+	fmt.Fprintf(w, "共 · total %d\n", len(found))
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+const threeTerminals = `merchant,terminal,tmk,kinds,group,pik,mak,batch
+M1,T1,U0123456789ABCDEF0123456789ABCDEF,sale,4,U0123456789ABCDEF0123456789ABCDEF,0123456789ABCDEF,12
+M1,T2,U0123456789ABCDEF0123456789ABCDEF,,,,,
+M2,T1,U0123456789ABCDEF0123456789ABCDEF,,,,,
+`
+
+func TestRegistryRoundTrip(t *testing.T) {
+	path := place(t, same, threeTerminals)
+	for _, sub := range []string{"show", "export"} {
+		if r := call("", "registry", sub, "-c", path); r.code != exitFailed || !strings.Contains(r.err, "nothing is registered yet") {
+			t.Errorf("%s before any import: %v", sub, r)
+		}
+	}
+	for _, want := range []string{"added 3, 变更 · changed 0, 共 · total 3", "added 0, 变更 · changed 0, 共 · total 3"} {
+		if r := call("", "registry", "import", "-c", path); r.code != exitDone || !strings.Contains(r.out, want) {
+			t.Errorf("want %q: %v", want, r)
+		}
+	}
+	r := call("merchant,terminal,tmk\nM3,T9,0123456789ABCDEF\n", "registry", "import", "-c", path, "-")
+	if r.code != exitDone || !strings.Contains(r.out, "added 1,") {
+		t.Error(r)
+	}
+	r = call("", "registry", "export", "-c", path)
+	want := "M1,T1,U0123456789ABCDEF0123456789ABCDEF,unionpay,sale,4,U0123456789ABCDEF0123456789ABCDEF,0123456789ABCDEF,000012\n"
+	if r.code != exitDone || strings.Count(r.out, "\n") != 5 || !strings.Contains(r.out, want) {
+		t.Error(r)
+	}
+	again := place(t, same, r.out)
+	if a := call("", "registry", "import", "-c", again); !strings.Contains(a.out, "added 4,") {
+		t.Error(a)
+	}
+}
+
+func TestRegistryShow(t *testing.T) {
+	path := place(t, same, threeTerminals)
+	if r := call("", "registry", "import", "-c", path); r.code != exitDone {
+		t.Fatal(r)
+	}
+	r := call("", "registry", "show", "-c", path)
+	if r.code != exitDone || !strings.Contains(r.out, "total 3") || !strings.Contains(r.out, "batch 000012 → ") || strings.Count(r.out, "未签到 · none") != 2 {
+		t.Error(r)
+	}
+	if strings.Contains(r.out, "0123456789ABCDEF") {
+		t.Error("a key is shown")
+	}
+	for args, want := range map[string]int{"": 3, "--merchant M1": 2, "--terminal T1": 2, "--merchant M1 --terminal T1": 1, "--merchant nobody": 0} {
+		r := call("", append([]string{"registry", "show", "--json", "-c", path}, strings.Fields(args)...)...)
+		var found []shown
+		if err := json.Unmarshal([]byte(r.out), &found); err != nil || found == nil || len(found) != want {
+			t.Errorf("%q: %d found, want %d; %v, %v", args, len(found), want, r, err)
+		}
+	}
+}
+
+func TestRegistryImportRefuses(t *testing.T) {
+	bare := func(s string) string { return strings.Replace(s, ", import: terminals.csv", "", 1) }
+	for name, c := range map[string]struct {
+		r    result
+		want string
+	}{
+		"no file":     {call("", "registry", "import", "-c", place(t, bare, "")), "no CSV file given"},
+		"missing":     {call("", "registry", "import", "-c", place(t, same, ""), "none.csv"), "none.csv"},
+		"faulty":      {call("merchant\n", "registry", "import", "-c", place(t, same, ""), "-"), "<stdin>:1:1: "},
+		"bad config":  {call("", "registry", "import", "-c", place(t, func(string) string { return "node: 5\n" }, "")), "tongka.yaml:1:7: "},
+		"no terminal": {call("", "registry", "import", "-c", place(t, same, "")), "the file is empty"},
+	} {
+		if c.r.code != exitFailed || !strings.Contains(c.r.err, c.want) {
+			t.Errorf("%s: %v", name, c.r)
+		}
+	}
+}
+
+// A store that another process holds is refused with the likely reason.
+func TestRegistryHeldByAnother(t *testing.T) {
+	path := place(t, same, threeTerminals)
+	r, _, err := openRegistry(path, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := call("", "registry", "show", "-c", path)
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got.code != exitFailed || !strings.Contains(got.err, "is the switch running?") {
+		t.Error(got)
+	}
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"tongka/hsm"
+	"tongka/hsm/soft"
+	"tongka/sim"
+	"tongka/txn"
+)
+
+type simCmd struct {
+	Bank      simBankCmd      `cmd:"" help:"模拟银行 · play a bank"`
+	Terminal  simTerminalCmd  `cmd:"" help:"模拟一批终端 · play a fleet of terminals"`
+	HSM       simHSMCmd       `cmd:"" name:"hsm" help:"模拟加密机（公开测试 LMK） · play a security module with the public test LMK"`
+	Compare   simCompareCmd   `cmd:"" help:"比对终端与银行账本 · compare the books of terminals and banks"`
+	Provision simProvisionCmd `cmd:"" help:"生成测试终端 CSV · print test terminals as CSV"`
+	Key       simKeyCmd       `cmd:"" help:"把明文测试密钥置于公开测试 LMK 下 · put a clear test key under the public test LMK"`
+}
+
+// report is how simulators tell what they do.
+type report struct {
+	JSON  bool          `help:"不显示状态行，结束时输出 JSON · no status lines, JSON at the end"`
+	Every time.Duration `default:"1s" help:"状态行间隔 · time between status lines"`
+}
+
+func (r report) options() sim.Report { return sim.Report{JSON: r.JSON, Every: r.Every} }
+
+// simLog writes what simulators log: JSON lines, warnings and worse.
+func simLog(s *streams) *zap.Logger {
+	enc := zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig())
+	return zap.New(zapcore.NewCore(enc, zapcore.AddSync(s.err), zap.WarnLevel))
+}
+
+type simBankCmd struct {
+	report
+	Name        string        `default:"bank" help:"账本与日志中的名称 · name in its books and log"`
+	Listen      string        `xor:"side" required:"" placeholder:"ADDR" help:"监听，等交换来连 · wait here for the switch"`
+	Connect     string        `xor:"side" required:"" placeholder:"ADDR" help:"主动连接交换 · dial the switch"`
+	ZPK         string        `name:"zpk" placeholder:"HEX" help:"明文 ZPK，32 位十六进制，给出则解开 PIN · clear ZPK of 32 hex digits, to open PIN blocks"`
+	Books       string        `placeholder:"FILE" help:"账本文件 · file of its books"`
+	Limit       int           `help:"账本最多笔数 · bookings at most"`
+	Delay       time.Duration `help:"应答前等待 · wait before every answer"`
+	Jitter      time.Duration `help:"另加随机等待 · random wait on top"`
+	DeclineRate float64       `help:"拒绝比例 0–1 · share of sales to decline, 0 to 1"`
+	DeclineCode string        `default:"05" help:"拒绝应答码 · response code of a declined sale"`
+	Silent      bool          `help:"记账但不应答 · book sales and answer none"`
+	Deaf        bool          `help:"既不记账也不应答 · neither book nor answer"`
+	CloseEvery  int           `help:"每 N 笔记账后断线 · drop the line after each n-th sale"`
+	Twice       bool          `help:"每个应答发两次 · send every answer twice"`
+}
+
+func (c *simBankCmd) Run(s *streams) error {
+	zpk, err := clearKey("zpk", c.ZPK)
+	if err != nil {
+		return err
+	}
+	if len(c.DeclineCode) != 2 {
+		return fmt.Errorf("应答码 %q 须为 2 个字符 · response code %q, wanted 2 characters", c.DeclineCode, c.DeclineCode)
+	}
+	return sim.RunBank(s.ctx, sim.BankConfig{
+		Name: c.Name, Listen: c.Listen, Connect: c.Connect, ZPK: zpk, Books: c.Books, Limit: c.Limit, Log: simLog(s),
+		Behaviour: sim.Behaviour{
+			Delay: c.Delay, DelayJitter: c.Jitter, Decline: txn.Code([]byte(c.DeclineCode)), DeclineRate: c.DeclineRate,
+			Silent: c.Silent, Deaf: c.Deaf, CloseEvery: c.CloseEvery, Twice: c.Twice,
+		},
+	}, c.options(), s.out)
+}
+
+// clearKey reads a clear key of a test; empty gives none.
+func clearKey(name, text string) ([]byte, error) {
+	if text == "" {
+		return nil, nil
+	}
+	b, err := hex.DecodeString(text)
+	if err != nil || len(b) != 8 && len(b) != 16 && len(b) != 24 {
+		return nil, fmt.Errorf("%s 须为 16、32 或 48 位十六进制 · %s: 16, 32 or 48 hex digits wanted", name, name)
+	}
+	return b, nil
+}
+
+type simTerminalCmd struct {
+	report
+	Connect  string        `required:"" placeholder:"ADDR" help:"交换的终端接入地址 · the switch's door for terminals"`
+	Count    int           `default:"10" help:"终端数，与 sim provision 相同 · terminals, as in sim provision"`
+	Seed     uint64        `default:"1" help:"种子，与 sim provision 相同 · seed, as in sim provision"`
+	Rate     float64       `help:"总消费速率，笔/秒，0 为应答即发 · sales a second of all, 0: as fast as answers come"`
+	Sales    int           `help:"每台笔数，0 为不限 · sales of each, 0: no end"`
+	First    uint32        `default:"1" help:"首笔编号 · number of the first sale"`
+	PINShare float64       `name:"pin-share" help:"带 PIN 比例 0–1 · share of sales with a PIN, 0 to 1"`
+	Timeout  time.Duration `default:"40s" help:"应答时限 · how long to wait for an answer"`
+	Books    string        `placeholder:"FILE" help:"账本文件 · file of their books"`
+	Short    bool          `help:"每笔一条短连接 · a connection for each sale"`
+	Settle   time.Duration `default:"30s" help:"结束时了结未决的时限 · time to resolve what is open at the end"`
+}
+
+func (c *simTerminalCmd) Run(s *streams) error {
+	terminals, _, err := sim.Provision(c.Count, c.Seed)
+	if err != nil {
+		return err
+	}
+	return sim.RunFleet(s.ctx, sim.FleetConfig{
+		Addr: c.Connect, Terminals: terminals, Rate: c.Rate, Sales: c.Sales, First: c.First, PINShare: c.PINShare,
+		AnswerTimeout: c.Timeout, Books: c.Books, ShortLived: c.Short, Log: simLog(s),
+	}, c.Settle, c.options(), s.out)
+}
+
+type simHSMCmd struct {
+	report
+	Listen string        `default:"127.0.0.1:1500" placeholder:"ADDR" help:"监听地址 · address to listen on"`
+	Header int           `default:"8" help:"消息头字符数 · characters of the message header"`
+	Delay  time.Duration `help:"应答前等待 · wait before every answer"`
+}
+
+func (c *simHSMCmd) Run(s *streams) error {
+	return sim.RunHSM(s.ctx, sim.HSMConfig{Listen: c.Listen, HeaderLen: c.Header, Delay: c.Delay, Log: simLog(s)}, c.options(), s.out)
+}
+
+type simCompareCmd struct {
+	JSON      bool     `help:"输出 JSON · write JSON"`
+	Terminals []string `required:"" placeholder:"FILE" help:"终端账本，可多个 · books of terminals"`
+	Banks     []string `required:"" placeholder:"FILE" help:"银行账本，可多个 · books of banks"`
+}
+
+func (c *simCompareCmd) Run(s *streams) error {
+	return sim.RunCompare(c.Terminals, c.Banks, sim.Report{JSON: c.JSON}, s.out)
+}
+
+type simProvisionCmd struct {
+	Count int    `default:"10" help:"终端数 · terminals"`
+	Seed  uint64 `default:"1" help:"种子 · seed"`
+}
+
+func (c *simProvisionCmd) Run(s *streams) error {
+	_, csv, err := sim.Provision(c.Count, c.Seed)
+	if err != nil {
+		return err
+	}
+	_, err = s.out.Write(csv)
+	return err
+}
+
+type simKeyCmd struct {
+	Type  string `required:"" enum:"tmk,tpk,tak,zpk,zak,zmk" help:"密钥类型 · key type: ${enum}"`
+	Clear string `arg:"" name:"clearhex" help:"明文测试密钥，16、32 或 48 位十六进制 · clear test key of 16, 32 or 48 hex digits"`
+	JSON  bool   `help:"输出 JSON · write JSON"`
+}
+
+var keyTypes = map[string]hsm.KeyType{"tmk": hsm.TMK, "tpk": hsm.TPK, "tak": hsm.TAK, "zpk": hsm.ZPK, "zak": hsm.ZAK, "zmk": hsm.ZMK}
+
+func (c *simKeyCmd) Run(s *streams) error {
+	b, err := clearKey("clearhex", c.Clear)
+	if err != nil {
+		return err
+	}
+	if b == nil {
+		return errors.New("密钥为空 · the key is empty")
+	}
+	m := soft.New(soft.TestLMK())
+	k, err := m.Wrap(keyTypes[c.Type], b)
+	if err != nil {
+		return err
+	}
+	kcv, code := m.CheckValue(keyTypes[c.Type], &k)
+	if !code.OK() {
+		return code
+	}
+	if c.JSON {
+		return writeJSON(s.out, map[string]string{"type": c.Type, "key": k.String(), "kcv": fmt.Sprintf("%X", kcv[:3])})
+	}
+	fmt.Fprintf(s.out, "密钥 · key: %s\n校验值 · check value: %X\n", k, kcv[:3])
+	fmt.Fprintln(s.err, "公开测试 LMK，绝不可用于生产 · public test LMK, never for production")
+	return nil
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/des"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"tongka/config"
+	"tongka/hsm"
+	"tongka/hsm/soft"
+)
+
+// exampleZPK is the clear key that the example's remarks give the test bank.
+const exampleZPK = "5B1C7F2A8CE3A4D60E9B37624FD1A8C2"
+
+func TestSimKey(t *testing.T) {
+	r := call("", "sim", "key", "--type", "zpk", "--json", exampleZPK)
+	var got struct{ Type, Key, KCV string }
+	if err := json.Unmarshal([]byte(r.out), &got); err != nil || r.code != exitDone {
+		t.Fatal(r, err)
+	}
+	// The check value again, by the standard library: parity does not matter to DES.
+	clear, err := hex.DecodeString(exampleZPK)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := des.NewTripleDESCipher(append(clear, clear[:8]...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var zero [8]byte
+	c.Encrypt(zero[:], zero[:])
+	if want := fmt.Sprintf("%X", zero[:3]); got.KCV != want || got.Type != "zpk" {
+		t.Errorf("got %+v, want check value %s", got, want)
+	}
+	cfg, err := config.Load("../../examples/tongka.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Key != cfg.Links[0].ZPK.String() {
+		t.Errorf("the example has %s, not %s", cfg.Links[0].ZPK, got.Key)
+	}
+	text := call("", "sim", "key", "--type", "zpk", exampleZPK)
+	if text.code != exitDone || !strings.Contains(text.out, got.Key) || !strings.Contains(text.out, got.KCV) || !strings.Contains(text.err, "never for production") {
+		t.Error(text)
+	}
+}
+
+// Every type is wrapped under its own LMK pair: the module that opens it as the
+// same type finds the same check value.
+func TestSimKeyTypes(t *testing.T) {
+	m := soft.New(soft.TestLMK())
+	for name, kind := range keyTypes {
+		var got struct{ Key, KCV string }
+		r := call("", "sim", "key", "--json", "--type", name, exampleZPK[:32])
+		if err := json.Unmarshal([]byte(r.out), &got); err != nil {
+			t.Fatal(r, err)
+		}
+		k, err := hsm.ParseKey(got.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kcv, code := m.CheckValue(kind, &k); !code.OK() || fmt.Sprintf("%X", kcv[:3]) != got.KCV {
+			t.Errorf("%s: %s, check value %X, %v", name, got.Key, kcv, code)
+		}
+	}
+}
+
+func TestExampleTerminalsAreTheProvisionedOnes(t *testing.T) {
+	want, err := os.ReadFile("../../examples/terminals.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := call("", "sim", "provision", "--count", "10", "--seed", "1"); r.code != exitDone || r.out != string(want) {
+		t.Errorf("%v\nthe example holds\n%s", r, want)
+	}
+}
+
+// start runs a command until stop is called, which gives its result. The first
+// line that holds word is sent to said.
+func start(t *testing.T, word string, args ...string) (line string, stop func() result) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	pr, pw := io.Pipe()
+	var stderr bytes.Buffer
+	code := make(chan int, 1)
+	go func() {
+		c := runIn(args, streams{ctx, strings.NewReader(""), pw, &stderr})
+		pw.Close()
+		code <- c
+	}()
+	in := bufio.NewScanner(pr)
+	var out strings.Builder
+	for in.Scan() {
+		out.WriteString(in.Text() + "\n")
+		if strings.Contains(in.Text(), word) {
+			line = in.Text()
+			break
+		}
+	}
+	if line == "" {
+		cancel()
+		t.Fatalf("%v ended: %s %s", args, &out, &stderr)
+	}
+	rest := make(chan string, 1)
+	go func() {
+		var b strings.Builder
+		for in.Scan() {
+			b.WriteString(in.Text() + "\n")
+		}
+		rest <- b.String()
+	}()
+	return line, func() result {
+		cancel()
+		c := <-code
+		return result{c, out.String() + <-rest, stderr.String()}
+	}
+}
+
+func TestSimBankAndHSMListen(t *testing.T) {
+	for name, args := range map[string][]string{
+		"bank": {"sim", "bank", "--listen", "127.0.0.1:0", "--zpk", exampleZPK, "--books", filepath.Join(t.TempDir(), "b.jsonl")},
+		"hsm":  {"sim", "hsm", "--listen", "127.0.0.1:0"},
+	} {
+		line, stop := start(t, "listens at", args...)
+		if !strings.Contains(line, "127.0.0.1:") {
+			t.Errorf("%s: %q names no address", name, line)
+		}
+		if r := stop(); r.code != exitDone {
+			t.Errorf("%s: %v", name, r)
+		}
+	}
+}
+
+// A fleet without a switch says so, and ends when it is told to.
+func TestSimTerminalEnds(t *testing.T) {
+	_, stop := start(t, "terminals connect to", "sim", "terminal", "--connect", "127.0.0.1:1", "--count", "2", "--settle", "0s")
+	if r := stop(); !strings.Contains(r.out, "signed in 0") {
+		t.Error(r)
+	}
+}
+
+func TestSimCompare(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	sales := write("t.jsonl", `{"merchant":"M","terminal":"T","amount":7,"state":"approved","pan":"","rrn":"1"}`+"\n")
+	bank := write("b.jsonl", `{"bank":"b","merchant":"M","terminal":"T","amount":7,"state":"booked","rrn":"1","code":"00"}`+"\n")
+	none := write("none.jsonl", "")
+	if r := call("", "sim", "compare", "--terminals", sales, "--banks", bank); r.code != exitDone || !strings.Contains(r.out, "books agree") {
+		t.Error(r)
+	}
+	if r := call("", "sim", "compare", "--terminals", sales, "--banks", none); r.code != exitFailed || !strings.Contains(r.out, "BOOKS DIFFER") {
+		t.Error(r)
+	}
+	var v struct{ Lost int }
+	r := call("", "sim", "compare", "--json", "--terminals", sales, "--banks", none)
+	if err := json.Unmarshal([]byte(r.out), &v); err != nil || v.Lost != 1 || r.code != exitFailed {
+		t.Errorf("%v, %v", r, err)
+	}
+}
