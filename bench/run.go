@@ -42,7 +42,9 @@ func (b *bench) run(ctx context.Context) (rep *Report, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
-	if !b.o.Keep {
+	if b.o.Keep {
+		fmt.Fprintf(b.errors, "临时目录 the temporary folder: %s\n", dir)
+	} else {
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	}
 	if _, err := proc.RaiseFiles(); err != nil {

@@ -63,11 +63,7 @@ func open(s *Spec) (*generator, error) {
 		spec: s, p: p, terminals: terminals, latency: newHistogram(), faults: map[string]int64{},
 		sessions: make([]session, s.Connections), scratch: make([]byte, scratchLen), began: time.Now(),
 	}
-	// Answers may come in any order, so the ring is wider than the depth.
-	ring := 1
-	for ring < 4*s.Depth && s.Depth > 1 {
-		ring *= 2
-	}
+	ring := s.ring()
 	rings := make([]sent, ring*s.Connections)
 	for i := range g.sessions {
 		g.sessions[i] = session{Stream: poll.Stream{FD: -1, Tag: int32(i)}, term: i % s.Terminals, sent: rings[i*ring : (i+1)*ring]}

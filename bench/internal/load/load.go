@@ -172,15 +172,27 @@ type terminal struct {
 
 // newTerminal prepares MACs. Where nobody refuses a repeated trace number, the
 // numbers stay within what was prepared, so a run of any length costs the
-// generator the same.
+// generator the same. Numbers start again after a multiple of the session's
+// ring, or they would meet those that are still under way in it.
 func newTerminal(s *Spec, r *sale.Request) terminal {
-	n := s.Ahead / s.Terminals
-	r.Prepare(s.FirstTrace, n)
-	t := terminal{req: r, next: s.FirstTrace, first: 1, last: sale.MaxTrace}
-	if s.Echo && n >= 8*s.Depth {
-		t.first, t.last = s.FirstTrace, s.FirstTrace+uint32(n)-1
+	ring := uint32(s.ring())
+	n := uint32(s.Ahead/s.Terminals) / ring * ring
+	r.Prepare(s.FirstTrace, int(n))
+	t := terminal{req: r, next: s.FirstTrace, first: 1, last: sale.MaxTrace / ring * ring}
+	if s.Echo && n > ring {
+		t.first, t.last = s.FirstTrace, s.FirstTrace+n-1
 	}
 	return t
+}
+
+// ring is how many requests a session can tell apart by their trace numbers, a
+// power of two: more than are under way, because answers come in any order.
+func (s *Spec) ring() int {
+	n := 1
+	for n < 4*s.Depth && s.Depth > 1 {
+		n *= 2
+	}
+	return n
 }
 
 func (t *terminal) frame() (frame []byte, trace uint32) {
