@@ -18,6 +18,9 @@ type Report struct {
 	Every time.Duration // between status lines, 1 s when 0
 }
 
+// total begins the last line, which would else look like one more status line.
+const total = "合计 total: "
+
 // say writes a line for people.
 func (r *Report) say(out io.Writer, format string, args ...any) {
 	if !r.JSON {
@@ -85,7 +88,7 @@ func RunBank(ctx context.Context, cfg BankConfig, r Report, out io.Writer) error
 	return errors.Join(err, r.end(out, struct {
 		Name string `json:"name"`
 		BankStats
-	}{cfg.Name, s}, bankLine(&s, 0)))
+	}{cfg.Name, s}, total+bankLine(&s, 0)))
 }
 
 func bankLine(s *BankStats, rate float64) string {
@@ -135,7 +138,7 @@ func RunFleet(ctx context.Context, cfg FleetConfig, settle time.Duration, r Repo
 		Seconds   float64 `json:"seconds"`
 		TPS       float64 `json:"tps"`
 		FleetStats
-	}{len(cfg.Terminals), ran, tps, s}, fleetLine(&s, tps)))
+	}{len(cfg.Terminals), ran, tps, s}, total+fleetLine(&s, tps)))
 }
 
 func fleetLine(s *FleetStats, rate float64) string {

@@ -32,8 +32,8 @@ func TestRunBank(t *testing.T) {
 	}
 	defer c.Close()
 	poll(t, "the connection to be counted", func() bool { return strings.Contains(out.String(), "连接 connections 1") })
-	if err := stop(); err != nil {
-		t.Error(err)
+	if err := stop(); err != nil || !strings.Contains(out.String(), total) {
+		t.Errorf("%v: %s", err, out.String())
 	}
 	out = output{}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -74,7 +74,7 @@ func TestRunFleet(t *testing.T) {
 	})
 	poll(t, "a status line", func() bool { return strings.Contains(out.String(), "signed in 0") })
 	stop()
-	if !strings.Contains(out.String(), "2 terminals connect to") {
+	if !strings.Contains(out.String(), "2 terminals connect to") || !strings.Contains(out.String(), total) {
 		t.Errorf("%q", out.String())
 	}
 	out = output{}

@@ -1,6 +1,9 @@
 package book
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Fault is what is wrong between the two books about one sale.
 type Fault string
@@ -115,7 +118,7 @@ func (v *Verdict) judge(s *Sale, bs []Booking) {
 		v.name(Duplicated, s.Key(), s, bs, fmt.Sprintf("approved once, booked %d times", len(bs)))
 	case len(bs) > 0:
 		v.Duplicated += len(bs)
-		v.name(Duplicated, s.Key(), s, bs, fmt.Sprintf("%s %s at the terminal, booked %d times", s.State, s.Code, len(bs)))
+		v.name(Duplicated, s.Key(), s, bs, fmt.Sprintf("%s at the terminal, booked %d times", strings.TrimSpace(string(s.State)+" "+s.Code), len(bs)))
 	}
 }
 
