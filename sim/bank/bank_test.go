@@ -298,3 +298,32 @@ func TestConfigFaults(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Two lines to one bank: a sale on one, its reversal on the other, many at once.
+func TestTwoLines(t *testing.T) {
+	b, first := start(t, Config{})
+	second := dial(t, b)
+	var sales, undos []byte
+	const n = 200
+	for i := 1; i <= n; i++ {
+		sales = append(sales, frame(t, 0x0200, sale(i))...)
+		undos = append(undos, frame(t, 0x0420, undo(i))...)
+	}
+	first.send(sales)
+	second.send(undos)
+	refused := 0
+	for range n {
+		_, s := first.receive()
+		_, r := second.receive()
+		if string(s.Field(39)) == "22" {
+			refused++
+		}
+		if code := string(r.Field(39)); code != "00" && code != "25" {
+			t.Errorf("reversal answered %s", code)
+		}
+	}
+	// Whichever came first, each sale is taken back or was never taken.
+	if s := b.Stats(); s.Booked != 0 || s.Reversed+int64(refused) != n || s.Connections != 2 {
+		t.Errorf("refused %d, %+v", refused, s)
+	}
+}

@@ -140,6 +140,8 @@ func (c *bankConn) booking() (b book.Booking, ok bool) {
 	sent, hasSent := v.Uint(7)
 	stan, hasTrace := v.Uint(11)
 	pan, hasCard := c.card()
+	// A payment by code (F62) has no card, and its reversal (F90) names neither.
+	hasCard = hasCard || v.Has(62) || v.Has(90)
 	b = book.Booking{
 		Bank: l.bank, Merchant: l.name(v.Field(42)), Terminal: l.name(v.Field(41)), Amount: int64(amount),
 		RRN: string(v.Field(37)), STAN: uint32(stan), Sent: sent, PAN: l.name([]byte(pan.String())),
