@@ -12,7 +12,7 @@ import (
 	"tongka/txn"
 )
 
-var errNotRequest = errors.New("the message is not a request")
+var errNotRequest = errors.New("not a request of a terminal that names itself (F41, F42)")
 
 // run moves a transaction as far as it goes now. A step that is answered at
 // once (a look-up, a module in the process) is the next event.

@@ -34,20 +34,21 @@ func (s *Shard) terminalFrame(p *peer, b []byte) {
 		s.unreadable(p, sl, err)
 		return
 	}
-	p.bad = 0
-	deny := translate.ReadRequest(&s.view, &sl.Facts, &sl.echo)
-	if !isRequest(s.view.MTI()) {
-		// An answer, or nothing at all: whoever sends it is no terminal.
-		s.badFrame(p, errNotRequest)
-		s.loop.Close(p.id)
-		s.give(sl)
+	if !isRequest(s.view.MTI()) || !addressed(&s.view) {
+		s.unreadable(p, sl, errNotRequest)
 		return
 	}
-	if d := s.admit(p, sl); d != (txn.Code{}) {
+	p.bad = 0
+	deny := translate.ReadRequest(&s.view, &sl.Facts, &sl.echo)
+	if d := s.admit(p, sl); deny != txn.BadFormat && d != (txn.Code{}) {
 		deny = d
 	}
 	s.start(sl, b, deny)
 }
+
+// addressed says that a message names its terminal and merchant, so that there
+// is somebody to answer.
+func addressed(v *iso8583.View) bool { return v.Len(41) == 8 && v.Len(42) == 15 }
 
 func isRequest(m iso8583.MTI) bool { return m&0x0010 == 0 && m&0x0F00 != 0 }
 
@@ -101,7 +102,7 @@ func (s *Shard) admit(p *peer, sl *slot) txn.Code {
 func (s *Shard) unreadable(p *peer, sl *slot, err error) {
 	s.badFrame(p, err)
 	v := &s.view
-	if v.Len(41) == len(sl.Terminal.Number) && v.Len(42) == len(sl.Terminal.Merchant) && isRequest(v.MTI()) {
+	if addressed(v) && isRequest(v.MTI()) {
 		translate.ReadRequest(v, &sl.Facts, &sl.echo)
 		sl.Kind = txn.Unknown
 		s.run(sl, flow.Event{Kind: flow.Arrived, Deny: txn.BadFormat, Now: s.now})

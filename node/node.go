@@ -49,34 +49,34 @@ type Node struct {
 
 // Start opens the stores, recovers, and only then opens the doors. What it has
 // opened is closed again when it fails.
-func Start(cfg *config.Config, o Options) (n *Node, err error) {
-	n = &Node{cfg: cfg, log: o.Logger}
-	defer func() {
-		if err != nil {
-			n.closeStores()
-		}
-	}()
+func Start(cfg *config.Config, o Options) (*Node, error) {
+	n := &Node{cfg: cfg, log: o.Logger}
+	if err := n.open(o); err != nil {
+		return nil, errors.Join(err, n.closeConsole(context.Background()), n.closeStores())
+	}
+	return n, nil
+}
+
+func (n *Node) open(o Options) error {
 	if err := n.openStores(); err != nil {
-		return nil, err
+		return err
 	}
 	ec, cc, err := n.parts(o)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if n.shard, err = engine.Open(ec, n.journal, n.reg); err != nil {
-		return nil, err
+		return err
 	}
-	if cfg.Console.Address != "" {
-		n.console = console.New(n.shard, console.Options{Version: o.Version, Address: cfg.Console.Address, Logger: o.Logger})
+	if a := n.cfg.Console.Address; a != "" {
+		n.console = console.New(n.shard, console.Options{Version: o.Version, Address: a, Logger: o.Logger})
 		if err := n.console.Start(); err != nil {
-			return nil, err
+			n.console = nil
+			return err
 		}
 	}
 	n.front, err = conn.Start(cc, func(l conn.Loop) conn.Handler { return n.shard.Attach(l) })
-	if err != nil {
-		return nil, errors.Join(err, n.closeConsole(context.Background()))
-	}
-	return n, nil
+	return err
 }
 
 func (n *Node) openStores() error {
