@@ -38,49 +38,52 @@ func TestBooksThatAgree(t *testing.T) {
 	}
 }
 
+type books struct {
+	sales    []Sale
+	bookings []Booking
+}
+
 // Each case plants one fault into books that agree.
+var planted = []struct {
+	name              string
+	plant             func(b *books)
+	lost, dup, differ int
+	fault             Fault
+	says              string
+}{
+	{"the bank never booked", func(b *books) { b.bookings = b.bookings[1:] }, 1, 0, 0, Lost, "no bank holds it"},
+	{"the bank reversed what was approved", func(b *books) { b.bookings[0].State = Reversed }, 1, 0, 0, Lost, "no bank holds it"},
+	{"the bank declined what was approved", func(b *books) { b.bookings[0].State = Declined }, 1, 0, 0, Lost, "no bank holds it"},
+	{"the reversal came first", func(b *books) { b.bookings[0].State = Refused }, 1, 0, 0, Lost, "no bank holds it"},
+	{"booked twice", func(b *books) { b.bookings = append(b.bookings, b.bookings[0]) }, 0, 1, 0, Duplicated, "booked 2 times"},
+	{"booked twice, once reversed", func(b *books) {
+		again := b.bookings[0]
+		again.State = Reversed
+		b.bookings = append(b.bookings, again)
+	}, 0, 0, 0, "", ""},
+	{"booked at two banks", func(b *books) {
+		again := b.bookings[0]
+		again.Bank = "b"
+		b.bookings = append(b.bookings, again, again)
+	}, 0, 2, 0, Duplicated, "booked 3 times"},
+	{"told 98 and held", func(b *books) { b.sales[0].State, b.sales[0].Code = Declined, "98" }, 0, 1, 0, Duplicated, "declined 98"},
+	{"reversed at the terminal and held", func(b *books) { b.sales[0].State = Reversed }, 0, 1, 0, Duplicated, "reversed"},
+	{"unresolved and held", func(b *books) { b.sales[0].State = Unresolved }, 0, 1, 0, Duplicated, "unresolved"},
+	{"open and held", func(b *books) { b.sales[0].State = Open }, 0, 1, 0, Duplicated, "open"},
+	{"unresolved and not held", func(b *books) {
+		b.sales[0].State = Unresolved
+		b.bookings[0].State = Reversed
+	}, 0, 0, 0, "", ""},
+	{"no terminal knows it", func(b *books) { b.sales = b.sales[1:] }, 0, 1, 0, Duplicated, "no terminal knows"},
+	{"another amount", func(b *books) { b.bookings[0].Amount = 7777 }, 1, 1, 0, Lost, "no bank holds it"},
+	{"another terminal", func(b *books) { b.bookings[0].Terminal = "10000002" }, 1, 1, 0, Lost, "no bank holds it"},
+	{"another card", func(b *books) { b.bookings[0].PAN = "622588******0019" }, 0, 0, 1, Differs, "0019"},
+	{"another RRN", func(b *books) { b.bookings[0].RRN = "000000000002" }, 0, 0, 1, Differs, "000000000002"},
+	{"no RRN at the terminal", func(b *books) { b.sales[0].RRN = "" }, 0, 0, 0, "", ""},
+}
+
 func TestPlantedFaults(t *testing.T) {
-	type books struct {
-		sales    []Sale
-		bookings []Booking
-	}
-	for _, c := range []struct {
-		name              string
-		plant             func(b *books)
-		lost, dup, differ int
-		fault             Fault
-		says              string
-	}{
-		{"the bank never booked", func(b *books) { b.bookings = b.bookings[1:] }, 1, 0, 0, Lost, "no bank holds it"},
-		{"the bank reversed what was approved", func(b *books) { b.bookings[0].State = Reversed }, 1, 0, 0, Lost, "no bank holds it"},
-		{"the bank declined what was approved", func(b *books) { b.bookings[0].State = Declined }, 1, 0, 0, Lost, "no bank holds it"},
-		{"the reversal came first", func(b *books) { b.bookings[0].State = Refused }, 1, 0, 0, Lost, "no bank holds it"},
-		{"booked twice", func(b *books) { b.bookings = append(b.bookings, b.bookings[0]) }, 0, 1, 0, Duplicated, "booked 2 times"},
-		{"booked twice, once reversed", func(b *books) {
-			again := b.bookings[0]
-			again.State = Reversed
-			b.bookings = append(b.bookings, again)
-		}, 0, 0, 0, "", ""},
-		{"booked at two banks", func(b *books) {
-			again := b.bookings[0]
-			again.Bank = "b"
-			b.bookings = append(b.bookings, again, again)
-		}, 0, 2, 0, Duplicated, "booked 3 times"},
-		{"told 98 and held", func(b *books) { b.sales[0].State, b.sales[0].Code = Declined, "98" }, 0, 1, 0, Duplicated, "declined 98"},
-		{"reversed at the terminal and held", func(b *books) { b.sales[0].State = Reversed }, 0, 1, 0, Duplicated, "reversed"},
-		{"unresolved and held", func(b *books) { b.sales[0].State = Unresolved }, 0, 1, 0, Duplicated, "unresolved"},
-		{"open and held", func(b *books) { b.sales[0].State = Open }, 0, 1, 0, Duplicated, "open"},
-		{"unresolved and not held", func(b *books) {
-			b.sales[0].State = Unresolved
-			b.bookings[0].State = Reversed
-		}, 0, 0, 0, "", ""},
-		{"no terminal knows it", func(b *books) { b.sales = b.sales[1:] }, 0, 1, 0, Duplicated, "no terminal knows"},
-		{"another amount", func(b *books) { b.bookings[0].Amount = 7777 }, 1, 1, 0, Lost, "no bank holds it"},
-		{"another terminal", func(b *books) { b.bookings[0].Terminal = "10000002" }, 1, 1, 0, Lost, "no bank holds it"},
-		{"another card", func(b *books) { b.bookings[0].PAN = "622588******0019" }, 0, 0, 1, Differs, "0019"},
-		{"another RRN", func(b *books) { b.bookings[0].RRN = "000000000002" }, 0, 0, 1, Differs, "000000000002"},
-		{"no RRN at the terminal", func(b *books) { b.sales[0].RRN = "" }, 0, 0, 0, "", ""},
-	} {
+	for _, c := range planted {
 		t.Run(c.name, func(t *testing.T) {
 			var b books
 			b.sales, b.bookings = world(3)
