@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"tongka/hsm"
+	"tongka/hsm/soft"
+	"tongka/sim"
+)
+
+// TestMain lets the test binary be the switch: the crash tests start it as a
+// process of its own, to kill it.
+func TestMain(m *testing.M) {
+	if os.Getenv("TONGKA_IS_SWITCH") == "1" {
+		os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}
+	os.Exit(m.Run())
+}
+
+// process starts this program with a command line.
+func process(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	c := exec.Command(os.Args[0], args...)
+	c.Env = append(os.Environ(), "TONGKA_IS_SWITCH=1")
+	return c
+}
+
+// kill ends a process as a power cut would.
+func kill(t *testing.T, c *exec.Cmd) {
+	t.Helper()
+	if err := c.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Wait() // says that it was killed
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// kills is how often the process is killed; the soak sets more.
+func kills(t *testing.T) int {
+	n := 5
+	if s := os.Getenv("TONGKA_KILLS"); s != "" {
+		var err error
+		if n, err = strconv.Atoi(s); err != nil || n < 1 {
+			t.Fatalf("TONGKA_KILLS=%q: wanted a number above 0", s)
+		}
+	}
+	return n
+}
+
+// ground is what stays while the switch dies: a bank and a fleet of terminals,
+// with books of their own, in this process.
+type ground struct {
+	t       *testing.T
+	bank    *sim.Bank
+	fleet   *sim.Fleet
+	file    string
+	console string
+	child   *exec.Cmd
+}
+
+func newGround(t *testing.T) *ground {
+	g := &ground{t: t, console: freePort(t)}
+	dir, door := t.TempDir(), freePort(t)
+	zpk := []byte("0123456789abcdef")
+	var err error
+	g.bank, err = sim.NewBank(sim.BankConfig{Listen: "127.0.0.1:0", ZPK: zpk, Books: filepath.Join(dir, "bank.jsonl"),
+		Behaviour: sim.Behaviour{Delay: 5 * time.Millisecond, DelayJitter: 30 * time.Millisecond, DeclineRate: 0.05}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.bank.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { g.bank.Close() })
+	terminals, csv, err := sim.Provision(40, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrapped, err := soft.New(soft.TestLMK()).Wrap(hsm.ZPK, zpk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.file = filepath.Join(dir, "switch.yaml")
+	text := fmt.Sprintf(`node: {acquirer: "48023310"}
+data: data
+listeners: [{name: pos, address: "%s"}]
+links: [{name: bank, address: "%s", destination: "00010000", zpk: "%s", answer_timeout: 1s,
+  reversal: {interval: 200ms, max_interval: 1s, answer_timeout: 1s}}]
+routes: [{link: bank}]
+hsm: {mode: soft, test_lmk: true}
+registry: {import: t.csv}
+limits: {in_flight: 1024, duplicates: 100000}
+console: {address: "%s"}
+log: {file: switch.log}
+`, door, g.bank.Addr(), wrapped, g.console)
+	for name, b := range map[string][]byte{"switch.yaml": []byte(text), "t.csv": csv} {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.fleet, err = sim.NewFleet(sim.FleetConfig{Addr: door, Terminals: terminals, Rate: 800, PINShare: 0.3,
+		AnswerTimeout: 3 * time.Second, Books: filepath.Join(dir, "terminals.jsonl")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { g.fleet.Close() })
+	return g
+}
+
+func (g *ground) start() {
+	g.t.Helper()
+	g.child = process(g.t, "run", "-c", g.file)
+	if err := g.child.Start(); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+// until polls for something that another process will do.
+func (g *ground) until(what string, ok func() bool) {
+	g.t.Helper()
+	for end := time.Now().Add(60 * time.Second); !ok(); {
+		if time.Now().After(end) {
+			st := g.fleet.Stats()
+			g.t.Fatalf("%s: not within a minute; %+v", what, st)
+		}
+		time.Sleep(20 * time.Millisecond) // between two looks at another process
+	}
+}
+
+// owed asks the running switch what it still owes; -1 when it does not answer.
+func (g *ground) owed() int {
+	r, err := http.Get("http://" + g.console + "/api/snapshot")
+	if err != nil {
+		return -1
+	}
+	defer r.Body.Close()
+	var p struct {
+		InFlight *int `json:"in_flight"`
+		Owed     *int `json:"owed"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&p); err != nil || p.Owed == nil || p.InFlight == nil {
+		return -1
+	}
+	return *p.Owed + *p.InFlight
+}
+
+// TestKillMinusNine kills the real process at random moments under load. At the
+// end the terminals' books and the bank's must agree to the cent.
+func TestKillMinusNine(t *testing.T) {
+	g := newGround(t)
+	g.start()
+	t.Cleanup(func() { kill(t, g.child) })
+	if err := g.fleet.Start(); err != nil {
+		t.Fatal(err)
+	}
+	n := kills(t)
+	for i := range n {
+		before := g.fleet.Stats().Approved
+		g.until("sales go on", func() bool { return g.fleet.Stats().Approved > before+50+rand.Uint64N(400) })
+		kill(t, g.child)
+		g.start()
+		if (i+1)%10 == 0 {
+			t.Logf("%d kills, %d approved", i+1, g.fleet.Stats().Approved)
+		}
+	}
+	before := g.fleet.Stats().Approved
+	g.until("sales go on after the last kill", func() bool { return g.fleet.Stats().Approved > before+50 })
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := g.fleet.Settle(ctx); err != nil {
+		t.Fatal(err)
+	}
+	g.until("nothing is owed", func() bool { return g.owed() == 0 })
+	verdict := sim.Compare(g.fleet.Sales(), g.bank.Bookings())
+	t.Logf("%d kills: %s", n, verdict.String())
+	if !verdict.OK() || verdict.Unresolved != 0 {
+		for _, d := range verdict.Discrepancies {
+			t.Log(d.String())
+		}
+		t.Error("the books differ")
+	}
+	st := g.bank.Stats()
+	t.Logf("bank: %+v", st)
+	if st.Reversed == 0 || st.PINFaults != 0 {
+		t.Errorf("reversed %d: the kills hit nothing in flight; PIN faults %d", st.Reversed, st.PINFaults)
+	}
+}
+
+// TestKillTheDemo kills the demo while one of its banks is silent, and lets it
+// go on with the same data folder.
+func TestKillTheDemo(t *testing.T) {
+	dir := t.TempDir()
+	first := process(t, "demo", "--for", "1m", "--rate", "300", "--json", "--data", dir)
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	books := filepath.Join(dir, "terminals.jsonl")
+	lines := func() int {
+		b, _ := os.ReadFile(books)
+		return strings.Count(string(b), "\n")
+	}
+	for end := time.Now().Add(60 * time.Second); lines() < 1500; {
+		if time.Now().After(end) {
+			kill(t, first)
+			t.Fatalf("the demo wrote %d lines in a minute", lines())
+		}
+		time.Sleep(50 * time.Millisecond) // between two looks at another process
+	}
+	kill(t, first)
+	out, err := process(t, "demo", "--for", "3s", "--rate", "300", "--json", "--data", dir).Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	var sum struct{ Sent, Approved, Lost, Duplicated, Owed, Unresolved *int }
+	if err := json.Unmarshal(out, &sum); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if *sum.Lost != 0 || *sum.Duplicated != 0 || *sum.Owed != 0 || *sum.Unresolved != 0 || *sum.Approved == 0 {
+		t.Errorf("%s", out)
+	}
+}
