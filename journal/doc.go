@@ -13,6 +13,7 @@
 //	'M' shard             sealed(from:8 next:8)         the recovery point
 //	'F' shard print:8     lsn:8                         the index, behind
 //	'P' shard             lsn:8                         how far the index is
+//	'W' shard                                           never there: passes through at Open
 //
 // # A sealed value
 //

@@ -6,10 +6,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"runtime"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"tongka/txn"
 )
@@ -389,5 +393,59 @@ func TestReaderBeside(t *testing.T) {
 	}
 	if err := <-done; err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Warming leaves full-size files to recycle and no key behind.
+func TestWarm(t *testing.T) {
+	for _, memTable := range []int{minMemTable, 3 << 20, 4 << 20} {
+		o := testOptions(vfs.NewMem())
+		o.NoWarm, o.MemTable = false, memTable
+		l := mustOpen(t, o)
+		m := l.db.Metrics().WAL
+		if full := uint64(memTable); m.ObsoleteFiles < warmFiles-1 || m.ObsoletePhysicalSize < (warmFiles-1)*full || m.PhysicalSize < full {
+			t.Errorf("memtable %d: %d files of %d bytes to recycle, %d in use", memTable, m.ObsoleteFiles, m.ObsoletePhysicalSize, m.PhysicalSize)
+		}
+		it, err := l.db.NewIter(span('W', l.shard))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if it.First() {
+			t.Errorf("memtable %d: key %x is left behind", memTable, it.Key())
+		}
+		if err := errors.Join(it.Close(), l.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Pebble reports an error per retry; the log gets one a second. Its last words
+// reach the hook, and it goes no further.
+func TestPebbleLog(t *testing.T) {
+	core, seen := observer.New(zap.DebugLevel)
+	said := make(chan string, 1)
+	q := &quietLogger{to: zap.New(core), fatal: func(msg string) { said <- msg; runtime.Goexit() }}
+	start := time.Now()
+	for i := range 10_000 {
+		q.Errorf("disk full %d", i)
+	}
+	if n, most := seen.Len(), int(time.Since(start)/time.Second)+2; n < 1 || n > most {
+		t.Errorf("%d errors are logged, want 1 to %d", n, most)
+	}
+	q.Infof("flushed %d", 1)
+	if seen.FilterLevelExact(zap.DebugLevel).Len() != 1 {
+		t.Error("no word at debug level")
+	}
+	went := make(chan bool)
+	go func() {
+		defer close(went)
+		q.Fatalf("the manifest: %v", errors.New("EIO"))
+		went <- true
+	}()
+	if msg := <-said; msg != "the manifest: EIO" {
+		t.Errorf("the hook got %q", msg)
+	}
+	if <-went {
+		t.Error("Fatalf returned")
 	}
 }

@@ -43,7 +43,7 @@ func (l *Log) start(o *Options) error {
 		return err
 	}
 	if !o.NoWarm {
-		if err := warm(l.db, o.MemTable); err != nil {
+		if err := l.warm(o.MemTable); err != nil {
 			return fmt.Errorf("journal: warm: %w", err)
 		}
 	}
@@ -121,24 +121,41 @@ func (l *Log) readMark() error {
 }
 
 // warm fills WAL files and flushes them, so that Pebble has files to recycle:
-// writing over blocks that a file already owns costs a sync less than half of
-// one that must also record new blocks. LogData goes to the WAL alone and
-// leaves no key behind.
-func warm(db *pebble.DB, memTable int) error {
-	const chunk = 1 << 20
-	noise := make([]byte, min(chunk, memTable))
+// writing over blocks that a file already owns costs a sync half of one that
+// must also record new blocks. LogData goes to the WAL alone and leaves no key
+// behind.
+func (l *Log) warm(memTable int) error {
+	if err := l.growMemTable(memTable); err != nil {
+		return err
+	}
+	noise := make([]byte, min(1<<20, memTable))
 	for range warmFiles {
 		for left := memTable; left > 0; left -= len(noise) {
-			if err := db.LogData(noise, pebble.NoSync); err != nil {
+			if err := l.db.LogData(noise, pebble.NoSync); err != nil {
 				return err
 			}
 		}
-		if err := db.LogData(noise[:1], pebble.Sync); err != nil {
+		if err := l.db.LogData(noise[:1], pebble.Sync); err != nil {
 			return err
 		}
-		if err := db.Flush(); err != nil {
+		if err := l.db.Flush(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// growMemTable leads Pebble past its beginning: it starts with a memtable of
+// 256 KiB, doubles it with each rotation and flushes, thus recycles, nothing
+// meanwhile. One value of more than a quarter makes it jump to half, and a flush
+// of that to the whole.
+func (l *Log) growMemTable(memTable int) error {
+	key := []byte{'W', l.shard}
+	if err := l.db.Set(key, make([]byte, memTable/4+memTable/32), pebble.NoSync); err != nil {
+		return err
+	}
+	if err := l.db.Delete(key, pebble.NoSync); err != nil {
+		return err
+	}
+	return l.db.Flush()
 }

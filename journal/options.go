@@ -36,13 +36,13 @@ type Options struct {
 
 const (
 	defaultMemTable = 16 << 20
-	minMemTable     = 256 << 10
+	minMemTable     = 1 << 20
 	defaultCache    = 32 << 20
 	defaultFilter   = 16 << 20
 	minFilter       = 4 << 10
 	stopWrites      = 4       // memtables that may wait for their flush
 	retainBatch     = 8 << 20 // bytes kept of a batch: more than a tick needs
-	warmFiles       = 2       // one in use, one behind it; they swap from then on
+	warmFiles       = 3       // one in use, two behind it; they change places from then on
 )
 
 // Validate reports every fault at once.
