@@ -190,10 +190,11 @@ func (b *Builder) fill(n int, f *fieldDef, value []byte) {
 // whatever is spare behind it.
 func (b *Builder) room(f *fieldDef, l int) []byte {
 	p := int(f.prefix)
+	if p == 0 {
+		return b.take(int(f.size))
+	}
 	d := b.take(p + wireSize(f.coding, l))
 	switch {
-	case p == 0:
-		return d
 	case f.bcd && p == 1:
 		d[0] = bcd.Packed[l]
 	case f.bcd:

@@ -14,29 +14,28 @@ func (b *Builder) Copy(n int, v *View, from int) {
 	if f == nil {
 		return
 	}
+	begin := b.n
 	src, l, at := &v.spec.fields[from], int(v.spans[from].n), int(v.spans[from].at)
 	if l > int(f.max) || f.prefix == 0 && l != int(f.max) {
 		b.copySlow(n, f, v, from)
 		return
 	}
-	size := wireSize(src.coding, l)
-	switch p := v.msg[at:]; plans[f.coding][src.coding] {
+	d, p := b.room(f, l), v.msg[at:]
+	switch plans[f.coding][src.coding] {
 	case asIs:
-		d := b.room(f, l)
-		copy(d, p[:size])
+		p = p[:wireSize(src.coding, l)]
+		copy(d, p)
 		if l&1 == 1 && f.coding >= packedLeft { // a pad nibble F becomes 0
-			clearPad(d[:size], f.coding)
+			clearPad(d[:len(p)], f.coding)
 		}
 	case toChars:
-		d := b.room(f, l)
 		if right := src.coding == packedRight; l > 16 || len(p) < 8 || len(d) < 16 {
-			bcd.Unpack(d, p[:size], l, right)
+			bcd.Unpack(d, p[:(l+1)/2], l, right)
 		} else {
 			// What it writes beyond the value is spare, or the next field's.
 			bcd.UnpackWord(d[:16], p, l&1 == 1 && right)
 		}
 	case toPacked:
-		d := b.room(f, l)
 		switch right := f.coding == packedRight; {
 		case l <= 16 && len(p) >= 16 && len(d) >= 8:
 			bcd.PackWord(d[:8], p, l, right)
@@ -46,8 +45,9 @@ func (b *Builder) Copy(n int, v *View, from int) {
 			bcd.PackLeft(d, p[:l])
 		}
 	case toPackedTrack:
-		bcd.PackTrack(b.room(f, l), p[:l])
+		bcd.PackTrack(d, p[:l])
 	default:
+		b.n = begin
 		b.copySlow(n, f, v, from)
 	}
 }

@@ -243,6 +243,9 @@ func codingOf(f field.Field) (coding, error) {
 		case *field.Binary, *field.Bitmap:
 			return raw, nil
 		}
+		if pad := f.Spec().Pad; pad != nil && string(pad.Inspect()) == "0" {
+			return digits, nil // moov's way to say "amount"
+		}
 		return text, nil
 	default:
 		return absent, fmt.Errorf("encoder %T is not one of this codec's", enc)

@@ -108,7 +108,7 @@ func Above9(x uint64) uint64 { return x & (x<<1 | x<<2) & eights }
 
 // NotDigit keeps something of each byte of x that is no ASCII digit, and zero
 // of the others. A byte from FA up may also mark the one in front of it.
-func NotDigit(x uint64) uint64 { return x&highs ^ threes | (x+sixes)&highs ^ threes }
+func NotDigit(x uint64) uint64 { return (x&highs ^ threes) | ((x+sixes)&highs ^ threes) }
 
 // BadPacked finds the first byte with a nibble above 9, -1 when there is none.
 func BadPacked(p []byte) int {

@@ -1,0 +1,124 @@
+package iso8583
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"testing"
+
+	moov "github.com/moov-io/iso8583"
+)
+
+// moov and this package must make the same bytes of the same values, and read
+// the same values from them.
+func TestMoovAgrees(t *testing.T) {
+	for _, d := range every {
+		t.Run(d.spec.Name(), func(t *testing.T) {
+			r := rand.New(rand.NewPCG(1, 8583))
+			spec := d.moov()
+			for range 300 {
+				if agree(t, r, d.spec, spec); t.Failed() {
+					return
+				}
+			}
+		})
+	}
+}
+
+func agree(t *testing.T, r *rand.Rand, s *Spec, spec *moov.MessageSpec) {
+	m := randomMessage(r, s, []float64{0.05, 0.3, 0.9}[r.IntN(3)])
+	his := moov.NewMessage(spec)
+	his.MTI("0200")
+	for n, v := range m {
+		if v != nil {
+			if err := his.BinaryField(n, v); err != nil {
+				t.Fatalf("moov F%d: %v", n, err)
+			}
+		}
+	}
+	packed, err := his.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	built := m.build(t, s, 0x0200)
+	if !bytes.Equal(built, packed) {
+		t.Errorf("built\n%X\nmoov\n%X", built, packed)
+	}
+	v := parse(t, s, packed)
+	got := values(v)
+	got.diff(t, &m)
+
+	again := moov.NewMessage(spec)
+	if err := again.Unpack(built); err != nil {
+		t.Fatalf("moov cannot read %X: %v", built, err)
+	}
+	for n, want := range m {
+		if want == nil {
+			continue
+		}
+		if b, err := again.GetBytes(n); err != nil || !bytes.Equal(b, want) {
+			t.Errorf("moov reads F%d as %q, want %q: %v", n, b, want, err)
+		}
+	}
+}
+
+// What moov refuses to read may be read here only where this package means to
+// be more tolerant, and the other way round: damage a message a little and
+// compare the two verdicts.
+func TestMoovRefusesWhatParseRefuses(t *testing.T) {
+	r := rand.New(rand.NewPCG(2, 8583))
+	accepted, refused := 0, 0
+	for range 4000 {
+		d := every[r.IntN(len(every))]
+		m := randomMessage(r, d.spec, 0.1)
+		msg := m.build(t, d.spec, 0x0200)
+		msg[r.IntN(len(msg))] ^= 1 << r.IntN(8)
+		var v View
+		if d.spec.Parse(&v, msg) != nil {
+			refused++
+			continue
+		}
+		accepted++
+		his := moov.NewMessage(d.moov())
+		if err := his.Unpack(msg); err != nil && !hasPadF(&v) {
+			t.Fatalf("%s: %X is read, but moov says %v", d.spec.Name(), msg, err)
+		}
+	}
+	if accepted < 100 || refused < 100 {
+		t.Errorf("%d accepted and %d refused: the test does not test both", accepted, refused)
+	}
+}
+
+// hasPadF says that some pad nibble is above 9, which moov does not take: F,
+// or anything in a loose field.
+func hasPadF(v *View) bool {
+	for n := 2; n <= 128; n++ {
+		f, p := v.spec.fields[n], v.Field(n)
+		if !v.Has(n) || f.coding < packedLeft || v.Len(n)&1 == 0 {
+			continue
+		}
+		if pad := p[len(p)-1] & 15; f.coding != packedRight && pad > 9 || f.coding == packedRight && p[0]>>4 > 9 {
+			return true
+		}
+	}
+	return false
+}
+
+// A specification from elsewhere compiles too.
+func TestMoovsOwnSpecificationCompiles(t *testing.T) {
+	s, err := Compile("spec87", moov.Spec87, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range samples(t, "ascii-moov-*") {
+		var v View
+		err := s.Parse(&v, c.frame)
+		if (err != nil) != c.Refuse {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		for n, want := range c.Fields {
+			if got := v.AppendText(nil, atoi(t, n)); !sameValue(got, want) {
+				t.Errorf("%s: F%s %q, want %q", c.name, n, got, want)
+			}
+		}
+	}
+}
