@@ -65,7 +65,7 @@ func (c *child) stop() error {
 		return nil
 	}
 	_ = c.in.Close()
-	return c.wrap(reap(c.cmd))
+	return c.wrap(reap(c.cmd, stopLimit))
 }
 
 func (c *child) wrap(err error) error {
@@ -75,9 +75,10 @@ func (c *child) wrap(err error) error {
 	return fmt.Errorf("bench: %s: %w", c.name, err)
 }
 
-// reap waits for a process that was told to end, and kills it if it does not.
-func reap(cmd *exec.Cmd) error {
-	kill := time.AfterFunc(stopLimit, func() { _ = cmd.Process.Kill() })
+// reap waits for a process that was told to end, and kills it if it has not
+// after limit. A process that had to be killed is an error.
+func reap(cmd *exec.Cmd, limit time.Duration) error {
+	kill := time.AfterFunc(limit, func() { _ = cmd.Process.Kill() })
 	defer kill.Stop()
 	return cmd.Wait()
 }

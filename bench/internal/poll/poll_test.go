@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -184,5 +185,68 @@ func TestListenTwice(t *testing.T) {
 	if fd, _, err := Listen(at); err == nil {
 		unix.Close(fd)
 		t.Fatal("two listeners at one port")
+	}
+}
+
+func TestNobodyWaits(t *testing.T) {
+	ln, _, err := Listen(loopback)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(ln)
+	if _, err := Accept(ln); err != unix.EAGAIN {
+		t.Errorf("accept: %v, want EAGAIN", err)
+	}
+	p := newPoller(t)
+	if events, err := p.Wait(0); err != nil || len(events) != 0 {
+		t.Errorf("%d events, %v", len(events), err)
+	}
+}
+
+// Errors name the call and the place, since nobody sees a stack.
+func TestBadSocketsAndAddresses(t *testing.T) {
+	p := newPoller(t)
+	cases := map[string]func() error{
+		"epoll_ctl socket 9999": func() error { return p.Add(9999, 0, Read) },
+		"getsockname":           func() error { _, err := Bound(9999); return err },
+		"listen at 192.0.2.1":   func() error { _, _, err := Listen(netip.MustParseAddrPort("192.0.2.1:1")); return err },
+		"connect to 127.0.0.1:1": func() error {
+			_, err := Dial(netip.MustParseAddrPort("127.0.0.1:1"), netip.MustParseAddr("192.0.2.1"))
+			return err
+		},
+	}
+	for want, f := range cases {
+		if err := f(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+	if n, err := write(9999, nil); n != 0 || err != unix.EINVAL {
+		t.Errorf("a write of nothing: %d, %v", n, err)
+	}
+	s := Stream{FD: 9999}
+	if _, err := s.Read(make([]byte, 8)); err != unix.EBADF {
+		t.Errorf("read: %v", err)
+	}
+	if err := s.Write(p, []byte{1}); err != unix.EBADF {
+		t.Errorf("write: %v", err)
+	}
+}
+
+func TestStreamsDoNotAllocate(t *testing.T) {
+	p := newPoller(t)
+	a, b := pair(t, p)
+	part, scratch := make([]byte, 180), make([]byte, 4096)
+	if n := testing.AllocsPerRun(100, func() {
+		if err := a.Write(p, part); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Wait(1000); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Read(scratch); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Fatalf("%v allocations a turn", n)
 	}
 }

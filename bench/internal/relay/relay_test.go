@@ -147,3 +147,28 @@ func TestNoBank(t *testing.T) {
 		t.Fatalf("error %v", err)
 	}
 }
+
+// Without its bank the relay is no yardstick: it ends and says so.
+func TestBankThatGoesEndsTheRelay(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	r, at, err := Start(netip.MustParseAddrPort(ln.Addr().String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := connect(t, at, 1)
+	c.Close()
+	if _, err := p.Read(make([]byte, 1)); err == nil {
+		t.Error("the terminal's connection is still open")
+	}
+	if err := r.Stop(); err == nil {
+		t.Error("the relay ended well")
+	}
+}
