@@ -20,6 +20,8 @@ type Builder struct {
 	err  FieldError
 }
 
+const stopped = 1 << 16 // last after a fault
+
 // Begin starts a message behind what dst already holds (an envelope, say).
 // Fields must be put in ascending order.
 func (s *Spec) Begin(dst []byte, mti MTI) Builder {
@@ -62,8 +64,22 @@ func (s *Spec) mapSize() int {
 	return 8
 }
 
-// next opens field n: nil when a fault stopped the builder, now or before.
+// next opens field n: nil when a fault stopped the builder, now or before. A
+// fault sets last beyond every field, so that one comparison tells.
 func (b *Builder) next(n int) *fieldDef {
+	if n > b.last && n <= 128 && (n <= 64 || b.both) {
+		if f := &b.spec.fields[n]; f.coding != absent {
+			b.last = n
+			b.bits[(n-1)>>6&1] |= 1 << 63 >> ((n - 1) & 63)
+			return f
+		}
+	}
+	return b.nextRare(n)
+}
+
+// nextRare is next when the second bitmap is not there yet, or the field cannot
+// be put.
+func (b *Builder) nextRare(n int) *fieldDef {
 	switch {
 	case b.err.Reason != 0:
 		return nil
@@ -74,12 +90,8 @@ func (b *Builder) next(n int) *fieldDef {
 		b.fail(n, OutOfOrder, b.last, n)
 		return nil
 	}
-	if n > 64 && !b.both {
-		b.widen()
-	}
-	b.last = n
-	b.bits[(n-1)>>6] |= 1 << 63 >> ((n - 1) & 63)
-	return &b.spec.fields[n]
+	b.widen()
+	return b.next(n)
 }
 
 // widen makes room for the second bitmap by moving the fields behind it. Only
@@ -259,4 +271,5 @@ func (s *Spec) putBitmap(d []byte, bits uint64) {
 
 func (b *Builder) fail(n int, why Reason, want, got int) {
 	b.err = FieldError{Field: n, Offset: b.Offset(), Reason: why, Want: want, Got: got}
+	b.last = stopped
 }

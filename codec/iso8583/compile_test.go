@@ -65,6 +65,7 @@ func TestCompileNamesTheFieldThatItCannotDo(t *testing.T) {
 		"spaces in number": {48, field.NewString(&field.Spec{Length: 8, Enc: encoding.BCD, Pref: fixed, Pad: padding.Left(' ')}), Options{}, `F48: pad " "`},
 		"third bitmap":     {65, str(8, fixed, encoding.Binary), Options{}, "F65"},
 		"beyond 128":       {129, str(8, fixed, encoding.Binary), Options{}, "F129"},
+		"loose":            {48, str(8, fixed, encoding.Binary), Options{Loose: []int{200}}, "F200 is loose"},
 		"wide but small":   {48, str(8, fixed, encoding.Binary), Options{Wide: true}, "no field above 64"},
 	} {
 		spec := &moov.MessageSpec{Fields: map[int]field.Field{
@@ -77,6 +78,23 @@ func TestCompileNamesTheFieldThatItCannotDo(t *testing.T) {
 	}
 	if _, err := Compile("empty", &moov.MessageSpec{}, Options{}); err == nil {
 		t.Error("a dialect without MTI and bitmap compiles")
+	}
+}
+
+// moov's own track types compile as tracks, whatever their encoder.
+func TestTracksOfMoovCompile(t *testing.T) {
+	s, err := Compile("tracks", &moov.MessageSpec{Fields: map[int]field.Field{
+		0: str(4, prefix.ASCII.Fixed, encoding.BCD), 1: field.NewBitmap(&field.Spec{Enc: encoding.Binary, Pref: prefix.Binary.Fixed}),
+		35: field.NewTrack2(&field.Spec{Length: 37, Enc: encoding.LBCD, Pref: prefix.BCD.LL}),
+		36: field.NewTrack3(&field.Spec{Length: 104, Enc: encoding.ASCII, Pref: prefix.ASCII.LLL}),
+		4:  field.NewNumeric(&field.Spec{Length: 12, Enc: encoding.ASCII, Pref: prefix.ASCII.Fixed, Pad: padding.Left('0')}),
+	}}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := parse(t, s, unhex(t, "0200 1000000030000000 303030303030303030303031 05 12D450 303033 393D31"))
+	if n, ok := v.Uint(4); n != 1 || !ok || string(v.AppendText(nil, 35)) != "12D45" || string(v.Field(36)) != "9=1" || s.Kind(36) != Track {
+		t.Errorf("F4 %d, F35 %q, F36 %q", n, v.AppendText(nil, 35), v.Field(36))
 	}
 }
 

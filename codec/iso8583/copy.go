@@ -20,8 +20,13 @@ func (b *Builder) Copy(n int, v *View, from int) {
 		b.copySlow(n, f, v, from)
 		return
 	}
-	d, p := b.room(f, l), v.msg[at:]
-	switch plans[f.coding][src.coding] {
+	var d []byte
+	if f.prefix == 0 {
+		d = b.take(int(f.size))
+	} else {
+		d = b.room(f, l)
+	}
+	switch p := v.msg[at:]; plans[f.coding][src.coding] {
 	case asIs:
 		p = p[:wireSize(src.coding, l)]
 		copy(d, p)

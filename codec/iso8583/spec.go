@@ -128,6 +128,9 @@ func Compile(name string, spec *moov.MessageSpec, o Options) (*Spec, error) {
 		s.second = s.second || n > 64
 	}
 	for _, n := range o.Loose {
+		if s.Kind(n) == Absent {
+			return nil, fmt.Errorf("dialect %s: F%d is loose but not there", name, n)
+		}
 		s.fields[n].loose = true
 	}
 	s.packedMTI = s.fields[0].coding >= packedLeft
