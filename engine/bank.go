@@ -17,8 +17,7 @@ func (s *Shard) Up(id txn.LinkID) bool {
 // bankFrame takes one message from a bank.
 func (s *Shard) bankFrame(p *peer, b []byte) {
 	l := &s.links[p.index]
-	var env iso8583.Envelope
-	msg, err := l.cfg.Spec.Split(b, &env)
+	msg, err := l.cfg.Spec.Split(b, &s.envelope)
 	if err == nil {
 		err = l.cfg.Spec.Parse(&s.bview, msg)
 	}

@@ -312,9 +312,16 @@ func (p *pos) identity(b *iso8583.Builder) {
 	b.Put(42, []byte(terminalMerchant))
 }
 
-// send sends one message with a MAC under mak, when there is one, and gives the
-// frame.
+// send sends one message and gives its frame.
 func (p *pos) send(mti iso8583.MTI, mak *clear.Cipher, fill func(*iso8583.Builder)) []byte {
+	p.w.t.Helper()
+	frame := p.render(mti, mak, fill)
+	p.w.shard.Frame(p.id, frame)
+	return frame
+}
+
+// render makes a frame, with a MAC under mak when there is one.
+func (p *pos) render(mti iso8583.MTI, mak *clear.Cipher, fill func(*iso8583.Builder)) []byte {
 	p.w.t.Helper()
 	frame := mustHex("6000030000602200000000")
 	at := len(frame)
@@ -331,7 +338,6 @@ func (p *pos) send(mti iso8583.MTI, mak *clear.Cipher, fill func(*iso8583.Builde
 		mac := mak.MAC(hsm.UnionPay, frame[at:len(frame)-8])
 		copy(frame[len(frame)-8:], mac[:])
 	}
-	p.w.shard.Frame(p.id, frame)
 	return frame
 }
 

@@ -5,7 +5,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"tongka/codec/iso8583"
 	"tongka/flow"
 	"tongka/journal"
 	"tongka/registry"
@@ -292,8 +291,7 @@ func (s *Shard) viewOf(sl *slot) bool {
 	if s.cfg.Module != nil {
 		return true
 	}
-	var env iso8583.Envelope
 	spec := s.cfg.Listeners[sl.door].Spec
-	msg, err := spec.Split(sl.frame, &env)
+	msg, err := spec.Split(sl.frame, &s.envelope)
 	return err == nil && spec.Parse(&s.view, msg) == nil
 }

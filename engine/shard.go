@@ -86,7 +86,8 @@ type Shard struct {
 	bufs     []*outbuf
 	seals    []seal
 
-	view      iso8583.View // of the frame being handled
+	envelope  iso8583.Envelope // of the frame being handled
+	view      iso8583.View
 	bview     iso8583.View
 	clock     translate.Clock
 	body      []byte // the answer rendered last

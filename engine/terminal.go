@@ -20,8 +20,7 @@ const maxBad = 3
 // and never goes further.
 func (s *Shard) terminalFrame(p *peer, b []byte) {
 	spec := s.cfg.Listeners[p.index].Spec
-	var env iso8583.Envelope
-	msg, err := spec.Split(b, &env)
+	msg, err := spec.Split(b, &s.envelope)
 	if err != nil {
 		s.badFrame(p, err)
 		s.loop.Close(p.id)
@@ -29,7 +28,7 @@ func (s *Shard) terminalFrame(p *peer, b []byte) {
 	}
 	sl := s.take()
 	sl.conn, sl.door, sl.At = p.id, p.index, s.now
-	sl.echo.Keep(&env)
+	sl.echo.Keep(&s.envelope)
 	if err := spec.Parse(&s.view, msg); err != nil {
 		s.unreadable(p, sl, err)
 		return
