@@ -23,7 +23,8 @@ type Builder struct {
 const stopped = 1 << 16 // last after a fault
 
 // Begin starts a message behind what dst already holds (an envelope, say).
-// Fields must be put in ascending order.
+// Fields must be put in ascending order. The spare capacity of dst is scratch:
+// a few bytes beyond the message may be overwritten, never any beyond it.
 func (s *Spec) Begin(dst []byte, mti MTI) Builder {
 	b := Builder{spec: s, base: len(dst), last: 1, both: s.wide}
 	if s.packedMTI {
