@@ -31,7 +31,11 @@ type Options struct {
 	MaxIdle     float64            `help:"每空闲终端字节上限。 Fail when an idle terminal takes more bytes." placeholder:"BYTES"`
 }
 
-// shape is a way to load a system.
+// shape is a way to load a system. A is a shop at noon: many turns of the loop,
+// few requests in each, so what a turn costs counts. D is a city: groups are
+// large, and commits and writes are shared. W is concentrators: system calls
+// hardly count any more, so what is left is the program's own work. C is
+// terminals that dial for every sale.
 type shape struct {
 	connections int
 	depth       int

@@ -71,6 +71,7 @@ func (r *Report) add(name string, raw, sw []load.Result) {
 	r.order = append(r.order, name)
 }
 
+// figures turns a measurement into what is reported, per transaction.
 func figures(r *load.Result) Figures {
 	return Figures{
 		CPU: float64(r.CPU.Nanoseconds()) / 1e3 / float64(r.Answers),
@@ -79,6 +80,7 @@ func figures(r *load.Result) Figures {
 	}
 }
 
+// medians takes each figure's median for itself.
 func medians(list []load.Result) Figures {
 	pick := func(f func(*Figures) float64) float64 {
 		all := make([]float64, len(list))
@@ -96,6 +98,7 @@ func medians(list []load.Result) Figures {
 	}
 }
 
+// median is the middle, or the mean of the two in the middle.
 func median(x []float64) float64 {
 	x = slices.Clone(x)
 	slices.Sort(x)

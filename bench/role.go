@@ -23,6 +23,7 @@ const (
 	roleHold  = "hold"
 )
 
+// bankReady, relayReady and held are what parts say when they are ready.
 type bankReady struct {
 	Raw    netip.AddrPort `json:"raw"`
 	Centre netip.AddrPort `json:"centre"`
@@ -81,6 +82,7 @@ func play(name string, in *json.Decoder, out *json.Encoder, complaints io.Writer
 	return fmt.Errorf("no such role")
 }
 
+// playBank says where both doors are and serves until the end of its input.
 func playBank(in *json.Decoder, out *json.Encoder, complaints io.Writer) error {
 	var nothing struct{}
 	if err := in.Decode(&nothing); err != nil {
@@ -102,6 +104,7 @@ func playBank(in *json.Decoder, out *json.Encoder, complaints io.Writer) error {
 	return <-ended
 }
 
+// playRelay says where terminals connect once the bank is connected.
 func playRelay(in *json.Decoder, out *json.Encoder) error {
 	var s relaySpec
 	if err := in.Decode(&s); err != nil {

@@ -79,6 +79,7 @@ func (b *bench) run(ctx context.Context) (rep *Report, err error) {
 // stopped stops a process at the end of a run. That it ends badly matters too.
 func stopped(err *error, stop func() error) { *err = errors.Join(*err, stop()) }
 
+// startBank starts the one bank; raw and switch use it in turns.
 func (b *bench) startBank(ctx context.Context) (c *child, ready bankReady, err error) {
 	if c, err = b.role(ctx, roleBank, struct{}{}); err == nil {
 		err = c.hear(&ready)
@@ -86,6 +87,8 @@ func (b *bench) startBank(ctx context.Context) (c *child, ready bankReady, err e
 	return c, ready, err
 }
 
+// startRelay starts the yardstick. It stays for the whole run; silent, it costs
+// nothing.
 func (b *bench) startRelay(ctx context.Context, bank bankReady) (*child, error) {
 	c, err := b.role(ctx, roleRelay, relaySpec{bank.Raw})
 	if err != nil {
@@ -99,6 +102,8 @@ func (b *bench) startRelay(ctx context.Context, bank bankReady) (*child, error) 
 	return c, nil
 }
 
+// startSwitch finds the program, writes its folder and starts it. One switch
+// serves the whole run, as in life: tables fill and files grow.
 func (b *bench) startSwitch(ctx context.Context, dir string, bank bankReady) (*system, error) {
 	program := b.o.Switch
 	if program == "" && len(b.self) > 1 {

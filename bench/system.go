@@ -48,6 +48,8 @@ func startSwitch(ctx context.Context, program string, p place) (*system, error) 
 	return s, nil
 }
 
+// untilReady asks again and again, because a switch that starts has no other
+// way to say when it is done; one that ends meanwhile is heard at once.
 func (s *system) untilReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyLimit)
 	defer cancel()

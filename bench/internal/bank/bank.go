@@ -116,6 +116,8 @@ func (b *Bank) Run(errors io.Writer) error {
 	}
 }
 
+// accept takes all waiting connections; the place of a dropped one is used
+// again, so tags stay small.
 func (b *Bank) accept(listener int, raw bool) error {
 	for {
 		fd, err := poll.Accept(listener)
@@ -194,6 +196,7 @@ func approve(dst, b []byte) (rest, answers []byte, err error) {
 	}
 }
 
+// drop closes a connection. Closing takes it out of the poller as well.
 func (b *Bank) drop(tag int32) {
 	_ = unix.Close(b.peers[tag].FD)
 	b.peers[tag] = peer{Stream: poll.Stream{FD: -1}}

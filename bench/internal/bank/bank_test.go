@@ -294,3 +294,43 @@ func TestDropsWhoBreaksTheDialect(t *testing.T) {
 		t.Errorf("complaint: %q", complaints.String())
 	}
 }
+
+// A relay that does not read its answers must neither stop the bank for others
+// nor lose anything.
+func TestSlowReaderKeepsItsAnswers(t *testing.T) {
+	b, _ := run(t)
+	slow, other := dial(t, b.Raw()), dial(t, b.Raw())
+	term := sale.NewTerminal(1)
+	r, err := sale.NewRequest(&term, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	frame := append([]byte(nil), r.Frame(1)...)
+	const n = 60_000 // 10 MB: more than the sockets hold
+	sent := make(chan error, 1)
+	go func() {
+		_, err := slow.Write(bytes.Repeat(frame, n))
+		sent <- err
+	}()
+	for range 10 {
+		if _, err := other.Write(frame); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(other, make([]byte, len(frame))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	frame[rawMTI+1] = 0x10
+	got := make([]byte, len(frame))
+	for i := range n {
+		if _, err := io.ReadFull(slow, got); err != nil {
+			t.Fatalf("answer %d: %v", i, err)
+		}
+		if !bytes.Equal(got, frame) {
+			t.Fatalf("answer %d differs", i)
+		}
+	}
+	if err := <-sent; err != nil {
+		t.Fatal(err)
+	}
+}

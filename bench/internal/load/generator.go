@@ -47,6 +47,8 @@ type sent struct {
 	at    int64
 }
 
+// open makes everything that a run needs before the first connection, so that
+// nothing is made while the clock runs.
 func open(s *Spec) (*generator, error) {
 	if err := s.validate(); err != nil {
 		return nil, err
@@ -71,6 +73,8 @@ func open(s *Spec) (*generator, error) {
 	return g, nil
 }
 
+// close drops all connections; the system under test sees them end as it does
+// when terminals are switched off.
 func (g *generator) close() {
 	for i := range g.sessions {
 		if fd := g.sessions[i].FD; fd >= 0 {
@@ -157,6 +161,8 @@ func (g *generator) turn(millis int) error {
 	return nil
 }
 
+// serve reads once and, when that brings answers, writes once: as many requests
+// as were answered, so that Depth stays under way.
 func (g *generator) serve(s *session, events uint32) error {
 	if events&poll.Write != 0 {
 		if err := s.Flush(g.p); err != nil {

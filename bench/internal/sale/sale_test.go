@@ -214,3 +214,56 @@ func TestFrameLenOfTooLittle(t *testing.T) {
 		t.Fatal("a frame without MTI 0210 is an answer")
 	}
 }
+
+// Whatever a system under test sends, the reader gives an error and no panic.
+func FuzzAnswer(f *testing.F) {
+	for _, s := range []string{
+		answerHex("7038000102000000", "166200000000000005", "000000", "000000000100", "004711", "093000", "0101", "0800000000", "3030"),
+		answerHex("FFFFFFFFFFFFFFFF", "99"), "0000", "",
+	} {
+		b, err := hex.DecodeString(s)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if _, code, err := Answer(b); err == nil && (len(b) < TraceAt || !bytes.Contains(b, code[:])) {
+			t.Errorf("code %q out of %X", code, b)
+		}
+		if trace, err := Echoed(b); err == nil && len(b) < TraceAt+3 {
+			t.Errorf("trace %d out of %X", trace, b)
+		}
+	})
+}
+
+func TestAnswerDoesNotAllocate(t *testing.T) {
+	b := unhex(t, answerHex("0020000002000000", "000009", "3030"))
+	if n := testing.AllocsPerRun(100, func() {
+		if _, _, err := Answer(b); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Fatalf("%v allocations an answer", n)
+	}
+}
+
+// Preparing changes nothing but the cost.
+func TestPreparedFramesEqualOthers(t *testing.T) {
+	term := NewTerminal(9)
+	a, err := NewRequest(&term, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := NewRequest(&term, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// PIN blocks of format 0 have no random part, so both are the same message.
+	b.Prepare(5, 20)
+	for trace := uint32(1); trace < 40; trace++ {
+		if !bytes.Equal(a.Frame(trace), b.Frame(trace)) {
+			t.Fatalf("trace %d: frames differ", trace)
+		}
+	}
+}
