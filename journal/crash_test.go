@@ -99,7 +99,7 @@ func isWALSync(op errorfs.Op) bool {
 // in part.
 func TestCrash(t *testing.T) {
 	var kept, lost int
-	for seed := range uint64(80) {
+	for seed := range uint64(50) {
 		rng := rand.New(rand.NewPCG(seed, 5))
 		under := vfs.NewCrashableMem()
 		fs := newAtSync(under)

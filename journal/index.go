@@ -54,6 +54,8 @@ type index struct {
 	db      *pebble.DB
 	shard   uint8
 	inline  bool
+	chunk   int // indexChunk and generation; tests need no million records
+	half    int
 	fail    func(error)
 	key     []byte
 	filter  *filter
@@ -78,7 +80,7 @@ type index struct {
 }
 
 func newIndex(db *pebble.DB, o *Options, fail func(error)) *index {
-	ix := &index{db: db, shard: o.Shard, inline: o.InlineIndex, fail: fail,
+	ix := &index{db: db, shard: o.Shard, inline: o.InlineIndex, chunk: indexChunk, half: generation, fail: fail,
 		filter:  newFilter(o.Filter),
 		cur:     make(map[uint64]LSN, generation+generation/4),
 		prev:    make(map[uint64]LSN, generation+generation/4),
@@ -140,14 +142,14 @@ func (ix *index) feed(fresh []entry, last LSN) error {
 	defer ix.mu.Unlock()
 	ix.pending = append(ix.pending, fresh...)
 	ix.last = max(ix.last, last)
-	if len(ix.pending) >= indexChunk {
+	if len(ix.pending) >= ix.chunk {
 		if ix.inline {
 			ix.writePending()
 		} else {
 			ix.change.Broadcast()
 		}
 	}
-	if len(ix.cur) < generation {
+	if len(ix.cur) < ix.half {
 		return ix.err
 	}
 	// prev can only be forgotten when it is written. It is, unless the writer
@@ -186,7 +188,7 @@ func (ix *index) run() {
 	ix.mu.Lock()
 	defer ix.mu.Unlock()
 	for !ix.end {
-		if len(ix.pending) < indexChunk && !ix.hurry {
+		if len(ix.pending) < ix.chunk && !ix.hurry {
 			ix.change.Wait()
 			continue
 		}
@@ -268,7 +270,7 @@ func (ix *index) catchUp(read *Reader) error {
 			f := &r.Facts
 			ix.pending = append(ix.pending, entry{Fingerprint(&f.Terminal, f.MTI, f.Batch, f.Trace), lsn})
 		}
-		if len(ix.pending) >= indexChunk {
+		if len(ix.pending) >= ix.chunk {
 			ix.writePending()
 		}
 		return ix.err
