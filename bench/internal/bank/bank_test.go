@@ -307,9 +307,9 @@ func TestSlowReaderKeepsItsAnswers(t *testing.T) {
 	}
 	frame := append([]byte(nil), r.Frame(1)...)
 	const n = 60_000 // 10 MB: more than the sockets hold
-	sent := make(chan error, 1)
+	stream, sent := bytes.Repeat(frame, n), make(chan error, 1)
 	go func() {
-		_, err := slow.Write(bytes.Repeat(frame, n))
+		_, err := slow.Write(stream)
 		sent <- err
 	}()
 	for range 10 {
