@@ -269,31 +269,6 @@ func TestIndexError(t *testing.T) {
 	}
 }
 
-// The filter never denies what is there, and denies most of what is not.
-func TestFilter(t *testing.T) {
-	f := newFilter(64 << 10)
-	const n = 30_000 // 17 bits each
-	if f.unknown(1) {
-		t.Error("denies before it knows what is on disk")
-	}
-	f.ready.Store(true)
-	for i := range uint64(n) {
-		f.add(mix(i, 0x9E3779B97F4A7C15))
-	}
-	wrong := 0
-	for i := range uint64(2 * n) {
-		switch unknown := f.unknown(mix(i, 0x9E3779B97F4A7C15)); {
-		case unknown && i < n:
-			t.Fatalf("denies %d", i)
-		case !unknown && i >= n:
-			wrong++
-		}
-	}
-	if wrong > n/50 {
-		t.Errorf("%d of %d are passed on", wrong, n)
-	}
-}
-
 // A new Log fills its filter from what earlier ones indexed.
 func TestFilterAfterOpen(t *testing.T) {
 	fs := vfs.NewMem()
@@ -307,7 +282,7 @@ func TestFilterAfterOpen(t *testing.T) {
 	l = mustOpen(t, testOptions(fs))
 	defer l.Close()
 	whenReady(t, l)
-	if l.index.filter.unknown(printOf(&r)) {
+	if l.index.filter.Unknown(printOf(&r)) {
 		t.Error("the filter denies what is on disk")
 	}
 	if got, ok, err := l.Find(printOf(&r)); got != want || !ok || err != nil {

@@ -6,14 +6,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
-	"runtime"
 	"testing"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zaptest/observer"
+	"go.uber.org/goleak"
 
 	"tongka/txn"
 )
@@ -359,7 +356,9 @@ func TestBodyTooLong(t *testing.T) {
 	l.db.Close()
 }
 
+// Close ends every goroutine, also when the filter is still being filled.
 func TestClosed(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	l := mustOpen(t, testOptions(vfs.NewMem()))
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
@@ -421,36 +420,5 @@ func TestWarm(t *testing.T) {
 		if err := errors.Join(it.Close(), l.Close()); err != nil {
 			t.Fatal(err)
 		}
-	}
-}
-
-// Pebble reports an error per retry; the log gets one a second. Its last words
-// reach the hook, and it goes no further.
-func TestPebbleLog(t *testing.T) {
-	core, seen := observer.New(zap.DebugLevel)
-	said := make(chan string, 1)
-	q := &quietLogger{to: zap.New(core), fatal: func(msg string) { said <- msg; runtime.Goexit() }}
-	start := time.Now()
-	for i := range 10_000 {
-		q.Errorf("disk full %d", i)
-	}
-	if n, most := seen.Len(), int(time.Since(start)/time.Second)+2; n < 1 || n > most {
-		t.Errorf("%d errors are logged, want 1 to %d", n, most)
-	}
-	q.Infof("flushed %d", 1)
-	if seen.FilterLevelExact(zap.DebugLevel).Len() != 1 {
-		t.Error("no word at debug level")
-	}
-	went := make(chan bool)
-	go func() {
-		defer close(went)
-		q.Fatalf("the manifest: %v", errors.New("EIO"))
-		went <- true
-	}()
-	if msg := <-said; msg != "the manifest: EIO" {
-		t.Errorf("the hook got %q", msg)
-	}
-	if <-went {
-		t.Error("Fatalf returned")
 	}
 }

@@ -3,14 +3,13 @@ package journal
 import (
 	"errors"
 	"fmt"
-	"os"
-	"sync/atomic"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.uber.org/zap"
+
+	"tongka/journal/internal/quiet"
 )
 
 // Options say where and how the journal of one shard is kept.
@@ -100,7 +99,7 @@ func (o *Options) pebble() *pebble.Options {
 		MemTableSize:                uint64(o.MemTable),
 		MemTableStopWritesThreshold: stopWrites,
 		CacheSize:                   o.Cache,
-		Logger:                      &quietLogger{to: o.Logger, fatal: o.Fatal},
+		Logger:                      &quiet.Logger{To: o.Logger, Fatal: o.Fatal},
 	}
 	// Ciphertext does not compress; trying costs the flushes a third of their time.
 	p.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
@@ -110,40 +109,4 @@ func (o *Options) pebble() *pebble.Options {
 		p.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
 	return p
-}
-
-// quietLogger stands between Pebble and the log.
-type quietLogger struct {
-	to    *zap.Logger
-	fatal func(string)
-	last  atomic.Int64 // Unix seconds of the last error that was logged
-}
-
-func (q *quietLogger) Infof(format string, args ...any) {
-	if c := q.to.Check(zap.DebugLevel, "pebble"); c != nil {
-		c.Write(zap.String("said", fmt.Sprintf(format, args...)))
-	}
-}
-
-// Errorf logs one error a second: on a full disk Pebble reports tens of
-// thousands of them, and the log is on a disk too.
-func (q *quietLogger) Errorf(format string, args ...any) {
-	now := time.Now().Unix()
-	if last := q.last.Load(); now != last && q.last.CompareAndSwap(last, now) {
-		q.to.Error("pebble", zap.String("said", fmt.Sprintf(format, args...)))
-	}
-}
-
-// Fatalf never returns: Pebble goes on as if the write had succeeded when it
-// does, and an engine would approve what is not on disk.
-func (q *quietLogger) Fatalf(format string, args ...any) {
-	msg := fmt.Sprintf(format, args...)
-	q.to.Error("pebble cannot go on", zap.String("said", msg))
-	if q.fatal != nil {
-		q.fatal(msg)
-		select {} // a hook that returned all the same must not let Pebble go on
-	}
-	_ = q.to.Sync()
-	fmt.Fprintln(os.Stderr, "journal: pebble cannot go on:", msg)
-	os.Exit(1)
 }

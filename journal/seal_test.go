@@ -144,7 +144,7 @@ func TestDamage(t *testing.T) {
 		t.Fatalf("a value under another key: %v", err)
 	}
 	rawSet(t, l, printKey(nil, l.shard, 5), []byte("short"))
-	l.index.filter.add(5)
+	l.index.filter.Add(5)
 	if _, _, err := l.Find(5); !errors.Is(err, ErrDamaged) {
 		t.Fatalf("a damaged index entry: %v", err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"tongka/journal/internal/bloom"
 	"tongka/txn"
 )
 
@@ -144,7 +145,7 @@ func BenchmarkFindMiss(b *testing.B) {
 	}
 	whenReady(b, l)
 	b.Run("filtered", func(b *testing.B) { benchMiss(b, l) })
-	l.index.filter.ready.Store(false)
+	l.index.filter = bloom.New(minFilter) // not ready
 	b.Run("asked of Pebble", func(b *testing.B) { benchMiss(b, l) })
 	if err := l.Close(); err != nil {
 		b.Fatal(err)
@@ -154,7 +155,7 @@ func BenchmarkFindMiss(b *testing.B) {
 // whenReady waits until the filter is filled from disk.
 func whenReady(t testing.TB, l *Log) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !l.index.filter.ready.Load(); runtime.Gosched() {
+	for deadline := time.Now().Add(20 * time.Second); !l.index.filter.Ready(); runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatal("the filter is never filled")
 		}

@@ -40,6 +40,8 @@ type Store interface {
 	Lookup(key, dst []byte) ([]byte, bool, error)
 }
 
+var _ Store = (*journal.Log)(nil)
+
 // Queue holds what is owed by one shard, in its goroutine. It reads no clock.
 type Queue struct {
 	store   Store
