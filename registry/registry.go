@@ -30,6 +30,8 @@ type Options struct {
 	Max        int              // terminals at most; an import beyond it is refused; 0 means MaxTerminals
 	Logger     *zap.Logger      // nil means silence
 	Now        func() time.Time // nil means time.Now; asked for imports and exports only
+
+	save func(*badger.DB, []*Terminal) error // saveSessions; tests let it fail
 }
 
 // DefaultSessionTTL is one day: terminals sign in every morning.
@@ -45,6 +47,9 @@ func (o *Options) settle() error {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.save == nil {
+		o.save = saveSessions
 	}
 	if o.SessionTTL == 0 {
 		o.SessionTTL = DefaultSessionTTL
@@ -71,6 +76,7 @@ type Registry struct {
 	log       *zap.Logger
 	ttl       time.Duration
 	most      int
+	save      func(*badger.DB, []*Terminal) error
 	now       func() time.Time
 	snap      atomic.Pointer[Snapshot]
 	importing sync.Mutex
@@ -94,7 +100,7 @@ func Open(o Options) (*Registry, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	r := &Registry{
-		db: db, log: o.Logger, ttl: o.SessionTTL, most: o.Max, now: o.Now,
+		db: db, log: o.Logger, ttl: o.SessionTTL, most: o.Max, now: o.Now, save: o.save,
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	r.snap.Store(snap)

@@ -213,7 +213,7 @@ func TestFailedWriteIsRemembered(t *testing.T) {
 	importText(t, r, two)
 	snap := r.Snapshot()
 	importText(t, r, "merchant,terminal,tmk\nA,A,0123456789ABCDEF\n")
-	r.markAgain(snap, []int{1})
+	r.markAgain([]*Terminal{snap.At(1)})
 	now, id := r.Snapshot(), ident("M1", "T1")
 	if i := now.find(&id); !now.marked(i) {
 		t.Error("the mark is lost")

@@ -146,47 +146,50 @@ func (r *Registry) write() {
 // before the session is read, so a session that comes later marks again.
 func (r *Registry) flush() error {
 	snap := r.snap.Load()
-	wb := r.db.NewWriteBatch()
-	defer wb.Cancel()
-	var taken []int
-	var err error
+	var taken []*Terminal
 	for w := range snap.dirty {
 		if snap.dirty[w].Load() == 0 {
 			continue
 		}
 		for m := snap.dirty[w].Swap(0); m != 0; m &= m - 1 {
-			i := w*64 + bits.TrailingZeros64(m)
-			taken = append(taken, i)
-			if e := saveSession(wb, &snap.terminals[i]); e != nil && err == nil {
-				err = e
-			}
+			taken = append(taken, &snap.terminals[w*64+bits.TrailingZeros64(m)])
 		}
 	}
 	if len(taken) == 0 {
 		return nil
 	}
-	if err == nil {
-		err = wb.Flush()
-	}
+	err := r.save(r.db, taken)
 	if err != nil {
-		r.markAgain(snap, taken)
+		r.markAgain(taken)
 	}
 	return err
 }
 
 // markAgain gives back marks whose write failed, in the snapshot that holds now.
-func (r *Registry) markAgain(snap *Snapshot, taken []int) {
+func (r *Registry) markAgain(taken []*Terminal) {
 	for {
 		now := r.snap.Load()
-		for _, i := range taken {
-			if j := now.find(&snap.terminals[i].ID); j >= 0 {
-				now.mark(j)
+		for _, t := range taken {
+			if i := now.find(&t.ID); i >= 0 {
+				now.mark(i)
 			}
 		}
 		if r.snap.Load() == now {
 			return
 		}
 	}
+}
+
+// saveSessions writes the sessions of terminals to Badger.
+func saveSessions(db *badger.DB, terminals []*Terminal) error {
+	wb := db.NewWriteBatch()
+	defer wb.Cancel()
+	for _, t := range terminals {
+		if err := saveSession(wb, t); err != nil {
+			return err
+		}
+	}
+	return wb.Flush()
 }
 
 // saveSession puts the terminal's session into the batch; a terminal without
