@@ -1,13 +1,9 @@
 package config
 
 import (
-	"encoding/json"
 	"os"
 	"strings"
 	"testing"
-
-	"github.com/goccy/go-yaml"
-	"github.com/google/jsonschema-go/jsonschema"
 )
 
 func TestSchemaIsUpToDate(t *testing.T) {
@@ -21,18 +17,7 @@ func TestSchemaIsUpToDate(t *testing.T) {
 // The schema and the reader agree on files that are right and on files that are
 // wrong in a way that a schema can say.
 func TestSchemaJudgesLikeTheReader(t *testing.T) {
-	b, err := Schema()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var s jsonschema.Schema
-	if err := json.Unmarshal(b, &s); err != nil {
-		t.Fatal(err)
-	}
-	judge, err := s.Resolve(&jsonschema.ResolveOptions{ValidateDefaults: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	judge := schemaJudge(t)
 	example, err := os.ReadFile("../examples/tongka.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -63,20 +48,7 @@ func TestSchemaJudgesLikeTheReader(t *testing.T) {
 		{"list", change(`addresses: ["127.0.0.1:1500", "127.0.0.2:1500"]`, "addresses: 5"), false},
 		{"boolean", change("header: 4", "test_lmk: 1"), false},
 	} {
-		var v any
-		if err := yaml.Unmarshal([]byte(c.text), &v); err != nil {
-			t.Fatalf("%s: %v", c.name, err)
-		}
-		// Through JSON, because that is what the validator takes.
-		j, err := json.Marshal(v)
-		if err != nil {
-			t.Fatalf("%s: %v", c.name, err)
-		}
-		var plain any
-		if err := json.Unmarshal(j, &plain); err != nil {
-			t.Fatalf("%s: %v", c.name, err)
-		}
-		bySchema := judge.Validate(plain)
+		bySchema := judge(t, c.text)
 		_, byReader := Parse("x.yaml", []byte(c.text))
 		if (bySchema == nil) != c.right || (byReader == nil) != c.right {
 			t.Errorf("%s: the schema says %v, the reader says %v", c.name, bySchema, byReader)
