@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,6 +30,9 @@ func (r *reader) check(c *Config) {
 	}
 }
 
+// listeners looks for doors that cannot open or that would let nothing through.
+// taken gathers the addresses of the whole file: the console must not stand in
+// the way of a door.
 func (r *reader) listeners(c *Config, taken map[string]string) {
 	names := map[string]string{}
 	if r.has("listeners") && len(c.Listeners) == 0 {
@@ -44,6 +48,8 @@ func (r *reader) listeners(c *Config, taken map[string]string) {
 			r.faultAt(path+".max_frame", fmt.Sprintf("max_frame %d 大于 limits.max_frame %d · above limits.max_frame %d",
 				l.MaxFrame, c.Limits.MaxFrame, c.Limits.MaxFrame), "")
 		}
+		// The idle clock would cut the frame off first, and the reason in the log
+		// would be the wrong one.
 		if l.FrameTimeout > l.IdleTimeout {
 			r.faultAt(path+".frame_timeout", fmt.Sprintf("frame_timeout %s 长于 idle_timeout %s · longer than idle_timeout %s",
 				short(l.FrameTimeout), short(l.IdleTimeout), short(l.IdleTimeout)), "")
@@ -51,6 +57,8 @@ func (r *reader) listeners(c *Config, taken map[string]string) {
 	}
 }
 
+// links looks for lines that cannot be dialled or whose clocks contradict each
+// other. Two links may have one address: a bank may offer several lines at it.
 func (r *reader) links(c *Config) {
 	names := map[string]string{}
 	if r.has("links") && len(c.Links) == 0 {
@@ -63,9 +71,11 @@ func (r *reader) links(c *Config) {
 		r.target(path+".address", l.Address)
 		r.digits(path+".destination", l.Destination, 11)
 		r.digits(path+".source", l.Source, 11)
+		// A single DES key protects no PIN; the form is right, the strength is not.
 		if l.ZPK.N == 8 {
 			r.faultAt(path+".zpk", "ZPK 须为双倍或三倍长 · a ZPK of double or triple length is wanted", "U+32H")
 		}
+		// Otherwise a second echo would leave while the first is still awaited.
 		if l.EchoTimeout > l.EchoInterval {
 			r.faultAt(path+".echo_timeout", fmt.Sprintf("echo_timeout %s 长于 echo_interval %s · longer than echo_interval %s",
 				short(l.EchoTimeout), short(l.EchoInterval), short(l.EchoInterval)), "")
@@ -74,6 +84,7 @@ func (r *reader) links(c *Config) {
 			r.faultAt(path+".reversal.interval", fmt.Sprintf("interval %s 长于 max_interval %s · longer than max_interval %s",
 				short(v.Interval), short(v.MaxInterval), short(v.MaxInterval)), "")
 		}
+		// Each reversal under way takes a slot, so more than there are cannot be.
 		if l.Reversal.Window > c.Limits.InFlight {
 			r.faultAt(path+".reversal.window", fmt.Sprintf("window %d 大于 limits.in_flight %d · above limits.in_flight %d",
 				l.Reversal.Window, c.Limits.InFlight, c.Limits.InFlight), "")
@@ -81,6 +92,8 @@ func (r *reader) links(c *Config) {
 	}
 }
 
+// routes looks for ways that lead nowhere. The same BIN may stand in several
+// routes: when a link is down, the next one in the order is tried.
 func (r *reader) routes(c *Config) {
 	if r.has("routes") && len(c.Routes) == 0 {
 		r.faultAt("routes", "至少一条路由 · at least one route is wanted", "")
@@ -93,7 +106,7 @@ func (r *reader) routes(c *Config) {
 	}
 	for i := range c.Routes {
 		t, path := &c.Routes[i], fmt.Sprintf("routes[%d]", i)
-		if t.Link != "" && !contains(links, t.Link) {
+		if t.Link != "" && !slices.Contains(links, t.Link) {
 			r.faultAt(path+".link", fmt.Sprintf("没有线路 %q · no link %q", t.Link, t.Link), didYouMean(t.Link, links))
 		}
 		for j, bin := range t.BIN {
@@ -110,6 +123,9 @@ func (r *reader) routes(c *Config) {
 	}
 }
 
+// hsm looks for a module that is not reached, or for two that contradict each
+// other. The test LMK must be said in so many words: nobody shall run a switch
+// with public keys because a line was left out.
 func (r *reader) hsm(h *HSM) {
 	switch {
 	case h.Mode == "soft" && !h.TestLMK:
@@ -154,6 +170,7 @@ func (r *reader) filled(path, s string) bool {
 	return false
 }
 
+// digits checks an institution, a station or a BIN: 1 to most decimal digits.
 func (r *reader) digits(path, s string, most int) {
 	if !r.filled(path, s) {
 		return
@@ -166,6 +183,7 @@ func (r *reader) digits(path, s string, most int) {
 // maxName is the length of a name in bytes; names go into logs and metrics.
 const maxName = 32
 
+// name checks what stands in logs, metrics and command lines without quotes.
 func (r *reader) name(path, s string) {
 	if !r.filled(path, s) {
 		return

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"reflect"
-	"strconv"
 	"strings"
 	"time"
 
@@ -26,6 +25,8 @@ type reader struct {
 	faults Faults
 }
 
+// fault notes a fault at a place. It never stops the reading: an operator wants
+// all of them before the next try.
 func (r *reader) fault(p pos, message, hint string) {
 	r.faults = append(r.faults, Fault{r.file, p.line, p.column, message, hint})
 }
@@ -47,6 +48,8 @@ func (r *reader) faultAt(path, message, hint string) {
 	}
 }
 
+// tokenPos is where a token stands; a tree that the library mended may have
+// nodes without one.
 func tokenPos(t *token.Token) pos {
 	if t == nil || t.Position == nil {
 		return pos{1, 1}
@@ -131,6 +134,8 @@ func pairs(n ast.Node) ([]*ast.MappingValueNode, bool) {
 	return nil, false
 }
 
+// object reads a mapping into a struct: unknown keys, keys that stand twice and
+// missing ones are faults, and the rest is read all the same.
 func (r *reader) object(n ast.Node, v reflect.Value, path string) {
 	nodes, ok := pairs(n)
 	if !ok {
@@ -158,6 +163,7 @@ func (r *reader) object(n ast.Node, v reflect.Value, path string) {
 		}
 		seen[name] = at.line
 		r.value(kv.Value, v.Field(i), join(path, name), t.Field(i).Tag)
+		// An empty value has no place of its own, so later faults go to its key.
 		if _, null := kv.Value.(*ast.NullNode); null {
 			r.at[join(path, name)] = at
 		}
@@ -170,6 +176,7 @@ func (r *reader) object(n ast.Node, v reflect.Value, path string) {
 	}
 }
 
+// join gives the path of a key in the mapping at path.
 func join(path, name string) string {
 	if path == "" {
 		return name
@@ -183,8 +190,11 @@ func jsonName(f reflect.StructField) (name string, optional bool) {
 	return name, rest == "omitempty"
 }
 
+// describe gives the words of the schema: who forgot a key reads what it is for.
 func describe(f reflect.StructField) string { return f.Tag.Get("jsonschema") }
 
+// list reads a sequence. Elements that have defaults of their own begin with
+// them, as the config itself does.
 func (r *reader) list(n ast.Node, v reflect.Value, path string, tag reflect.StructTag) {
 	seq, ok := n.(*ast.SequenceNode)
 	if !ok {
@@ -197,165 +207,5 @@ func (r *reader) list(n ast.Node, v reflect.Value, path string, tag reflect.Stru
 			s.start()
 		}
 		r.value(e, v.Index(i), fmt.Sprintf("%s[%d]", path, i), tag)
-	}
-}
-
-// text reads a string. A number is refused, because YAML would have lost the
-// zeros that lead it.
-func (r *reader) text(n ast.Node, v reflect.Value, tag reflect.StructTag) {
-	var s string
-	switch n := n.(type) {
-	case *ast.StringNode:
-		s = n.Value
-	case *ast.LiteralNode:
-		s = n.Value.Value
-	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
-		raw := n.GetToken().Value
-		r.fault(nodePos(n), "须为字符串 · wanted: a string", fmt.Sprintf("加引号 · put quotes: \"%s\"", raw))
-		return
-	default:
-		r.wrong(n, "字符串", "a string")
-		return
-	}
-	if enum := tag.Get("enum"); enum != "" {
-		known := strings.Split(enum, ",")
-		if !contains(known, s) {
-			r.fault(nodePos(n), fmt.Sprintf("%q 须为其一 · %q, wanted one of: %s", s, s, strings.Join(known, ", ")), nearest(s, known))
-			return
-		}
-	}
-	v.SetString(s)
-}
-
-// nearest is didYouMean without the list, for messages that have it already.
-func nearest(s string, known []string) string {
-	if hint := didYouMean(s, known); strings.HasPrefix(hint, "是否") {
-		return hint
-	}
-	return ""
-}
-
-func contains(list []string, s string) bool {
-	for _, v := range list {
-		if v == s {
-			return true
-		}
-	}
-	return false
-}
-
-func (r *reader) integer(n ast.Node, v reflect.Value, tag reflect.StructTag) {
-	i, ok := n.(*ast.IntegerNode)
-	if !ok {
-		r.wrong(n, "整数", "a whole number")
-		return
-	}
-	low, high, bounded := intRange(tag)
-	x, err := strconv.ParseInt(fmt.Sprint(i.Value), 10, 64)
-	if err != nil || bounded && (x < low || x > high) {
-		r.fault(nodePos(n), fmt.Sprintf("%s 须在 %d 至 %d 之间 · %s, wanted %d to %d", i.Token.Value, low, high, i.Token.Value, low, high), "")
-		return
-	}
-	v.SetInt(x)
-}
-
-func intRange(tag reflect.StructTag) (low, high int64, ok bool) {
-	a, b, ok := strings.Cut(tag.Get("range"), ",")
-	if !ok {
-		return 0, 0, false
-	}
-	low, _ = strconv.ParseInt(a, 10, 64)
-	high, _ = strconv.ParseInt(b, 10, 64)
-	return low, high, true
-}
-
-func (r *reader) duration(n ast.Node, p *time.Duration, tag reflect.StructTag) {
-	s, ok := n.(*ast.StringNode)
-	if !ok {
-		r.wrong(n, "带单位的时长，如 10s、5m", "a duration with its unit, such as 10s, 5m")
-		return
-	}
-	d, err := time.ParseDuration(s.Value)
-	if err != nil {
-		r.fault(nodePos(n), fmt.Sprintf("%q 不是时长 · %q is not a duration", s.Value, s.Value), "如 · such as 500ms, 10s, 5m, 24h")
-		return
-	}
-	low, high := durationRange(tag)
-	if d < low || d > high {
-		r.fault(nodePos(n), fmt.Sprintf("%s 须在 %s 至 %s 之间 · %s, wanted %s to %s",
-			s.Value, short(low), short(high), s.Value, short(low), short(high)), "")
-		return
-	}
-	*p = d
-}
-
-func durationRange(tag reflect.StructTag) (low, high time.Duration) {
-	a, b, _ := strings.Cut(tag.Get("range"), ",")
-	low, _ = time.ParseDuration(a)
-	high, _ = time.ParseDuration(b)
-	return low, high
-}
-
-// short writes a duration without the zeros that Go adds: 10m, not 10m0s.
-func short(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
-}
-
-// key reads a key under the LMK. Its value is not repeated in the fault.
-func (r *reader) key(n ast.Node, p *hsm.Key) {
-	var raw string
-	switch n := n.(type) {
-	case *ast.StringNode:
-		raw = n.Value
-	case *ast.IntegerNode, *ast.FloatNode:
-		r.fault(nodePos(n), "须为字符串 · wanted: a string", "密钥加引号 · put the key in quotes")
-		return
-	default:
-		r.wrong(n, "LMK 下的密钥", "a key under the LMK")
-		return
-	}
-	k, err := hsm.ParseKey(raw)
-	if err != nil {
-		r.fault(nodePos(n), "不是 LMK 下的密钥 · not a key under the LMK: "+plain(err), "U/X+32H, T/Y+48H")
-		return
-	}
-	*p = k
-}
-
-// plain is a key's fault without the module's code that it stands for, which
-// says nothing to one who writes a config.
-func plain(err error) string {
-	text, _, _ := strings.Cut(err.Error(), ": hsm code")
-	return text
-}
-
-func (r *reader) kind(n ast.Node, p *txn.Kind) {
-	s, ok := n.(*ast.StringNode)
-	if !ok {
-		r.wrong(n, "交易种类", "a kind of transaction")
-		return
-	}
-	k, ok := txn.ParseKind(s.Value)
-	if !ok {
-		r.fault(nodePos(n), fmt.Sprintf("未知交易种类 %q · unknown kind %q", s.Value, s.Value), didYouMean(s.Value, kindNames()))
-		return
-	}
-	*p = k
-}
-
-// kindNames are all kinds that the switch knows by name.
-func kindNames() (names []string) {
-	for k := txn.Kind(1); ; k++ {
-		if got, ok := txn.ParseKind(k.String()); !ok || got != k {
-			return names
-		}
-		names = append(names, k.String())
 	}
 }

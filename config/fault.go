@@ -37,6 +37,8 @@ func (fs Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// sort puts faults in the order of the file: types are checked before meanings,
+// and nobody reads a file in that order.
 func (fs Faults) sort() {
 	slices.SortStableFunc(fs, func(a, b Fault) int {
 		if a.Line != b.Line {

@@ -4,9 +4,9 @@ import "fmt"
 
 // Term is one part of the memory that a config adds up to.
 type Term struct {
-	Name  string // what it is for, Chinese and English
-	How   string // how it comes out: count × bytes
-	Bytes int64
+	Name  string `json:"name"` // what it is for, Chinese and English
+	How   string `json:"how"`  // how it comes out: count × bytes
+	Bytes int64  `json:"bytes"`
 }
 
 // Bytes that one of each thing takes, rounded up from the sizes of the types.
@@ -55,10 +55,12 @@ func (c *Config) Memory() []Term {
 	}
 }
 
+// product is a term of n things of each bytes; the reader sees both.
 func product(name string, n, each int64) Term {
 	return Term{Name: name, How: fmt.Sprintf("%d × %d B", n, each), Bytes: n * each}
 }
 
+// fixed is a term that no key of the file changes.
 func fixed(name string, bytes int64) Term {
 	return Term{Name: name, How: "固定 · fixed", Bytes: bytes}
 }

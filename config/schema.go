@@ -36,6 +36,7 @@ func Schema() ([]byte, error) {
 	if err := refine(s, reflect.ValueOf(d)); err != nil {
 		return nil, fmt.Errorf("config: schema: %w", err)
 	}
+	// Editors look at these two first.
 	s.Schema = "https://json-schema.org/draft/2020-12/schema"
 	s.Title = "通卡配置 · Tongka configuration"
 	b, err := json.MarshalIndent(s, "", "  ")
@@ -103,6 +104,7 @@ func limit(p *jsonschema.Schema, f reflect.StructField) {
 	}
 }
 
+// defaultJSON writes a default as the file would: a duration is a text there.
 func defaultJSON(v reflect.Value) (json.RawMessage, error) {
 	if d, ok := v.Interface().(time.Duration); ok {
 		return json.Marshal(short(d))
