@@ -5,12 +5,31 @@ import (
 	"tongka/txn"
 )
 
-// Bank is what stands in every message to one bank.
+// Bank is the other side: what stands in every message to one bank.
 type Bank struct {
-	Destination []byte // header, up to 11 characters
-	Source      []byte
-	Acquirer    []byte // F32
-	Forwarder   []byte // F33
+	Spec   *iso8583.Spec
+	header []byte      // 46 bytes, its length to be patched
+	ids    iso8583.Run // F32 acquirer, F33 forwarder
+	sender iso8583.Run // F33 alone
+	tail   []byte      // of F90: F32 and F33 right aligned in 11 digits each
+}
+
+// NewBank prepares the messages: the stations of the header (up to 11
+// characters) and the institutions of F32 and F33. The error names the field
+// that the dialect cannot carry.
+func NewBank(s *iso8583.Spec, destination, source, acquirer, forwarder string) (*Bank, error) {
+	k := &Bank{Spec: s, header: iso8583.AppendCupsHeader(nil, destination, source)}
+	var err error
+	k.ids, err = s.Encode(func(b *iso8583.Builder) {
+		b.Put(32, []byte(acquirer))
+		b.Put(33, []byte(forwarder))
+	})
+	if err != nil {
+		return nil, err
+	}
+	k.sender, err = s.Encode(func(b *iso8583.Builder) { b.Put(33, []byte(forwarder)) })
+	k.tail = appendRight(appendRight(nil, acquirer), forwarder)
+	return k, err
 }
 
 // Net management codes (F70) of a bank link.
@@ -20,65 +39,50 @@ const (
 	NetEcho    = 301
 )
 
-// message starts a message to a bank behind its 46-byte header.
-func (k *Bank) message(dst []byte, s *iso8583.Spec, mti iso8583.MTI) (iso8583.Builder, int) {
+// message starts a message behind its header.
+func (k *Bank) message(dst []byte, mti iso8583.MTI) (iso8583.Builder, int) {
 	at := len(dst)
-	dst = iso8583.AppendCupsHeader(dst, k.Destination, k.Source)
-	return s.Begin(dst, mti), at
+	return k.Spec.Begin(append(dst, k.header...), mti), at
 }
 
 func finish(b *iso8583.Builder, at int) ([]byte, error) {
 	out, err := b.End()
-	if err == nil {
-		iso8583.PatchCupsLength(out[at:], len(out)-at)
+	if err != nil {
+		return out[:at], err
 	}
-	return out, err
+	iso8583.PatchCupsLength(out[at:], len(out)-at)
+	return out, nil
 }
 
 // AppendRequest appends the request to the bank, header included, made of the
 // facts and of the terminal's message. pin is the block under the bank's key,
 // nil without a PIN. The terminal's own trace and batch numbers stay here.
-func (k *Bank) AppendRequest(dst []byte, s *iso8583.Spec, v *iso8583.View, f *txn.Facts, e *Echo, pin []byte, c *Clock) ([]byte, error) {
-	var buf [48]byte
-	b, at := k.message(dst, s, iso8583.MTI(f.MTI))
+func (k *Bank) AppendRequest(dst []byte, v *iso8583.View, f *txn.Facts, e *Echo, pin []byte, c *Clock) ([]byte, error) {
+	var buf [32]byte
+	b, at := k.message(dst, iso8583.MTI(f.MTI))
 	k.putHead(&b, f, c)
-	b.Put(12, c.At(f.Sent).F12())
-	b.Put(13, c.At(f.Sent).F13())
-	if f.Expiry != txn.NoExpiry {
-		b.PutUint(14, uint64(f.Expiry))
-	}
 	k.putPoint(&b, f)
-	if v.Has(26) {
-		b.Copy(26, v, 26)
-	}
-	b.Put(32, k.Acquirer)
-	b.Put(33, k.Forwarder)
-	if v.Has(35) {
-		b.Copy(35, v, 35)
-	}
-	if v.Has(36) {
-		b.Copy(36, v, 36)
-	}
+	b.Copy(26, v, 26)
+	b.PutRun(&k.ids)
+	b.Copy(35, v, 35)
+	b.Copy(36, v, 36)
 	b.PutUint(37, c.RRN(f))
-	putIdentity(&b, f)
+	b.Put(41, f.Terminal.Number[:])
+	b.Put(42, f.Terminal.Merchant[:])
 	b.Put(49, f.Currency[:])
 	if pin != nil {
 		b.Put(52, pin)
-		if v.Has(53) {
-			b.Copy(53, v, 53)
-		}
+		b.Copy(53, v, 53)
 	}
-	if v.Has(55) {
-		b.Copy(55, v, 55)
-	}
+	b.Copy(55, v, 55)
 	b.Put(60, appendReason(buf[:0], "0000", e))
-	if f.PAN.Len() == 0 && v.Has(62) {
+	if f.PAN.Len() == 0 {
 		b.Copy(62, v, 62) // the customer's payment code
 	}
 	return finish(&b, at)
 }
 
-// putHead puts F2 to F11: card, processing code, amount, time and our trace.
+// putHead puts F2 to F14: card, processing code, amount, times and our trace.
 func (k *Bank) putHead(b *iso8583.Builder, f *txn.Facts, c *Clock) {
 	var buf [20]byte
 	if f.PAN.Len() > 0 {
@@ -86,8 +90,14 @@ func (k *Bank) putHead(b *iso8583.Builder, f *txn.Facts, c *Clock) {
 	}
 	b.PutUint(3, uint64(f.Proc))
 	b.PutUint(4, uint64(f.Amount))
-	b.Put(7, c.At(f.Sent).F7[:])
+	stamp := c.At(f.Sent)
+	b.Put(7, stamp.F7[:])
 	b.PutUint(11, uint64(f.ID.STAN()))
+	b.Put(12, stamp.F12())
+	b.Put(13, stamp.F13())
+	if f.Expiry != txn.NoExpiry {
+		b.PutUint(14, uint64(f.Expiry))
+	}
 }
 
 // putPoint puts F18 to F25: the merchant category stands in the merchant number.
@@ -105,11 +115,6 @@ func (k *Bank) putPoint(b *iso8583.Builder, f *txn.Facts) {
 		b.PutUint(23, uint64(f.CardSeq))
 	}
 	b.PutUint(25, uint64(f.Cond))
-}
-
-func putIdentity(b *iso8583.Builder, f *txn.Facts) {
-	b.Put(41, f.Terminal.Number[:])
-	b.Put(42, f.Terminal.Merchant[:])
 }
 
 // appendReason makes the bank's F60, n30: reason n4, account owner, terminal
@@ -132,42 +137,39 @@ func appendReason(dst []byte, reason string, e *Echo) []byte {
 // before, of a transaction that was sent to this bank. It carries the original's
 // trace and reference numbers and never changes from one offer to the next, but
 // for the MTI: several sends, one effect. F90 names the original.
-func (k *Bank) AppendReversal(dst []byte, s *iso8583.Spec, f *txn.Facts, again bool, c *Clock) ([]byte, error) {
+func (k *Bank) AppendReversal(dst []byte, f *txn.Facts, again bool, c *Clock) ([]byte, error) {
 	var buf [48]byte
 	mti := iso8583.MTI(0x0420)
 	if again {
 		mti = 0x0421
 	}
-	b, at := k.message(dst, s, mti)
+	b, at := k.message(dst, mti)
 	k.putHead(&b, f, c)
-	stamp := c.At(f.Sent)
-	b.Put(12, stamp.F12())
-	b.Put(13, stamp.F13())
 	k.putPoint(&b, f)
-	b.Put(32, k.Acquirer)
-	b.Put(33, k.Forwarder)
+	b.PutRun(&k.ids)
 	b.PutUint(37, c.RRN(f))
 	if f.Auth[0] != 0 {
 		b.Put(38, f.Auth[:])
 	}
-	putIdentity(&b, f)
+	b.Put(41, f.Terminal.Number[:])
+	b.Put(42, f.Terminal.Merchant[:])
 	b.Put(49, f.Currency[:])
 	b.Put(60, appendReason(buf[:0], "4351", nil))
-	// F90: original MTI n4, trace n6, F7 n10, F32 and F33 n11 right aligned.
-	orig := appendUint(buf[:0], uint64(f.MTI>>12), 1)
-	orig = appendUint(orig, uint64(f.MTI>>8&15), 1)
-	orig = appendUint(orig, uint64(f.MTI>>4&15), 1)
-	orig = appendUint(orig, uint64(f.MTI&15), 1)
+	// F90: original MTI n4, trace n6, F7 n10, F32 and F33 n11 each.
+	orig := appendUint(buf[:0], mtiDigits(f.MTI), 4)
 	orig = appendUint(orig, uint64(f.ID.STAN()), 6)
-	orig = append(orig, stamp.F7[:]...)
-	orig = appendRight(orig, k.Acquirer)
-	orig = appendRight(orig, k.Forwarder)
-	b.Put(90, orig)
+	orig = append(orig, c.At(f.Sent).F7[:]...)
+	b.Put(90, append(orig, k.tail...))
 	return finish(&b, at)
 }
 
+// mtiDigits reads a message type's four nibbles as a decimal number.
+func mtiDigits(mti uint16) uint64 {
+	return uint64(mti>>12)*1000 + uint64(mti>>8&15)*100 + uint64(mti>>4&15)*10 + uint64(mti&15)
+}
+
 // appendRight appends an institution number right aligned in eleven digits.
-func appendRight(dst, id []byte) []byte {
+func appendRight(dst []byte, id string) []byte {
 	for range 11 - min(len(id), 11) {
 		dst = append(dst, '0')
 	}
@@ -176,11 +178,11 @@ func appendRight(dst, id []byte) []byte {
 
 // AppendNetwork appends a network management request 0820, or the answer 0830
 // with code 00 to one of the bank's.
-func (k *Bank) AppendNetwork(dst []byte, s *iso8583.Spec, mti iso8583.MTI, net uint16, stan uint32, now int64, c *Clock) ([]byte, error) {
-	b, at := k.message(dst, s, mti)
+func (k *Bank) AppendNetwork(dst []byte, mti iso8583.MTI, net uint16, stan uint32, now int64, c *Clock) ([]byte, error) {
+	b, at := k.message(dst, mti)
 	b.Put(7, c.At(now).F7[:])
 	b.PutUint(11, uint64(stan))
-	b.Put(33, k.Forwarder)
+	b.PutRun(&k.sender)
 	if mti&0x0010 != 0 {
 		b.Put(39, txn.OK[:])
 	}

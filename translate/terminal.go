@@ -11,27 +11,40 @@ import (
 	"tongka/txn"
 )
 
-// Echo is what an answer repeats of its request and nobody writes down. It
-// holds no card data.
+// Echo is what an answer repeats of its request: the envelope, and fields as
+// they came, in a copy of the message that the caller keeps.
 type Echo struct {
-	env          [16]byte // TPDU and header as received
+	Envelope
+	card, expiry, point, id, currency, f60 iso8583.Run
+	F60                                    [20]byte // digits
+	N60                                    uint8
+}
+
+// Envelope is what stands before the MTI of an answer.
+type Envelope struct {
+	bytes        [16]byte // TPDU and header as received
 	tpdu, header uint8    // their sizes
-	F60          [20]byte // digits
-	N60          uint8
 }
 
-// Keep copies what an answer's envelope is made of.
-func (e *Echo) Keep(env *iso8583.Envelope) {
-	e.tpdu = uint8(copy(e.env[:], env.TPDU))
-	e.header = uint8(copy(e.env[e.tpdu:], env.Header))
+// Keep notes what is repeated. kept is a copy of v's message that stays as it is
+// until the answer has been made.
+func (e *Echo) Keep(env *iso8583.Envelope, v *iso8583.View, kept []byte) {
+	e.tpdu = uint8(copy(e.bytes[:], env.TPDU))
+	e.header = uint8(copy(e.bytes[e.tpdu:], env.Header))
+	run := func(from, to int) iso8583.Run {
+		r := v.Run(from, to)
+		return r.KeptAt(v, kept)
+	}
+	e.card, e.expiry, e.point = run(2, 11), run(14, 14), run(23, 25)
+	e.id, e.currency, e.f60 = run(41, 42), run(49, 49), run(60, 60)
 }
 
-// AppendEnvelope appends what stands before the MTI of the answer. A terminal
-// that is to sign in again is told so in its header, too.
-func (e *Echo) AppendEnvelope(dst []byte, s *iso8583.Spec, code txn.Code) []byte {
-	env := iso8583.Envelope{TPDU: e.env[:e.tpdu]}
+// Append appends the envelope of the answer. A terminal that is to sign in again
+// is told so in its header, too.
+func (e *Envelope) Append(dst []byte, s *iso8583.Spec, code txn.Code) []byte {
+	env := iso8583.Envelope{TPDU: e.bytes[:e.tpdu]}
 	if e.header > 0 {
-		env.Header = e.env[e.tpdu : e.tpdu+e.header]
+		env.Header = e.bytes[e.tpdu : e.tpdu+e.header]
 	}
 	if code == txn.SignInAgain {
 		env.Requirement = requireSignIn
@@ -195,56 +208,69 @@ func PIN(v *iso8583.View, f *txn.Facts) (block []byte, pan12 [12]byte, ok bool) 
 	return block, pan12, true
 }
 
+// Door is the terminals' side of one dialect.
+type Door struct {
+	Spec *iso8583.Spec
+	// What stands in every answer (F32), and in that to an approved sale (F63).
+	acquirer, approved iso8583.Run
+}
+
+// NewDoor prepares the answers. The error names the field that the dialect
+// cannot carry.
+func NewDoor(s *iso8583.Spec, acquirer string) (*Door, error) {
+	d := &Door{Spec: s}
+	var err error
+	if d.acquirer, err = s.Encode(func(b *iso8583.Builder) { b.Put(32, []byte(acquirer)) }); err != nil {
+		return nil, err
+	}
+	d.approved, err = s.Encode(func(b *iso8583.Builder) { b.Put(63, []byte("CUP")) })
+	return d, err
+}
+
 // Answer is what goes into the answer to a terminal besides the facts.
 type Answer struct {
-	Acquirer []byte        // F32
-	Bank     *iso8583.View // the bank's answer, or nil
-	Keys     []byte        // F62 of a sign-in
-	Batch    uint32        // F60.2 of a sign-in: the new batch
-	Sealed   bool          // leave room for a MAC in F64
+	Bank   *iso8583.View // the bank's answer, or nil
+	Keys   []byte        // F62 of a sign-in
+	Batch  uint32        // F60.2 of a sign-in: the new batch
+	Sealed bool          // leave room for a MAC in F64
 }
 
 var noMAC [8]byte
 
 // AppendAnswer appends the answer's message, from the MTI on. With Sealed its
 // last eight bytes are F64, still zero: the MAC covers all before them.
-func AppendAnswer(dst []byte, s *iso8583.Spec, f *txn.Facts, e *Echo, a *Answer, c *Clock) ([]byte, error) {
-	var buf [32]byte
-	b := s.Begin(dst, iso8583.MTI(f.MTI|0x0010))
-	money := f.Kind == txn.Sale || f.Kind == txn.Reversal
-	if money {
-		if f.PAN.Len() > 0 {
-			b.Put(2, f.PAN.AppendDigits(buf[:0]))
-		}
-		b.PutUint(3, uint64(f.Proc))
-		b.PutUint(4, uint64(f.Amount))
-	}
-	if f.Trace != 0 || money {
-		b.PutUint(11, uint64(f.Trace))
-	}
+func (d *Door) AppendAnswer(dst []byte, f *txn.Facts, e *Echo, a *Answer, c *Clock) ([]byte, error) {
+	b := d.Spec.Begin(dst, iso8583.MTI(f.MTI|0x0010))
+	b.PutRun(&e.card)
 	stamp := c.At(f.At)
 	b.Put(12, stamp.F12())
 	b.Put(13, stamp.F13())
-	if money {
-		putCard(&b, f)
+	b.PutRun(&e.expiry)
+	if f.Settle != 0 {
+		b.PutUint(15, uint64(f.Settle))
 	}
-	b.Put(32, a.Acquirer)
+	b.PutRun(&e.point)
+	b.PutRun(&d.acquirer)
 	b.PutUint(37, c.RRN(f))
 	if f.Auth[0] != 0 {
 		b.Put(38, f.Auth[:])
 	}
 	b.Put(39, f.Code[:])
-	b.Put(41, f.Terminal.Number[:])
-	b.Put(42, f.Terminal.Merchant[:])
-	if money {
-		putBank(&b, f, a.Bank)
+	b.PutRun(&e.id)
+	if a.Bank != nil {
+		b.Copy(44, a.Bank, 44)
 	}
-	putF60(&b, e, a, buf[:0])
+	b.PutRun(&e.currency)
+	if a.Bank != nil {
+		b.Copy(54, a.Bank, 54)
+		b.Copy(55, a.Bank, 55)
+	}
+	putF60(&b, e, a)
 	if len(a.Keys) > 0 {
 		b.Put(62, a.Keys)
 	}
 	if f.Kind == txn.Sale && f.Code == txn.OK {
-		b.Put(63, []byte("CUP"))
+		b.PutRun(&d.approved)
 	}
 	if a.Sealed {
 		b.Put(64, noMAC[:])
@@ -252,39 +278,14 @@ func AppendAnswer(dst []byte, s *iso8583.Spec, f *txn.Facts, e *Echo, a *Answer,
 	return b.End()
 }
 
-func putCard(b *iso8583.Builder, f *txn.Facts) {
-	if f.Expiry != txn.NoExpiry {
-		b.PutUint(14, uint64(f.Expiry))
+// putF60 repeats F60; the answer to a sign-in brings the new batch number.
+func putF60(b *iso8583.Builder, e *Echo, a *Answer) {
+	if a.Batch == 0 || e.N60 < 8 {
+		b.PutRun(&e.f60)
+		return
 	}
-	if f.Settle != 0 {
-		b.PutUint(15, uint64(f.Settle))
-	}
-	if f.CardSeq != txn.NoCardSeq {
-		b.PutUint(23, uint64(f.CardSeq))
-	}
-	b.PutUint(25, uint64(f.Cond))
-}
-
-// putBank passes on what only the bank knows: F44 issuer and acquirer, F49,
-// F54 balance, F55 card data.
-func putBank(b *iso8583.Builder, f *txn.Facts, bank *iso8583.View) {
-	pass := func(n int) {
-		if bank != nil && bank.Has(n) {
-			b.Copy(n, bank, n)
-		}
-	}
-	pass(44)
-	b.Put(49, f.Currency[:])
-	pass(54)
-	pass(55)
-}
-
-func putF60(b *iso8583.Builder, e *Echo, a *Answer, buf []byte) {
-	if a.Batch != 0 && e.N60 >= 8 {
-		buf = append(buf, e.F60[:2]...)
-		buf = appendUint(buf, uint64(a.Batch), 6)
-		b.Put(60, append(buf, e.F60[8:e.N60]...))
-	} else if e.N60 > 0 {
-		b.Put(60, e.F60[:e.N60])
-	}
+	var buf [24]byte
+	f60 := append(buf[:0], e.F60[:2]...)
+	f60 = appendUint(f60, uint64(a.Batch), 6)
+	b.Put(60, append(f60, e.F60[8:e.N60]...))
 }

@@ -47,13 +47,28 @@ func read(t testing.TB, msg []byte) (v iso8583.View, f txn.Facts, e Echo, code t
 		t.Fatal(err)
 	}
 	code = ReadRequest(&v, &f, &e)
+	e.Keep(&iso8583.Envelope{}, &v, bytes.Clone(msg))
 	return v, f, e, code
 }
 
 var arrival = time.Date(2026, 11, 21, 9, 30, 15, 0, Zone).UnixNano()
 
-func bank() *Bank {
-	return &Bank{Destination: []byte("00010000"), Source: []byte("48023310"), Acquirer: []byte("48023310"), Forwarder: []byte("48020000")}
+func bank(t testing.TB) *Bank {
+	t.Helper()
+	k, err := NewBank(iso8583.Cups(), "00010000", "48023310", "48023310", "48020000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func door(t testing.TB) *Door {
+	t.Helper()
+	d, err := NewDoor(iso8583.Pos(), "48023310")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 func TestSaleGoesToTheBankUnderOurNumbers(t *testing.T) {
@@ -66,7 +81,7 @@ func TestSaleGoesToTheBankUnderOurNumbers(t *testing.T) {
 	}
 	f.ID, f.At, f.Sent = 7_000_123, arrival, arrival
 	var c Clock
-	out, err := bank().AppendRequest(nil, iso8583.Cups(), &v, &f, &e, []byte("PINBLOCK"), &c)
+	out, err := bank(t).AppendRequest(nil, &v, &f, &e, []byte("PINBLOCK"), &c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +136,7 @@ func TestAnswerRestoresTheTerminalsNumbers(t *testing.T) {
 		t.Fatal(err)
 	}
 	var c Clock
-	out, err := AppendAnswer(nil, iso8583.Pos(), &f, &e, &Answer{Acquirer: []byte("48023310"), Bank: &bv, Sealed: true}, &c)
+	out, err := door(t).AppendAnswer(nil, &f, &e, &Answer{Bank: &bv, Sealed: true}, &c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +174,7 @@ func TestSignInAnswerCarriesTheNewBatch(t *testing.T) {
 	f.Code, f.At = txn.OK, arrival
 	var c Clock
 	keys := bytes.Repeat([]byte{0xA5}, 40)
-	out, err := AppendAnswer(nil, iso8583.Pos(), &f, &e, &Answer{Acquirer: []byte("48023310"), Keys: keys, Batch: 42}, &c)
+	out, err := door(t).AppendAnswer(nil, &f, &e, &Answer{Keys: keys, Batch: 42}, &c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,11 +194,11 @@ func TestReversalNamesTheOriginal(t *testing.T) {
 	_, f, _, _ := read(t, saleMessage(t))
 	f.ID, f.At, f.Sent = 7_000_123, arrival, arrival
 	var c Clock
-	first, err := bank().AppendReversal(nil, iso8583.Cups(), &f, false, &c)
+	first, err := bank(t).AppendReversal(nil, &f, false, &c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := bank().AppendReversal(nil, iso8583.Cups(), &f, true, &c)
+	again, err := bank(t).AppendReversal(nil, &f, true, &c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -272,7 +287,7 @@ func TestPINWithAndWithoutCardNumber(t *testing.T) {
 func bothWays(t testing.TB) func() {
 	pos, cups := iso8583.Pos(), iso8583.Cups()
 	msg := saleMessage(t)
-	k := bank()
+	k, d := bank(t), door(t)
 	ab := cups.Begin(nil, 0x0210)
 	ab.PutUint(4, 12345)
 	ab.PutUint(11, 123)
@@ -290,17 +305,21 @@ func bothWays(t testing.TB) func() {
 		c        Clock
 		m        BankMessage
 		up, down []byte
+		f        txn.Facts
+		e        Echo
+		kept     []byte
+		env      iso8583.Envelope
 		pin      = []byte("PINBLOCK")
-		acquirer = []byte("48023310")
 	)
 	return func() {
-		var f txn.Facts
-		var e Echo
+		f, e = txn.Facts{}, Echo{}
 		if pos.Parse(&v, msg) != nil || ReadRequest(&v, &f, &e) != zero {
 			t.Fatal("request")
 		}
+		kept = append(kept[:0], msg...)
+		e.Keep(&env, &v, kept)
 		f.ID, f.At, f.Sent = 7_000_123, arrival, arrival
-		if up, err = k.AppendRequest(up[:0], cups, &v, &f, &e, pin, &c); err != nil {
+		if up, err = k.AppendRequest(up[:0], &v, &f, &e, pin, &c); err != nil {
 			t.Fatal(err)
 		}
 		if cups.Parse(&bv, ans) != nil {
@@ -308,8 +327,8 @@ func bothWays(t testing.TB) func() {
 		}
 		ReadBank(&bv, &m)
 		f.Code, f.Auth, f.Settle = m.Code, m.Auth, m.Settle
-		a := Answer{Acquirer: acquirer, Bank: &bv, Sealed: true}
-		if down, err = AppendAnswer(down[:0], pos, &f, &e, &a, &c); err != nil {
+		a := Answer{Bank: &bv, Sealed: true}
+		if down, err = d.AppendAnswer(down[:0], &f, &e, &a, &c); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -121,6 +121,9 @@ func (b *Builder) PutUint(n int, v uint64) {
 	if f == nil {
 		return
 	}
+	if f.prefix == 0 && f.max&1 == 0 && b.fixed(f, v) {
+		return
+	}
 	var t [20]byte
 	least := 1
 	if f.prefix == 0 {
@@ -138,6 +141,36 @@ func (b *Builder) PutUint(n int, v uint64) {
 	}
 	b.value(n, f, t[i:])
 }
+
+// fixed writes a number into a fixed field of an even number of digits, two at
+// a time; false, with nothing written, when it does not fit or the coding is not
+// one of digits.
+func (b *Builder) fixed(f *fieldDef, v uint64) bool {
+	most := int(f.max)
+	switch {
+	case most >= len(powers) || v >= powers[most]:
+		return false
+	case f.coding == packedLeft || f.coding == packedRight:
+		d := b.take(most / 2)
+		for i := most/2 - 1; i >= 0; i-- {
+			d[i] = bcd.Packed[v%100]
+			v /= 100
+		}
+		return true
+	case f.coding == digits || f.coding == text:
+		d := b.take(most)
+		for i := most - 2; i >= 0; i -= 2 {
+			p := bcd.Packed[v%100]
+			d[i], d[i+1] = '0'+p>>4, '0'+p&15
+			v /= 100
+		}
+		return true
+	}
+	return false
+}
+
+// powers of ten: the first number that does not fit so many digits.
+var powers = [...]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19}
 
 // value writes a canonical value into the field that next opened.
 func (b *Builder) value(n int, f *fieldDef, value []byte) {
