@@ -22,14 +22,14 @@ func (s *Shard) answer(sl *slot) []byte {
 	if s.bodyID == sl.ID {
 		return s.body
 	}
-	a := translate.Answer{Acquirer: s.acquirer, Sealed: s.sealed(sl)}
+	a := translate.Answer{Sealed: s.sealed(sl)}
 	if s.answering == sl {
 		a.Bank = &s.bview
 	}
 	if sl.keys != nil && sl.Code == txn.OK {
 		a.Keys, a.Batch = sl.keys.f62[:], sl.keys.session.Batch
 	}
-	b, err := translate.AppendAnswer(s.body[:0], s.cfg.Listeners[sl.door].Spec, &sl.Facts, &sl.echo, &a, &s.clock)
+	b, err := s.cfg.Listeners[sl.door].Door.AppendAnswer(s.body[:0], &sl.Facts, &sl.echo, &a, &s.clock)
 	if err != nil {
 		s.zap.Error("answer not rendered", zap.Uint64("txn", uint64(sl.ID)), zap.Error(err))
 		return nil
@@ -87,7 +87,7 @@ func (s *Shard) send(sl *slot, body []byte, sealed bool) {
 func (s *Shard) frame(dst []byte, sl *slot, body []byte) (b []byte, from int, err error) {
 	l := &s.cfg.Listeners[sl.door]
 	start := len(dst)
-	b = sl.echo.AppendEnvelope(l.Framing.Begin(dst), l.Spec, sl.Code)
+	b = sl.echo.Append(l.Framing.Begin(dst), l.Door.Spec, sl.Code)
 	from = len(b)
 	b, err = l.Framing.End(append(b, body...), start)
 	if err != nil {

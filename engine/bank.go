@@ -17,9 +17,9 @@ func (s *Shard) Up(id txn.LinkID) bool {
 // bankFrame takes one message from a bank.
 func (s *Shard) bankFrame(p *peer, b []byte) {
 	l := &s.links[p.index]
-	msg, err := l.cfg.Spec.Split(b, &s.envelope)
+	msg, err := l.cfg.Bank.Spec.Split(b, &s.envelope)
 	if err == nil {
-		err = l.cfg.Spec.Parse(&s.bview, msg)
+		err = l.cfg.Bank.Spec.Parse(&s.bview, msg)
 	}
 	if err != nil {
 		s.stats.BadFormat++
@@ -123,7 +123,7 @@ func (s *Shard) offer(l *link, f *txn.Facts, again bool) {
 		return
 	}
 	start := len(out.b)
-	b, err := l.cfg.Bank.AppendReversal(l.cfg.Framing.Begin(out.b), l.cfg.Spec, f, again, &s.clock)
+	b, err := l.cfg.Bank.AppendReversal(l.cfg.Framing.Begin(out.b), f, again, &s.clock)
 	if err == nil {
 		b, err = l.cfg.Framing.End(b, start)
 	}
@@ -189,7 +189,7 @@ func (s *Shard) sendNetwork(l *link, mti iso8583.MTI, net uint16, stan uint32) {
 		return
 	}
 	start := len(out.b)
-	b, err := l.cfg.Bank.AppendNetwork(l.cfg.Framing.Begin(out.b), l.cfg.Spec, mti, net, stan, s.now, &s.clock)
+	b, err := l.cfg.Bank.AppendNetwork(l.cfg.Framing.Begin(out.b), mti, net, stan, s.now, &s.clock)
 	if err == nil {
 		b, err = l.cfg.Framing.End(b, start)
 	}

@@ -17,7 +17,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"tongka/codec/iso8583"
 	"tongka/conn"
 	"tongka/hsm"
 	"tongka/hsm/payshield"
@@ -47,16 +46,15 @@ type Journal interface {
 // Listener is one door for terminals, by its index in the front's listeners.
 type Listener struct {
 	Name    string
-	Spec    *iso8583.Spec
+	Door    *translate.Door
 	Framing conn.Framing
 }
 
 // Link is one bank, by its index in the front's links, which is its LinkID.
 type Link struct {
 	Name          string
-	Spec          *iso8583.Spec
+	Bank          *translate.Bank
 	Framing       conn.Framing
-	Bank          translate.Bank
 	ZPK           hsm.Key // under the LMK; none: requests with a PIN are refused
 	AnswerTimeout time.Duration
 	EchoInterval  time.Duration
@@ -81,7 +79,6 @@ type Config struct {
 	Dialect    payshield.Dialect
 	HSMTimeout time.Duration
 	Routes     *router.Table
-	Acquirer   string // F32 towards terminals
 	InFlight   int    // transactions at once
 	Duplicates int    // transactions remembered, to know a repeat
 	Seed       uint64 // of the jitter

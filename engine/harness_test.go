@@ -123,15 +123,22 @@ func (w *world) open(fs vfs.FS) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	door, err := translate.NewDoor(iso8583.Pos(), "48023310")
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	cfg := Config{
-		Listeners: []Listener{{Name: "pos", Spec: iso8583.Pos(), Framing: conn.Binary2}},
-		Acquirer:  "48023310", Routes: routes, InFlight: 64, Duplicates: 1024, Seed: 1,
+		Listeners: []Listener{{Name: "pos", Door: door, Framing: conn.Binary2}},
+		Routes:    routes, InFlight: 64, Duplicates: 1024, Seed: 1,
 		HSMTimeout: 2 * time.Second, Dialect: payshield.Dialect{HeaderLen: 8},
 		Clock: func() int64 { return w.now }, Logger: zap.NewNop(), Fatal: func(err error) { w.fatal = err },
 	}
 	for _, name := range []string{"bank-a", "bank-b"} {
-		cfg.Links = append(cfg.Links, Link{Name: name, Spec: iso8583.Cups(), Framing: conn.ASCII4, ZPK: w.wrap(hsm.ZPK, zpkClear),
-			Bank:          translate.Bank{Destination: []byte("00010000"), Source: []byte("48023310"), Acquirer: []byte("48023310"), Forwarder: []byte("48023310")},
+		bank, err := translate.NewBank(iso8583.Cups(), "00010000", "48023310", "48023310", "48023310")
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		cfg.Links = append(cfg.Links, Link{Name: name, Bank: bank, Framing: conn.ASCII4, ZPK: w.wrap(hsm.ZPK, zpkClear),
 			AnswerTimeout: 10 * time.Second, EchoInterval: time.Minute, EchoTimeout: 5 * time.Second,
 			Reversal: storefwd.Policy{Window: 16, PerRound: 16, Interval: time.Second, BackoffMin: time.Second,
 				BackoffMax: time.Second, Timeout: 5 * time.Second, MaxAttempts: 10}})

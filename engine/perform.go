@@ -59,7 +59,7 @@ func (s *Shard) perform(sl *slot, out *flow.Effects, ev *flow.Event) bool {
 		case flow.Attach:
 			s.stats.Repeats++
 			live := &s.slots[sl.orig-1]
-			live.conn, live.echo = sl.conn, sl.echo
+			live.conn, live.echo.Envelope = sl.conn, sl.echo.Envelope
 		case flow.Owe:
 			s.owe(sl, e)
 		case flow.Cancel:
@@ -272,7 +272,7 @@ func (s *Shard) forward(sl *slot) {
 	if sl.HasPIN {
 		pin = sl.pin[:]
 	}
-	b, err := l.cfg.Bank.AppendRequest(l.cfg.Framing.Begin(out.b), l.cfg.Spec, &s.view, &sl.Facts, &sl.echo, pin, &s.clock)
+	b, err := l.cfg.Bank.AppendRequest(l.cfg.Framing.Begin(out.b), &s.view, &sl.Facts, &sl.echo, pin, &s.clock)
 	if err == nil {
 		b, err = l.cfg.Framing.End(b, start)
 	}
@@ -291,7 +291,7 @@ func (s *Shard) viewOf(sl *slot) bool {
 	if s.cfg.Module != nil {
 		return true
 	}
-	spec := s.cfg.Listeners[sl.door].Spec
+	spec := s.cfg.Listeners[sl.door].Door.Spec
 	msg, err := spec.Split(sl.frame, &s.envelope)
 	return err == nil && spec.Parse(&s.view, msg) == nil
 }

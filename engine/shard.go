@@ -38,7 +38,7 @@ type slot struct {
 	pin          [8]byte
 	echo         translate.Echo
 	keys         *newKeys // of a sign-in
-	frame        []byte   // the request while a module behind a socket is asked; then the answer
+	frame        []byte   // the request; then the answer, while a module behind a socket makes its MAC
 }
 
 // newKeys is what a sign-in collects from the security module: the session, and
@@ -77,14 +77,13 @@ type Shard struct {
 	recent  recent
 	newest  journal.LSN
 
-	acquirer []byte
-	peers    []peer // by conn.ID index
-	links    []link
-	hsms     []module
-	asks     asks
-	dirty    []conn.ID // peers with bytes to send
-	bufs     []*outbuf
-	seals    []seal
+	peers []peer // by conn.ID index
+	links []link
+	hsms  []module
+	asks  asks
+	dirty []conn.ID // peers with bytes to send
+	bufs  []*outbuf
+	seals []seal
 
 	envelope  iso8583.Envelope // of the frame being handled
 	view      iso8583.View
@@ -159,13 +158,12 @@ type link struct {
 
 func newShard(cfg Config, log Journal, reg *registry.Registry) *Shard {
 	s := &Shard{cfg: cfg, log: log, reg: reg, zap: cfg.Logger,
-		wheel:    timeout.New(5*time.Millisecond, cfg.InFlight+len(cfg.Links)),
-		slots:    make([]slot, cfg.InFlight),
-		pending:  newPending(),
-		recent:   newRecent(cfg.Duplicates),
-		hsms:     make([]module, len(cfg.HSMs)),
-		done:     make([]finished, 64),
-		acquirer: []byte(cfg.Acquirer),
+		wheel:   timeout.New(5*time.Millisecond, cfg.InFlight+len(cfg.Links)),
+		slots:   make([]slot, cfg.InFlight),
+		pending: newPending(),
+		recent:  newRecent(cfg.Duplicates),
+		hsms:    make([]module, len(cfg.HSMs)),
+		done:    make([]finished, 64),
 	}
 	s.started = cfg.Clock()
 	s.now = s.started

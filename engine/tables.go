@@ -103,8 +103,10 @@ func (r *recent) get(fp uint64) (ref, bool) {
 	if k := r.young.slot(fp); k.fp == fp {
 		return k.ref, true
 	}
-	if k := r.old.slot(fp); k.fp == fp {
-		return k.ref, true
+	if r.old.n > 0 { // a look into cold memory saved until it is needed
+		if k := r.old.slot(fp); k.fp == fp {
+			return k.ref, true
+		}
 	}
 	return 0, false
 }

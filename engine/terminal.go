@@ -19,7 +19,7 @@ const maxBad = 3
 // 30 where the terminal is known by then, counted, logged without its content,
 // and never goes further.
 func (s *Shard) terminalFrame(p *peer, b []byte) {
-	spec := s.cfg.Listeners[p.index].Spec
+	spec := s.cfg.Listeners[p.index].Door.Spec
 	msg, err := spec.Split(b, &s.envelope)
 	if err != nil {
 		s.badFrame(p, err)
@@ -28,8 +28,10 @@ func (s *Shard) terminalFrame(p *peer, b []byte) {
 	}
 	sl := s.take()
 	sl.conn, sl.door, sl.At = p.id, p.index, s.now
-	sl.echo.Keep(&s.envelope)
-	if err := spec.Parse(&s.view, msg); err != nil {
+	err = spec.Parse(&s.view, msg)
+	sl.frame = append(sl.frame[:0], b...)
+	sl.echo.Keep(&s.envelope, &s.view, sl.frame[len(b)-len(msg):])
+	if err != nil {
 		s.unreadable(p, sl, err)
 		return
 	}
@@ -42,7 +44,7 @@ func (s *Shard) terminalFrame(p *peer, b []byte) {
 	if d := s.admit(p, sl); deny != txn.BadFormat && d != (txn.Code{}) {
 		deny = d
 	}
-	s.start(sl, b, deny)
+	s.start(sl, deny)
 }
 
 // addressed says that a message names its terminal and merchant, so that there
@@ -52,12 +54,9 @@ func addressed(v *iso8583.View) bool { return v.Len(41) == 8 && v.Len(42) == 15 
 func isRequest(m iso8583.MTI) bool { return m&0x0010 == 0 && m&0x0F00 != 0 }
 
 // start runs a transaction that has been read.
-func (s *Shard) start(sl *slot, frame []byte, deny txn.Code) {
+func (s *Shard) start(sl *slot, deny txn.Code) {
 	if sl.Kind != txn.Unknown && sl.term != nil {
 		s.stats.Received++
-	}
-	if s.cfg.Module == nil && deny == (txn.Code{}) {
-		sl.frame = append(sl.frame[:0], frame...)
 	}
 	_, _, sl.HasPIN = translate.PIN(&s.view, &sl.Facts)
 	s.run(sl, flow.Event{Kind: flow.Arrived, Deny: deny, Now: s.now})

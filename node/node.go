@@ -119,20 +119,28 @@ func (n *Node) importTerminals(path string) error {
 // the banks in the order of the file, then the security modules.
 func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 	cfg := n.cfg
-	ec := engine.Config{Acquirer: cfg.Node.Acquirer, InFlight: cfg.Limits.InFlight, Duplicates: cfg.Limits.Duplicates,
+	ec := engine.Config{InFlight: cfg.Limits.InFlight, Duplicates: cfg.Limits.Duplicates,
 		HSMTimeout: cfg.HSM.Timeout, Dialect: payshield.Dialect{HeaderLen: cfg.HSM.Header},
 		Seed: uint64(time.Now().UnixNano()), Clock: func() int64 { return time.Now().UnixNano() },
 		Logger: n.log, Fatal: o.Fatal}
 	cc := conn.Config{Logger: n.log}
+	door, err := translate.NewDoor(iso8583.Pos(), cfg.Node.Acquirer)
+	if err != nil {
+		return ec, cc, err
+	}
 	for i := range cfg.Listeners {
 		l := &cfg.Listeners[i]
-		ec.Listeners = append(ec.Listeners, engine.Listener{Name: l.Name, Spec: iso8583.Pos(), Framing: conn.Binary2})
+		ec.Listeners = append(ec.Listeners, engine.Listener{Name: l.Name, Door: door, Framing: conn.Binary2})
 		cc.Listeners = append(cc.Listeners, conn.ListenerConfig{Name: l.Name, Addr: l.Address, Framing: conn.Binary2,
 			MaxConns: l.MaxConnections, MaxFrame: l.MaxFrame, Idle: l.IdleTimeout, FrameTimeout: l.FrameTimeout})
 	}
 	for i := range cfg.Links {
 		l := &cfg.Links[i]
-		ec.Links = append(ec.Links, n.bank(l))
+		bank, err := n.bank(l)
+		if err != nil {
+			return ec, cc, err
+		}
+		ec.Links = append(ec.Links, bank)
 		cc.Links = append(cc.Links, conn.LinkConfig{Name: l.Name, Addr: l.Address, Framing: conn.ASCII4,
 			MaxFrame: cfg.Limits.MaxFrame, MaxOutbound: 16 << 20, BackoffMax: 5 * time.Second})
 	}
@@ -145,8 +153,7 @@ func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 		ec.HSMs = append(ec.HSMs, engine.HSM{Name: name, Framing: conn.Binary2})
 		cc.Links = append(cc.Links, conn.LinkConfig{Name: name, Addr: a, Framing: conn.Binary2, MaxOutbound: 4 << 20, BackoffMax: 5 * time.Second})
 	}
-	routes, err := n.routes()
-	ec.Routes = routes
+	ec.Routes, err = n.routes()
 	return ec, cc, err
 }
 
@@ -154,14 +161,13 @@ func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 // so many windows full.
 const roundsPerWindow = 64
 
-func (n *Node) bank(l *config.Link) engine.Link {
+func (n *Node) bank(l *config.Link) (engine.Link, error) {
+	bank, err := translate.NewBank(iso8583.Cups(), l.Destination, l.Source, n.cfg.Node.Acquirer, n.cfg.Node.Forwarder)
 	r := &l.Reversal
-	return engine.Link{Name: l.Name, Spec: iso8583.Cups(), Framing: conn.ASCII4, ZPK: l.ZPK,
-		Bank: translate.Bank{Destination: []byte(l.Destination), Source: []byte(l.Source),
-			Acquirer: []byte(n.cfg.Node.Acquirer), Forwarder: []byte(n.cfg.Node.Forwarder)},
+	return engine.Link{Name: l.Name, Bank: bank, Framing: conn.ASCII4, ZPK: l.ZPK,
 		AnswerTimeout: l.AnswerTimeout, EchoInterval: l.EchoInterval, EchoTimeout: l.EchoTimeout,
 		Reversal: storefwd.Policy{Window: r.Window, PerRound: roundsPerWindow * r.Window, Timeout: r.AnswerTimeout,
-			BackoffMin: r.Interval, BackoffMax: r.MaxInterval, MaxAttempts: r.MaxAttempts}}
+			BackoffMin: r.Interval, BackoffMax: r.MaxInterval, MaxAttempts: r.MaxAttempts}}, err
 }
 
 func (n *Node) routes() (*router.Table, error) {
