@@ -16,6 +16,8 @@ type configFlag struct {
 	Config string `short:"c" required:"" placeholder:"FILE" help:"配置文件 · config file"`
 }
 
+// checkCmd does all of a start that has no effect: it reads the config and the
+// terminals, and opens neither a store nor a socket.
 type checkCmd struct {
 	configFlag
 	JSON bool `help:"输出 JSON · write JSON"`
@@ -30,6 +32,7 @@ type verdict struct {
 	Sum       int64         `json:"sum_bytes"`
 }
 
+// Run prints what would run, or every fault on standard error.
 func (c *checkCmd) Run(s *streams) error {
 	cfg, err := config.Load(c.Config)
 	terminals := 0
@@ -53,6 +56,8 @@ func (c *checkCmd) Run(s *streams) error {
 	return nil
 }
 
+// json says the same for a program. A refused config is an answer, too, so it
+// goes to standard output; only the exit code tells.
 func (c *checkCmd) json(s *streams, cfg *config.Config, terminals int, err error) error {
 	v := verdict{OK: err == nil, Terminals: terminals}
 	if err != nil {
@@ -81,6 +86,7 @@ func tryImport(cfg *config.Config) (int, error) {
 	return added, errors.Join(err, r.Close())
 }
 
+// importFile imports the file at path; faults name it as it was given.
 func importFile(r *registry.Registry, path string) (added, changed int, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -138,8 +144,11 @@ func memory(w io.Writer, c *config.Config) {
 	fmt.Fprintf(w, "%10.1f MiB  合计 · sum\n", mib(sum(terms)))
 }
 
+// mib is bytes in mebibytes, the unit in which memory is bought.
 func mib(n int64) float64 { return float64(n) / (1 << 20) }
 
+// sum adds up the terms. They are printed with it, so that who finds it too
+// large sees which limit to lower.
 func sum(terms []config.Term) (n int64) {
 	for _, t := range terms {
 		n += t.Bytes
@@ -147,12 +156,16 @@ func sum(terms []config.Term) (n int64) {
 	return n
 }
 
+// configCmd is about the config file itself.
 type configCmd struct {
 	Schema schemaCmd `cmd:"" help:"输出 JSON schema，供编辑器使用 · print the JSON schema, for editors"`
 }
 
+// schemaCmd prints what config/schema.json holds, so that an installed program
+// needs no source tree beside it.
 type schemaCmd struct{}
 
+// Run prints the schema as it is made from the structs.
 func (schemaCmd) Run(s *streams) error {
 	b, err := config.Schema()
 	if err != nil {

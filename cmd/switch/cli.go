@@ -59,6 +59,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 // exited is how kong's wish to exit, after it has printed help, comes back here.
 type exited int
 
+// runIn is run with streams and a context of the caller's choice.
 func runIn(args []string, s streams) (code int) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -69,6 +70,7 @@ func runIn(args []string, s streams) (code int) {
 			code = int(c)
 		}
 	}()
+	// Made anew each time: the library writes what it parses into the grammar.
 	var c cli
 	k, err := kong.New(&c,
 		kong.Name("switch"), kong.Description(description),

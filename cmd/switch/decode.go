@@ -10,6 +10,7 @@ import (
 	"tongka/codec/iso8583/explain"
 )
 
+// decodeCmd reads one captured message. It needs no config and no switch.
 type decodeCmd struct {
 	JSON    bool     `help:"输出 JSON · write JSON"`
 	Dialect string   `placeholder:"NAME" enum:"auto,pos,bcd,cups,ascii" default:"auto" help:"方言 · dialect: ${enum}"`
@@ -21,6 +22,8 @@ type decodeCmd struct {
 // maxInput bounds what is read from a file or a pipe: many frames' worth.
 const maxInput = 4 << 20
 
+// Run prints the fields with card data masked, or one line that names the field
+// and the offset of the first byte that does not fit.
 func (c *decodeCmd) Run(s *streams) error {
 	b, err := c.read(s.in)
 	if err != nil {
@@ -73,6 +76,7 @@ func clip(s string) string {
 	return s
 }
 
+// readAll reads all there is, but not without end.
 func readAll(r io.Reader) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, maxInput+1))
 	if err != nil {

@@ -12,21 +12,26 @@ import (
 	"tongka/registry"
 )
 
+// registryCmd works on the store of a switch that is not running.
 type registryCmd struct {
 	Import registryImportCmd `cmd:"" help:"从 CSV 导入终端 · import terminals from CSV"`
 	Export registryExportCmd `cmd:"" help:"导出为 CSV（密钥均在 LMK 下） · export as CSV, keys under the LMK"`
 	Show   registryShowCmd   `cmd:"" help:"列出终端与签到状态 · list terminals and their sessions"`
 }
 
+// registryImportCmd adds and changes terminals; it removes none.
 type registryImportCmd struct {
 	configFlag
 	File string `arg:"" optional:"" help:"CSV 文件，- 为标准输入，缺省取配置 · CSV file, - for standard input, the config's when left out"`
 }
 
+// registryExportCmd writes what registryImportCmd reads: for backups, and to
+// move terminals to another node with the same LMK.
 type registryExportCmd struct {
 	configFlag
 }
 
+// registryShowCmd answers "is this terminal known, and is it signed in?".
 type registryShowCmd struct {
 	configFlag
 	Merchant string `help:"只列此商户号 · only this merchant"`
@@ -36,6 +41,8 @@ type registryShowCmd struct {
 
 // openRegistry opens the store of a config. It is for tools: a switch that runs
 // holds the store, and so does not let a second process in.
+// With create false a store that is not there is an error and is not made: who
+// only looks must not leave an empty store behind.
 func openRegistry(path string, create bool) (*registry.Registry, *config.Config, error) {
 	cfg, err := config.Load(path)
 	if err != nil {
@@ -55,6 +62,7 @@ func openRegistry(path string, create bool) (*registry.Registry, *config.Config,
 	return r, cfg, nil
 }
 
+// Run imports the file that was named, standard input, or the config's file.
 func (c *registryImportCmd) Run(s *streams) (err error) {
 	r, cfg, err := openRegistry(c.Config, true)
 	if err != nil {
@@ -81,6 +89,7 @@ func (c *registryImportCmd) Run(s *streams) (err error) {
 	return nil
 }
 
+// Run writes the CSV to standard output, where a pipe may encrypt it.
 func (c *registryExportCmd) Run(s *streams) (err error) {
 	r, _, err := openRegistry(c.Config, false)
 	if err != nil {
@@ -101,6 +110,7 @@ type shown struct {
 	Until    *time.Time `json:"until,omitempty"`
 }
 
+// Run lists the terminals that fit.
 func (c *registryShowCmd) Run(s *streams) (err error) {
 	r, _, err := openRegistry(c.Config, false)
 	if err != nil {
@@ -115,6 +125,8 @@ func (c *registryShowCmd) Run(s *streams) (err error) {
 	return nil
 }
 
+// find picks the terminals that the flags ask for, never nil: a program that
+// reads the JSON gets an empty list. A session that has ended is none.
 func (c *registryShowCmd) find(snap *registry.Snapshot, now time.Time) []shown {
 	found := []shown{}
 	for i := range snap.Len() {
@@ -136,6 +148,8 @@ func (c *registryShowCmd) find(snap *registry.Snapshot, now time.Time) []shown {
 	return found
 }
 
+// printShown writes a table; a Chinese character counts as two columns, so the
+// headings are padded by hand.
 func printShown(w io.Writer, found []shown) {
 	fmt.Fprintln(w, "商户 merchant    终端 terminal  组 group  签到 session                            种类 kinds")
 	for _, v := range found {

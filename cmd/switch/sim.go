@@ -15,6 +15,8 @@ import (
 	"tongka/txn"
 )
 
+// simCmd gathers what plays against a switch. All of it uses the public test LMK
+// and invented card numbers.
 type simCmd struct {
 	Bank      simBankCmd      `cmd:"" help:"模拟银行 · play a bank"`
 	Terminal  simTerminalCmd  `cmd:"" help:"模拟一批终端 · play a fleet of terminals"`
@@ -38,6 +40,7 @@ func simLog(s *streams) *zap.Logger {
 	return zap.New(zapcore.NewCore(enc, zapcore.AddSync(s.err), zap.WarnLevel))
 }
 
+// simBankCmd is a bank that can also misbehave, for drills.
 type simBankCmd struct {
 	report
 	Name        string        `default:"bank" help:"账本与日志中的名称 · name in its books and log"`
@@ -56,6 +59,7 @@ type simBankCmd struct {
 	Twice       bool          `help:"每个应答发两次 · send every answer twice"`
 }
 
+// Run plays until it is told to stop, then prints the totals.
 func (c *simBankCmd) Run(s *streams) error {
 	zpk, err := clearKey("zpk", c.ZPK)
 	if err != nil {
@@ -73,7 +77,8 @@ func (c *simBankCmd) Run(s *streams) error {
 	}, c.options(), s.out)
 }
 
-// clearKey reads a clear key of a test; empty gives none.
+// clearKey reads a clear key of a test; empty gives none. The value is not
+// repeated in the error: somebody will type a real one here.
 func clearKey(name, text string) ([]byte, error) {
 	if text == "" {
 		return nil, nil
@@ -85,6 +90,8 @@ func clearKey(name, text string) ([]byte, error) {
 	return b, nil
 }
 
+// simTerminalCmd is a fleet of the terminals that simProvisionCmd prints: the
+// same count and seed give the same keys on both sides.
 type simTerminalCmd struct {
 	report
 	Connect  string        `required:"" placeholder:"ADDR" help:"交换的终端接入地址 · the switch's door for terminals"`
@@ -100,6 +107,8 @@ type simTerminalCmd struct {
 	Settle   time.Duration `default:"30s" help:"结束时了结未决的时限 · time to resolve what is open at the end"`
 }
 
+// Run sells until the sales are made or it is told to stop; the error says how
+// many sales have no known end.
 func (c *simTerminalCmd) Run(s *streams) error {
 	terminals, _, err := sim.Provision(c.Count, c.Seed)
 	if err != nil {
@@ -111,6 +120,7 @@ func (c *simTerminalCmd) Run(s *streams) error {
 	}, c.Settle, c.options(), s.out)
 }
 
+// simHSMCmd is a security module behind a socket, for hsm.mode tcp.
 type simHSMCmd struct {
 	report
 	Listen string        `default:"127.0.0.1:1500" placeholder:"ADDR" help:"监听地址 · address to listen on"`
@@ -118,25 +128,31 @@ type simHSMCmd struct {
 	Delay  time.Duration `help:"应答前等待 · wait before every answer"`
 }
 
+// Run answers host commands until it is told to stop.
 func (c *simHSMCmd) Run(s *streams) error {
 	return sim.RunHSM(s.ctx, sim.HSMConfig{Listen: c.Listen, HeaderLen: c.Header, Delay: c.Delay, Log: simLog(s)}, c.options(), s.out)
 }
 
+// simCompareCmd is the judge of a drill: exit code 1 means that money was lost
+// or taken twice.
 type simCompareCmd struct {
 	JSON      bool     `help:"输出 JSON · write JSON"`
 	Terminals []string `required:"" placeholder:"FILE" help:"终端账本，可多个 · books of terminals"`
 	Banks     []string `required:"" placeholder:"FILE" help:"银行账本，可多个 · books of banks"`
 }
 
+// Run compares the books of all terminals with those of all banks.
 func (c *simCompareCmd) Run(s *streams) error {
 	return sim.RunCompare(c.Terminals, c.Banks, sim.Report{JSON: c.JSON}, s.out)
 }
 
+// simProvisionCmd prints an import file for registry import.
 type simProvisionCmd struct {
 	Count int    `default:"10" help:"终端数 · terminals"`
 	Seed  uint64 `default:"1" help:"种子 · seed"`
 }
 
+// Run prints the terminals, their keys under the public test LMK.
 func (c *simProvisionCmd) Run(s *streams) error {
 	_, csv, err := sim.Provision(c.Count, c.Seed)
 	if err != nil {
@@ -146,14 +162,19 @@ func (c *simProvisionCmd) Run(s *streams) error {
 	return err
 }
 
+// simKeyCmd makes the zpk of a test config, or the tmk of a test terminal.
 type simKeyCmd struct {
 	Type  string `required:"" enum:"tmk,tpk,tak,zpk,zak,zmk" help:"密钥类型 · key type: ${enum}"`
 	Clear string `arg:"" name:"clearhex" help:"明文测试密钥，16、32 或 48 位十六进制 · clear test key of 16, 32 or 48 hex digits"`
 	JSON  bool   `help:"输出 JSON · write JSON"`
 }
 
+// keyTypes are the names as operators say them; a tmk and a tpk lie under the
+// same LMK pair.
 var keyTypes = map[string]hsm.KeyType{"tmk": hsm.TMK, "tpk": hsm.TPK, "tak": hsm.TAK, "zpk": hsm.ZPK, "zak": hsm.ZAK, "zmk": hsm.ZMK}
 
+// Run prints the key and the first three bytes of its check value, which is what
+// key letters show. The warning goes to standard error, out of a pipe's way.
 func (c *simKeyCmd) Run(s *streams) error {
 	b, err := clearKey("clearhex", c.Clear)
 	if err != nil {

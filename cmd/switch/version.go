@@ -9,6 +9,7 @@ import (
 	"time"
 )
 
+// versionCmd says what runs here, for a support case.
 type versionCmd struct {
 	JSON bool `help:"输出 JSON · write JSON"`
 }
@@ -24,6 +25,7 @@ type build struct {
 	Modified bool   `json:"modified"`       // built from a tree with changes
 }
 
+// Run prints what the Go tool put into the binary; no build flags are needed.
 func (c *versionCmd) Run(s *streams) error {
 	info, _ := debug.ReadBuildInfo()
 	b := readBuild(info)
