@@ -27,7 +27,7 @@ import (
 )
 
 // DefaultAddress is where the console listens unless told otherwise.
-const DefaultAddress = "127.0.0.1:8583"
+const DefaultAddress = "127.0.0.1:8080"
 
 // Source is where the figures come from. Snapshot gives the newest one, from
 // any goroutine and without waiting, or nil before there is a first. A shard

@@ -129,6 +129,9 @@ func TestStartRefusesAddressesThatOthersCanReach(t *testing.T) {
 		if !strings.Contains(err.Error(), a) {
 			t.Errorf("%q: the error does not name the address: %v", a, err)
 		}
+		if !strings.Contains(err.Error(), "控制台地址") {
+			t.Errorf("%q: the error is not in both languages: %v", a, err)
+		}
 		if s.Addr() != nil {
 			t.Errorf("%q: bound to %v", a, s.Addr())
 		}

@@ -74,11 +74,11 @@ func loopbackHost(hostport string) bool {
 // host means all interfaces.
 func checkLoopback(address string) error {
 	if _, _, err := net.SplitHostPort(address); err != nil {
-		return fmt.Errorf("console: address %q: want host:port: %w", address, err)
+		return fmt.Errorf("控制台地址 %q 须为 主机:端口 · console: address %q: want host:port: %w", address, address, err)
 	}
 	if !loopbackHost(address) {
-		return fmt.Errorf("console: address %q is not a loopback address: without sign-in and TLS the console serves this machine only (use %s)",
-			address, DefaultAddress)
+		return fmt.Errorf("控制台地址 %q 不是本机回环地址：没有登录与 TLS，只服务本机 · console: address %q is not a loopback address: without sign-in and TLS the console serves this machine only (%s)",
+			address, address, DefaultAddress)
 	}
 	return nil
 }
