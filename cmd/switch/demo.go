@@ -20,11 +20,11 @@ type demoCmd struct {
 func (c *demoCmd) Validate() error {
 	switch {
 	case c.For < time.Second || c.For > time.Hour:
-		return fmt.Errorf("--for %v: expected 1s to 1h", c.For)
+		return fmt.Errorf("--for %v：须为 1s 至 1h · wanted 1s to 1h", c.For)
 	case c.Terminals < 1 || c.Terminals > 2000:
-		return fmt.Errorf("--terminals %d: expected 1 to 2000", c.Terminals)
+		return fmt.Errorf("--terminals %d：须为 1 至 2000 · wanted 1 to 2000", c.Terminals)
 	case c.Rate <= 0 || c.Rate > 20000:
-		return fmt.Errorf("--rate %v: expected above 0, at most 20000", c.Rate)
+		return fmt.Errorf("--rate %v：须大于 0，至多 20000 · wanted above 0, at most 20000", c.Rate)
 	}
 	return nil
 }
