@@ -104,7 +104,7 @@ type Journal struct {
 
 // Limits are sized at start; what goes beyond is refused at the door.
 type Limits struct {
-	InFlight   int `json:"in_flight,omitempty" range:"1,1048576" jsonschema:"在途交易数 · transactions in flight"`
+	InFlight   int `json:"in_flight,omitempty" range:"1,500000" jsonschema:"在途交易数 · transactions in flight"`
 	Duplicates int `json:"duplicates,omitempty" range:"1024,100000000" jsonschema:"查重表条目 · transactions that a repeat is recognised of"`
 	MaxFrame   int `json:"max_frame,omitempty" range:"64,65535" jsonschema:"任何一帧的最大字节 · bytes of any frame at most"`
 }

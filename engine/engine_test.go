@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -388,10 +389,16 @@ func TestFullHouseRefuses(t *testing.T) {
 }
 
 func TestModuleBehindASocket(t *testing.T) {
+	for _, header := range []int{8, 4, 12} {
+		t.Run(fmt.Sprintf("header of %d", header), func(t *testing.T) { moduleBehindASocket(t, header) })
+	}
+}
+
+func moduleBehindASocket(t *testing.T, header int) {
 	w := newWorld(t)
-	w.remote = true
+	w.remote, w.header = true, header
 	w.open(vfs.NewCrashableMem())
-	server := payshield.NewServer(w.module, payshield.Dialect{HeaderLen: 8})
+	server := payshield.NewServer(w.module, payshield.Dialect{HeaderLen: header})
 	box := w.connect(2) // behind the two banks
 	serve := func() (n int) {
 		for _, f := range w.take(box, conn.Binary2) {

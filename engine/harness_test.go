@@ -35,6 +35,7 @@ type world struct {
 	shard  *Shard
 	module *soft.Module
 	remote bool
+	header int // of the module behind a socket
 	sent   map[conn.ID][][]byte
 	closed map[conn.ID]bool
 	fatal  error
@@ -88,7 +89,7 @@ func mustHex(s string) []byte {
 
 func newWorld(t testing.TB) *world {
 	w := &world{t: t, now: time.Date(2026, 11, 21, 9, 0, 0, 0, translate.Zone).UnixNano(),
-		fs: vfs.NewCrashableMem(), module: soft.New(soft.TestLMK())}
+		fs: vfs.NewCrashableMem(), module: soft.New(soft.TestLMK()), header: 8}
 	var err error
 	w.reg, err = registry.Open(registry.Options{InMemory: true, SessionTTL: 24 * time.Hour})
 	if err != nil {
@@ -130,7 +131,7 @@ func (w *world) open(fs vfs.FS) {
 	cfg := Config{
 		Listeners: []Listener{{Name: "pos", Door: door, Framing: conn.Binary2}},
 		Routes:    routes, InFlight: 64, Duplicates: 1024, Seed: 1,
-		HSMTimeout: 2 * time.Second, Dialect: payshield.Dialect{HeaderLen: 8},
+		HSMTimeout: 2 * time.Second, Dialect: payshield.Dialect{HeaderLen: w.header},
 		Clock: func() int64 { return w.now }, Logger: zap.NewNop(), Fatal: func(err error) { w.fatal = err },
 	}
 	for _, name := range []string{"bank-a", "bank-b"} {

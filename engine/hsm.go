@@ -25,6 +25,8 @@ func (m *module) opened(id conn.ID) { *m = module{id: id} }
 type asks struct {
 	tab  []ask
 	free []uint32
+	bits uint // of the header for the place; the rest counts its uses
+	mask uint32
 }
 
 type ask struct {
@@ -39,10 +41,16 @@ type ask struct {
 	timer  timeout.Token
 }
 
-const askBits = 20 // of the header for the place, the rest for the use
-
-func (a *asks) init(n int) {
-	a.tab = make([]ask, min(n, 1<<askBits))
+// init makes room for n commands, or for as many as the module's message header
+// can tell apart: a header of width hexadecimal characters gives three quarters
+// of its bits to the place, 4,096 commands for the usual four.
+func (a *asks) init(n, width int) {
+	if width == 0 || width > 8 {
+		width = 8
+	}
+	a.bits = uint(min(3*width, 20))
+	a.mask = uint32(1)<<(4*uint(width)-a.bits) - 1
+	a.tab = make([]ask, min(n, 1<<a.bits))
 	for i := len(a.tab) - 1; i >= 0; i-- {
 		a.free = append(a.free, uint32(i))
 	}
@@ -158,7 +166,7 @@ func (s *Shard) command(sl *slot, step flow.Step, seal bool) bool {
 	out := s.out(m.id)
 	index := s.asks.free[len(s.asks.free)-1]
 	a := &s.asks.tab[index]
-	header := a.use<<askBits | index
+	header := a.use&s.asks.mask<<s.asks.bits | index
 	start := len(out.b)
 	framing := s.cfg.HSMs[best].Framing
 	b, err := s.cfg.Dialect.Append(framing.Begin(out.b), header, &s.req)
@@ -180,13 +188,13 @@ func (s *Shard) command(sl *slot, step flow.Step, seal bool) bool {
 // hsmFrame takes a module's reply.
 func (s *Shard) hsmFrame(p *peer, b []byte) {
 	header, err := s.cfg.Dialect.Header(b)
-	index := header & (1<<askBits - 1)
+	index := header & (1<<s.asks.bits - 1)
 	if err != nil || int(index) >= len(s.asks.tab) {
 		s.stats.Unmatched++
 		return
 	}
 	a := &s.asks.tab[index]
-	if !a.open || a.use&(1<<(32-askBits)-1) != header>>askBits || a.module != p.index {
+	if !a.open || a.use&s.asks.mask != header>>s.asks.bits || a.module != p.index {
 		s.stats.Unmatched++ // late: the one who asked has gone on
 		return
 	}

@@ -181,6 +181,6 @@ func newShard(cfg Config, log Journal, reg *registry.Registry) *Shard {
 		s.slots[i].index = uint32(i)
 		s.free = append(s.free, uint32(i))
 	}
-	s.asks.init(cfg.InFlight)
+	s.asks.init(cfg.InFlight, cfg.Dialect.HeaderLen)
 	return s
 }

@@ -85,7 +85,7 @@ func (n *Node) openStores() error {
 	}
 	var err error
 	n.reg, err = registry.Open(registry.Options{Dir: filepath.Join(n.cfg.Data, "registry"),
-		SessionTTL: n.cfg.Registry.SessionTTL, Logger: n.log})
+		SessionTTL: n.cfg.Registry.SessionTTL, Max: n.cfg.Registry.MaxTerminals, Logger: n.log})
 	if err != nil {
 		return err
 	}
