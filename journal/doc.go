@@ -11,9 +11,12 @@
 //	'T' shard tick:8      sealed(record …)              the records of a tick
 //	'U' shard key…        sealed(plain)                 what Put wrote
 //	'M' shard             sealed(from:8 next:8)         the recovery point
-//	'F' shard print:8     lsn:8                         the index, behind
-//	'P' shard             lsn:8                         how far the index is
 //	'W' shard                                           never there: passes through at Open
+//
+// and in the folder index, which may be removed while nothing runs:
+//
+//	'F' shard print:8     lsn:8                         the newest record of a fingerprint
+//	'P' shard             lsn:8                         how far the index is
 //
 // # A sealed value
 //

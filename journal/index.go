@@ -51,8 +51,13 @@ type entry struct {
 // remembers the newest fingerprints in two maps, and a goroutine writes them to
 // disk when there are enough. A half of the memory is forgotten only after all
 // of it is written.
+//
+// It has a Pebble database of its own, without a WAL, since all of it can be
+// made again. In the truth's, its random keys would share files with the ticks,
+// and each compaction would write these anew.
 type index struct {
 	db      *pebble.DB
+	dir     string
 	shard   uint8
 	inline  bool
 	chunk   int // indexChunk and generation; tests need no million records
@@ -80,8 +85,13 @@ type index struct {
 	err     error
 }
 
-func newIndex(db *pebble.DB, o *Options, fail func(error)) *index {
-	ix := &index{db: db, shard: o.Shard, inline: o.InlineIndex, chunk: indexChunk, half: generation, fail: fail,
+func openIndex(o *Options, cache *pebble.Cache, fail func(error)) (*index, error) {
+	dir := o.FS.PathJoin(o.Dir, "index")
+	db, err := pebble.Open(dir, o.index(cache))
+	if err != nil {
+		return nil, fmt.Errorf("journal: open %s: %w", dir, err)
+	}
+	ix := &index{db: db, dir: dir, shard: o.Shard, inline: o.InlineIndex, chunk: indexChunk, half: generation, fail: fail,
 		filter:  bloom.New(o.Filter),
 		cur:     make(map[uint64]LSN, generation+generation/4),
 		prev:    make(map[uint64]LSN, generation+generation/4),
@@ -89,12 +99,14 @@ func newIndex(db *pebble.DB, o *Options, fail func(error)) *index {
 		batch:   db.NewBatch(),
 	}
 	ix.change = sync.NewCond(&ix.mu)
-	return ix
+	return ix, nil
 }
 
 // remember makes a staged record findable.
 func (ix *index) remember(fp uint64, lsn LSN) {
-	ix.filter.Add(fp)
+	if _, known := ix.cur[fp]; !known { // spares most Outcomes a miss of the cache
+		ix.filter.Add(fp)
+	}
 	ix.cur[fp] = lsn
 	ix.newest = lsn
 }
@@ -224,8 +236,8 @@ func (ix *index) wrote(last LSN, err error) {
 	ix.change.Broadcast()
 }
 
-// write puts entries and the progress into one batch, without a sync: the sync
-// of a later tick carries it along, and a crash before costs some catching up.
+// write puts entries and the progress into one batch. A crash loses what Pebble
+// has not flushed by then, entries and progress alike: catchUp makes it again.
 func (ix *index) write(entries []entry, last LSN) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -260,9 +272,16 @@ func (ix *index) write(entries []entry, last LSN) (err error) {
 
 // catchUp writes what a crash left out, before anything else happens.
 func (ix *index) catchUp(read *Reader) error {
-	done, _, err := getLSN(ix.db, []byte{'P', ix.shard})
+	done, ok, err := getLSN(ix.db, []byte{'P', ix.shard})
 	if err != nil {
 		return err
+	}
+	if ok {
+		// It is fed only what is durable. If it knows more, the journal was set
+		// back to an older state, and will use these places for other records.
+		if err = read.Get(done, new(Record)); errors.Is(err, ErrNotFound) {
+			return fmt.Errorf("journal: the index is ahead of the journal, at %v: remove %s and it is made anew", done, ix.dir)
+		}
 	}
 	ix.done, ix.last = done, done
 	err = read.Replay(done+1, func(lsn LSN, r *Record) error {
@@ -308,7 +327,10 @@ func (ix *index) close() error {
 	if ix.err == nil && ix.last > ix.done {
 		ix.writePending()
 	}
-	return errors.Join(ix.err, ix.batch.Close())
+	if ix.err != nil {
+		return ix.err
+	}
+	return errors.Join(ix.batch.Close(), ix.db.Flush(), ix.db.Close())
 }
 
 // abandon ends the writer without touching the disk or waiting for it.

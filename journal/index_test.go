@@ -1,11 +1,14 @@
 package journal
 
 import (
+	"encoding/binary"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"tongka/txn"
@@ -184,7 +187,7 @@ func TestIndexFollowsAndCatchesUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		l = mustOpen(t, o)
-		if done, _, err := getLSN(l.db, []byte{'P', l.shard}); done != last || err != nil {
+		if done, _, err := getLSN(l.index.db, []byte{'P', l.shard}); done != last || err != nil {
 			t.Errorf("indexed up to %v, want %v: %v", done, last, err)
 		}
 		checkFind(t, l, newest)
@@ -264,7 +267,7 @@ func TestIndexError(t *testing.T) {
 	}
 	l.index.others.Wait()
 	// What Close leaves alone after a fault.
-	if err := errors.Join(l.index.batch.Close(), l.db.Close()); err != nil {
+	if err := errors.Join(l.index.batch.Close(), l.index.db.Close(), l.db.Close()); err != nil {
 		t.Error(err)
 	}
 }
@@ -287,5 +290,33 @@ func TestFilterAfterOpen(t *testing.T) {
 	}
 	if got, ok, err := l.Find(printOf(&r)); got != want || !ok || err != nil {
 		t.Errorf("%v %v %v", got, ok, err)
+	}
+}
+
+// The index may be removed; one that knows more than the journal is refused,
+// because its places will hold other records.
+func TestIndexIsMadeAnew(t *testing.T) {
+	rng := rand.New(rand.NewPCG(31, 32))
+	fs := vfs.NewMem()
+	l := mustOpen(t, testOptions(fs))
+	newest := appendMany(t, l, rng, 500)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := fs.RemoveAll("journal/index"); err != nil {
+		t.Fatal(err)
+	}
+	l = mustOpen(t, testOptions(fs))
+	checkFind(t, l, newest)
+	ahead := binary.LittleEndian.AppendUint64(nil, uint64(l.last+1<<indexBits+1<<40))
+	if err := l.index.db.Set([]byte{'P', l.shard}, ahead, pebble.NoSync); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(testOptions(fs))
+	if err == nil || !strings.Contains(err.Error(), "journal/index") || !strings.Contains(err.Error(), "remove") {
+		t.Fatalf("got %v", err)
 	}
 }

@@ -18,19 +18,24 @@ func Open(o Options) (*Log, error) {
 		return nil, err
 	}
 	o.fill()
-	db, err := pebble.Open(o.Dir, o.pebble())
+	cache := pebble.NewCache(o.Cache)
+	defer cache.Unref() // the databases keep theirs
+	db, err := pebble.Open(o.Dir, o.truth(cache))
 	if err != nil {
 		return nil, fmt.Errorf("journal: open %s: %w", o.Dir, err)
 	}
 	l := &Log{db: db, master: o.Key, shard: o.Shard}
-	if err = l.start(&o); err != nil {
+	if err = l.start(&o, cache); err != nil {
+		if l.index != nil {
+			err = errors.Join(err, l.index.close())
+		}
 		return nil, errors.Join(err, db.Close())
 	}
 	return l, nil
 }
 
-func (l *Log) start(o *Options) error {
-	if err := l.beginEpoch(); err != nil {
+func (l *Log) start(o *Options, cache *pebble.Cache) (err error) {
+	if err = l.beginEpoch(); err != nil {
 		return err
 	}
 	l.read = l.NewReader()
@@ -38,7 +43,10 @@ func (l *Log) start(o *Options) error {
 	if err := l.readMark(); err != nil {
 		return err
 	}
-	l.index = newIndex(l.db, o, func(err error) { l.fail(err) })
+	l.index, err = openIndex(o, cache, func(err error) { l.fail(err) })
+	if err != nil {
+		return err
+	}
 	if err := l.index.catchUp(l.read); err != nil {
 		return err
 	}

@@ -41,6 +41,7 @@ const (
 	minFilter       = 4 << 10
 	stopWrites      = 4       // memtables that may wait for their flush
 	retainBatch     = 8 << 20 // bytes kept of a batch: more than a tick needs
+	indexMemTable   = 4 << 20 // what a crash may leave out of the index: some 60,000 entries
 	warmFiles       = 3       // one in use, two behind it; they change places from then on
 )
 
@@ -71,7 +72,7 @@ func (o *Options) Memory() int64 {
 	c := *o
 	c.fill()
 	const prints = 2 * (generation + generation/4) * 32
-	return int64(c.MemTable)*stopWrites + c.Cache + int64(c.Filter) + 2*retainBatch + prints
+	return int64(c.MemTable+indexMemTable)*stopWrites + c.Cache + int64(c.Filter) + 2*retainBatch + prints
 }
 
 func (o *Options) fill() {
@@ -92,19 +93,31 @@ func (o *Options) fill() {
 	}
 }
 
-func (o *Options) pebble() *pebble.Options {
+// truth are Pebble's options for what must never be lost, index those for what
+// can be made again.
+func (o *Options) truth(cache *pebble.Cache) *pebble.Options {
 	p := &pebble.Options{
 		FS:                          o.FS,
 		FormatMajorVersion:          pebble.FormatNewest,
 		MemTableSize:                uint64(o.MemTable),
 		MemTableStopWritesThreshold: stopWrites,
-		CacheSize:                   o.Cache,
+		Cache:                       cache,
 		Logger:                      &quiet.Logger{To: o.Logger, Fatal: o.Fatal},
 	}
-	// Ciphertext does not compress; trying costs the flushes a third of their time.
+	// Ciphertext and fingerprints do not compress; trying costs the flushes a
+	// third of their time.
 	p.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
-	// Most look-ups in the index are for requests never seen before: a bloom
-	// filter answers these without touching a block.
+	return p
+}
+
+func (o *Options) index(cache *pebble.Cache) *pebble.Options {
+	p := o.truth(cache)
+	p.DisableWAL = true
+	p.MemTableSize = indexMemTable
+	// Random keys make every compaction write all of the next level, so let more
+	// come together first. The filters keep the reads from paying for it.
+	p.L0CompactionThreshold = 16
+	p.L0StopWritesThreshold = 64
 	for i := range p.Levels {
 		p.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}

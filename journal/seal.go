@@ -12,6 +12,8 @@ import (
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"tongka/journal/internal/keyfile"
 )
 
 // Errors that callers tell apart with errors.Is.
@@ -20,6 +22,18 @@ var (
 	ErrDamaged  = errors.New("journal: damaged value")
 	ErrKey      = errors.New("journal: the key does not fit this journal")
 )
+
+// LoadKey reads the key under which the journal is sealed: a file of 64
+// hexadecimal digits that only its owner may read (mode 0600 or narrower, or it
+// is refused). With create, a missing file is made from crypto/rand and is on
+// disk before LoadKey returns: losing it loses the journal.
+func LoadKey(path string, create bool) (key [32]byte, err error) {
+	key, err = keyfile.Load(path, create)
+	if err != nil {
+		err = fmt.Errorf("journal: %w", err)
+	}
+	return key, err
+}
 
 const (
 	sealHead = 12
