@@ -38,10 +38,24 @@ func (s *Shard) answer(sl *slot) []byte {
 	return b
 }
 
+// reply answers a terminal, but for one case: a sale that is refused before
+// anybody looked whether it is a repeat, while its first is in flight or was
+// approved. The terminal would take the refusal for final and the money would be
+// gone; unanswered it repeats, or reverses.
 func (s *Shard) reply(sl *slot) {
+	if !sl.Proved && sl.Kind == txn.Sale && sl.Code != txn.Duplicate && s.mayBeBooked(sl) {
+		return
+	}
 	if body := s.answer(sl); body != nil {
 		s.send(sl, body, s.sealed(sl))
 	}
+}
+
+func (s *Shard) mayBeBooked(sl *slot) bool {
+	fp := identity(&sl.Facts)
+	r, ok := s.recent.get(fp)
+	index, live := r.live()
+	return ok && (live && index != sl.index && s.holds(index, fp) || !live && r.result() == txn.Approved)
 }
 
 // resend gives a repeat the answer that its first got, byte for byte but for the

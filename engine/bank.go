@@ -60,7 +60,7 @@ func (s *Shard) bankAnswer(from txn.LinkID, m *translate.BankMessage) {
 	}
 	sl := &s.slots[e.ref-1]
 	if sl.Link != from || sl.State != flow.Waiting || m.Code == (txn.Code{}) ||
-		m.RRN != 0 && m.RRN != s.clock.RRN(&sl.Facts) || m.Amount != 0 && m.Amount != sl.Amount {
+		m.RRN != s.clock.RRN(&sl.Facts) || m.Amount != 0 && m.Amount != sl.Amount {
 		s.stats.Unmatched++
 		return
 	}

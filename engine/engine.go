@@ -89,6 +89,12 @@ type Config struct {
 	Fatal func(error)
 }
 
+// duplicatesPerSlot keeps what is in flight from crowding out what is done.
+const duplicatesPerSlot = 4
+
+// minHeader is the narrowest message header of a security module.
+const minHeader = 4
+
 // Validate reports every fault at once.
 func (c *Config) Validate() error {
 	var faults []error
@@ -102,8 +108,11 @@ func (c *Config) Validate() error {
 	if c.InFlight < 1 || c.InFlight > maxInFlight {
 		bad("in flight: %d is not within 1 to %d", c.InFlight, maxInFlight)
 	}
-	if c.Duplicates < 1 {
-		bad("duplicates: %d is less than 1", c.Duplicates)
+	if c.Duplicates < duplicatesPerSlot*c.InFlight {
+		bad("duplicates: %d is less than %d times the transactions in flight", c.Duplicates, duplicatesPerSlot)
+	}
+	if c.Dialect.HeaderLen != 0 && c.Dialect.HeaderLen < minHeader {
+		bad("message header of %d characters: at least %d tell the commands apart", c.Dialect.HeaderLen, minHeader)
 	}
 	for _, l := range c.Links {
 		if l.AnswerTimeout <= 0 || l.EchoInterval <= 0 || l.EchoTimeout <= 0 {

@@ -451,3 +451,113 @@ func (w *world) terminalImported() {
 		w.t.Fatal(err)
 	}
 }
+
+func TestLinksKeepTheirPlaces(t *testing.T) {
+	w := newWorld(t)
+	w.names = []string{"bank-b", "bank-a"}
+	if err := w.tryOpen(w.fs.(*vfs.MemFS).CrashClone(vfs.CrashCloneCfg{})); err == nil || !strings.Contains(err.Error(), "link 1 was bank-a") {
+		t.Errorf("opened with the links exchanged: %v", err)
+	}
+}
+
+func TestRefusalOfARepeatIsNotFinal(t *testing.T) {
+	w := newWorld(t)
+	bank := w.bankUp(0)
+	p := w.terminal()
+	frame := p.sale(7, 1250, false)
+	q := w.bankGot(bank)
+	old := p.mak
+	thief := &pos{w: w, id: w.connect(-1)}
+	thief.signIn() // somebody signs in under this number: the keys change
+	w.shard.Frame(p.id, frame)
+	w.pass(0)
+	p.silent() // A0 would be final, and the bank's yes is on its way
+	w.bankAnswers(bank, q, "00")
+	p.mak = old
+	if c := p.code(); c != "00" {
+		t.Errorf("F39 %s", c)
+	}
+	w.shard.Frame(p.id, frame)
+	w.pass(0)
+	p.silent()
+	p.batch, p.mak = thief.batch, thief.mak
+	p.sale(8, 100, false)
+	w.bankGot(bank)
+}
+
+func TestLateReplyOfAModuleIsNobodys(t *testing.T) {
+	w := newWorld(t)
+	w.remote = true
+	w.open(vfs.NewCrashableMem())
+	box := w.connect(2)
+	w.bankUp(0)
+	s := w.shard
+	places := s.asks.free.n
+	w.terminalImported()
+	p := &pos{w: w, id: w.connect(-1)}
+	for range maxMissed {
+		p.send(0x0800, nil, func(b *iso8583.Builder) { p.identity(b); b.Put(60, []byte("00000001003")) })
+		w.pass(0)
+		w.pass(3 * time.Second)
+	}
+	if s.asks.free.n != places-maxMissed {
+		t.Errorf("%d places free of %d: a late one was given away", s.asks.free.n, places)
+	}
+	if !w.closed[box] {
+		t.Error("a module that answers nothing keeps its line")
+	}
+	s.Closed(box, nil)
+	if s.asks.free.n != places || s.hsms[0].inFlight != 0 {
+		t.Errorf("%d places free of %d, %d in flight", s.asks.free.n, places, s.hsms[0].inFlight)
+	}
+}
+
+func TestWhatIsInFlightIsNeverForgotten(t *testing.T) {
+	w := newWorld(t)
+	bank := w.bankUp(0)
+	p := w.terminal()
+	frame := p.sale(7, 1250, false)
+	q := w.bankGot(bank)
+	for fp := range uint64(4096) { // turns the table over several times
+		w.shard.know(fp<<32|1, doneRef(1, 0))
+	}
+	w.shard.Frame(p.id, frame)
+	w.pass(0)
+	w.bankSilent(bank)
+	w.bankAnswers(bank, q, "00")
+	if c := p.code(); c != "00" {
+		t.Errorf("F39 %s", c)
+	}
+}
+
+func TestBankMustSayWhichSale(t *testing.T) {
+	w := newWorld(t)
+	bank := w.bankUp(0)
+	p := w.terminal()
+	p.sale(7, 1250, false)
+	q := w.bankGot(bank)
+	for _, rrn := range []string{"", "ANOTHERSALE1", "325000000000"} {
+		w.bankSays(bank, 0x0210, func(b *iso8583.Builder) {
+			b.Copy(11, q, 11)
+			if rrn != "" {
+				b.Put(37, []byte(rrn))
+			}
+			b.Put(39, []byte("00"))
+		})
+		p.silent()
+	}
+}
+
+func TestThirdBadFrameIsAnsweredBeforeTheClose(t *testing.T) {
+	w := newWorld(t)
+	p := w.terminal()
+	frame := p.render(0x0200, p.mak, p.money(7, 1250, false, ""))
+	frame = append(frame, 0) // one byte too many
+	for range maxBad {
+		w.shard.Frame(p.id, frame)
+	}
+	w.pass(0)
+	if n := len(w.take(p.id, conn.Binary2)); n != maxBad || !w.closed[p.id] {
+		t.Errorf("%d answers, closed %v", n, w.closed[p.id])
+	}
+}

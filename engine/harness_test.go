@@ -36,6 +36,7 @@ type world struct {
 	module *soft.Module
 	remote bool
 	header int // of the module behind a socket
+	names  []string
 	sent   map[conn.ID][][]byte
 	closed map[conn.ID]bool
 	fatal  error
@@ -89,7 +90,7 @@ func mustHex(s string) []byte {
 
 func newWorld(t testing.TB) *world {
 	w := &world{t: t, now: time.Date(2026, 11, 21, 9, 0, 0, 0, translate.Zone).UnixNano(),
-		fs: vfs.NewCrashableMem(), module: soft.New(soft.TestLMK()), header: 8}
+		fs: vfs.NewCrashableMem(), module: soft.New(soft.TestLMK()), header: 8, names: []string{"bank-a", "bank-b"}}
 	var err error
 	w.reg, err = registry.Open(registry.Options{InMemory: true, SessionTTL: 24 * time.Hour})
 	if err != nil {
@@ -113,6 +114,13 @@ func (w *world) wrap(kt hsm.KeyType, key []byte) hsm.Key {
 // open starts a life of the shard on a file system.
 func (w *world) open(fs vfs.FS) {
 	w.t.Helper()
+	if err := w.tryOpen(fs); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) tryOpen(fs vfs.FS) error {
+	w.t.Helper()
 	log, err := journal.Open(journal.Options{Dir: "j", FS: fs, Key: [32]byte{1}, NoWarm: true, InlineIndex: true})
 	if err != nil {
 		w.t.Fatal(err)
@@ -134,7 +142,7 @@ func (w *world) open(fs vfs.FS) {
 		HSMTimeout: 2 * time.Second, Dialect: payshield.Dialect{HeaderLen: w.header},
 		Clock: func() int64 { return w.now }, Logger: zap.NewNop(), Fatal: func(err error) { w.fatal = err },
 	}
-	for _, name := range []string{"bank-a", "bank-b"} {
+	for _, name := range w.names {
 		bank, err := translate.NewBank(iso8583.Cups(), "00010000", "48023310", "48023310", "48023310")
 		if err != nil {
 			w.t.Fatal(err)
@@ -150,9 +158,10 @@ func (w *world) open(fs vfs.FS) {
 	}
 	w.shard, err = Open(cfg, w.log, w.reg)
 	if err != nil {
-		w.t.Fatal(err)
+		return err
 	}
 	w.shard.Attach(w)
+	return nil
 }
 
 // pass moves the clock and ends a turn.

@@ -14,17 +14,25 @@ import (
 // module is one security module behind a socket.
 type module struct {
 	id       conn.ID // 0 = not connected
-	inFlight int
+	inFlight int     // also what it did not answer in time: it may be at it still
+	missed   int     // deadlines in a row
 }
 
-func (m *module) opened(id conn.ID) { *m = module{id: id} }
+// maxMissed deadlines in a row end a module's line: one that takes commands and
+// answers none would look idle and be asked first. Dialling it again is the probe.
+const maxMissed = 3
+
+// opened begins a line; what an older one left was cleared when it ended.
+func (m *module) opened(id conn.ID) { m.id, m.missed = id, 0 }
 
 // asks are the commands that modules have not answered yet. A command's header
-// is its place here and how often that place was used, so a reply that comes
-// late finds nothing and is dropped.
+// is its place here and how often that place was used. A place whose command was
+// not answered in time stays taken until the answer comes after all or the line
+// ends, and free places are used in turn: so a late reply is never taken for
+// another's, which could let a forged message pass.
 type asks struct {
 	tab  []ask
-	free []uint32
+	free ring
 	bits uint // of the header for the place; the rest counts its uses
 	mask uint32
 }
@@ -32,6 +40,7 @@ type asks struct {
 type ask struct {
 	use    uint32
 	open   bool
+	late   bool // nobody waits for the answer any more
 	seal   bool // the MAC of an answer; otherwise a securing step
 	verb   hsm.Verb
 	step   flow.Step
@@ -51,9 +60,29 @@ func (a *asks) init(n, width int) {
 	a.bits = uint(min(3*width, 20))
 	a.mask = uint32(1)<<(4*uint(width)-a.bits) - 1
 	a.tab = make([]ask, min(n, 1<<a.bits))
-	for i := len(a.tab) - 1; i >= 0; i-- {
-		a.free = append(a.free, uint32(i))
+	a.free.places = make([]uint32, len(a.tab))
+	for i := range a.tab {
+		a.free.put(uint32(i))
 	}
+}
+
+// ring gives places back in the order in which they became free.
+type ring struct {
+	places []uint32
+	from   int
+	n      int
+}
+
+func (r *ring) put(p uint32) {
+	r.places[(r.from+r.n)%len(r.places)] = p
+	r.n++
+}
+
+func (r *ring) take() uint32 {
+	p := r.places[r.from]
+	r.from = (r.from + 1) % len(r.places)
+	r.n--
+	return p
 }
 
 // ask puts a securing step to a module. In the process the answer is there at
@@ -123,6 +152,7 @@ func (s *Shard) secured(sl *slot, step flow.Step) flow.Event {
 		switch {
 		case step == flow.VerifyMAC && r.Code == hsm.Mismatch:
 			s.stats.BadMAC++
+			s.refusedLine(sl, "wrong MAC")
 			ev.Deny = txn.BadMAC
 		case step == flow.TranslatePIN && r.Code[0] == '2':
 			ev.Deny = txn.BadPIN // 20 to 24: the block does not hold a PIN
@@ -159,12 +189,12 @@ func (s *Shard) command(sl *slot, step flow.Step, seal bool) bool {
 			best = i
 		}
 	}
-	if best < 0 || len(s.asks.free) == 0 {
+	if best < 0 || s.asks.free.n == 0 {
 		return false
 	}
 	m := &s.hsms[best]
 	out := s.out(m.id)
-	index := s.asks.free[len(s.asks.free)-1]
+	index := s.asks.free.places[s.asks.free.from]
 	a := &s.asks.tab[index]
 	header := a.use&s.asks.mask<<s.asks.bits | index
 	start := len(out.b)
@@ -178,7 +208,7 @@ func (s *Shard) command(sl *slot, step flow.Step, seal bool) bool {
 		return false
 	}
 	out.b = b
-	s.asks.free = s.asks.free[:len(s.asks.free)-1]
+	s.asks.free.take()
 	m.inFlight++
 	*a = ask{use: a.use, open: true, seal: seal, verb: s.req.Verb, step: step, module: uint16(best), slot: sl.index, gen: sl.gen}
 	s.arm(&a.timer, s.now+int64(s.cfg.HSMTimeout), timerID(timerAsk, a.use, index))
@@ -198,40 +228,66 @@ func (s *Shard) hsmFrame(p *peer, b []byte) {
 		s.stats.Unmatched++ // late: the one who asked has gone on
 		return
 	}
+	s.hsms[a.module].missed = 0
+	if a.late {
+		s.stats.Unmatched++
+		s.vacate(index)
+		return
+	}
 	if _, err := s.cfg.Dialect.Parse(b, a.verb, &s.rep); err != nil {
 		s.zap.Error("security module's reply not read", zap.Error(err))
 		s.rep = hsm.Reply{Code: hsm.BadModule}
 	}
 	s.wheel.Disarm(a.timer)
-	s.conclude(index)
+	done := *a
+	s.vacate(index)
+	s.conclude(&done)
+}
+
+// vacate frees the place of a command.
+func (s *Shard) vacate(index uint32) {
+	a := &s.asks.tab[index]
+	s.hsms[a.module].inFlight--
+	*a = ask{use: a.use + 1}
+	s.asks.free.put(index)
 }
 
 func (s *Shard) askExpired(index, use uint32) {
-	if a := &s.asks.tab[index]; a.open && a.use&0xFFFFFFF == use {
-		s.stats.HSMFaults++
-		s.rep = hsm.Reply{Code: hsm.BadModule}
-		s.conclude(index)
+	a := &s.asks.tab[index]
+	if !a.open || a.late || a.use&0xFFFFFFF != use {
+		return
 	}
+	a.late = true
+	s.stats.HSMFaults++
+	m := &s.hsms[a.module]
+	if m.missed++; m.missed >= maxMissed && m.id != 0 {
+		s.zap.Warn("security module does not answer: its line is closed", zap.String("module", s.cfg.HSMs[a.module].Name))
+		s.loop.Close(m.id)
+		m.id = 0 // nothing more goes there; Closed comes
+	}
+	s.rep = hsm.Reply{Code: hsm.BadModule}
+	s.conclude(a)
 }
 
 // hsmLost fails what a module did not answer before its connection ended.
 func (s *Shard) hsmLost(index int) {
 	s.hsms[index].id = 0
 	for i := range s.asks.tab {
-		if a := &s.asks.tab[i]; a.open && int(a.module) == index {
+		a := s.asks.tab[i]
+		if !a.open || int(a.module) != index {
+			continue
+		}
+		s.vacate(uint32(i))
+		if !a.late {
 			s.wheel.Disarm(a.timer)
 			s.rep = hsm.Reply{Code: hsm.BadModule}
-			s.conclude(uint32(i))
+			s.conclude(&a)
 		}
 	}
 }
 
 // conclude gives s.rep to the slot that asked, if it still waits for it.
-func (s *Shard) conclude(index uint32) {
-	a := s.asks.tab[index]
-	s.asks.tab[index] = ask{use: a.use + 1}
-	s.asks.free = append(s.asks.free, index)
-	s.hsms[a.module].inFlight--
+func (s *Shard) conclude(a *ask) {
 	sl := &s.slots[a.slot]
 	switch {
 	case sl.gen != a.gen:

@@ -11,6 +11,8 @@ import (
 	"tongka/txn"
 )
 
+var errUnread = errors.New("journal record not read")
+
 var errNotRequest = errors.New("not a request of a terminal that names itself (F41, F42)")
 
 // run moves a transaction as far as it goes now. A step that is answered at
@@ -58,8 +60,10 @@ func (s *Shard) perform(sl *slot, out *flow.Effects, ev *flow.Event) bool {
 			s.resend(sl)
 		case flow.Attach:
 			s.stats.Repeats++
-			live := &s.slots[sl.orig-1]
-			live.conn, live.echo.Envelope = sl.conn, sl.echo.Envelope
+			// Through another door the answer would be in another dialect.
+			if live := &s.slots[sl.orig-1]; live.door == sl.door {
+				live.conn, live.echo.Envelope = sl.conn, sl.echo.Envelope
+			}
 		case flow.Owe:
 			s.owe(sl, e)
 		case flow.Cancel:
@@ -87,8 +91,14 @@ func (s *Shard) seek(sl *slot, step flow.Step) flow.Event {
 	r, ok := s.recent.get(fp)
 	if step == flow.SeekOriginal {
 		if !ok {
-			if r, ok = s.seekDisk(fp, sl); ok {
-				s.recent.put(fp, r, s.newest)
+			var err error
+			if r, ok, err = s.seekDisk(fp, sl); err != nil {
+				s.zap.Error("index not read", zap.Error(err))
+				ev.Deny = txn.SystemFault
+				return ev
+			}
+			if ok {
+				s.know(fp, r)
 			}
 		}
 		s.seekOriginal(sl, fp, r, ok, &ev)
@@ -98,18 +108,17 @@ func (s *Shard) seek(sl *slot, step flow.Step) flow.Event {
 	case !ok || r == 0 || live && !s.holds(index, fp):
 		sl.fp = fp
 		if sl.index != scratchIndex {
-			s.recent.put(fp, liveRef(sl.index), s.newest)
+			s.know(fp, liveRef(sl.index))
 		}
 	case live:
 		sl.orig = index + 1
 		ev.Fate = sameOr(flow.Live, &s.slots[index].Facts, &sl.Facts)
 	case r.result() == txn.Reversed:
 		ev.Fate = flow.Clash
+	case !s.get(r.lsn()):
+		ev.Deny = txn.SystemFault
 	default:
-		ev.Fate = flow.Clash
-		if s.get(r.lsn()) {
-			ev.Fate = sameOr(flow.Repeat, &s.rec.Facts, &sl.Facts)
-		}
+		ev.Fate = sameOr(flow.Repeat, &s.rec.Facts, &sl.Facts)
 	}
 	return ev
 }
@@ -121,14 +130,14 @@ func (s *Shard) seekOriginal(sl *slot, fp uint64, r ref, ok bool, ev *flow.Event
 	index, live := r.live()
 	switch {
 	case !ok || r == 0 || live && !s.holds(index, fp):
-		s.recent.put(fp, doneRef(0, txn.Reversed), s.newest)
+		s.know(fp, doneRef(0, txn.Reversed))
 	case live:
 		sl.orig = index + 1
 		sl.Orig, sl.Link = s.slots[index].ID, s.slots[index].Link
 		ev.Fate = sameOr(flow.Live, &s.slots[index].Facts, &sl.Facts)
 	case r.lsn() == 0: // reversed before, and never came
 	case !s.get(r.lsn()):
-		ev.Fate = flow.Fresh
+		ev.Deny = txn.SystemFault
 	default:
 		orig := &s.rec.Facts
 		sl.Orig, sl.Link = orig.ID, orig.Link
@@ -142,17 +151,28 @@ func (s *Shard) seekOriginal(sl *slot, fp uint64, r ref, ok bool, ev *flow.Event
 
 // seekDisk looks for an original that is no longer remembered: by the index
 // that follows behind the journal.
-func (s *Shard) seekDisk(fp uint64, sl *slot) (ref, bool) {
+func (s *Shard) seekDisk(fp uint64, sl *slot) (r ref, ok bool, err error) {
 	lsn, ok, err := s.log.Find(fp)
-	if err != nil || !ok || !s.get(lsn) {
-		return 0, false
+	if err != nil || !ok {
+		return 0, false, err
+	}
+	if !s.get(lsn) {
+		return 0, false, errUnread
 	}
 	result := s.rec.Facts.Result
 	again, ok, err := s.log.Find(journal.Fingerprint(&sl.Terminal, 0x0400, sl.Batch, sl.Trace))
-	if err == nil && ok && s.get(again) && s.rec.Facts.Code == txn.OK && result == txn.Approved {
-		result = txn.Reversed
+	if err != nil {
+		return 0, false, err
 	}
-	return doneRef(lsn, result), true
+	if ok {
+		if !s.get(again) {
+			return 0, false, errUnread
+		}
+		if s.rec.Facts.Code == txn.OK && result == txn.Approved {
+			result = txn.Reversed
+		}
+	}
+	return doneRef(lsn, result), true, nil
 }
 
 // holds says that a slot still works on the request with this identity.
@@ -219,12 +239,25 @@ func (s *Shard) remember(sl *slot) {
 			s.markReversed(sl.fp)
 		case sl.Kind == txn.Reversal:
 		case sl.last != 0:
-			s.recent.put(sl.fp, doneRef(sl.last, sl.Result), s.newest)
+			s.know(sl.fp, doneRef(sl.last, sl.Result))
 		default:
 			s.recent.drop(sl.fp)
 		}
 	}
 	s.count(sl)
+}
+
+// know remembers what is known of a request. What is in flight is never
+// forgotten, however many requests pass meanwhile.
+func (s *Shard) know(fp uint64, r ref) {
+	if !s.recent.put(fp, r, s.newest) {
+		return
+	}
+	for i := range s.slots {
+		if sl := &s.slots[i]; sl.fp != 0 && (sl.State == flow.Securing || sl.State == flow.Waiting) {
+			s.recent.put(sl.fp, liveRef(sl.index), s.newest)
+		}
+	}
 }
 
 // markReversed keeps the record of the original and changes how it ended.
@@ -233,7 +266,7 @@ func (s *Shard) markReversed(fp uint64) {
 	if !ok {
 		return
 	}
-	s.recent.put(fp, doneRef(r.lsn(), txn.Reversed), s.newest)
+	s.know(fp, doneRef(r.lsn(), txn.Reversed))
 }
 
 // cancel closes a transaction in flight because its terminal reverses it.

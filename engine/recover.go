@@ -2,6 +2,8 @@ package engine
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -18,6 +20,9 @@ const idGap = 1_000_000
 // recover reads what the last life left. Records are folded in their order; what
 // is open at the end is closed by the flow's own Resume, durably.
 func (s *Shard) recover() error {
+	if err := s.bindLinks(); err != nil {
+		return err
+	}
 	from, next := s.log.Recovery()
 	s.recent.from, s.recent.oldFrom = from, from
 	open := map[txn.ID]opened{}
@@ -41,6 +46,26 @@ func (s *Shard) recover() error {
 		return err
 	}
 	s.zap.Info("recovered", zap.Int("records", records), zap.Int("open", len(open)), zap.Int("owed", s.owed.Total()))
+	return nil
+}
+
+// bindLinks holds every link to its place. What is owed, and what may still be
+// reversed, names its bank by that number: in another order it would go to
+// another bank, whose "unknown" would settle it.
+func (s *Shard) bindLinks() error {
+	for i := range s.links {
+		name := s.links[i].cfg.Name
+		key := fmt.Appendf(nil, "link/%05d", i)
+		was, ok, err := s.log.Lookup(key, nil)
+		switch {
+		case err != nil:
+			return err
+		case !ok:
+			s.log.Put(key, []byte(name))
+		case string(was) != name:
+			return fmt.Errorf("link %d was %s in this data folder and is %s now: keep the order of the links, add new ones at the end", i+1, was, name)
+		}
+	}
 	return nil
 }
 
@@ -102,8 +127,9 @@ const closeOpenAt = 1024
 // closeOpen ends every intent without an outcome: timed out, reversal owed.
 func (s *Shard) closeOpen(open map[txn.ID]opened) error {
 	n := 0
-	for _, o := range open {
-		t := flow.Txn{Facts: o.facts}
+	// In the order of their arrival: that is the order of a card's reversals.
+	for _, id := range slices.Sorted(maps.Keys(open)) {
+		t := flow.Txn{Facts: open[id].facts}
 		var out flow.Effects
 		flow.Resume(&t, &out)
 		for _, e := range out.A[:out.N] {

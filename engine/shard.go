@@ -77,13 +77,14 @@ type Shard struct {
 	recent  recent
 	newest  journal.LSN
 
-	peers []peer // by conn.ID index
-	links []link
-	hsms  []module
-	asks  asks
-	dirty []conn.ID // peers with bytes to send
-	bufs  []*outbuf
-	seals []seal
+	peers   []peer // by conn.ID index
+	links   []link
+	hsms    []module
+	asks    asks
+	dirty   []conn.ID // peers with bytes to send
+	closing []conn.ID // peers to hang up on after that
+	bufs    []*outbuf
+	seals   []seal
 
 	envelope  iso8583.Envelope // of the frame being handled
 	view      iso8583.View

@@ -82,7 +82,7 @@ func (r ref) result() txn.Result           { return txn.Result(r >> 60 & 7) }
 func (r ref) lsn() journal.LSN             { return journal.LSN(r & (1<<60 - 1)) }
 
 func newRecent(capacity int) recent {
-	size := uint64(1)
+	size := uint64(8)
 	for size < uint64(capacity) { // each generation holds capacity/2, half full
 		size *= 2
 	}
@@ -111,10 +111,11 @@ func (r *recent) get(fp uint64) (ref, bool) {
 	return 0, false
 }
 
-// put remembers a request, or what became of it. at is the newest record.
-func (r *recent) put(fp uint64, v ref, at journal.LSN) {
+// put remembers a request, or what became of it. at is the newest record. True
+// says that the older half was forgotten: who is in flight must be put again.
+func (r *recent) put(fp uint64, v ref, at journal.LSN) (turned bool) {
 	if fp == 0 {
-		return
+		return false
 	}
 	k := r.young.slot(fp)
 	if k.fp == 0 {
@@ -124,10 +125,12 @@ func (r *recent) put(fp uint64, v ref, at journal.LSN) {
 			r.young.n = 0
 			r.oldFrom, r.from = r.from, at
 			k = r.young.slot(fp)
+			turned = true
 		}
 		r.young.n++
 	}
 	*k = known{fp, v}
+	return turned
 }
 
 // drop forgets a request that came to nothing. The pair stays, so that probing

@@ -6,6 +6,7 @@ import (
 	"go.uber.org/zap"
 
 	"tongka/codec/iso8583"
+	"tongka/conn"
 	"tongka/flow"
 	"tongka/registry"
 	"tongka/translate"
@@ -23,7 +24,7 @@ func (s *Shard) terminalFrame(p *peer, b []byte) {
 	msg, err := spec.Split(b, &s.envelope)
 	if err != nil {
 		s.badFrame(p, err)
-		s.loop.Close(p.id)
+		s.hangUp(p.id)
 		return
 	}
 	sl := s.take()
@@ -72,6 +73,7 @@ func (s *Shard) admit(p *peer, sl *slot) txn.Code {
 	switch {
 	case sl.term == nil:
 		s.stats.Unregistered++
+		s.refusedLine(sl, "terminal not registered")
 		return txn.NotRegistered
 	case sl.index == scratchIndex:
 		s.stats.Refused++
@@ -90,6 +92,7 @@ func (s *Shard) admit(p *peer, sl *slot) txn.Code {
 	}
 	if sl.sess != nil && flow.NeedsSession(sl.Kind) && !s.view.Has(64) {
 		s.stats.BadMAC++
+		s.refusedLine(sl, "no MAC")
 		return txn.BadMAC
 	}
 	return txn.Code{}
@@ -109,9 +112,12 @@ func (s *Shard) unreadable(p *peer, sl *slot, err error) {
 		p.bad = maxBad
 	}
 	if p.bad++; p.bad >= maxBad {
-		s.loop.Close(p.id)
+		s.hangUp(p.id)
 	}
 }
+
+// hangUp ends a connection at the end of the turn, after what it is still told.
+func (s *Shard) hangUp(id conn.ID) { s.closing = append(s.closing, id) }
 
 // badFrame counts a frame that no dialect could read and says where it went
 // wrong; a codec error names places and never content.
@@ -120,6 +126,14 @@ func (s *Shard) badFrame(p *peer, err error) {
 	if s.badLines.allow(s.now) {
 		s.zap.Warn("frame refused", zap.String("listener", s.cfg.Listeners[p.index].Name),
 			zap.Uint64("connection", uint64(p.id)), zap.Error(err))
+	}
+}
+
+// refusedLine logs who was refused, and why.
+func (s *Shard) refusedLine(sl *slot, why string) {
+	if s.badLines.allow(s.now) {
+		s.zap.Warn("request refused", zap.String("why", why), zap.Stringer("kind", sl.Kind), zap.Uint64("connection", uint64(sl.conn)),
+			zap.ByteString("merchant", sl.Terminal.Merchant[:]), zap.ByteString("terminal", sl.Terminal.Number[:]))
 	}
 }
 

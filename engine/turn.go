@@ -82,6 +82,10 @@ func (s *Shard) flush() {
 		s.release(out)
 	}
 	s.dirty = s.dirty[:0]
+	for _, id := range s.closing {
+		s.loop.Close(id)
+	}
+	s.closing = s.closing[:0]
 	if len(s.sent) > 0 {
 		end := s.cfg.Clock()
 		for _, at := range s.sent {

@@ -218,6 +218,9 @@ func advance(env *Env, t *Txn, ev *Event, out *Effects) {
 // secured takes the result of one step.
 func secured(env *Env, t *Txn, ev *Event, out *Effects) {
 	if ev.Deny != (txn.Code{}) {
+		if ev.Kind == Found {
+			t.Proved = false // what is known could not be read: leave it as it is
+		}
 		deny(t, ev.Deny, out)
 		return
 	}
@@ -265,12 +268,19 @@ func original(t *Txn, ev *Event, out *Effects) bool {
 		deny(t, txn.NoOriginal, out)
 		return false
 	case Clash:
+		t.Proved = false // no record in the place of a reversal that fits
 		deny(t, txn.BadAmount, out)
 		return false
 	case Live:
 		out.add(Effect{Do: Cancel})
 	case Known:
-		if ev.Orig == txn.Approved {
+		switch ev.Orig {
+		case txn.Open:
+			// On disk and not in flight: nobody can tell. It is not cleared.
+			t.Proved = false
+			deny(t, txn.SystemFault, out)
+			return false
+		case txn.Approved:
 			out.add(Effect{Do: Owe, Orig: true, Link: t.Link})
 		}
 	}

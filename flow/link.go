@@ -75,6 +75,8 @@ func (o *LinkEffects) add(d LinkDo) { o.A[o.N], o.N = d, o.N+1 }
 func DecideLink(l *Link, ev LinkEvent, out *LinkEffects) {
 	out.N = 0
 	arm := func(d int64) { l.Wait = d; out.add(ArmLink) }
+	// A line that is being closed takes nothing more, even before it is lost.
+	hangUp := func() { l.State, l.Asked = LinkDown, false; out.add(HangUp) }
 	switch {
 	case ev == Lost:
 		l.State, l.Asked = LinkDown, false
@@ -86,9 +88,9 @@ func DecideLink(l *Link, ev LinkEvent, out *LinkEffects) {
 		l.State = LinkUp
 		arm(l.EchoInterval)
 	case l.State == SigningOn && (ev == Refused || ev == LinkTimer):
-		out.add(HangUp)
+		hangUp()
 	case l.State == LinkUp && ev == LinkTimer && l.Asked:
-		out.add(HangUp)
+		hangUp()
 	case l.State == LinkUp && ev == LinkTimer:
 		l.Asked = true
 		out.add(SendEcho)

@@ -149,6 +149,9 @@ func (s *script) event(w []string) Event {
 				ev.Orig = r
 			}
 		}
+		if arg[0] == "fresh" {
+			copy(ev.Deny[:], arg[1]) // a look-up that failed
+		}
 		if ev.Fate == Known {
 			s.txn.Link = 7 // the shard copies it from the original
 		}

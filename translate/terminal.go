@@ -74,8 +74,8 @@ func ReadRequest(v *iso8583.View, f *txn.Facts, e *Echo) txn.Code {
 	}
 	copy(f.Terminal.Number[:], v.Field(41))
 	copy(f.Terminal.Merchant[:], v.Field(42))
-	f60 := v.AppendText(e.F60[:0], 60)
-	e.N60 = uint8(min(len(f60), len(e.F60)))
+	var buf [104]byte // F60 may be longer than what is kept of it
+	e.N60 = uint8(copy(e.F60[:], v.AppendText(buf[:0], 60)))
 	f.Batch = uint32(number(e.F60[:e.N60], 2, 8))
 	trace, hasTrace := v.Uint(11)
 	f.Trace = uint32(trace)
@@ -120,7 +120,7 @@ func kindOf(v *iso8583.View, e *Echo) txn.Kind {
 // readMoney reads the fields of a request that moves money.
 func readMoney(v *iso8583.View, f *txn.Facts) txn.Code {
 	amount, ok := v.Uint(4)
-	if !ok {
+	if !ok || v.Len(55) > maxChip || v.Len(62) > maxCode {
 		return txn.BadFormat
 	}
 	if amount == 0 {
@@ -169,6 +169,13 @@ func readPAN(v *iso8583.View, f *txn.Facts) txn.Code {
 	f.PAN = pan
 	return zero
 }
+
+// What a bank takes is less than what a terminal can send: a request that could
+// not be passed on is refused before anything is promised.
+const (
+	maxChip = 255 // F55
+	maxCode = 200 // F62, passed on as a payment code
+)
 
 func small[T uint8 | uint16 | uint32](v *iso8583.View, n int, absent T) T {
 	if x, ok := v.Uint(n); ok {
