@@ -18,7 +18,7 @@ build: ## bin/switch
 	$(GO) build -o bin/switch ./cmd/switch
 
 bench: ## the switch against a raw relay, in one run · 与裸转发对比的压测
-	$(GO) run ./bench/cmd/tongka-bench
+	$(GO) run ./cmd/switch bench --json bench/out/latest.json
 
 FUZZTIME ?= 60s
 fuzz: ## every fuzz target for FUZZTIME (60s) · 模糊测试

@@ -19,8 +19,7 @@ const (
 	exitUsage  = 2
 )
 
-// Main is the command: args are its words without the program's name (and
-// without "bench", when the switch has it as a subcommand). It ends its
+// Main is the command: args are the words behind "bench". It ends its
 // children when it is interrupted.
 func Main(args []string, stdout, stderr io.Writer) int {
 	if len(args) == 2 && args[0] == roleFlag {

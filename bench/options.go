@@ -22,7 +22,7 @@ type Options struct {
 	PIN         bool               `name:"pin" help:"交易带 PIN。 Sales carry a PIN block (F52)."`
 	Idle        int                `help:"空闲终端内存测量的连接数，0 不测。 Connections for the memory of an idle terminal, 0: none." default:"5000"`
 	JSON        string             `name:"json" help:"结果写入文件。 Write the figures to a file." placeholder:"FILE"`
-	Switch      string             `help:"被测程序，缺省为本程序或即时编译。 The switch, this program or built from source when left out." placeholder:"PROGRAM"`
+	Switch      string             `help:"被测程序，缺省为本程序。 The switch, this program when left out." placeholder:"PROGRAM"`
 	Dir         string             `help:"临时目录的位置，须在真实磁盘上。 Where the temporary folder is made; a real disk." placeholder:"DIR"`
 	Keep        bool               `help:"保留临时目录。 Keep the temporary folder."`
 	MinTPSRatio map[string]float64 `name:"min-tps-ratio" help:"TPS 与裸转发之比的下限，如 D=0.5。 Fail when TPS over raw is below." placeholder:"D=0.5"`

@@ -102,18 +102,12 @@ func (b *bench) startRelay(ctx context.Context, bank bankReady) (*child, error) 
 	return c, nil
 }
 
-// startSwitch finds the program, writes its folder and starts it. One switch
+// startSwitch writes the switch's folder and starts it. One switch
 // serves the whole run, as in life: tables fill and files grow.
 func (b *bench) startSwitch(ctx context.Context, dir string, bank bankReady) (*system, error) {
 	program := b.o.Switch
-	if program == "" && len(b.self) > 1 {
-		program = b.self[0] // we are a command of the switch
-	}
-	var err error
 	if program == "" {
-		if program, err = build(ctx, dir); err != nil {
-			return nil, err
-		}
+		program = b.self[0] // we are a command of the switch
 	}
 	p, err := provision(dir, b.o.terminals(), max(b.o.Idle, 500)+500, bank.Centre)
 	if err != nil {

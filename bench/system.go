@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -108,14 +107,4 @@ func freePorts() (a, b netip.AddrPort, err error) {
 		return a, b, err
 	}
 	return a, b, unix.Close(two)
-}
-
-// build compiles the switch, for when the bench does not run inside it.
-func build(ctx context.Context, dir string) (program string, err error) {
-	program = filepath.Join(dir, "switch")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, "tongka/cmd/switch")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("bench: build the switch: %w\n%s", err, out)
-	}
-	return program, nil
 }

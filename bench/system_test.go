@@ -89,13 +89,6 @@ func TestFreePorts(t *testing.T) {
 	}
 }
 
-func TestBuildOutsideTheModule(t *testing.T) {
-	t.Chdir(t.TempDir())
-	if _, err := build(t.Context(), t.TempDir()); err == nil || !strings.Contains(err.Error(), "build the switch") {
-		t.Fatalf("error %v", err)
-	}
-}
-
 func TestSettle(t *testing.T) {
 	b := make([]byte, 32<<20)
 	for i := 0; i < len(b); i += 4096 {

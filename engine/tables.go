@@ -26,7 +26,21 @@ const (
 	wasClosed  = 0xFFFFFFFF
 )
 
-func newPending() pending { return pending{tab: make([]pend, 1_000_000)} }
+func newPending() pending {
+	p := pending{tab: make([]pend, 1_000_000)}
+	touch(p.tab)
+	return p
+}
+
+// touch makes the pages of a table real at the start: what is sized at the start
+// is also paid for then, and no transaction waits for a page.
+func touch[T any](tab []T) {
+	var zero T
+	const step = 64 // entries; fewer bytes than a page for all that is kept here
+	for i := 0; i < len(tab); i += step {
+		tab[i] = zero
+	}
+}
 
 func era(id txn.ID) uint32 { return uint32(id / 1_000_000) }
 
@@ -86,7 +100,11 @@ func newRecent(capacity int) recent {
 	for size < uint64(capacity) { // each generation holds capacity/2, half full
 		size *= 2
 	}
-	t := func() table { return table{tab: make([]known, size), mask: size - 1} }
+	t := func() table {
+		t := table{tab: make([]known, size), mask: size - 1}
+		touch(t.tab)
+		return t
+	}
 	return recent{young: t(), old: t()}
 }
 

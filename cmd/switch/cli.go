@@ -41,6 +41,7 @@ type cli struct {
 	Registry registryCmd `cmd:"" help:"终端登记 · terminals and their keys"`
 	Config   configCmd   `cmd:"" help:"配置文件 · the config file"`
 	Sim      simCmd      `cmd:"" help:"模拟器与测试密钥 · simulators and test keys"`
+	Bench    benchCmd    `cmd:"" passthrough:"" help:"压测：与裸转发对比 · measure against a raw relay"`
 	Version  versionCmd  `cmd:"" help:"版本 · version"`
 }
 
@@ -86,9 +87,12 @@ func runIn(args []string, s streams) (code int) {
 		usage(s.err, err)
 		return exitUsage
 	}
+	var own exitCode
 	switch err := ctx.Run(&s); {
 	case err == nil:
 		return exitDone
+	case errors.As(err, &own):
+		return int(own)
 	case !errors.Is(err, errShown):
 		fmt.Fprintf(s.err, "switch: %v\n", err)
 	}
