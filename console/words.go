@@ -69,7 +69,7 @@ var counters = []counter{
 	{"bad_format", Words{"报文格式错", "bad format"}, "Frames that no dialect could read.", func(c *engine.Counters) uint64 { return c.BadFormat }},
 	{"bad_mac", Words{"MAC 校验错", "bad MAC"}, "Requests with a wrong MAC.", func(c *engine.Counters) uint64 { return c.BadMAC }},
 	{"unregistered", Words{"终端未登记", "unregistered"}, "Requests from unknown terminals.", func(c *engine.Counters) uint64 { return c.Unregistered }},
-	{"refused", Words{"拒绝受理", "refused"}, "Requests refused at the door: no slot, kind not allowed or no route.", func(c *engine.Counters) uint64 { return c.Refused }},
+	{"refused", Words{"拒绝受理", "refused"}, "Requests refused at the door: no slot, not signed in, kind not supported or not allowed.", func(c *engine.Counters) uint64 { return c.Refused }},
 	{"hsm_faults", Words{"加密机故障", "HSM faults"}, "Failed commands to a security module.", func(c *engine.Counters) uint64 { return c.HSMFaults }},
 	{"sign_ins", Words{"终端签到", "sign-ins"}, "Terminals that signed in.", func(c *engine.Counters) uint64 { return c.SignIns }},
 	{"echoes", Words{"链路测试", "echoes"}, "Echo tests of terminals answered.", func(c *engine.Counters) uint64 { return c.Echoes }},
