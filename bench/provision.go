@@ -50,7 +50,7 @@ routes:
   - {link: bank}
 hsm: {mode: soft, test_lmk: true}
 registry: {import: terminals.csv}
-limits: {in_flight: 16384, duplicates: 2000000}
+limits: {in_flight: 16384}
 console: {address: "{{.Console}}"}
 log: {level: warn}
 `))

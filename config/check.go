@@ -24,7 +24,6 @@ func (r *reader) check(c *Config) {
 	r.links(c)
 	r.routes(c)
 	r.hsm(&c.HSM)
-	r.limits(&c.Limits)
 	if c.Console.Address != "" {
 		r.address("console.address", c.Console.Address)
 		r.unique(taken, "console.address", c.Console.Address, "地址", "address")
@@ -34,16 +33,6 @@ func (r *reader) check(c *Config) {
 // listeners looks for doors that cannot open or that would let nothing through.
 // taken gathers the addresses of the whole file: the console must not stand in
 // the way of a door.
-// duplicatesPerSlot keeps what is in flight from crowding out what is done.
-const duplicatesPerSlot = 4
-
-func (r *reader) limits(l *Limits) {
-	if least := duplicatesPerSlot * l.InFlight; l.Duplicates < least {
-		r.faultAt("limits.duplicates", fmt.Sprintf("duplicates %d 须至少为 in_flight 的 %d 倍 · wanted at least %d times in_flight: %d",
-			l.Duplicates, duplicatesPerSlot, duplicatesPerSlot, least), "")
-	}
-}
-
 func (r *reader) listeners(c *Config, taken map[string]string) {
 	names := map[string]string{}
 	if r.has("listeners") && len(c.Listeners) == 0 {

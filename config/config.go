@@ -104,9 +104,9 @@ type Journal struct {
 
 // Limits are sized at start; what goes beyond is refused at the door.
 type Limits struct {
-	InFlight   int `json:"in_flight,omitempty" range:"1,500000" jsonschema:"在途交易数 · transactions in flight"`
-	Duplicates int `json:"duplicates,omitempty" range:"1024,100000000" jsonschema:"查重表条目 · transactions that a repeat is recognised of"`
-	MaxFrame   int `json:"max_frame,omitempty" range:"64,65535" jsonschema:"任何一帧的最大字节 · bytes of any frame at most"`
+	InFlight int `json:"in_flight,omitempty" range:"1,500000" jsonschema:"在途交易数 · transactions in flight"`
+	History  int `json:"history,omitempty" range:"4,1024" jsonschema:"每终端记住的最近交易数，用于识别重复 · transactions of each terminal that are kept at hand, to know a repeat"`
+	MaxFrame int `json:"max_frame,omitempty" range:"64,65535" jsonschema:"任何一帧的最大字节 · bytes of any frame at most"`
 }
 
 // Console is where people look.
@@ -127,7 +127,7 @@ func Defaults() Config {
 		Data:     "data",
 		HSM:      HSM{Header: 8, Timeout: 2 * time.Second},
 		Registry: Registry{SessionTTL: 24 * time.Hour, MaxTerminals: 100_000},
-		Limits:   Limits{InFlight: 16384, Duplicates: 2_000_000, MaxFrame: 2048},
+		Limits:   Limits{InFlight: 16384, History: 16, MaxFrame: 2048},
 		Console:  Console{Address: "127.0.0.1:8080"},
 		Log:      Log{Level: "info"},
 	}

@@ -70,7 +70,7 @@ routes: [{kinds: [sale], bin: ["62", "6225"], link: a}, {link: b}]
 hsm: {mode: tcp, addresses: ["127.0.0.1:1500", "127.0.0.2:1500"], header: 4, timeout: 500ms}
 registry: {session_ttl: 12h, max_terminals: 7, import: /t.csv}
 journal: {key_file: key}
-limits: {in_flight: 100, duplicates: 2000, max_frame: 2048}
+limits: {in_flight: 100, history: 20, max_frame: 2048}
 console: {address: ""}
 log: {level: debug, file: log/x.log}
 `
@@ -100,7 +100,7 @@ func wholeConfig(t *testing.T) *Config {
 		HSM:      HSM{Mode: "tcp", Addresses: []string{"127.0.0.1:1500", "127.0.0.2:1500"}, Header: 4, Timeout: 500 * time.Millisecond},
 		Registry: Registry{SessionTTL: 12 * time.Hour, MaxTerminals: 7, Import: "/t.csv"},
 		Journal:  Journal{KeyFile: "/etc/key"},
-		Limits:   Limits{InFlight: 100, Duplicates: 2000, MaxFrame: 2048},
+		Limits:   Limits{InFlight: 100, History: 20, MaxFrame: 2048},
 		Log:      Log{Level: "debug", File: "/etc/log/x.log"},
 	}
 }
@@ -200,13 +200,14 @@ func TestMemoryAddsUp(t *testing.T) {
 		}
 		return n
 	}
-	before := sum()
+	before, known := sum(), int64(c.Registry.MaxTerminals*c.Limits.History)
 	c.Limits.InFlight++
-	c.Limits.Duplicates += 10
+	c.Limits.History += 10
 	c.Listeners[0].MaxConnections++
 	c.Registry.MaxTerminals++
 	c.Links[0].Reversal.Window++
-	want := int64(slotBytes + 10*duplicateBytes + connBytes + buffersPerConn*100 + terminalBytes + reversalBytes)
+	known = int64(c.Registry.MaxTerminals*c.Limits.History) - known
+	want := int64(slotBytes+connBytes+buffersPerConn*100+terminalBytes+reversalBytes) + known*historyBytes
 	if got := sum() - before; got != want {
 		t.Errorf("one more of each adds %d bytes, want %d", got, want)
 	}

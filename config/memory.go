@@ -12,7 +12,8 @@ type Term struct {
 // Bytes that one of each thing takes, rounded up from the sizes of the types.
 const (
 	slotBytes      = 1024     // a transaction in flight: facts, both requests' fields, timers
-	duplicateBytes = 48       // key, outcome's place, and the table's free half
+	historyBytes   = 16       // a transaction that a terminal's repeat is known by
+	tracesBytes    = 8 << 20  // the upstream trace numbers, a million of them
 	connBytes      = 512      // a connection's state, besides its buffers
 	terminalBytes  = 192      // registry: the terminal, its place in the table, a session
 	linkFrames     = 1024     // frames that a link may hold back before it refuses
@@ -40,7 +41,8 @@ func (c *Config) Memory() []Term {
 	links, frame := int64(len(c.Links)), int64(c.Limits.MaxFrame)
 	return []Term{
 		product("在途交易 · transactions in flight", int64(c.Limits.InFlight), slotBytes),
-		product("查重表 · duplicate table", int64(c.Limits.Duplicates), duplicateBytes),
+		product("终端近期交易 · last transactions of terminals", int64(c.Registry.MaxTerminals)*int64(c.Limits.History), historyBytes),
+		fixed("上游流水号表 · upstream trace numbers", tracesBytes),
 		{
 			Name:  "终端连接缓冲 · terminal connection buffers",
 			How:   fmt.Sprintf("%d × (%d + %d × max_frame)", conns, connBytes, buffersPerConn),

@@ -52,8 +52,11 @@ func (s *Shard) reply(sl *slot) {
 }
 
 func (s *Shard) mayBeBooked(sl *slot) bool {
+	if sl.hist == nil {
+		return false // an unknown terminal has no transactions
+	}
 	fp := identity(&sl.Facts)
-	r, ok := s.recent.get(fp)
+	r, ok := sl.hist.get(fp)
 	index, live := r.live()
 	return ok && (live && index != sl.index && s.holds(index, fp) || !live && r.result() == txn.Approved)
 }

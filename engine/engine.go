@@ -80,7 +80,7 @@ type Config struct {
 	HSMTimeout time.Duration
 	Routes     *router.Table
 	InFlight   int    // transactions at once
-	Duplicates int    // transactions remembered, to know a repeat
+	History    int    // transactions of each terminal that are at hand, to know a repeat
 	Seed       uint64 // of the jitter
 	Clock      func() int64
 	Logger     *zap.Logger
@@ -88,9 +88,6 @@ type Config struct {
 	// and the process must end; the next start reads the truth from disk.
 	Fatal func(error)
 }
-
-// duplicatesPerSlot keeps what is in flight from crowding out what is done.
-const duplicatesPerSlot = 4
 
 // minHeader is the narrowest message header of a security module.
 const minHeader = 4
@@ -108,8 +105,8 @@ func (c *Config) Validate() error {
 	if c.InFlight < 1 || c.InFlight > maxInFlight {
 		bad("in flight: %d is not within 1 to %d", c.InFlight, maxInFlight)
 	}
-	if c.Duplicates < duplicatesPerSlot*c.InFlight {
-		bad("duplicates: %d is less than %d times the transactions in flight", c.Duplicates, duplicatesPerSlot)
+	if c.History < 1 {
+		bad("history: %d is less than 1", c.History)
 	}
 	if c.Dialect.HeaderLen != 0 && c.Dialect.HeaderLen < minHeader {
 		bad("message header of %d characters: at least %d tell the commands apart", c.Dialect.HeaderLen, minHeader)

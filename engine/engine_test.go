@@ -518,8 +518,10 @@ func TestWhatIsInFlightIsNeverForgotten(t *testing.T) {
 	p := w.terminal()
 	frame := p.sale(7, 1250, false)
 	q := w.bankGot(bank)
-	for fp := range uint64(4096) { // turns the table over several times
-		w.shard.know(fp<<32|1, doneRef(1, 0))
+	for i := range uint64(100) { // far more than a terminal's history holds
+		p.sale(1000+i, 1250, false)
+		w.bankAnswers(bank, w.bankGot(bank), "51")
+		p.got()
 	}
 	w.shard.Frame(p.id, frame)
 	w.pass(0)
@@ -527,6 +529,59 @@ func TestWhatIsInFlightIsNeverForgotten(t *testing.T) {
 	w.bankAnswers(bank, q, "00")
 	if c := p.code(); c != "00" {
 		t.Errorf("F39 %s", c)
+	}
+}
+
+func TestManyInFlightOfOneTerminal(t *testing.T) {
+	w := newWorld(t)
+	bank := w.bankUp(0)
+	p := w.terminal()
+	var frames [][]byte
+	for i := range uint64(40) {
+		frames = append(frames, p.sale(1+i, 1250, false))
+	}
+	if n := len(w.take(bank, conn.ASCII4)); n != 40 {
+		t.Fatalf("the bank got %d", n)
+	}
+	for _, f := range frames {
+		w.shard.Frame(p.id, f)
+	}
+	w.pass(0)
+	w.bankSilent(bank)
+	p.silent()
+}
+
+func TestOldOriginalIsFoundOnDisk(t *testing.T) {
+	w := newWorld(t)
+	bank := w.bankUp(0)
+	p := w.terminal()
+	frame := p.sale(7, 1250, false)
+	w.bankAnswers(bank, w.bankGot(bank), "00")
+	p.got()
+	for i := range uint64(40) {
+		p.sale(1000+i, 1250, false)
+		w.bankAnswers(bank, w.bankGot(bank), "51")
+		p.got()
+	}
+	p.reverse(7, 1250)
+	if c := p.code(); c != "00" {
+		t.Fatalf("F39 %s", c)
+	}
+	r := w.bankGot(bank)
+	if r.MTI() != 0x0420 {
+		t.Fatalf("%v", r.MTI())
+	}
+	w.bankAnswers(bank, r, "00")
+	w.open(w.fs.(*vfs.MemFS).CrashClone(vfs.CrashCloneCfg{}))
+	p.id = w.connect(-1)
+	p.reverse(7, 1250)
+	if c := p.code(); c != "00" || w.shard.owed.Total() != 0 {
+		t.Errorf("F39 %s, owed %d", c, w.shard.owed.Total())
+	}
+	w.shard.Frame(p.id, frame)
+	w.pass(0)
+	if c := p.code(); c != "94" {
+		t.Errorf("the reversed sale again after a crash: F39 %s", c)
 	}
 }
 

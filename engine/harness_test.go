@@ -138,7 +138,7 @@ func (w *world) tryOpen(fs vfs.FS) error {
 	}
 	cfg := Config{
 		Listeners: []Listener{{Name: "pos", Door: door, Framing: conn.Binary2}},
-		Routes:    routes, InFlight: 64, Duplicates: 1024, Seed: 1,
+		Routes:    routes, InFlight: 64, History: 16, Seed: 1,
 		HSMTimeout: 2 * time.Second, Dialect: payshield.Dialect{HeaderLen: w.header},
 		Clock: func() int64 { return w.now }, Logger: zap.NewNop(), Fatal: func(err error) { w.fatal = err },
 	}

@@ -88,27 +88,28 @@ func identity(f *txn.Facts) uint64 {
 func (s *Shard) seek(sl *slot, step flow.Step) flow.Event {
 	ev := flow.Event{Kind: flow.Found, Now: s.now}
 	fp := identity(&sl.Facts)
-	r, ok := s.recent.get(fp)
-	if step == flow.SeekOriginal {
-		if !ok {
-			var err error
-			if r, ok, err = s.seekDisk(fp, sl); err != nil {
-				s.zap.Error("index not read", zap.Error(err))
-				ev.Deny = txn.SystemFault
-				return ev
-			}
-			if ok {
-				s.know(fp, r)
-			}
+	r, ok := sl.hist.get(fp)
+	index, live := r.live()
+	if ok = ok && (!live || s.holds(index, fp)); !ok && (step == flow.SeekOriginal || sl.hist.cold()) {
+		var err error
+		if r, ok, err = s.seekDisk(fp, sl); err != nil {
+			s.zap.Error("journal not read", zap.Error(err))
+			ev.Deny = txn.SystemFault
+			return ev
 		}
+		if live = false; ok {
+			s.know(sl, fp, r)
+		}
+	}
+	if step == flow.SeekOriginal {
 		s.seekOriginal(sl, fp, r, ok, &ev)
 		return ev
 	}
-	switch index, live := r.live(); {
-	case !ok || r == 0 || live && !s.holds(index, fp):
+	switch {
+	case !ok:
 		sl.fp = fp
 		if sl.index != scratchIndex {
-			s.know(fp, liveRef(sl.index))
+			s.know(sl, fp, liveRef(sl.index))
 		}
 	case live:
 		sl.orig = index + 1
@@ -129,8 +130,8 @@ func (s *Shard) seek(sl *slot, step flow.Step) flow.Event {
 func (s *Shard) seekOriginal(sl *slot, fp uint64, r ref, ok bool, ev *flow.Event) {
 	index, live := r.live()
 	switch {
-	case !ok || r == 0 || live && !s.holds(index, fp):
-		s.know(fp, doneRef(0, txn.Reversed))
+	case !ok:
+		s.know(sl, fp, doneRef(0, txn.Reversed))
 	case live:
 		sl.orig = index + 1
 		sl.Orig, sl.Link = s.slots[index].ID, s.slots[index].Link
@@ -149,30 +150,41 @@ func (s *Shard) seekOriginal(sl *slot, fp uint64, r ref, ok bool, ev *flow.Event
 	}
 }
 
-// seekDisk looks for an original that is no longer remembered: by the index
-// that follows behind the journal.
+// seekDisk looks for a request that is not at hand, by the index that follows
+// behind the journal: how it ended, and whether it was reversed since, or even
+// before it came.
 func (s *Shard) seekDisk(fp uint64, sl *slot) (r ref, ok bool, err error) {
-	lsn, ok, err := s.log.Find(fp)
-	if err != nil || !ok {
-		return 0, false, err
-	}
-	if !s.get(lsn) {
-		return 0, false, errUnread
-	}
-	result := s.rec.Facts.Result
-	again, ok, err := s.log.Find(journal.Fingerprint(&sl.Terminal, 0x0400, sl.Batch, sl.Trace))
+	sale, err := s.find(fp, sl)
 	if err != nil {
 		return 0, false, err
 	}
-	if ok {
-		if !s.get(again) {
-			return 0, false, errUnread
-		}
-		if s.rec.Facts.Code == txn.OK && result == txn.Approved {
-			result = txn.Reversed
-		}
+	result := s.rec.Facts.Result
+	back, err := s.find(journal.Fingerprint(&sl.Terminal, 0x0400, sl.Batch, sl.Trace), sl)
+	switch {
+	case err != nil:
+		return 0, false, err
+	case sale == 0:
+		return doneRef(0, txn.Reversed), back != 0, nil
+	case back != 0 && s.rec.Facts.Code == txn.OK && result == txn.Approved:
+		result = txn.Reversed
 	}
-	return doneRef(lsn, result), true, nil
+	return doneRef(sale, result), true, nil
+}
+
+// find reads the newest record with a fingerprint into s.rec, 0 when there is
+// none of this very request: a fingerprint is only 64 bits.
+func (s *Shard) find(fp uint64, sl *slot) (journal.LSN, error) {
+	lsn, ok, err := s.log.Find(fp)
+	if err != nil || !ok {
+		return 0, err
+	}
+	if !s.get(lsn) {
+		return 0, errUnread
+	}
+	if f := &s.rec.Facts; f.Terminal != sl.Terminal || f.Batch != sl.Batch || f.Trace != sl.Trace {
+		return 0, nil
+	}
+	return lsn, nil
 }
 
 // holds says that a slot still works on the request with this identity.
@@ -188,15 +200,9 @@ func sameOr(fate flow.Fate, a, b *txn.Facts) flow.Fate {
 	return fate
 }
 
-// get reads a record. One of this very turn is made durable first: it can only
-// be read then, and its effects wait for the end of the turn all the same.
+// get reads a record into s.rec; one of this very turn, too, whose effects wait
+// for the end of the turn like all others.
 func (s *Shard) get(lsn journal.LSN) bool {
-	if s.log.Staged() && lsn>>16 == s.newest>>16 {
-		if err := s.commit(); err != nil {
-			s.fail(err)
-			return false
-		}
-	}
 	if err := s.log.Get(lsn, &s.rec); err != nil {
 		s.zap.Error("journal record not read", zap.Uint64("lsn", uint64(lsn)), zap.Error(err))
 		return false
@@ -236,37 +242,25 @@ func (s *Shard) remember(sl *slot) {
 	if sl.fp != 0 {
 		switch {
 		case sl.Kind == txn.Reversal && sl.Code == txn.OK:
-			s.markReversed(sl.fp)
+			s.markReversed(sl)
 		case sl.Kind == txn.Reversal:
 		case sl.last != 0:
-			s.know(sl.fp, doneRef(sl.last, sl.Result))
+			s.know(sl, sl.fp, doneRef(sl.last, sl.Result))
 		default:
-			s.recent.drop(sl.fp)
+			s.know(sl, sl.fp, 0) // came to nothing
 		}
 	}
 	s.count(sl)
 }
 
-// know remembers what is known of a request. What is in flight is never
-// forgotten, however many requests pass meanwhile.
-func (s *Shard) know(fp uint64, r ref) {
-	if !s.recent.put(fp, r, s.newest) {
-		return
-	}
-	for i := range s.slots {
-		if sl := &s.slots[i]; sl.fp != 0 && (sl.State == flow.Securing || sl.State == flow.Waiting) {
-			s.recent.put(sl.fp, liveRef(sl.index), s.newest)
-		}
-	}
-}
+// know remembers what is known of a terminal's request.
+func (s *Shard) know(sl *slot, fp uint64, r ref) { sl.hist.put(fp, r, s.holdsFn) }
 
 // markReversed keeps the record of the original and changes how it ended.
-func (s *Shard) markReversed(fp uint64) {
-	r, ok := s.recent.get(fp)
-	if !ok {
-		return
+func (s *Shard) markReversed(sl *slot) {
+	if r, ok := sl.hist.get(sl.fp); ok {
+		s.know(sl, sl.fp, doneRef(r.lsn(), txn.Reversed))
 	}
-	s.know(fp, doneRef(r.lsn(), txn.Reversed))
 }
 
 // cancel closes a transaction in flight because its terminal reverses it.

@@ -24,14 +24,13 @@ func (s *Shard) recover() error {
 		return err
 	}
 	from, next := s.log.Recovery()
-	s.recent.from, s.recent.oldFrom = from, from
-	open := map[txn.ID]opened{}
+	open := map[txn.ID]txn.Facts{}
 	records := 0
 	err := s.log.Replay(from, func(lsn journal.LSN, r *journal.Record) error {
 		records++
 		s.newest = lsn
 		next = max(next, r.Facts.ID+1)
-		return s.fold(open, lsn, r)
+		return s.fold(open, r)
 	})
 	if err != nil {
 		return err
@@ -69,39 +68,17 @@ func (s *Shard) bindLinks() error {
 	return nil
 }
 
-// opened is an intent whose outcome has not been read yet.
-type opened struct {
-	facts txn.Facts
-	lsn   journal.LSN
-}
-
-func (s *Shard) fold(open map[txn.ID]opened, lsn journal.LSN, r *journal.Record) error {
+func (s *Shard) fold(open map[txn.ID]txn.Facts, r *journal.Record) error {
 	f := &r.Facts
 	switch r.Kind {
 	case journal.Intent:
-		open[f.ID] = opened{*f, lsn}
-		s.recent.put(identity(f), doneRef(lsn, txn.Open), lsn)
+		open[f.ID] = *f
 	case journal.Outcome:
 		delete(open, f.ID)
-		switch {
-		case f.Kind != txn.Reversal:
-			s.recent.put(identity(f), doneRef(lsn, f.Result), lsn)
-		case f.Code == txn.NoOriginal:
-			s.recent.put(identity(f), doneRef(0, txn.Reversed), lsn)
-		case f.Code == txn.OK:
-			s.foldReversal(f)
-		}
 	case journal.SignedIn:
 		return s.foldSignIn(r.Body)
 	}
 	return nil
-}
-
-// foldReversal marks the original as reversed if it had been approved.
-func (s *Shard) foldReversal(f *txn.Facts) {
-	if r, ok := s.recent.get(identity(f)); ok && r.result() == txn.Approved {
-		s.markReversed(identity(f))
-	}
 }
 
 // foldSignIn gives a terminal its session again if the registry was written
@@ -125,11 +102,11 @@ func (s *Shard) foldSignIn(body []byte) error {
 const closeOpenAt = 1024
 
 // closeOpen ends every intent without an outcome: timed out, reversal owed.
-func (s *Shard) closeOpen(open map[txn.ID]opened) error {
+func (s *Shard) closeOpen(open map[txn.ID]txn.Facts) error {
 	n := 0
 	// In the order of their arrival: that is the order of a card's reversals.
 	for _, id := range slices.Sorted(maps.Keys(open)) {
-		t := flow.Txn{Facts: open[id].facts}
+		t := flow.Txn{Facts: open[id]}
 		var out flow.Effects
 		flow.Resume(&t, &out)
 		for _, e := range out.A[:out.N] {
@@ -138,7 +115,6 @@ func (s *Shard) closeOpen(open map[txn.ID]opened) error {
 				s.owed.Owe(&t.Facts, e.Link, s.now)
 			case flow.Record:
 				s.newest = s.log.Append(&journal.Record{Kind: journal.Outcome, Facts: t.Facts})
-				s.recent.put(identity(&t.Facts), doneRef(s.newest, t.Result), s.newest)
 			}
 		}
 		if n++; n%closeOpenAt == 0 {
@@ -148,7 +124,7 @@ func (s *Shard) closeOpen(open map[txn.ID]opened) error {
 		}
 	}
 	if n > 0 || s.lastID > 0 {
-		s.log.Mark(s.recent.oldFrom, s.lastID+1)
+		s.log.Mark(s.newest, s.lastID+1)
 	}
 	return s.commit()
 }

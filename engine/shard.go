@@ -26,6 +26,7 @@ type slot struct {
 	conn  conn.ID
 	term  *registry.Terminal
 	sess  *registry.Session
+	hist  *history
 	timer timeout.Token
 	fp    uint64 // identity, 0 when this transaction is not the one remembered under it
 	orig  uint32 // a reversal's original, or a repeat's first, in flight: slot + 1
@@ -69,13 +70,14 @@ type Shard struct {
 	inTurn bool
 	dead   bool // the store failed; nothing is done any more
 
-	slots   []slot
-	free    []uint32
-	scratch slot // answers a refusal when all slots are taken
-	lastID  txn.ID
-	pending pending
-	recent  recent
-	newest  journal.LSN
+	slots     []slot
+	free      []uint32
+	scratch   slot // answers a refusal when all slots are taken
+	lastID    txn.ID
+	pending   pending
+	histories map[txn.Terminal]*history
+	newest    journal.LSN
+	holdsFn   func(slot uint32, fp uint64) bool // s.holds, made once
 
 	peers   []peer // by conn.ID index
 	links   []link
@@ -118,6 +120,7 @@ type peer struct {
 	bad   uint8  // unreadable frames in a row
 	out   *outbuf
 	term  *registry.Terminal // the last terminal that spoke here
+	hist  *history           // and its history
 	snap  *registry.Snapshot // where term was found
 }
 
@@ -159,12 +162,12 @@ type link struct {
 
 func newShard(cfg Config, log Journal, reg *registry.Registry) *Shard {
 	s := &Shard{cfg: cfg, log: log, reg: reg, zap: cfg.Logger,
-		wheel:   timeout.New(5*time.Millisecond, cfg.InFlight+len(cfg.Links)),
-		slots:   make([]slot, cfg.InFlight),
-		pending: newPending(),
-		recent:  newRecent(cfg.Duplicates),
-		hsms:    make([]module, len(cfg.HSMs)),
-		done:    make([]finished, 64),
+		wheel:     timeout.New(5*time.Millisecond, cfg.InFlight+len(cfg.Links)),
+		slots:     make([]slot, cfg.InFlight),
+		pending:   newPending(),
+		histories: map[txn.Terminal]*history{},
+		hsms:      make([]module, len(cfg.HSMs)),
+		done:      make([]finished, 64),
 	}
 	s.started = cfg.Clock()
 	s.now = s.started
@@ -182,6 +185,7 @@ func newShard(cfg Config, log Journal, reg *registry.Registry) *Shard {
 		s.slots[i].index = uint32(i)
 		s.free = append(s.free, uint32(i))
 	}
+	s.holdsFn = s.holds
 	s.asks.init(cfg.InFlight, cfg.Dialect.HeaderLen)
 	return s
 }

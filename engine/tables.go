@@ -59,21 +59,15 @@ func (p *pending) end(id txn.ID, mark uint32) {
 	}
 }
 
-// recent knows the requests of the last while by fingerprint. Two generations:
-// when the young one is full the old one is forgotten, so nothing is ever
-// deleted one by one and at least half of the capacity is always remembered.
-type recent struct {
-	young, old table
-	// from and oldFrom are the first records of each generation: a restart
-	// replays from the older of the two.
-	from, oldFrom journal.LSN
-}
-
-// table is open addressing over pairs, at most half full.
-type table struct {
-	tab  []known
-	mask uint64
-	n    int
+// history is what one terminal did last: by it a repeat is told from a new
+// request, and a reversal finds its original. It is a ring of a few entries in
+// one or two cache lines, found with the connection, so the common case costs a
+// look at memory that is at hand. What it does not hold any more, or not yet
+// after a start, the index on disk may.
+type history struct {
+	ring []known
+	next int
+	seen int // entries since the start, at most the ring's length
 }
 
 type known struct {
@@ -95,66 +89,51 @@ func (r ref) live() (slot uint32, ok bool) { return uint32(r), r&refLive != 0 }
 func (r ref) result() txn.Result           { return txn.Result(r >> 60 & 7) }
 func (r ref) lsn() journal.LSN             { return journal.LSN(r & (1<<60 - 1)) }
 
-func newRecent(capacity int) recent {
-	size := uint64(8)
-	for size < uint64(capacity) { // each generation holds capacity/2, half full
-		size *= 2
-	}
-	t := func() table {
-		t := table{tab: make([]known, size), mask: size - 1}
-		touch(t.tab)
-		return t
-	}
-	return recent{young: t(), old: t()}
-}
-
-func (t *table) slot(fp uint64) *known {
-	for i := fp & t.mask; ; i = (i + 1) & t.mask {
-		if k := &t.tab[i]; k.fp == fp || k.fp == 0 {
-			return k
-		}
-	}
-}
-
-// get finds a request; a fingerprint of 0 is never stored.
-func (r *recent) get(fp uint64) (ref, bool) {
-	if k := r.young.slot(fp); k.fp == fp {
-		return k.ref, true
-	}
-	if r.old.n > 0 { // a look into cold memory saved until it is needed
-		if k := r.old.slot(fp); k.fp == fp {
-			return k.ref, true
+// get finds a request. What is not found may still be on disk while the ring has
+// not been filled since the start.
+func (h *history) get(fp uint64) (ref, bool) {
+	for i := range h.ring {
+		if h.ring[i].fp == fp {
+			return h.ring[i].ref, h.ring[i].ref != 0
 		}
 	}
 	return 0, false
 }
 
-// put remembers a request, or what became of it. at is the newest record. True
-// says that the older half was forgotten: who is in flight must be put again.
-func (r *recent) put(fp uint64, v ref, at journal.LSN) (turned bool) {
-	if fp == 0 {
-		return false
-	}
-	k := r.young.slot(fp)
-	if k.fp == 0 {
-		if uint64(r.young.n) > r.young.mask/2 {
-			r.young, r.old = r.old, r.young
-			clear(r.young.tab)
-			r.young.n = 0
-			r.oldFrom, r.from = r.from, at
-			k = r.young.slot(fp)
-			turned = true
+func (h *history) cold() bool { return h.seen < len(h.ring) }
+
+// put remembers a request, or what became of it. The oldest entry gives way,
+// but never one that is in flight: holds tells. A terminal that has more under
+// way than the ring holds gets a larger one.
+func (h *history) put(fp uint64, r ref, holds func(slot uint32, fp uint64) bool) {
+	for i := range h.ring {
+		if h.ring[i].fp == fp {
+			h.ring[i].ref = r
+			return
 		}
-		r.young.n++
 	}
-	*k = known{fp, v}
-	return turned
+	for range h.ring {
+		k := &h.ring[h.next]
+		h.next = (h.next + 1) % len(h.ring)
+		if slot, live := k.ref.live(); !live || !holds(slot, k.fp) {
+			*k = known{fp, r}
+			h.seen = min(h.seen+1, len(h.ring))
+			return
+		}
+	}
+	h.next = len(h.ring)
+	h.ring = append(h.ring, make([]known, len(h.ring))...)
+	h.ring[h.next] = known{fp, r}
+	h.next++
+	h.seen = h.next
 }
 
-// drop forgets a request that came to nothing. The pair stays, so that probing
-// over it still works, as one that was never answered.
-func (r *recent) drop(fp uint64) {
-	if k := r.young.slot(fp); k.fp == fp && fp != 0 {
-		k.ref = 0
+// historyOf gives the history of a terminal, made when it is first heard of.
+func (s *Shard) historyOf(t *txn.Terminal) *history {
+	h := s.histories[*t]
+	if h == nil {
+		h = &history{ring: make([]known, s.cfg.History)}
+		s.histories[*t] = h
 	}
+	return h
 }

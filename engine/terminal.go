@@ -67,9 +67,12 @@ func (s *Shard) start(sl *slot, deny txn.Code) {
 func (s *Shard) admit(p *peer, sl *slot) txn.Code {
 	snap := s.reg.Snapshot()
 	if p.term == nil || p.snap != snap || p.term.ID != sl.Terminal {
-		p.term, p.snap = snap.Terminal(&sl.Terminal), snap
+		p.term, p.snap, p.hist = snap.Terminal(&sl.Terminal), snap, nil
+		if p.term != nil {
+			p.hist = s.historyOf(&sl.Terminal)
+		}
 	}
-	sl.term = p.term
+	sl.term, sl.hist = p.term, p.hist
 	switch {
 	case sl.term == nil:
 		s.stats.Unregistered++
@@ -170,7 +173,7 @@ func (s *Shard) take() *slot {
 	}
 	sl.gen++
 	sl.Txn = flow.Txn{Facts: txn.Facts{ID: s.lastID}}
-	sl.term, sl.sess, sl.keys = nil, nil, nil
+	sl.term, sl.sess, sl.hist, sl.keys = nil, nil, nil, nil
 	sl.orig, sl.armed, sl.seals, sl.fp = 0, false, false, 0
 	sl.last, sl.intent = 0, 0
 	return sl

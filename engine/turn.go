@@ -238,13 +238,13 @@ func (s *Shard) arm(t *timeout.Token, at int64, id uint64) { *t = s.wheel.Arm(at
 const markEvery = int64(time.Second)
 
 // mark writes where a restart has to begin to read: at the oldest intent in
-// flight, or at the oldest request that must be known to tell a repeat.
+// flight. What came before has ended, and is found by the index.
 func (s *Shard) mark() {
 	if s.now-s.marked < markEvery || !s.log.Staged() {
 		return
 	}
 	s.marked = s.now
-	from := s.recent.oldFrom
+	from := s.newest
 	for i := range s.slots {
 		if sl := &s.slots[i]; sl.State == flow.Waiting && sl.intent < from {
 			from = sl.intent

@@ -119,7 +119,7 @@ func (n *Node) importTerminals(path string) error {
 // the banks in the order of the file, then the security modules.
 func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 	cfg := n.cfg
-	ec := engine.Config{InFlight: cfg.Limits.InFlight, Duplicates: cfg.Limits.Duplicates,
+	ec := engine.Config{InFlight: cfg.Limits.InFlight, History: cfg.Limits.History,
 		HSMTimeout: cfg.HSM.Timeout, Dialect: payshield.Dialect{HeaderLen: cfg.HSM.Header},
 		Seed: uint64(time.Now().UnixNano()), Clock: func() int64 { return time.Now().UnixNano() },
 		Logger: n.log, Fatal: o.Fatal}

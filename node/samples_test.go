@@ -78,7 +78,7 @@ links: [{name: bank, address: "%s", destination: "00010000", zpk: "%s"}]
 routes: [{link: bank}]
 hsm: {mode: soft, test_lmk: true}
 registry: {import: t.csv}
-limits: {in_flight: 64, duplicates: 1024}
+limits: {in_flight: 64}
 console: {address: ""}
 `, s.bank.Addr(), wrap(hsm.ZPK, mak34))
 	write := func(name, text string) string {

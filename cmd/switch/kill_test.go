@@ -110,7 +110,7 @@ links: [{name: bank, address: "%s", destination: "00010000", zpk: "%s", answer_t
 routes: [{link: bank}]
 hsm: {mode: soft, test_lmk: true}
 registry: {import: t.csv}
-limits: {in_flight: 1024, duplicates: 100000}
+limits: {in_flight: 1024}
 console: {address: "%s"}
 log: {file: switch.log}
 `, door, g.bank.Addr(), wrapped, g.console)

@@ -208,7 +208,7 @@ links:
   - {link: bank-a}
 hsm: {mode: tcp, addresses: ["%s"]}
 registry: {import: terminals.csv}
-limits: {in_flight: 4096, duplicates: 200000}
+limits: {in_flight: 4096}
 console: {address: "127.0.0.1:0"}
 `, link(0, "bank-a"), link(1, "bank-b"), hsmAddr)
 	path := filepath.Join(w.data, "demo.yaml")
