@@ -17,8 +17,7 @@ import (
 )
 
 const (
-	// indexChunk entries are written together. While they wait, most Intents
-	// meet their Outcome and need not be written at all.
+	// indexChunk entries are written together.
 	indexChunk = 4096
 	// generation is how many fingerprints one half of the memory holds. It also
 	// bounds how far behind the writer may fall before the shard waits for it.
@@ -104,15 +103,13 @@ func openIndex(o *Options, cache *pebble.Cache, fail func(error)) (*index, error
 
 // remember makes a staged record findable.
 func (ix *index) remember(fp uint64, lsn LSN) {
-	if _, known := ix.cur[fp]; !known { // spares most Outcomes a miss of the cache
-		ix.filter.Add(fp)
-	}
 	ix.cur[fp] = lsn
 	ix.newest = lsn
 }
 
-// Find gives the newest record, staged ones included, of an Intent or Outcome
-// with this fingerprint.
+// Find gives the newest Outcome, staged ones included, with this fingerprint. An
+// Intent is not found: whoever has one in flight knows it, and after a crash
+// each is given an Outcome before anything is asked.
 func (l *Log) Find(fp uint64) (LSN, bool, error) {
 	if err := l.err(); err != nil {
 		return 0, false, err
@@ -121,14 +118,14 @@ func (l *Log) Find(fp uint64) (LSN, bool, error) {
 }
 
 func (ix *index) find(fp uint64) (LSN, bool, error) {
-	if ix.filter.Unknown(fp) {
-		return 0, false, nil
-	}
 	if lsn, ok := ix.cur[fp]; ok {
 		return lsn, true, nil
 	}
 	if lsn, ok := ix.prev[fp]; ok {
 		return lsn, true, nil
+	}
+	if ix.filter.Unknown(fp) { // it knows all that is not in memory
+		return 0, false, nil
 	}
 	ix.key = printKey(ix.key[:0], ix.shard, fp)
 	return getLSN(ix.db, ix.key)
@@ -254,6 +251,7 @@ func (ix *index) write(entries []entry, last LSN) (err error) {
 		if i+1 < len(entries) && entries[i+1].fp == e.fp {
 			continue
 		}
+		ix.filter.Add(e.fp)
 		op := ix.batch.SetDeferred(10, 8)
 		printKey(op.Key[:0], ix.shard, e.fp)
 		binary.LittleEndian.PutUint64(op.Value, uint64(e.lsn))
@@ -286,7 +284,7 @@ func (ix *index) catchUp(read *Reader) error {
 	ix.done, ix.last = done, done
 	err = read.Replay(done+1, func(lsn LSN, r *Record) error {
 		ix.last = lsn
-		if r.Kind == Intent || r.Kind == Outcome {
+		if r.Kind == Outcome {
 			f := &r.Facts
 			ix.pending = append(ix.pending, entry{Fingerprint(&f.Terminal, f.MTI, f.Batch, f.Trace), lsn})
 		}

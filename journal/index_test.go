@@ -25,7 +25,7 @@ func small(l *Log) *Log {
 const smallHalf = 1000
 
 func request(n uint32) Record {
-	return Record{Kind: Intent, Facts: txn.Facts{
+	return Record{Kind: Outcome, Facts: txn.Facts{
 		ID: txn.ID(n), MTI: 0x0200, Trace: n % 1000, Batch: n / 1000,
 		Terminal: txn.Terminal{Number: [8]byte([]byte("10000001"))},
 	}}
@@ -67,8 +67,8 @@ func TestFingerprint(t *testing.T) {
 	}
 }
 
-// Find gives the newest record of a request at once, staged or durable, and of
-// others nothing.
+// Find gives the newest Outcome of a request at once, staged or durable, and of
+// others and of an Intent nothing.
 func TestFindAtOnce(t *testing.T) {
 	l := openMem(t)
 	r := request(5)
@@ -76,8 +76,14 @@ func TestFindAtOnce(t *testing.T) {
 	if _, ok, err := l.Find(fp); ok || err != nil {
 		t.Fatal(ok, err)
 	}
-	for _, kind := range []Kind{Intent, Outcome, Outcome} {
-		r.Kind = kind
+	r.Kind = Intent
+	l.Append(&r)
+	mustCommit(t, l)
+	if _, ok, err := l.Find(fp); ok || err != nil {
+		t.Fatalf("an intent is found: %v", err)
+	}
+	r.Kind = Outcome
+	for range 2 {
 		want := l.Append(&r)
 		other := request(6)
 		l.Append(&other)
@@ -231,7 +237,10 @@ func TestShardWaitsForIndex(t *testing.T) {
 		if err := l.Sync(); err != nil {
 			t.Fatal(err)
 		}
-		if l.index.done < lsnAt(1, 0) {
+		l.index.mu.Lock()
+		done := l.index.done
+		l.index.mu.Unlock()
+		if done < lsnAt(1, 0) {
 			t.Error("forgotten before it was written")
 		}
 		for _, n := range []uint32{0, 9, 10, smallHalf, smallHalf + 19, 2*smallHalf + 1} {

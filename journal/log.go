@@ -70,7 +70,7 @@ func (l *Log) Append(r *Record) LSN {
 	l.records++
 	l.last = lsn
 	l.plain = appendRecord(l.plain, r)
-	if r.Kind == Intent || r.Kind == Outcome {
+	if r.Kind == Outcome {
 		f := &r.Facts
 		fp := Fingerprint(&f.Terminal, f.MTI, f.Batch, f.Trace)
 		l.open.fresh = append(l.open.fresh, entry{fp, lsn})
