@@ -152,7 +152,7 @@ func newLine(f *Front, l *loop, d *door, c *LinkConfig) *line {
 	shortest := or(c.BackoffMin, defaultBackoffMin)
 	return &line{
 		f: f, loop: l, door: d, addr: c.Addr,
-		dialer: net.Dialer{Timeout: or(c.DialTimeout, defaultDialTimeout), KeepAliveConfig: keepAlive},
+		dialer: net.Dialer{Timeout: or(c.DialTimeout, defaultDialTimeout), KeepAliveConfig: keepAlive, Control: unpaced},
 		min:    shortest, max: max(or(c.BackoffMax, defaultBackoffMax), shortest),
 		log: f.log.With(zap.String("link", c.Name), zap.Int("line", l.number), zap.String("addr", c.Addr)),
 	}

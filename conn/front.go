@@ -73,7 +73,7 @@ func Start(cfg Config, newHandler func(Loop) Handler) (*Front, error) {
 }
 
 func (f *Front) listen(configs []ListenerConfig) error {
-	lc := net.ListenConfig{KeepAliveConfig: keepAlive}
+	lc := net.ListenConfig{KeepAliveConfig: keepAlive, Control: unpaced}
 	for i := range configs {
 		c := &configs[i]
 		ln, err := lc.Listen(f.ctx, "tcp", c.Addr)

@@ -147,8 +147,13 @@ func socket() (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("socket: %w", err)
 	}
+	Unpaced(fd)
 	return fd, nil
 }
+
+// Unpaced takes a socket out of the kernel's pacing, if it may: with BBR each
+// write of a small message arms a timer, on whichever side it is.
+func Unpaced(fd int) { _ = unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, "reno") }
 
 func noDelay(fd int) error {
 	return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)

@@ -134,6 +134,7 @@ func (r *Relay) connect(bank netip.AddrPort) error {
 
 // OnOpen tells the bank from terminals.
 func (r *Relay) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
+	poll.Unpaced(c.Fd())
 	if c.Context() != nil {
 		r.bank = c
 	} else {
