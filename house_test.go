@@ -34,7 +34,8 @@ var house = map[string]room{
 	"timeout":               {nil, nil, "owns no clock"},
 	"codec/iso8583":         {nil, []string{"github.com/moov-io/iso8583"}, "bytes to views and back; moov describes a dialect when it is built"},
 	"codec/iso8583/explain": {[]string{"codec/iso8583", "txn"}, []string{"golang.org/x/text"}, "messages for people"},
-	"conn":                  {[]string{"timeout"}, []string{"github.com/panjf2000/gnet/v2", "go.uber.org/zap", "golang.org/x/sys/unix"}, "moves frames and never looks into them; half frames have deadlines"},
+	"conn/framing":          {nil, nil, "tells frames apart, keeps no state"},
+	"conn":                  {[]string{"timeout", "conn/framing"}, []string{"github.com/panjf2000/gnet/v2", "go.uber.org/zap", "golang.org/x/sys/unix"}, "moves frames and never looks into them; half frames have deadlines"},
 	"router":                {[]string{"txn"}, nil, "a pure pick from an immutable table"},
 	"translate":             {[]string{"codec/iso8583", "txn"}, nil, "pure: bytes and values in, bytes and values out"},
 	"flow":                  {[]string{"txn", "router"}, nil, "decides: no clock, no I/O, no lock, so that scripts and a seed can drive it"},
@@ -114,9 +115,10 @@ func goFiles(t *testing.T) (files []goFile) {
 	return files
 }
 
-// rule finds the room of a folder; a folder inside sim, bench, cmd or tools
-// belongs to it.
+// rule finds the room of a folder. What is internal to a room has its rules; a
+// folder inside sim, bench or tools belongs to it.
 func rule(folder string) (room, bool) {
+	folder, _, _ = strings.Cut(folder, "/internal/")
 	for f := folder; ; f = path.Dir(f) {
 		if r, ok := house[f]; ok && (f == folder || slices.Contains(r.house, any)) {
 			return r, true
@@ -154,13 +156,16 @@ func refuse(folder string, r room, name string) string {
 				return "the product does not know its simulators"
 			}
 		}
-		if !free && !slices.Contains(r.house, own) {
-			return r.why
+		parent, _, internal := strings.Cut(own, "/internal/")
+		room, _, _ := strings.Cut(folder, "/internal/")
+		if free || slices.Contains(r.house, own) || internal && parent == room {
+			return ""
 		}
-		return ""
+		return r.why
 	}
 	if !strings.Contains(strings.Split(name, "/")[0], ".") {
-		if slices.Contains(pure[folder], name) {
+		room, _, _ := strings.Cut(folder, "/internal/")
+		if slices.Contains(pure[room], name) {
 			return "a pure room does not reach for the world"
 		}
 		return ""
