@@ -56,6 +56,14 @@ func (s *Shard) mayBeBooked(sl *slot) bool {
 		return false // an unknown terminal has no transactions
 	}
 	fp := identity(&sl.Facts)
+	if s.cfg.Module == nil && sl.Code == txn.SystemFault {
+		// A copy of it may be with a module that works.
+		for i := range s.slots {
+			if o := &s.slots[i]; o.State == flow.Securing && o.Terminal == sl.Terminal && identity(&o.Facts) == fp {
+				return true
+			}
+		}
+	}
 	r, ok := sl.hist.get(fp)
 	index, live := r.live()
 	return ok && (live && index != sl.index && s.holds(index, fp) || !live && r.result() == txn.Approved)

@@ -16,11 +16,16 @@ type module struct {
 	id       conn.ID // 0 = not connected
 	inFlight int     // also what it did not answer in time: it may be at it still
 	missed   int     // deadlines in a row
+	late     int     // commands that nobody waits for any more
 }
 
 // maxMissed deadlines in a row end a module's line: one that takes commands and
 // answers none would look idle and be asked first. Dialling it again is the probe.
 const maxMissed = 3
+
+// One that loses a command now and then is dialled again when it holds this
+// share of all places.
+const lateShare = 4
 
 // opened begins a line; what an older one left was cleared when it ended.
 func (m *module) opened(id conn.ID) { m.id, m.missed = id, 0 }
@@ -248,6 +253,9 @@ func (s *Shard) hsmFrame(p *peer, b []byte) {
 func (s *Shard) vacate(index uint32) {
 	a := &s.asks.tab[index]
 	s.hsms[a.module].inFlight--
+	if a.late {
+		s.hsms[a.module].late--
+	}
 	*a = ask{use: a.use + 1}
 	s.asks.free.put(index)
 }
@@ -260,7 +268,9 @@ func (s *Shard) askExpired(index, use uint32) {
 	a.late = true
 	s.stats.HSMFaults++
 	m := &s.hsms[a.module]
-	if m.missed++; m.missed >= maxMissed && m.id != 0 {
+	m.missed++
+	m.late++
+	if m.id != 0 && (m.missed >= maxMissed || m.late*lateShare >= len(s.asks.tab)) {
 		s.zap.Warn("security module does not answer: its line is closed", zap.String("module", s.cfg.HSMs[a.module].Name))
 		s.loop.Close(m.id)
 		m.id = 0 // nothing more goes there; Closed comes
