@@ -56,10 +56,10 @@ func (b *bench) idle(ctx context.Context) (*Idle, error) {
 	}, c.stop()
 }
 
-// settle waits until a process's memory has stood still for a second, ten
-// seconds at most, and gives its size in bytes.
+// settle waits until a process's memory has stood still for four seconds, twenty
+// at most (a quiet switch gives memory back after two), and gives its size in bytes.
 func settle(ctx context.Context, pid int) (int64, error) {
-	const step, still, most = 250 * time.Millisecond, 4, 40
+	const step, still, most = 250 * time.Millisecond, 16, 80
 	last, same := int64(-1), 0
 	every := time.NewTicker(step)
 	defer every.Stop()

@@ -160,6 +160,10 @@ type link struct {
 	timedOut uint64
 }
 
+// usualFrame is the room that a slot has for its request from the start; a
+// longer one gets its own.
+const usualFrame = 384
+
 func newShard(cfg Config, log Journal, reg *registry.Registry) *Shard {
 	s := &Shard{cfg: cfg, log: log, reg: reg, zap: cfg.Logger,
 		wheel:     timeout.New(5*time.Millisecond, cfg.InFlight+len(cfg.Links)),
@@ -181,8 +185,10 @@ func newShard(cfg Config, log Journal, reg *registry.Registry) *Shard {
 		s.env.AnswerTimeout = append(s.env.AnswerTimeout, int64(l.AnswerTimeout))
 	}
 	s.owed = storefwd.New(log, policies, cfg.Seed)
+	frames := make([]byte, len(s.slots)*usualFrame)
 	for i := len(s.slots) - 1; i >= 0; i-- {
 		s.slots[i].index = uint32(i)
+		s.slots[i].frame = frames[i*usualFrame : i*usualFrame : (i+1)*usualFrame]
 		s.free = append(s.free, uint32(i))
 	}
 	s.holdsFn = s.holds

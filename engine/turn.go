@@ -106,17 +106,21 @@ func (s *Shard) out(id conn.ID) *outbuf {
 		if n := len(s.bufs); n > 0 {
 			p.out, s.bufs = s.bufs[n-1], s.bufs[:n-1]
 		} else {
-			p.out = &outbuf{b: make([]byte, 0, 1024)}
+			p.out = &outbuf{b: make([]byte, 0, 512)}
 		}
 	}
 	return p.out
 }
 
-// maxKept is the largest buffer that goes back to the free list.
-const maxKept = 1 << 20
+// What goes back to the free list: buffers up to this size, and this many, which
+// is more than one turn usually needs.
+const (
+	maxKept = 1 << 20
+	maxBufs = 1024
+)
 
 func (s *Shard) release(o *outbuf) {
-	if cap(o.b) <= maxKept {
+	if cap(o.b) <= maxKept && len(s.bufs) < maxBufs {
 		o.b = o.b[:0]
 		s.bufs = append(s.bufs, o)
 	}

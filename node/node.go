@@ -45,6 +45,8 @@ type Node struct {
 	shard   *engine.Shard
 	front   *conn.Front
 	console *console.Server
+	stop    chan struct{} // ends tidy
+	tidied  chan struct{}
 }
 
 // Start opens the stores, recovers, and only then opens the doors. What it has
@@ -75,8 +77,12 @@ func (n *Node) open(o Options) error {
 			return err
 		}
 	}
-	n.front, err = conn.Start(cc, func(l conn.Loop) conn.Handler { return n.shard.Attach(l) })
-	return err
+	if n.front, err = conn.Start(cc, func(l conn.Loop) conn.Handler { return n.shard.Attach(l) }); err != nil {
+		return err
+	}
+	n.stop, n.tidied = make(chan struct{}), make(chan struct{})
+	go n.tidy(n.stop, n.tidied)
+	return nil
 }
 
 func (n *Node) openStores() error {
@@ -205,6 +211,8 @@ func (n *Node) Snapshot() *engine.Snapshot { return n.shard.Snapshot() }
 // Stop closes the doors, then the stores. What is in flight is closed by the
 // next start: its intent is on disk.
 func (n *Node) Stop(ctx context.Context) error {
+	close(n.stop)
+	<-n.tidied
 	return errors.Join(n.front.Stop(ctx), n.closeConsole(ctx), n.closeStores())
 }
 
