@@ -116,9 +116,10 @@ type Shard struct {
 type peer struct {
 	id    conn.ID
 	kind  peerKind
-	index uint16 // of the listener, link or module
-	bad   uint8  // unreadable frames in a row
-	out   *outbuf
+	index uint16             // of the listener, link or module
+	bad   uint8              // unreadable frames in a row
+	out   *outbuf            // what this turn sends, nil when it sends nothing
+	own   *outbuf            // of a link
 	term  *registry.Terminal // the last terminal that spoke here
 	hist  *history           // and its history
 	snap  *registry.Snapshot // where term was found

@@ -79,7 +79,7 @@ func (s *Shard) flush() {
 		// A peer that is gone, or reads too slowly, is told by Closed; what it
 		// does not get it asks for again, or its deadline passes.
 		_ = s.loop.Send(id, out.b)
-		s.release(out)
+		s.release(p, out)
 	}
 	s.dirty = s.dirty[:0]
 	for _, id := range s.closing {
@@ -103,24 +103,35 @@ func (s *Shard) out(id conn.ID) *outbuf {
 	}
 	if p.out == nil {
 		s.dirty = append(s.dirty, id)
-		if n := len(s.bufs); n > 0 {
+		switch n := len(s.bufs); {
+		case p.own != nil:
+			p.out = p.own
+		case n > 0:
 			p.out, s.bufs = s.bufs[n-1], s.bufs[:n-1]
-		} else {
-			p.out = &outbuf{b: make([]byte, 0, 512)}
+		default:
+			p.out = &outbuf{b: make([]byte, 0, usualAnswers)}
 		}
 	}
 	return p.out
 }
 
-// What goes back to the free list: buffers up to this size, and this many, which
-// is more than one turn usually needs.
+// A link has a buffer of its own, for it carries a whole turn's requests;
+// terminals share buffers of a few answers' size, so that none grows with each
+// that borrows it. What has grown beyond is let go.
 const (
-	maxKept = 1 << 20
-	maxBufs = 1024
+	usualAnswers = 512
+	maxAnswers   = 4096
+	maxLink      = 1 << 20
+	maxBufs      = 1024 // free ones that are kept, more than one turn usually needs
 )
 
-func (s *Shard) release(o *outbuf) {
-	if cap(o.b) <= maxKept && len(s.bufs) < maxBufs {
+func (s *Shard) release(p *peer, o *outbuf) {
+	switch {
+	case o == p.own && cap(o.b) > maxLink:
+		o.b = nil
+	case o == p.own:
+		o.b = o.b[:0]
+	case cap(o.b) <= maxAnswers && len(s.bufs) < maxBufs:
 		o.b = o.b[:0]
 		s.bufs = append(s.bufs, o)
 	}
@@ -144,12 +155,12 @@ func (s *Shard) Opened(id conn.ID, from conn.Peer) {
 	switch {
 	case from.Listener:
 	case from.Index < len(s.links):
-		p.kind = bankPeer
+		p.kind, p.own = bankPeer, new(outbuf)
 		l := &s.links[from.Index]
 		l.id = id
 		s.linkEvent(txn.LinkID(from.Index), flow.Connected)
 	default:
-		p.kind, p.index = hsmPeer, uint16(from.Index-len(s.links))
+		p.kind, p.index, p.own = hsmPeer, uint16(from.Index-len(s.links)), new(outbuf)
 		s.hsms[p.index].opened(id)
 		s.zap.Info("security module connected", zap.String("module", s.cfg.HSMs[p.index].Name))
 	}
@@ -165,7 +176,7 @@ func (s *Shard) Closed(id conn.ID, err error) {
 	kind, index := p.kind, p.index
 	if p.out != nil {
 		s.dropSeals(p.out)
-		s.release(p.out)
+		s.release(p, p.out)
 	}
 	*p = peer{}
 	switch kind {
