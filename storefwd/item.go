@@ -48,6 +48,10 @@ type item struct {
 	state      State
 }
 
+func (it *item) shown() Item {
+	return Item{it.id, it.link, it.state, int(it.offers), int(it.attempts), it.at}
+}
+
 const (
 	none      = int32(-1)
 	chunkBits = 10

@@ -52,6 +52,7 @@ type Queue struct {
 	key     []byte
 	scratch []byte
 	fault   error
+	onPark  func(Item, error)
 }
 
 // link is one destination.
@@ -213,11 +214,12 @@ func (q *Queue) facts(l *link, i int32, now int64, f *txn.Facts) bool {
 	}
 	switch {
 	case err != nil:
+		err = fmt.Errorf("storefwd: transaction %d, owed to link %d: %w", it.id, it.link, err)
 		if q.fault == nil {
-			q.fault = fmt.Errorf("storefwd: transaction %d, owed to link %d: %w", it.id, it.link, err)
+			q.fault = err
 		}
 		l.waiting.remove(i)
-		q.park(l, it)
+		q.park(l, it, err)
 	case !ok:
 		it.at = now + int64(l.policy.BackoffMin)
 		l.waiting.fix(i)
@@ -277,9 +279,17 @@ func (q *Queue) wait(l *link, i int32) {
 	l.waiting.push(i)
 }
 
-func (q *Queue) park(l *link, it *item) {
+// OnPark says who is told of every item that is parked: f gets the item, and the
+// fault when it could not be read back, nil when its attempts are used up. f is
+// called from within Due and Expire, and must not call the queue.
+func (q *Queue) OnPark(f func(Item, error)) { q.onPark = f }
+
+func (q *Queue) park(l *link, it *item, fault error) {
 	it.state = Parked
 	l.parked++
+	if q.onPark != nil {
+		q.onPark(it.shown(), fault)
+	}
 }
 
 // land takes an item out of the flying ones; the others keep their order.

@@ -207,6 +207,13 @@ func TestBackoffAndPark(t *testing.T) {
 	p := Policy{Timeout: 10 * time.Second, BackoffMin: time.Second, BackoffMax: 8 * time.Second, MaxAttempts: 6}
 	m := newMemStore()
 	q := New(m, []Policy{p}, 1)
+	var told []Item
+	q.OnPark(func(it Item, fault error) {
+		if fault != nil {
+			t.Error(fault)
+		}
+		told = append(told, it)
+	})
 	q.Owe(reversal(1, 1), 0, 0)
 	m.commit()
 	now := int64(0)
@@ -232,6 +239,10 @@ func TestBackoffAndPark(t *testing.T) {
 	}
 	if it := state(q, 0, 1); it.State != Parked || it.Attempts != 6 || it.Offers != 6 {
 		t.Fatalf("%+v", it)
+	}
+	q.Expire(now + second)
+	if len(told) != 1 || told[0].ID != 1 || told[0].Attempts != 6 || told[0].State != Parked {
+		t.Fatalf("told of %+v, want the one item, once", told)
 	}
 	if q.Parked(0) != 1 || q.Len(0) != 1 || len(m.now) != 1 {
 		t.Fatal("the parked item is not counted or not kept")
@@ -333,7 +344,12 @@ func TestUnreadableIsParked(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.sick = errors.New("sick")
+	told := map[txn.ID]error{}
+	q.OnPark(func(it Item, fault error) { told[it.ID] = fault })
 	notDue(t, q, 0, 0)
+	if len(told) != 2 || !errors.Is(told[2], m.sick) || !strings.Contains(told[2].Error(), "transaction 2") {
+		t.Errorf("told of %v", told)
+	}
 	if q.Parked(0) != 2 || !errors.Is(q.Fault(), m.sick) || !strings.Contains(q.Fault().Error(), "transaction 1") {
 		t.Fatalf("%d parked, %v", q.Parked(0), q.Fault())
 	}

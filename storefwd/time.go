@@ -20,7 +20,7 @@ func (q *Queue) expire(l *link, now int64) {
 		l.land(i)
 		it.attempts++
 		if int(it.attempts) >= l.policy.MaxAttempts {
-			q.park(l, it)
+			q.park(l, it, nil)
 			continue
 		}
 		it.at = now + l.policy.pause(q.seed, uint64(it.id), int(it.attempts))
@@ -105,8 +105,7 @@ func (q *Queue) Fault() error { return q.fault }
 // it looks at every item.
 func (q *Queue) Each(to txn.LinkID, f func(Item) bool) {
 	for _, i := range q.links[to].byID {
-		it := q.items.at(i)
-		if !f(Item{it.id, it.link, it.state, int(it.offers), int(it.attempts), it.at}) {
+		if !f(q.items.at(i).shown()) {
 			return
 		}
 	}
