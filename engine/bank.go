@@ -5,6 +5,7 @@ import (
 
 	"tongka/codec/iso8583"
 	"tongka/flow"
+	"tongka/storefwd"
 	"tongka/translate"
 	"tongka/txn"
 )
@@ -115,6 +116,13 @@ func (s *Shard) deliver() {
 			s.offer(l, &f, attempt > 1)
 		}
 	}
+}
+
+// parked is the alarm for a reversal that is not offered any more. It is known to
+// the bank by its numbers; what stands in it is card data, and not for a log.
+func (s *Shard) parked(it storefwd.Item, fault error) {
+	s.zap.Error("reversal parked: it is not offered any more", zap.String("link", s.links[it.Link].cfg.Name), zap.Uint64("txn", uint64(it.ID)),
+		zap.Uint32("stan", it.ID.STAN()), zap.Int("attempts", it.Attempts), zap.Error(fault))
 }
 
 func (s *Shard) offer(l *link, f *txn.Facts, again bool) {

@@ -115,6 +115,9 @@ func (c *Config) Validate() error {
 		if l.AnswerTimeout <= 0 || l.EchoInterval <= 0 || l.EchoTimeout <= 0 {
 			bad("link %s: the timeouts must be above zero", l.Name)
 		}
+		if err := l.Reversal.Validate(); err != nil {
+			bad("link %s: %w", l.Name, err)
+		}
 	}
 	return errors.Join(faults...)
 }

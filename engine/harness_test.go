@@ -36,6 +36,7 @@ type world struct {
 	module *soft.Module
 	remote bool
 	header int // of the module behind a socket
+	logger *zap.Logger
 	names  []string
 	sent   map[conn.ID][][]byte
 	closed map[conn.ID]bool
@@ -90,7 +91,7 @@ func mustHex(s string) []byte {
 
 func newWorld(t testing.TB) *world {
 	w := &world{t: t, now: time.Date(2026, 11, 21, 9, 0, 0, 0, translate.Zone).UnixNano(),
-		fs: vfs.NewCrashableMem(), module: soft.New(soft.TestLMK()), header: 8, names: []string{"bank-a", "bank-b"}}
+		fs: vfs.NewCrashableMem(), module: soft.New(soft.TestLMK()), header: 8, logger: zap.NewNop(), names: []string{"bank-a", "bank-b"}}
 	var err error
 	w.reg, err = registry.Open(registry.Options{InMemory: true, SessionTTL: 24 * time.Hour})
 	if err != nil {
@@ -140,7 +141,7 @@ func (w *world) tryOpen(fs vfs.FS) error {
 		Listeners: []Listener{{Name: "pos", Door: door, Framing: conn.Binary2}},
 		Routes:    routes, InFlight: 64, History: 16, Seed: 1,
 		HSMTimeout: 2 * time.Second, Dialect: payshield.Dialect{HeaderLen: w.header},
-		Clock: func() int64 { return w.now }, Logger: zap.NewNop(), Fatal: func(err error) { w.fatal = err },
+		Clock: func() int64 { return w.now }, Logger: w.logger, Fatal: func(err error) { w.fatal = err },
 	}
 	for _, name := range w.names {
 		bank, err := translate.NewBank(iso8583.Cups(), "00010000", "48023310", "48023310", "48023310")

@@ -17,6 +17,8 @@ type module struct {
 	inFlight int     // also what it did not answer in time: it may be at it still
 	missed   int     // deadlines in a row
 	late     int     // commands that nobody waits for any more
+	since    int64   // when it was connected or lost, Unix nanoseconds
+	expired  uint64  // deadlines since the start
 }
 
 // maxMissed deadlines in a row end a module's line: one that takes commands and
@@ -28,7 +30,14 @@ const maxMissed = 3
 const lateShare = 4
 
 // opened begins a line; what an older one left was cleared when it ended.
-func (m *module) opened(id conn.ID) { m.id, m.missed = id, 0 }
+func (m *module) opened(id conn.ID, now int64) { m.id, m.missed, m.since = id, 0, now }
+
+// closed ends it, or says that nothing more goes there.
+func (m *module) closed(now int64) {
+	if m.id != 0 {
+		m.id, m.since = 0, now
+	}
+}
 
 // asks are the commands that modules have not answered yet. A command's header
 // is its place here and how often that place was used. A place whose command was
@@ -270,10 +279,11 @@ func (s *Shard) askExpired(index, use uint32) {
 	m := &s.hsms[a.module]
 	m.missed++
 	m.late++
+	m.expired++
 	if m.id != 0 && (m.missed >= maxMissed || m.late*lateShare >= len(s.asks.tab)) {
 		s.zap.Warn("security module does not answer: its line is closed", zap.String("module", s.cfg.HSMs[a.module].Name))
 		s.loop.Close(m.id)
-		m.id = 0 // nothing more goes there; Closed comes
+		m.closed(s.now) // the line's own Closed comes
 	}
 	s.rep = hsm.Reply{Code: hsm.BadModule}
 	s.conclude(a)
@@ -281,7 +291,7 @@ func (s *Shard) askExpired(index, use uint32) {
 
 // hsmLost fails what a module did not answer before its connection ended.
 func (s *Shard) hsmLost(index int) {
-	s.hsms[index].id = 0
+	s.hsms[index].closed(s.now)
 	for i := range s.asks.tab {
 		a := s.asks.tab[i]
 		if !a.open || int(a.module) != index {

@@ -186,6 +186,10 @@ func newShard(cfg Config, log Journal, reg *registry.Registry) *Shard {
 		s.env.AnswerTimeout = append(s.env.AnswerTimeout, int64(l.AnswerTimeout))
 	}
 	s.owed = storefwd.New(log, policies, cfg.Seed)
+	s.owed.OnPark(s.parked)
+	for i := range s.hsms {
+		s.hsms[i].since = s.started
+	}
 	frames := make([]byte, len(s.slots)*usualFrame)
 	for i := len(s.slots) - 1; i >= 0; i-- {
 		s.slots[i].index = uint32(i)

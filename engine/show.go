@@ -49,6 +49,11 @@ func (s *Shard) show() {
 		p.Links = append(p.Links, LinkView{Name: l.cfg.Name, State: l.State.String(), Since: l.since,
 			InFlight: l.inFlight, Owed: s.owed.Len(id), Sent: l.sent, Answered: l.answered, TimedOut: l.timedOut})
 	}
+	for i := range s.hsms {
+		m := &s.hsms[i]
+		p.HSMs = append(p.HSMs, HSMView{Name: s.cfg.HSMs[i].Name, Connected: m.id != 0, Since: m.since,
+			InFlight: m.inFlight, Late: m.late, Missed: m.expired})
+	}
 	for i := range s.done {
 		d := &s.done[(s.doneAt-1-i+2*len(s.done))%len(s.done)]
 		if d.facts.ID != 0 {

@@ -16,7 +16,8 @@ type Snapshot struct {
 	Counters Counters
 	Latency  Latency
 	Links    []LinkView
-	Last     []View // newest first
+	HSMs     []HSMView // security modules behind sockets; none when one answers in the process
+	Last     []View    // newest first
 }
 
 // Counters count events since the start of the process.
@@ -33,7 +34,7 @@ type Counters struct {
 	BadFormat    uint64 // frames that no dialect could read
 	BadMAC       uint64
 	Unregistered uint64 // requests from unknown terminals
-	Refused      uint64 // no slot, kind not allowed, no route
+	Refused      uint64 // at the door: no slot, not signed in, kind not supported or not allowed
 	HSMFaults    uint64
 	SignIns      uint64
 	Echoes       uint64
@@ -60,6 +61,16 @@ type LinkView struct {
 	Sent     uint64
 	Answered uint64
 	TimedOut uint64
+}
+
+// HSMView is one security module behind a socket.
+type HSMView struct {
+	Name      string
+	Connected bool
+	Since     int64  // Unix nanoseconds of the last change
+	InFlight  int    // commands without an answer, the late ones included
+	Late      int    // of these, the ones whose deadline has passed: the module may be at them still
+	Missed    uint64 // commands not answered in time, since the start
 }
 
 // View is one finished transaction, for people: the card number is masked.

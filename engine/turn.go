@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"time"
 
 	"go.uber.org/zap"
@@ -161,7 +162,7 @@ func (s *Shard) Opened(id conn.ID, from conn.Peer) {
 		s.linkEvent(txn.LinkID(from.Index), flow.Connected)
 	default:
 		p.kind, p.index, p.own = hsmPeer, uint16(from.Index-len(s.links)), new(outbuf)
-		s.hsms[p.index].opened(id)
+		s.hsms[p.index].opened(id, s.now)
 		s.zap.Info("security module connected", zap.String("module", s.cfg.HSMs[p.index].Name))
 	}
 }
@@ -182,12 +183,22 @@ func (s *Shard) Closed(id conn.ID, err error) {
 	switch kind {
 	case bankPeer:
 		s.links[index].id = 0
-		s.zap.Warn("bank link lost", zap.String("link", s.links[index].cfg.Name), zap.Error(err))
+		s.lost(err, "bank link lost", zap.String("link", s.links[index].cfg.Name))
 		s.linkEvent(txn.LinkID(index), flow.Lost)
 	case hsmPeer:
-		s.zap.Warn("security module lost", zap.String("module", s.cfg.HSMs[index].Name), zap.Error(err))
+		s.lost(err, "security module lost", zap.String("module", s.cfg.HSMs[index].Name))
 		s.hsmLost(int(index))
 	}
+}
+
+// lost says that a line has ended. At an ordinary stop all of them do, and
+// nobody shall be woken for that.
+func (s *Shard) lost(err error, what string, whose zap.Field) {
+	level := zap.WarnLevel
+	if errors.Is(err, conn.ErrStopped) {
+		level = zap.InfoLevel
+	}
+	s.zap.Log(level, what, whose, zap.Error(err))
 }
 
 // Frame takes one frame from a peer.
