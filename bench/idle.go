@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"tongka/bench/internal/load"
 	"tongka/bench/internal/proc"
 )
 
@@ -16,15 +17,15 @@ const idleTerminals = 100
 // Idle is the memory of terminals that are connected and silent.
 type Idle struct {
 	Connections int     `json:"connections"`
-	Before      int64   `json:"rss_before"` // bytes in RAM, after some work
+	Before      int64   `json:"rss_before"` // bytes in RAM, after work and without them
 	After       int64   `json:"rss_after"`
 	Each        float64 `json:"bytes_per_terminal"`
 }
 
-// idle measures what a silent terminal costs a switch: first some work, so that
-// tables and heap have the size that work gives them; then connections that
-// have each done one sale. What the switch's garbage collector leaves unused is
-// counted, as it is by whoever pays for the machine.
+// idle measures what a silent terminal costs a switch that has worked: first
+// some sales, then as many terminals as are to be measured come, sell once and
+// go, so that tables, pools and heap have the size that work gives them. What
+// the process grows by when they come again, and say nothing, is theirs.
 func (b *bench) idle(ctx context.Context) (*Idle, error) {
 	s := b.sw.spec
 	s.Connections, s.Depth, s.Terminals = idleTerminals/2, 1, idleTerminals/2
@@ -32,28 +33,42 @@ func (b *bench) idle(ctx context.Context) (*Idle, error) {
 	if _, err := b.load(ctx, &b.sw, s); err != nil {
 		return nil, fmt.Errorf("idle: %w", err)
 	}
-	before, err := settle(ctx, b.sw.pid)
+	s.Connections, s.First, s.FirstTrace, s.Drain = b.o.Idle, b.fresh, 1, 10*time.Second
+	b.fresh += s.Terminals
+	_, before, err := b.hold(ctx, s, false)
 	if err != nil {
 		return nil, err
 	}
-	s.Connections, s.First, s.FirstTrace, s.Drain = b.o.Idle, b.fresh, 1, 10*time.Second
-	b.fresh += s.Terminals
-	c, err := b.role(ctx, roleHold, s)
+	s.Silent = true
+	open, after, err := b.hold(ctx, s, true)
 	if err != nil {
 		return nil, err
+	}
+	return &Idle{Connections: open, Before: before, After: after, Each: float64(after-before) / float64(open)}, nil
+}
+
+// hold lets terminals connect and gives how many did, and the switch's memory
+// while they stay, or after they have gone.
+func (b *bench) hold(ctx context.Context, s load.Spec, stay bool) (open int, rss int64, err error) {
+	c, err := b.role(ctx, roleHold, s)
+	if err != nil {
+		return 0, 0, err
 	}
 	var h held
 	if err := c.hear(&h); err != nil {
-		return nil, fmt.Errorf("idle: %w", err)
+		return 0, 0, fmt.Errorf("idle: %w", err)
 	}
-	after, err := settle(ctx, b.sw.pid)
-	if err != nil {
-		return nil, err
+	if !stay {
+		if err := c.stop(); err != nil {
+			return 0, 0, err
+		}
+		rss, err = settle(ctx, b.sw.pid)
+		return h.Connections, rss, err
 	}
-	return &Idle{
-		Connections: h.Connections, Before: before, After: after,
-		Each: float64(after-before) / float64(h.Connections),
-	}, c.stop()
+	if rss, err = settle(ctx, b.sw.pid); err != nil {
+		return 0, 0, err
+	}
+	return h.Connections, rss, c.stop()
 }
 
 // settle waits until a process's memory has stood still for four seconds, twenty

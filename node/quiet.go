@@ -14,7 +14,7 @@ const (
 	quietLooks = 2
 )
 
-// tidy watches the shard's pictures until stop is closed.
+// tidy watches frames, and connections that come and go, until stop is closed.
 func (n *Node) tidy(stop <-chan struct{}, done chan<- struct{}) {
 	defer close(done)
 	look := time.NewTicker(lookEvery)
@@ -25,7 +25,9 @@ func (n *Node) tidy(stop <-chan struct{}, done chan<- struct{}) {
 		case <-stop:
 			return
 		case <-look.C:
-			if p := n.Snapshot(); p != nil && q.look(p.Counters.Records+p.Counters.Received+p.Counters.Unregistered) {
+			f := n.front.Stats()
+			came := f.Accepted + f.Dialled
+			if gone := came - f.Open; q.look(f.FramesIn + came + gone) {
 				debug.FreeOSMemory()
 			}
 		}

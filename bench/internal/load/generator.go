@@ -92,8 +92,10 @@ func (g *generator) start() error {
 		if err := g.connect(s); err != nil {
 			return err
 		}
-		if err := g.send(s, g.spec.Depth, g.now()); err != nil {
-			return err
+		if !g.spec.Silent {
+			if err := g.send(s, g.spec.Depth, g.now()); err != nil {
+				return err
+			}
 		}
 		// A listener's queue is short: take what has come before going on.
 		if i%64 == 63 {

@@ -27,7 +27,8 @@ type Spec struct {
 	First       int            `json:"first"`     // index of the first terminal
 	FirstTrace  uint32         `json:"first_trace"`
 	PIN         bool           `json:"pin"`
-	Echo        bool           `json:"echo"` // answers are the requests sent back, without F39
+	Silent      bool           `json:"silent"` // connect and say nothing
+	Echo        bool           `json:"echo"`   // answers are the requests sent back, without F39
 	WarmUp      time.Duration  `json:"warm_up"`
 	Window      time.Duration  `json:"window"`
 	Drain       time.Duration  `json:"drain"` // how long the last answers may take
@@ -112,7 +113,7 @@ func (g *generator) window() (r Result, err error) {
 	return r, nil
 }
 
-// Hold opens all connections, sends one sale on each, waits for the answers and
+// Hold opens all connections, sends one sale on each (unless Silent), waits for the answers and
 // calls held while everything is idle.
 func Hold(s Spec, held func() error) error {
 	s.Reconnect = false
