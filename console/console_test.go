@@ -51,6 +51,10 @@ func snapshotAt(d time.Duration) *engine.Snapshot {
 			{Name: "unionpay", State: "up", Since: noon.Add(-time.Minute).UnixNano(), InFlight: 17, Owed: 3, Sent: 112, Answered: 110, TimedOut: 2},
 			{Name: "citycard", State: "down", Since: noon.UnixNano()},
 		},
+		HSMs: []engine.HSMView{
+			{Name: "hsm-1", Connected: true, Since: noon.Add(-time.Minute).UnixNano(), InFlight: 5, Late: 1, Missed: 9},
+			{Name: "hsm-2", Since: noon.UnixNano()},
+		},
 		Last: []engine.View{{
 			ID: 9007199254740993, At: noon.UnixNano(), Micros: 5300, Terminal: "31000001", Merchant: "898310541100001",
 			PAN: "622848******0017", Kind: txn.Sale, Amount: 123456, Code: txn.Code{'5', '1'}, Result: txn.Declined, Link: "unionpay",

@@ -13,8 +13,9 @@ type Health struct {
 }
 
 // healthz is for whoever sends terminals here: it is ok when the doors are
-// open and at least one link is up. A switch without any link up declines
-// everything, so terminals are better off elsewhere. Both answers look at the
+// open, at least one link is up and a security module can be asked. A switch
+// without any of the former declines everything, and one without the latter
+// cannot even answer, so terminals are better off elsewhere. Both answers look at the
 // source and not at the last sample: a console whose own clock hangs must not
 // call the switch healthy.
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {

@@ -19,6 +19,9 @@ func TestHealth(t *testing.T) {
 		{"all links up", func(s *engine.Snapshot) { s.Links[1].State = "up" }, 0, 200, 200, Running},
 		{"one link up", func(*engine.Snapshot) {}, 0, 200, 200, Degraded},
 		{"no link up", func(s *engine.Snapshot) { s.Links[0].State = "signing-on" }, 0, 503, 200, Isolated},
+		{"a module left", func(s *engine.Snapshot) { s.HSMs[1].Connected = true }, 0, 200, 200, Degraded},
+		{"no module left", func(s *engine.Snapshot) { s.HSMs[0].Connected = false }, 0, 503, 200, Unsecured},
+		{"module in the process", func(s *engine.Snapshot) { s.HSMs = nil }, 0, 200, 200, Degraded},
 		{"recovering", func(s *engine.Snapshot) { s.Ready = false }, time.Hour, 503, 200, Recovering},
 		{"stalled", func(*engine.Snapshot) {}, time.Minute, 503, 503, Stalled},
 	} {

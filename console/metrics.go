@@ -46,6 +46,10 @@ var (
 	descLinkAnswered = describe("link_answered_total", "Answers that came in time.", "link")
 	descLinkTimedOut = describe("link_timed_out_total", "Requests whose deadline passed.", "link")
 
+	descHSMUp       = describe("hsm_up", "1 when the security module is connected; none is shown when one answers in the process.", "module")
+	descHSMInFlight = describe("hsm_in_flight", "Commands to the security module without an answer yet, late ones included.", "module")
+	descHSMMissed   = describe("hsm_missed_total", "Commands that the security module did not answer in time.", "module")
+
 	descCounters = func() []*prometheus.Desc {
 		d := make([]*prometheus.Desc, len(counters))
 		for i, c := range counters {
@@ -56,7 +60,7 @@ var (
 )
 
 // collector turns the newest snapshot into metrics at the moment of a scrape.
-// The only label is the link's name: terminals and cards are too many, and
+// The only labels are a link's and a module's name: terminals and cards are too many, and
 // none of a metric store's business.
 type collector struct{ src Source }
 
@@ -66,6 +70,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descReady, descStarted, descAt, descSlots, descInFlight, descOwed, descParked, descDuration,
 		descLinkUp, descLinkSince, descLinkInFlight, descLinkOwed, descLinkSent, descLinkAnswered, descLinkTimedOut,
+		descHSMUp, descHSMInFlight, descHSMMissed,
 	} {
 		ch <- d
 	}
@@ -99,6 +104,12 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstHistogram(descDuration, count, sum, buckets)
 	for i := range s.Links {
 		collectLink(ch, &s.Links[i])
+	}
+	for i := range s.HSMs {
+		m := &s.HSMs[i]
+		gauge(descHSMUp, flag(m.Connected), m.Name)
+		gauge(descHSMInFlight, float64(m.InFlight), m.Name)
+		ch <- prometheus.MustNewConstMetric(descHSMMissed, prometheus.CounterValue, float64(m.Missed), m.Name)
 	}
 }
 

@@ -27,6 +27,18 @@ func scrape(t *testing.T, s *Server) map[string]*dto.MetricFamily {
 
 func TestMetrics(t *testing.T) {
 	const want = `
+# HELP tongka_hsm_in_flight Commands to the security module without an answer yet, late ones included.
+# TYPE tongka_hsm_in_flight gauge
+tongka_hsm_in_flight{module="hsm-1"} 5
+tongka_hsm_in_flight{module="hsm-2"} 0
+# HELP tongka_hsm_missed_total Commands that the security module did not answer in time.
+# TYPE tongka_hsm_missed_total counter
+tongka_hsm_missed_total{module="hsm-1"} 9
+tongka_hsm_missed_total{module="hsm-2"} 0
+# HELP tongka_hsm_up 1 when the security module is connected; none is shown when one answers in the process.
+# TYPE tongka_hsm_up gauge
+tongka_hsm_up{module="hsm-1"} 1
+tongka_hsm_up{module="hsm-2"} 0
 # HELP tongka_in_flight Transactions in flight.
 # TYPE tongka_in_flight gauge
 tongka_in_flight 17
@@ -50,7 +62,7 @@ tongka_bad_mac_total 7
 `
 	c := collector{sourceOf(snapshotAt(0))}
 	err := testutil.CollectAndCompare(c, strings.NewReader(want),
-		"tongka_in_flight", "tongka_link_sent_total", "tongka_link_up", "tongka_owed_reversals", "tongka_ready", "tongka_bad_mac_total")
+		"tongka_hsm_in_flight", "tongka_hsm_missed_total", "tongka_hsm_up", "tongka_in_flight", "tongka_link_sent_total", "tongka_link_up", "tongka_owed_reversals", "tongka_ready", "tongka_bad_mac_total")
 	if err != nil {
 		t.Error(err)
 	}
@@ -76,7 +88,7 @@ func TestMetricsPage(t *testing.T) {
 	for name, f := range m {
 		for _, metric := range f.GetMetric() {
 			for _, l := range metric.GetLabel() {
-				if strings.HasPrefix(name, "tongka_") && l.GetName() != "link" && name != "tongka_build_info" {
+				if strings.HasPrefix(name, "tongka_") && l.GetName() != "link" && l.GetName() != "module" && name != "tongka_build_info" {
 					t.Errorf("%s has a label %s", name, l.GetName())
 				}
 			}

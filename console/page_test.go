@@ -78,7 +78,7 @@ func TestScriptFindsItsElements(t *testing.T) {
 			t.Errorf("no element %s on the page", id[1])
 		}
 	}
-	for _, s := range []State{Starting, Recovering, Running, Degraded, Isolated, Stalled} {
+	for _, s := range []State{Starting, Recovering, Running, Degraded, Isolated, Unsecured, Stalled} {
 		if !strings.Contains(app, string(s)+": ") {
 			t.Errorf("the script has no level for %s", s)
 		}

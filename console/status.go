@@ -2,6 +2,7 @@ package console
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +37,7 @@ type Status struct {
 	Counters   map[string]uint64 `json:"counters"`    // since the start
 	LastMinute map[string]uint64 `json:"last_minute"` // growth of the same
 	Links      []Link            `json:"links"`       // in the order of the configuration
+	HSMs       []HSM             `json:"hsms"`        // behind sockets; empty when one is in the process
 	Last       []Transaction     `json:"last"`        // newest first
 	Point      *Point            `json:"point"`       // the newest of the charts
 }
@@ -75,6 +77,17 @@ type Link struct {
 	TimedOut   uint64 `json:"timed_out"`
 }
 
+// HSM is one security module behind a socket.
+type HSM struct {
+	Name       string `json:"name"`
+	Connected  bool   `json:"connected"`
+	StateWords Words  `json:"state_words"`
+	Since      string `json:"since"`
+	InFlight   int    `json:"in_flight"` // commands without an answer
+	Late       int    `json:"late"`      // of these, past their deadline
+	Missed     uint64 `json:"missed"`    // not answered in time, since the start
+}
+
 // Transaction is one finished transaction.
 type Transaction struct {
 	ID          uint64 `json:"id,string"` // a script's number would lose digits
@@ -105,6 +118,10 @@ func judge(snap *engine.Snapshot, now time.Time) State {
 	case now.UnixNano()-snap.At > int64(staleAfter):
 		return Stalled
 	}
+	// This comes before the links: with them alone not even a sign-in works.
+	if !secured(snap.HSMs) {
+		return Unsecured
+	}
 	up := 0
 	for i := range snap.Links {
 		if snap.Links[i].State == "up" {
@@ -120,13 +137,19 @@ func judge(snap *engine.Snapshot, now time.Time) State {
 	return Degraded
 }
 
+// secured says that commands find a module: one that is connected, or the one in
+// the process.
+func secured(hsms []engine.HSMView) bool {
+	return len(hsms) == 0 || slices.ContainsFunc(hsms, func(m engine.HSMView) bool { return m.Connected })
+}
+
 // status puts a snapshot and the past that ends with it into words. The lists
 // and maps are never null and always complete: a reader need not ask first.
 func status(version string, now time.Time, snap *engine.Snapshot, p *past) *Status {
 	st := &Status{
 		Version: version, State: judge(snap, now),
 		Counters: map[string]uint64{}, LastMinute: map[string]uint64{},
-		Links: []Link{}, Last: []Transaction{}, // never null in JSON
+		Links: []Link{}, HSMs: []HSM{}, Last: []Transaction{}, // never null in JSON
 	}
 	st.StateWords = stateWords[st.State]
 	for _, c := range counters {
@@ -146,6 +169,11 @@ func status(version string, now time.Time, snap *engine.Snapshot, p *past) *Stat
 	st.fillRates(snap, p)
 	for i := range snap.Links {
 		st.Links = append(st.Links, linkRow(&snap.Links[i]))
+	}
+	for i := range snap.HSMs {
+		m := &snap.HSMs[i]
+		st.HSMs = append(st.HSMs, HSM{Name: m.Name, Connected: m.Connected, StateWords: moduleWords[m.Connected],
+			Since: clockTime(m.Since), InFlight: m.InFlight, Late: m.Late, Missed: m.Missed})
 	}
 	for i := range snap.Last[:min(len(snap.Last), maxRows)] {
 		st.Last = append(st.Last, transactionRow(&snap.Last[i]))

@@ -33,6 +33,9 @@ func TestJudge(t *testing.T) {
 		{"just in time", snapshotAt(0), staleAfter, Degraded},
 		{"all up", with(func(s *engine.Snapshot) { s.Links[1].State = "up" }), 0, Running},
 		{"signing on", with(func(s *engine.Snapshot) { s.Links[0].State = "signing-on" }), 0, Isolated},
+		{"no module", with(func(s *engine.Snapshot) { s.HSMs[0].Connected = false }), 0, Unsecured},
+		{"no module and no link", with(func(s *engine.Snapshot) { s.HSMs[0].Connected, s.Links[0].State = false, "down" }), 0, Unsecured},
+		{"module in the process", with(func(s *engine.Snapshot) { s.HSMs = nil }), 0, Degraded},
 		{"no links", with(func(s *engine.Snapshot) { s.Links = nil }), 0, Running},
 	} {
 		if got := judge(c.snap, noon.Add(c.age)); got != c.want {
@@ -47,7 +50,7 @@ func TestStatusOfNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`"state":"starting"`, `"links":[]`, `"last":[]`, `"point":null`, `"p99_us":null`, `"approved":0`, `"at":""`} {
+	for _, want := range []string{`"state":"starting"`, `"links":[]`, `"hsms":[]`, `"last":[]`, `"point":null`, `"p99_us":null`, `"approved":0`, `"at":""`} {
 		if !strings.Contains(string(b), want) {
 			t.Errorf("no %s in %s", want, b)
 		}
@@ -86,6 +89,13 @@ func TestStatusShowsTheSnapshot(t *testing.T) {
 	}
 	if len(st.Links) != 2 || st.Links[0].Name != "unionpay" || st.Links[0].Answered != 110 || st.Links[1].StateWords != (Words{"中断", "down"}) {
 		t.Errorf("links %+v", st.Links)
+	}
+	wantHSMs := []HSM{
+		{Name: "hsm-1", Connected: true, StateWords: Words{"正常", "up"}, Since: clockTime(noon.Add(-time.Minute).UnixNano()), InFlight: 5, Late: 1, Missed: 9},
+		{Name: "hsm-2", StateWords: Words{"失联", "lost"}, Since: clockTime(noon.UnixNano())},
+	}
+	if d := cmp.Diff(wantHSMs, st.HSMs); d != "" {
+		t.Error(d)
 	}
 	want := Transaction{
 		ID: 9007199254740993, At: clockTime(noon.UnixNano()), Micros: 5300, Terminal: "31000001", Merchant: "898310541100001",
@@ -195,7 +205,7 @@ func TestWordsAreComplete(t *testing.T) {
 			t.Errorf("link state %s: %+v", l, w)
 		}
 	}
-	for _, s := range []State{Starting, Recovering, Running, Degraded, Isolated, Stalled} {
+	for _, s := range []State{Starting, Recovering, Running, Degraded, Isolated, Unsecured, Stalled} {
 		if w := stateWords[s]; !hasHan(w.ZH) || w.EN == "" {
 			t.Errorf("state %s: %+v", s, w)
 		}

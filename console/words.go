@@ -28,6 +28,8 @@ var linkWords = map[string]Words{
 	"up": {"正常", "up"}, "signing-on": {"签到中", "signing on"}, "down": {"中断", "down"},
 }
 
+var moduleWords = map[bool]Words{true: {"正常", "up"}, false: {"失联", "lost"}}
+
 // State says how the switch is, in one word for programs; StateWords has the
 // words for people.
 type State string
@@ -39,12 +41,14 @@ const (
 	Running    State = "running"    // all links are up
 	Degraded   State = "degraded"   // some link is not up
 	Isolated   State = "isolated"   // no link is up: nothing can be approved
+	Unsecured  State = "unsecured"  // no security module is connected: nothing can be verified
 	Stalled    State = "stalled"    // the shard has stopped making snapshots
 )
 
 var stateWords = map[State]Words{
 	Starting: {"启动中", "starting"}, Recovering: {"恢复中", "recovering"}, Running: {"运行正常", "running"},
-	Degraded: {"部分链路中断", "some links down"}, Isolated: {"全部链路中断", "all links down"}, Stalled: {"停止响应", "stalled"},
+	Degraded: {"部分链路中断", "some links down"}, Isolated: {"全部链路中断", "all links down"},
+	Unsecured: {"全部加密机失联", "no security module"}, Stalled: {"停止响应", "stalled"},
 }
 
 // counter is one of the engine's counters. The page, the JSON and the metrics

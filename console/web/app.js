@@ -110,6 +110,20 @@ function showLinks(s) {
   ])));
 }
 
+// A module is a pill with its name; commands that are out stand beside it, and
+// those that were not answered in time once there are any.
+function showModules(s) {
+  $("no-modules").hidden = s.hsms.length > 0;
+  $("modules").replaceChildren(...s.hsms.map((m) => {
+    const li = document.createElement("li");
+    const text = document.createElement("span");
+    const more = m.missed > 0 ? [`，超时 ${format.count(m.missed)[0]}`, `, missed ${format.count(m.missed)[0]}`] : ["", ""];
+    words(text, { zh: `在途 ${m.in_flight}${more[0]}`, en: `in flight ${m.in_flight}${more[1]}` });
+    li.append(pill(m.connected ? (m.late > 0 ? "warn" : "good") : "bad", { zh: `${m.name} ${m.state_words.zh}`, en: m.state_words.en }), " ", text);
+    return li;
+  }));
+}
+
 function code(t) {
   const box = document.createDocumentFragment();
   const digits = document.createElement("b");
@@ -145,7 +159,7 @@ function setState(state, level, w) {
   for (const b of document.querySelectorAll(".banner[data-when]")) b.classList.toggle("shown", b.dataset.when === state);
 }
 
-const STATE = { running: "good", starting: "warn", recovering: "warn", degraded: "warn", isolated: "bad", stalled: "bad" };
+const STATE = { running: "good", starting: "warn", recovering: "warn", degraded: "warn", isolated: "bad", unsecured: "bad", stalled: "bad" };
 
 function show(s) {
   newest = s;
@@ -153,6 +167,7 @@ function show(s) {
   setState(s.state, STATE[s.state], s.state_words);
   showFigures(s);
   showLinks(s);
+  showModules(s);
   showLast(s);
   for (const c of charts) c.draw(points);
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // scenes are what an invented switch can show.
-var scenes = []string{"running", "degraded", "empty", "recovering", "stalled"}
+var scenes = []string{"running", "degraded", "unsecured", "empty", "recovering", "stalled"}
 
 // fake invents a switch: a load that breathes, a bank that is slow at times, a
 // few declines.
@@ -48,6 +48,10 @@ func newFake(scene string, now time.Time) (*fake, error) {
 		{Name: "citycard", State: "up", Since: now.Add(-7 * time.Hour).UnixNano(), Sent: 9_204_118, Answered: 9_203_970, TimedOut: 139},
 		{Name: "bank-icbc", State: "up", Since: now.Add(-31 * time.Minute).UnixNano(), Sent: 4_020_557, Answered: 4_020_481, TimedOut: 64},
 	}
+	f.snap.HSMs = []engine.HSMView{
+		{Name: "hsm-1", Connected: true, Since: up},
+		{Name: "hsm-2", Connected: true, Since: now.Add(-3 * time.Hour).UnixNano(), Missed: 4},
+	}
 	f.snap.Counters = engine.Counters{
 		Received: 51_339_577, Approved: 49_871_204, Declined: 1_466_990, TimedOut: 446, Reversed: 1_893, Delivered: 2_330, Repeats: 5_107,
 		LateAnswers: 97, Unmatched: 3, BadFormat: 12, BadMAC: 28, Unregistered: 5, Refused: 41, SignIns: 18_244, Echoes: 88_120,
@@ -59,6 +63,12 @@ func newFake(scene string, now time.Time) (*fake, error) {
 	case "degraded":
 		f.snap.Links[2].State, f.snap.Links[2].Since = "down", now.Add(-95*time.Second).UnixNano()
 		f.snap.Links[2].Owed, f.snap.Owed, f.snap.Parked = 17, 17, 2
+		f.snap.HSMs[1].Connected = false
+	case "unsecured":
+		for i := range f.snap.HSMs {
+			f.snap.HSMs[i].Connected, f.snap.HSMs[i].Missed = false, 311
+		}
+		f.snap.Counters.HSMFaults = 622
 	}
 	return f, nil
 }
@@ -76,7 +86,7 @@ func (f *fake) Snapshot() *engine.Snapshot {
 		f.snap.At = now
 	}
 	s := f.snap
-	s.Links, s.Last = slices.Clone(f.snap.Links), slices.Clone(f.snap.Last)
+	s.Links, s.Last, s.HSMs = slices.Clone(f.snap.Links), slices.Clone(f.snap.Last), slices.Clone(f.snap.HSMs)
 	return &s
 }
 
@@ -97,6 +107,11 @@ func (f *fake) advance(now int64) {
 	}
 	f.snap.InFlight = max(0, int(load*(0.009+0.02*slow))+f.rng.IntN(12))
 	f.spread()
+	for i := range f.snap.HSMs {
+		if m := &f.snap.HSMs[i]; m.Connected {
+			m.InFlight = f.rng.IntN(7)
+		}
+	}
 	f.snap.Counters.Commits += uint64(secs * 180)
 	f.snap.Counters.Records += uint64(2 * n)
 	f.snap.Counters.Received += uint64(n)
