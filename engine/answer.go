@@ -65,6 +65,12 @@ func (s *Shard) mayBeBooked(sl *slot) bool {
 		}
 	}
 	r, ok := sl.hist.get(fp)
+	if !ok {
+		var err error
+		if r, ok, err = s.seekDisk(fp, sl); err != nil {
+			return true // nobody can tell
+		}
+	}
 	index, live := r.live()
 	return ok && (live && index != sl.index && s.holds(index, fp) || !live && r.result() == txn.Approved)
 }

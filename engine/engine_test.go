@@ -15,6 +15,7 @@ import (
 	"tongka/hsm"
 	"tongka/hsm/clear"
 	"tongka/hsm/payshield"
+	"tongka/registry"
 )
 
 func TestSaleApproved(t *testing.T) {
@@ -614,5 +615,77 @@ func TestThirdBadFrameIsAnsweredBeforeTheClose(t *testing.T) {
 	w.pass(0)
 	if n := len(w.take(p.id, conn.Binary2)); n != maxBad || !w.closed[p.id] {
 		t.Errorf("%d answers, closed %v", n, w.closed[p.id])
+	}
+}
+
+func TestCopyOfAnOldMessageIsNotNew(t *testing.T) {
+	w := newWorld(t)
+	bank := w.bankUp(0)
+	p := w.terminal()
+	frame := p.sale(7, 1250, false)
+	w.bankAnswers(bank, w.bankGot(bank), "00")
+	first := w.take(p.id, conn.Binary2)
+	p.reverse(900, 500) // unknown: its original must not be done when it comes
+	p.got()
+	for i := range uint64(40) {
+		p.sale(1000+i, 1250, false)
+		w.bankAnswers(bank, w.bankGot(bank), "51")
+		p.got()
+	}
+	w.shard.Frame(p.id, frame)
+	w.pass(0)
+	w.bankSilent(bank)
+	if again := w.take(p.id, conn.Binary2); len(again) != 1 || !bytes.Equal(again[0], first[0]) {
+		t.Error("the copy is not answered as its first was")
+	}
+	p.sale(900, 500, false)
+	if c := p.code(); c != "94" {
+		t.Errorf("the original of a reversal told 25: F39 %s", c)
+	}
+	w.bankSilent(bank)
+}
+
+func TestRefusalAfterARestartIsNotFinal(t *testing.T) {
+	w := newWorld(t)
+	bank := w.bankUp(0)
+	p := w.terminal()
+	frame := p.sale(7, 1250, false)
+	w.bankAnswers(bank, w.bankGot(bank), "00")
+	p.got()
+	w.open(w.fs.(*vfs.MemFS).CrashClone(vfs.CrashCloneCfg{}))
+	thief := &pos{w: w, id: w.connect(-1)}
+	thief.signIn()
+	p.id = w.connect(-1)
+	w.shard.Frame(p.id, frame)
+	w.pass(0)
+	p.silent() // A0 would be final for a sale that is approved
+}
+
+func TestSignInSurvivesAPowerCut(t *testing.T) {
+	w := newWorld(t)
+	p := w.terminal()
+	p.signIn()
+	batch := p.batch
+	w.pass(2 * time.Second)
+	bank := w.bankUp(0)
+	p.sale(1, 100, false)
+	w.bankGot(bank)
+	w.pass(2 * time.Second) // the recovery point moves past the sign-in
+	fresh, err := registry.Open(registry.Options{InMemory: true, SessionTTL: 24 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { fresh.Close() })
+	w.reg = fresh // the registry lost what it had not synced
+	w.terminalImported()
+	w.open(w.fs.(*vfs.MemFS).CrashClone(vfs.CrashCloneCfg{}))
+	p.id = w.connect(-1)
+	bank = w.bankUp(0)
+	w.take(bank, conn.ASCII4)
+	p.sale(2, 100, false)
+	w.bankGot(bank) // the MAC under the session's key was right
+	p.signIn()
+	if p.batch <= batch {
+		t.Errorf("batch %s after %s: a number was given out again", p.batch, batch)
 	}
 }

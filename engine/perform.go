@@ -90,7 +90,7 @@ func (s *Shard) seek(sl *slot, step flow.Step) flow.Event {
 	fp := identity(&sl.Facts)
 	r, ok := sl.hist.get(fp)
 	index, live := r.live()
-	if ok = ok && (!live || s.holds(index, fp)); !ok && (step == flow.SeekOriginal || sl.hist.cold()) {
+	if ok = ok && (!live || s.holds(index, fp)); !ok && (step == flow.SeekOriginal || !sl.hist.surelyNew(&sl.Facts)) {
 		var err error
 		if r, ok, err = s.seekDisk(fp, sl); err != nil {
 			s.zap.Error("journal not read", zap.Error(err))
@@ -107,6 +107,7 @@ func (s *Shard) seek(sl *slot, step flow.Step) flow.Event {
 	}
 	switch {
 	case !ok:
+		sl.hist.saw(&sl.Facts)
 		sl.fp = fp
 		if sl.index != scratchIndex {
 			s.know(sl, fp, liveRef(sl.index))
@@ -131,6 +132,7 @@ func (s *Shard) seekOriginal(sl *slot, fp uint64, r ref, ok bool, ev *flow.Event
 	index, live := r.live()
 	switch {
 	case !ok:
+		sl.hist.saw(&sl.Facts)
 		s.know(sl, fp, doneRef(0, txn.Reversed))
 	case live:
 		sl.orig = index + 1
@@ -224,6 +226,7 @@ func (s *Shard) record(sl *slot, kind flow.Rec) {
 		rec.Kind = journal.SignedIn
 		s.aux = registry.AppendSession(s.aux[:0], &sl.Terminal, &sl.keys.session)
 		rec.Body = s.aux
+		s.log.Put(sessionKey(&sl.Terminal), s.aux)
 	}
 	rec.Facts = sl.Facts
 	s.newest = s.log.Append(rec)

@@ -23,14 +23,20 @@ func (s *Shard) recover() error {
 	if err := s.bindLinks(); err != nil {
 		return err
 	}
+	// Badger is written behind and not synced: the journal has every session.
+	err := s.log.Each([]byte(sessionPrefix), func(_, body []byte) error { return s.foldSignIn(body) })
+	if err != nil {
+		return err
+	}
 	from, next := s.log.Recovery()
 	open := map[txn.ID]txn.Facts{}
 	records := 0
-	err := s.log.Replay(from, func(lsn journal.LSN, r *journal.Record) error {
+	err = s.log.Replay(from, func(lsn journal.LSN, r *journal.Record) error {
 		records++
 		s.newest = lsn
 		next = max(next, r.Facts.ID+1)
-		return s.fold(open, r)
+		fold(open, r)
+		return nil
 	})
 	if err != nil {
 		return err
@@ -46,6 +52,15 @@ func (s *Shard) recover() error {
 	}
 	s.zap.Info("recovered", zap.Int("records", records), zap.Int("open", len(open)), zap.Int("owed", s.owed.Total()))
 	return nil
+}
+
+// sessionPrefix begins the keys under which the newest session of each terminal
+// is kept, in the batch of its sign-in.
+const sessionPrefix = "session/"
+
+func sessionKey(t *txn.Terminal) []byte {
+	key := append(make([]byte, 0, len(sessionPrefix)+len(t.Merchant)+len(t.Number)), sessionPrefix...)
+	return append(append(key, t.Merchant[:]...), t.Number[:]...)
 }
 
 // bindLinks holds every link to its place. What is owed, and what may still be
@@ -68,17 +83,14 @@ func (s *Shard) bindLinks() error {
 	return nil
 }
 
-func (s *Shard) fold(open map[txn.ID]txn.Facts, r *journal.Record) error {
-	f := &r.Facts
+// fold follows what is open.
+func fold(open map[txn.ID]txn.Facts, r *journal.Record) {
 	switch r.Kind {
 	case journal.Intent:
-		open[f.ID] = *f
+		open[r.Facts.ID] = r.Facts
 	case journal.Outcome:
-		delete(open, f.ID)
-	case journal.SignedIn:
-		return s.foldSignIn(r.Body)
+		delete(open, r.Facts.ID)
 	}
-	return nil
 }
 
 // foldSignIn gives a terminal its session again if the registry was written

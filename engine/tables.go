@@ -63,11 +63,13 @@ func (p *pending) end(id txn.ID, mark uint32) {
 // request, and a reversal finds its original. It is a ring of a few entries in
 // one or two cache lines, found with the connection, so the common case costs a
 // look at memory that is at hand. What it does not hold any more, or not yet
-// after a start, the index on disk may.
+// after a start, the index on disk does. Only a trace above all that were seen
+// since the start, in the batch of these, is surely new without a look at the
+// index: a copy of an old message must not pass for a new one.
 type history struct {
-	ring []known
-	next int
-	seen int // entries since the start, at most the ring's length
+	ring         []known
+	next         int
+	batch, trace uint32 // the highest seen; zero before the first
 }
 
 type known struct {
@@ -89,8 +91,7 @@ func (r ref) live() (slot uint32, ok bool) { return uint32(r), r&refLive != 0 }
 func (r ref) result() txn.Result           { return txn.Result(r >> 60 & 7) }
 func (r ref) lsn() journal.LSN             { return journal.LSN(r & (1<<60 - 1)) }
 
-// get finds a request. What is not found may still be on disk while the ring has
-// not been filled since the start.
+// get finds a request that is at hand.
 func (h *history) get(fp uint64) (ref, bool) {
 	for i := range h.ring {
 		if h.ring[i].fp == fp {
@@ -100,7 +101,20 @@ func (h *history) get(fp uint64) (ref, bool) {
 	return 0, false
 }
 
-func (h *history) cold() bool { return h.seen < len(h.ring) }
+// surelyNew says that a request cannot be on disk.
+func (h *history) surelyNew(f *txn.Facts) bool {
+	return h.batch == f.Batch && f.Trace > h.trace && h.trace != 0
+}
+
+// saw notes the trace of a request, done or reversed before it came.
+func (h *history) saw(f *txn.Facts) {
+	switch {
+	case h.trace == 0 || f.Batch > h.batch:
+		h.batch, h.trace = f.Batch, f.Trace
+	case f.Batch == h.batch:
+		h.trace = max(h.trace, f.Trace)
+	}
+}
 
 // put remembers a request, or what became of it. The oldest entry gives way,
 // but never one that is in flight: holds tells. A terminal that has more under
@@ -117,7 +131,6 @@ func (h *history) put(fp uint64, r ref, holds func(slot uint32, fp uint64) bool)
 		h.next = (h.next + 1) % len(h.ring)
 		if slot, live := k.ref.live(); !live || !holds(slot, k.fp) {
 			*k = known{fp, r}
-			h.seen = min(h.seen+1, len(h.ring))
 			return
 		}
 	}
@@ -125,7 +138,6 @@ func (h *history) put(fp uint64, r ref, holds func(slot uint32, fp uint64) bool)
 	h.ring = append(h.ring, make([]known, len(h.ring))...)
 	h.ring[h.next] = known{fp, r}
 	h.next++
-	h.seen = h.next
 }
 
 // historyOf gives the history of a terminal, made when it is first heard of.
