@@ -345,7 +345,7 @@ func (c *chaos) empty() {
 
 var (
 	chaosFrom = flag.Uint64("chaos.from", 0, "first seed of TestChaos")
-	chaosRuns = flag.Uint64("chaos.runs", 100, "how many seeds TestChaos runs")
+	chaosRuns = flag.Uint64("chaos.runs", 60, "how many seeds TestChaos runs")
 )
 
 // TestChaos runs seeded histories, every second one with modules behind
