@@ -60,7 +60,7 @@ type Link struct {
 	Source        string        `json:"source,omitempty" jsonschema:"报文头源站代码，缺省为受理机构 · source station of the header, the acquirer when left out"`
 	ZPK           hsm.Key       `json:"zpk" jsonschema:"LMK 下的区域 PIN 密钥，U/X+32H 或 T/Y+48H · zone PIN key under the LMK: U or X and 32 hex digits, T or Y and 48"`
 	AnswerTimeout time.Duration `json:"answer_timeout,omitempty" range:"1s,10m" jsonschema:"银行应答时限 · how long a bank may take to answer"`
-	EchoInterval  time.Duration `json:"echo_interval,omitempty" range:"1s,1h" jsonschema:"回响测试间隔 · time between echo tests on a silent link"`
+	EchoInterval  time.Duration `json:"echo_interval,omitempty" range:"1s,1h" jsonschema:"回响测试间隔 · time between echo tests on a link"`
 	EchoTimeout   time.Duration `json:"echo_timeout,omitempty" range:"100ms,10m" jsonschema:"回响应答时限 · how long an echo may take"`
 	Reversal      Reversal      `json:"reversal,omitempty" jsonschema:"冲正投递 · delivery of reversals"`
 }
@@ -69,8 +69,8 @@ type Link struct {
 type Reversal struct {
 	Interval      time.Duration `json:"interval,omitempty" range:"100ms,24h" jsonschema:"首次重发间隔 · first time between two offers"`
 	MaxInterval   time.Duration `json:"max_interval,omitempty" range:"100ms,24h" jsonschema:"最大重发间隔 · longest time between two offers"`
-	MaxAttempts   int           `json:"max_attempts,omitempty" range:"1,100000" jsonschema:"最多次数，之后挂起并告警 · offers at most, then it is parked with an alarm"`
-	Window        int           `json:"window,omitempty" range:"1,4096" jsonschema:"同时在途的冲正数 · reversals under way at once"`
+	MaxAttempts   int           `json:"max_attempts,omitempty" range:"1,65534" jsonschema:"最多次数，之后挂起并告警 · offers at most, then it is parked with an alarm"`
+	Window        int           `json:"window,omitempty" range:"1,1024" jsonschema:"同时在途的冲正数 · reversals under way at once"`
 	AnswerTimeout time.Duration `json:"answer_timeout,omitempty" range:"1s,10m" jsonschema:"应答时限 · how long a bank may take to answer one"`
 }
 
@@ -85,7 +85,7 @@ type Route struct {
 type HSM struct {
 	Mode      string        `json:"mode" enum:"soft,tcp" jsonschema:"soft 内置软模块（仅测试），tcp 加密机 · soft: in the process, for tests only; tcp: modules behind sockets"`
 	Addresses []string      `json:"addresses,omitempty" jsonschema:"加密机地址，mode 为 tcp 时必填 · host:port of each module, wanted when mode is tcp"`
-	Header    int           `json:"header,omitempty" range:"1,255" jsonschema:"主机命令消息头字节数 · bytes of the host command header"`
+	Header    int           `json:"header,omitempty" range:"4,255" jsonschema:"主机命令消息头字节数 · bytes of the host command header"`
 	Timeout   time.Duration `json:"timeout,omitempty" range:"10ms,1m" jsonschema:"命令时限 · how long a command may take"`
 	TestLMK   bool          `json:"test_lmk,omitempty" jsonschema:"公开测试 LMK，绝不可用于生产 · the public test LMK, never for production"`
 }

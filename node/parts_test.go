@@ -1,0 +1,55 @@
+package node
+
+import (
+	"strings"
+	"testing"
+
+	"go.uber.org/zap"
+
+	"tongka/config"
+)
+
+const partsText = `
+node: {acquirer: "48023310"}
+listeners: [{name: pos, address: "127.0.0.1:0"}]
+links: [{name: a, address: "127.0.0.1:9001", destination: "1", zpk: "U0123456789ABCDEF0123456789ABCDEF",
+   reversal: {window: WINDOW, max_attempts: ATTEMPTS, interval: INTERVAL, max_interval: 24h}}]
+routes: [{link: a}]
+hsm: {mode: tcp, addresses: ["127.0.0.1:1500"], header: HEADER}
+`
+
+// What a config may say, the parts behind it must take, and not one more: else a
+// file that check calls right would fail in the start, or in a busy night.
+func TestRangesOfTheConfigAreThoseOfTheParts(t *testing.T) {
+	for _, c := range []struct {
+		window, attempts, interval, header string
+		right                              bool
+	}{
+		{"1", "1", "100ms", "4", true},
+		{"1024", "65534", "24h", "255", true},
+		{"1025", "1", "1s", "4", false},
+		{"1", "65535", "1s", "4", false},
+		{"1", "1", "1s", "3", false},
+		{"1", "1", "1s", "256", false},
+	} {
+		text := strings.NewReplacer("WINDOW", c.window, "ATTEMPTS", c.attempts, "INTERVAL", c.interval, "HEADER", c.header).Replace(partsText)
+		cfg, err := config.Parse("x.yaml", []byte(text))
+		if (err == nil) != c.right {
+			t.Errorf("%+v: %v", c, err)
+		}
+		if err != nil {
+			continue
+		}
+		n := &Node{cfg: cfg, log: zap.NewNop()}
+		parts, front, err := n.parts(Options{Fatal: func(error) {}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := parts.Validate(); err != nil {
+			t.Errorf("%+v: the config takes it, the engine does not: %v", c, err)
+		}
+		if len(front.Links) != 2 || len(parts.HSMs) != 1 {
+			t.Errorf("%d lines, %d modules; want one of each", len(front.Links)-1, len(parts.HSMs))
+		}
+	}
+}
