@@ -99,7 +99,7 @@ type Registry struct {
 
 // Journal says where the key of the journal lies.
 type Journal struct {
-	KeyFile string `json:"key_file,omitempty" jsonschema:"流水加密密钥文件，缺省为数据目录下 journal.key，无则新建 · key file of the journal, journal.key in the data folder when left out, made when missing"`
+	KeyFile string `json:"key_file,omitempty" jsonschema:"流水加密密钥文件，缺省为数据目录下 journal.key，尚无流水时无则新建 · key file of the journal, journal.key in the data folder when left out, made when it is missing and there is no journal yet"`
 }
 
 // Limits are sized at start; what goes beyond is refused at the door.

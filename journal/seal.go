@@ -10,6 +10,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -21,18 +23,43 @@ var (
 	ErrNotFound = errors.New("journal: no such record")
 	ErrDamaged  = errors.New("journal: damaged value")
 	ErrKey      = errors.New("journal: the key does not fit this journal")
+	ErrNoKey    = errors.New("journal: the key is missing beside a journal")
 )
 
-// LoadKey reads the key under which the journal is sealed: a file of 64
+// LoadKey reads the key under which the journal in dir is sealed: a file of 64
 // hexadecimal digits that only its owner may read (mode 0600 or narrower, or it
-// is refused). With create, a missing file is made from crypto/rand and is on
-// disk before LoadKey returns: losing it loses the journal.
-func LoadKey(path string, create bool) (key [32]byte, err error) {
-	key, err = keyfile.Load(path, create)
+// is refused). A missing file is made from crypto/rand, and is on disk before
+// LoadKey returns: losing it loses the journal. Beside a journal it is ErrNoKey
+// and nothing is made: a new key fits nothing there, and whoever then looks for
+// the true one would find a file in its place.
+func LoadKey(path, dir string) (key [32]byte, err error) {
+	if err := CheckKey(path, dir); err != nil {
+		return key, err
+	}
+	key, err = keyfile.Load(path, true)
 	if err != nil {
 		err = fmt.Errorf("journal: %w", err)
 	}
 	return key, err
+}
+
+// CheckKey says what LoadKey would refuse, and makes nothing.
+func CheckKey(path, dir string) error {
+	_, err := keyfile.Load(path, false)
+	if !errors.Is(err, fs.ErrNotExist) {
+		if err != nil {
+			err = fmt.Errorf("journal: %w", err)
+		}
+		return err
+	}
+	switch old, err := os.ReadDir(dir); {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("journal: %w", err)
+	case len(old) > 0:
+		return fmt.Errorf("流水密钥 %s 不存在，而 %s 中已有流水：请从备份恢复密钥，新密钥读不了它 · %w: %s is not there, and %s holds a journal: restore the key from its backup, a new one cannot read it",
+			path, dir, ErrNoKey, path, dir)
+	}
+	return nil
 }
 
 const (

@@ -206,14 +206,58 @@ func TestNothingInClear(t *testing.T) {
 }
 
 func TestLoadKey(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "journal.key")
-	_, err := LoadKey(path, false)
-	if !errors.Is(err, os.ErrNotExist) || !strings.HasPrefix(err.Error(), "journal: key: ") {
+	data := t.TempDir()
+	path, dir := filepath.Join(data, "journal.key"), filepath.Join(data, "journal")
+	if err := CheckKey(path, dir); err != nil {
 		t.Fatal(err)
 	}
-	key, err := LoadKey(path, true)
-	if again, err2 := LoadKey(path, false); err != nil || err2 != nil || again != key || key == ([32]byte{}) {
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("a check made the key: %v", err)
+	}
+	key, err := LoadKey(path, dir)
+	if again, err2 := LoadKey(path, dir); err != nil || err2 != nil || again != key || key == ([32]byte{}) {
 		t.Fatal(err, err2)
+	}
+	if _, err := LoadKey(filepath.Join(path, "below"), dir); err == nil || !strings.HasPrefix(err.Error(), "journal: key: ") {
+		t.Error(err)
+	}
+}
+
+// A key that got lost must be looked for, not replaced.
+func TestNoKeyBesideAJournal(t *testing.T) {
+	data := t.TempDir()
+	path, dir := filepath.Join(data, "journal.key"), filepath.Join(data, "journal")
+	key, err := LoadKey(path, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := mustOpen(t, Options{Dir: dir, Key: key, NoWarm: true})
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	away := path + ".away"
+	if err := os.Rename(path, away); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = LoadKey(path, dir); !errors.Is(err, ErrNoKey) {
+		t.Fatalf("got %v, want ErrNoKey", err)
+	}
+	for _, want := range []string{path, dir, "从备份恢复密钥", "restore the key from its backup"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in %v", want, err)
+		}
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("a key was made all the same: %v", err)
+	}
+	if err := os.Rename(away, path); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := LoadKey(path, dir); err != nil || again != key {
+		t.Errorf("restored: %v", err)
+	}
+	if err := CheckKey(path+"2", path); err == nil || errors.Is(err, ErrNoKey) {
+		t.Errorf("a file in the place of the journal: %v", err)
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"time"
 
 	"go.uber.org/zap"
@@ -90,7 +89,7 @@ func (n *Node) openStores() error {
 		return err
 	}
 	var err error
-	n.reg, err = registry.Open(registry.Options{Dir: filepath.Join(n.cfg.Data, "registry"),
+	n.reg, err = registry.Open(registry.Options{Dir: n.cfg.RegistryDir(),
 		SessionTTL: n.cfg.Registry.SessionTTL, Max: n.cfg.Registry.MaxTerminals, Logger: n.log})
 	if err != nil {
 		return err
@@ -100,11 +99,11 @@ func (n *Node) openStores() error {
 			return err
 		}
 	}
-	key, err := journal.LoadKey(n.cfg.Journal.KeyFile, true)
+	key, err := journal.LoadKey(n.cfg.Journal.KeyFile, n.cfg.JournalDir())
 	if err != nil {
 		return err
 	}
-	n.journal, err = journal.Open(journal.Options{Dir: filepath.Join(n.cfg.Data, "journal"), Key: key, Logger: n.log})
+	n.journal, err = journal.Open(journal.Options{Dir: n.cfg.JournalDir(), Key: key, Logger: n.log})
 	return err
 }
 
