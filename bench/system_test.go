@@ -67,9 +67,16 @@ func TestSwitchThatEndsBadlyShowsItsLog(t *testing.T) {
 }
 
 func TestSwitchThatIsNeverReady(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	_, err := startSwitch(ctx, script(t, "echo no bank; exec sleep 600"), somewhere(t, http.StatusServiceUnavailable))
+	p := somewhere(t, http.StatusServiceUnavailable)
+	go func() { // when it has spoken, it has been waited for long enough
+		for !strings.Contains(tail(p.log, 100), "no bank") && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+	}()
+	_, err := startSwitch(ctx, script(t, "echo no bank; exec sleep 600"), p)
 	if err == nil || !strings.Contains(err.Error(), "not ready") || !strings.Contains(err.Error(), "no bank") {
 		t.Fatalf("error %v", err)
 	}

@@ -171,7 +171,7 @@ func (t *till) act() {
 	case t.asking || t.mak == nil || dice < 3 && !t.c.calm:
 		t.signIn()
 	case s == nil && t.c.calm:
-	case s == nil && t.undone != nil && len(t.made) < t.c.history && dice < 25:
+	case s == nil && t.undone != nil && dice < 25:
 		t.haunt()
 	case s == nil:
 		t.sell()
@@ -223,7 +223,7 @@ func (t *till) got(v *iso8583.View) {
 	t.asking = t.asking || code == "77" || code == "A0"
 	switch {
 	case v.MTI() == 0x0210 && s.state == saleSent && s.repeated && (code == "96" || code == "A0"):
-		// It answers one of several copies and says nothing of the others.
+		// It answers one of several copies: another may have come to a free slot.
 	case v.MTI() == 0x0210 && s.state == saleSent:
 		s.code, s.state, t.current = code, saleDeclined, nil
 		if code == "00" {

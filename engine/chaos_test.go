@@ -350,8 +350,8 @@ var (
 
 // TestChaos runs seeded histories, every second one with modules behind
 // sockets, and compares the books of terminals and banks after each: what a
-// terminal believes to be approved is booked once, and nothing else is. To see
-// one again: -run 'TestChaos/^17$' -v. To look further: -chaos.from, -chaos.runs.
+// terminal believes to be approved is booked once, and nothing else is. To look
+// further: -chaos.from, -chaos.runs. To see one again: -chaos.runs 1 -v.
 func TestChaos(t *testing.T) {
 	for seed := *chaosFrom; seed < *chaosFrom+*chaosRuns; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

@@ -689,3 +689,22 @@ func TestSignInSurvivesAPowerCut(t *testing.T) {
 		t.Errorf("batch %s after %s: a number was given out again", p.batch, batch)
 	}
 }
+
+func TestOlderLifesTracesAreNotNew(t *testing.T) {
+	w := newWorld(t)
+	bank := w.bankUp(0)
+	p := w.terminal()
+	frame := p.sale(5, 1250, false)
+	w.bankAnswers(bank, w.bankGot(bank), "00")
+	p.got()
+	w.open(w.fs.(*vfs.MemFS).CrashClone(vfs.CrashCloneCfg{}))
+	bank = w.bankUp(0)
+	w.take(bank, conn.ASCII4)
+	p.id = w.connect(-1)
+	p.sale(2, 100, false) // a trace below that of the older life
+	w.bankAnswers(bank, w.bankGot(bank), "51")
+	p.got()
+	w.shard.Frame(p.id, frame)
+	w.pass(0)
+	w.bankSilent(bank)
+}

@@ -90,7 +90,7 @@ func (s *Shard) seek(sl *slot, step flow.Step) flow.Event {
 	fp := identity(&sl.Facts)
 	r, ok := sl.hist.get(fp)
 	index, live := r.live()
-	if ok = ok && (!live || s.holds(index, fp)); !ok && (step == flow.SeekOriginal || !sl.hist.surelyNew(&sl.Facts)) {
+	if ok = ok && (!live || s.holds(index, fp)); !ok && (step == flow.SeekOriginal || !s.surelyNew(sl)) {
 		var err error
 		if r, ok, err = s.seekDisk(fp, sl); err != nil {
 			s.zap.Error("journal not read", zap.Error(err))

@@ -63,9 +63,8 @@ func (p *pending) end(id txn.ID, mark uint32) {
 // request, and a reversal finds its original. It is a ring of a few entries in
 // one or two cache lines, found with the connection, so the common case costs a
 // look at memory that is at hand. What it does not hold any more, or not yet
-// after a start, the index on disk does. Only a trace above all that were seen
-// since the start, in the batch of these, is surely new without a look at the
-// index: a copy of an old message must not pass for a new one.
+// after a start, the index on disk does. A copy of an old message must not pass
+// for a new one, so the highest trace is noted, too: see surelyNew.
 type history struct {
 	ring         []known
 	next         int
@@ -101,9 +100,13 @@ func (h *history) get(fp uint64) (ref, bool) {
 	return 0, false
 }
 
-// surelyNew says that a request cannot be on disk.
-func (h *history) surelyNew(f *txn.Facts) bool {
-	return h.batch == f.Batch && f.Trace > h.trace && h.trace != 0
+// surelyNew says that a request cannot be on disk: its trace is above all that
+// were seen in its batch, and the batch began in this life of the process, with
+// the sign-in of the session. What an older life did in a batch only the disk
+// knows.
+func (s *Shard) surelyNew(sl *slot) bool {
+	h := sl.hist
+	return sl.sess.Since > s.started && sl.Batch == sl.sess.Batch && sl.Batch == h.batch && sl.Trace > h.trace
 }
 
 // saw notes the trace of a request, done or reversed before it came.
