@@ -61,6 +61,9 @@ func (s *system) untilReady(ctx context.Context) error {
 		select {
 		case err := <-s.ended:
 			s.ended <- err
+			if ctx.Err() != nil { // and so it was killed
+				return fmt.Errorf("bench: the switch is not ready (%w); its log:\n%s", ctx.Err(), tail(s.log, 2000))
+			}
 			return fmt.Errorf("bench: the switch ended at start (%v); its log:\n%s", err, tail(s.log, 2000))
 		case <-ctx.Done():
 			return fmt.Errorf("bench: the switch is not ready (%w); its log:\n%s", ctx.Err(), tail(s.log, 2000))
