@@ -319,7 +319,7 @@ func send(env *Env, t *Txn, ev *Event, out *Effects) {
 
 func answered(t *Txn, ev *Event, out *Effects) {
 	t.Code, t.Auth, t.Settle, t.Result = ev.Code, ev.Auth, ev.Settle, txn.Declined
-	if t.Code == txn.OK {
+	if t.Code.Approved() {
 		t.Result = txn.Approved
 	}
 	out.add(Effect{Do: Disarm})
