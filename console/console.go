@@ -113,7 +113,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 // loopback one: the console has no sign-in and no TLS, so it must not be
 // reachable from another machine.
 func (s *Server) Start() error {
-	if err := checkLoopback(s.address); err != nil {
+	if err := CheckAddress(s.address); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -126,7 +126,7 @@ func (s *Server) Start() error {
 		return fmt.Errorf("console: %w", err)
 	}
 	// A name like localhost is what the hosts file makes of it, so look again.
-	if err := checkLoopback(l.Addr().String()); err != nil {
+	if err := CheckAddress(l.Addr().String()); err != nil {
 		return errors.Join(err, l.Close())
 	}
 	s.bound, s.stop = l.Addr(), make(chan struct{})

@@ -70,9 +70,9 @@ func loopbackHost(hostport string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// checkLoopback refuses an address that other machines could reach; an empty
-// host means all interfaces.
-func checkLoopback(address string) error {
+// CheckAddress refuses an address that other machines could reach; an empty host
+// means all interfaces. It opens nothing, so a config can be asked beforehand.
+func CheckAddress(address string) error {
 	if _, _, err := net.SplitHostPort(address); err != nil {
 		return fmt.Errorf("控制台地址 %q 须为 主机:端口 · console: address %q: want host:port: %w", address, address, err)
 	}

@@ -86,7 +86,7 @@ func (n *Node) open(o Options) error {
 
 func (n *Node) openStores() error {
 	if err := os.MkdirAll(n.cfg.Data, 0o700); err != nil {
-		return err
+		return fmt.Errorf("数据目录 · data folder: %w", err)
 	}
 	var err error
 	n.reg, err = registry.Open(registry.Options{Dir: n.cfg.RegistryDir(),
@@ -110,7 +110,7 @@ func (n *Node) openStores() error {
 func (n *Node) importTerminals(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return err
+		return fmt.Errorf("终端文件 · terminals: %w", err)
 	}
 	defer f.Close()
 	added, changed, err := n.reg.Import(f, path)

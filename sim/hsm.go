@@ -70,7 +70,7 @@ func ServeHSM(ctx context.Context, ln net.Listener, cfg HSMConfig) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("sim: hsm: %w", err)
+			return fmt.Errorf("加密机 · hsm: %w", err)
 		}
 		wg.Go(func() {
 			if err := serveHSM(conns, c, &cfg); err != nil && conns.Err() == nil {

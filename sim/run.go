@@ -151,7 +151,7 @@ func fleetLine(s *FleetStats, rate float64) string {
 func RunHSM(ctx context.Context, cfg HSMConfig, r Report, out io.Writer) error {
 	ln, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
-		return fmt.Errorf("sim: hsm: %w", err)
+		return fmt.Errorf("加密机 · hsm: %w", err)
 	}
 	// Even with JSON: a warning that can be turned off is none.
 	fmt.Fprintf(out, "!! 警告：加密机模拟器使用公开的测试 LMK，其密钥毫无保护，严禁用于生产。\n!! WARNING: %s\n", testLMKWarning)

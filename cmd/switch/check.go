@@ -38,6 +38,7 @@ func (c *checkCmd) Run(s *streams) error {
 	terminals := 0
 	if err == nil {
 		terminals, err = tryImport(cfg)
+		err = errors.Join(usable(cfg, mayUse), err)
 	}
 	if c.JSON {
 		return c.json(s, cfg, terminals, err)
@@ -47,7 +48,7 @@ func (c *checkCmd) Run(s *streams) error {
 		for _, f := range faults {
 			fmt.Fprintln(s.err, f)
 		}
-		fmt.Fprintf(s.err, "配置有误：%d 处 · the config is not right: %d faults\n", len(faults), len(faults))
+		fmt.Fprintf(s.err, "配置有误：%d 处 · the config is not right: %s\n", len(faults), plural(len(faults), "fault"))
 		return errShown
 	}
 	fmt.Fprintf(s.out, "配置正确 · OK: %s\n\n", c.Config)
@@ -67,6 +68,14 @@ func (c *checkCmd) json(s *streams, cfg *config.Config, terminals int, err error
 	v.Memory = cfg.Memory()
 	v.Sum = sum(v.Memory)
 	return writeJSON(s.out, v)
+}
+
+// plural counts things in English.
+func plural(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 // faultLines gives one line for each fault of an error.

@@ -94,7 +94,9 @@ func runIn(args []string, s streams) (code int) {
 	case errors.As(err, &own):
 		return int(own)
 	case !errors.Is(err, errShown):
-		fmt.Fprintf(s.err, "switch: %v\n", err)
+		for _, line := range faultLines(err) {
+			fmt.Fprintf(s.err, "switch: %s\n", line)
+		}
 	}
 	return exitFailed
 }
@@ -141,6 +143,8 @@ var helpWords = strings.NewReplacer(
 	"Show context-sensitive help.", "显示帮助 · show this help",
 	`for more information on a command.`, `查看某一命令 · for more on a command`,
 	`Run "`, `运行 · run "`,
+	// The library does not show that flags exclude each other.
+	"--listen=ADDR --connect=ADDR", "(--listen=ADDR | --connect=ADDR)",
 )
 
 // help prints the library's help with both languages in it.

@@ -62,7 +62,11 @@ func logger(c *config.Log) (*zap.Logger, error) {
 	if c.File != "" {
 		z.OutputPaths, z.ErrorOutputPaths = []string{c.File}, []string{c.File}
 	}
-	return z.Build()
+	log, err := z.Build()
+	if err != nil {
+		err = fmt.Errorf("日志文件 · log file: %w", err)
+	}
+	return log, err
 }
 
 // version is what the console shows.

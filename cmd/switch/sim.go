@@ -44,8 +44,8 @@ func simLog(s *streams) *zap.Logger {
 type simBankCmd struct {
 	report
 	Name        string        `default:"bank" help:"账本与日志中的名称 · name in its books and log"`
-	Listen      string        `xor:"side" required:"" placeholder:"ADDR" help:"监听，等交换来连 · wait here for the switch"`
-	Connect     string        `xor:"side" required:"" placeholder:"ADDR" help:"主动连接交换 · dial the switch"`
+	Listen      string        `xor:"side" required:"" placeholder:"ADDR" help:"监听，等交换来连；与 --connect 二选一 · wait here for the switch; either this or --connect"`
+	Connect     string        `xor:"side" required:"" placeholder:"ADDR" help:"主动连接交换；与 --listen 二选一 · dial the switch; either this or --listen"`
 	ZPK         string        `name:"zpk" placeholder:"HEX" help:"明文 ZPK，32 位十六进制，给出则解开 PIN · clear ZPK of 32 hex digits, to open PIN blocks"`
 	Books       string        `placeholder:"FILE" help:"账本文件 · file of its books"`
 	Limit       int           `help:"账本最多笔数 · bookings at most"`
@@ -127,6 +127,17 @@ type simHSMCmd struct {
 	Header int           `default:"8" help:"消息头字符数 · characters of the message header"`
 	Delay  time.Duration `help:"应答前等待 · wait before every answer"`
 }
+
+// Validate holds the header to what a switch can be set to.
+func (c *simHSMCmd) Validate() error {
+	if c.Header < minHSMHeader || c.Header > maxHSMHeader {
+		return fmt.Errorf("--header %d：须为 %d 至 %d · wanted %d to %d", c.Header, minHSMHeader, maxHSMHeader, minHSMHeader, maxHSMHeader)
+	}
+	return nil
+}
+
+// The range of hsm.header in a config.
+const minHSMHeader, maxHSMHeader = 4, 255
 
 // Run answers host commands until it is told to stop.
 func (c *simHSMCmd) Run(s *streams) error {

@@ -119,7 +119,7 @@ func (b *Bank) Start() error {
 	}
 	ln, err := net.Listen("tcp", b.cfg.Listen)
 	if err != nil {
-		return fmt.Errorf("bank: %w", err)
+		return fmt.Errorf("银行 · bank: %w", err)
 	}
 	b.ln = ln
 	b.wg.Go(b.accept)

@@ -53,7 +53,7 @@ func ReadBookings(path string) ([]Booking, error) {
 func readFile(path string, read func([]byte) error) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("book: %w", err)
+		return fmt.Errorf("账本 · book: %w", err)
 	}
 	_, err = readLines(f, path, read)
 	return errors.Join(err, f.Close())
@@ -68,7 +68,7 @@ func open(path string, read func(line []byte) error) (*File, error) {
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("book: %w", err)
+		return nil, fmt.Errorf("账本 · book: %w", err)
 	}
 	end, err := readLines(f, path, read)
 	if err == nil {
@@ -96,7 +96,7 @@ func readLines(r io.Reader, name string, read func([]byte) error) (end int64, er
 			err = read(line)
 		}
 		if err != nil {
-			return end, fmt.Errorf("book: %s:%d: %w", name, n, err)
+			return end, fmt.Errorf("账本 · book: %s:%d: %w", name, n, err)
 		}
 		end += int64(len(line))
 	}

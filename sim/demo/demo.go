@@ -122,14 +122,14 @@ func (w *world) say(format string, a ...any) {
 func (w *world) open() (err error) {
 	if w.data == "" {
 		if w.data, err = os.MkdirTemp("", "tongka-demo-"); err != nil {
-			return err
+			return fmt.Errorf("临时目录 · temporary folder: %w", err)
 		}
 		w.closes = append(w.closes, func() error { return os.RemoveAll(w.data) })
 	} else if err := os.MkdirAll(w.data, 0o700); err != nil {
-		return err
+		return fmt.Errorf("数据目录 · data folder: %w", err)
 	}
 	if w.log, err = fileLog(filepath.Join(w.data, "switch.log")); err != nil {
-		return err
+		return fmt.Errorf("日志文件 · log file: %w", err)
 	}
 	for i, name := range []string{"bank-a", "bank-b"} {
 		if err := w.openBank(i, name); err != nil {
