@@ -4,74 +4,79 @@ import (
 	"encoding/binary"
 
 	"tongka/codec/iso8583/internal/bcd"
+	"tongka/codec/iso8583/internal/table"
 )
 
 // Builder appends one message to a caller's buffer. It is a value: keep it in
 // a local variable. The first fault stops it; End tells.
 type Builder struct {
-	spec *Spec
-	buf  []byte // the caller's buffer up to its capacity: what is beyond n is spare
-	n    int
-	bits [2]uint64
-	base int  // where the MTI is in dst
-	map1 int  // where the bitmap is in dst
-	last int  // the field put last
-	both bool // room for the second bitmap is there
-	err  FieldError
+	spec      *Spec
+	buf       []byte // the caller's buffer; what is beyond its length is spare
+	base      int    // where the MTI is in dst
+	low, high uint64 // the bitmaps; bit 1 says that there is room for the second
+	last      int    // the field put last
+	err       *FieldError
 }
 
-const stopped = 1 << 16 // last after a fault
+const (
+	stopped = 1 << 16 // last after a fault
+	both    = 1 << 63 // bit 1
+)
 
 // Begin starts a message behind what dst already holds (an envelope, say).
 // Fields must be put in ascending order. The spare capacity of dst is scratch:
 // a few bytes beyond the message may be overwritten, never any beyond it.
 func (s *Spec) Begin(dst []byte, mti MTI) Builder {
-	b := Builder{spec: s, base: len(dst), last: 1, both: s.wide}
-	if s.packedMTI {
-		dst = append(dst, byte(mti>>8), byte(mti))
-	} else {
-		dst = mti.append(dst)
-	}
-	b.map1 = len(dst)
-	b.buf, b.n = dst[:cap(dst)], len(dst)
-	n := s.mapSize()
-	if b.both {
-		n *= 2
-	}
-	b.take(n)
+	var b Builder
+	b.Reset(s, dst, mti)
 	return b
+}
+
+// Reset starts a message as Begin does, in a Builder that is where it will be
+// used: on the way of every message, the move counts that Begin ends with, which
+// waits for its parts to arrive in memory.
+func (b *Builder) Reset(s *Spec, dst []byte, mti MTI) {
+	at := len(dst)
+	if cap(dst)-at < s.first {
+		dst = grow(dst, s.first)
+	}
+	dst = dst[:at+s.first]
+	if s.mtiSize == 2 {
+		binary.BigEndian.PutUint16(dst[at:], uint16(mti))
+	} else {
+		bcd.PutFour(dst[at:], uint16(mti))
+	}
+	b.spec, b.buf, b.base = s, dst, at
+	b.low, b.high, b.last, b.err = s.bit1, 0, 1, nil
 }
 
 // take gives the n bytes that follow, and whatever is spare behind them.
 func (b *Builder) take(n int) []byte {
-	at := b.n
-	b.n += n
-	if b.n > len(b.buf) {
-		b.more(at)
+	at := len(b.buf)
+	if n > cap(b.buf)-at {
+		b.buf = grow(b.buf, n)
 	}
-	return b.buf[at:]
+	b.buf = b.buf[:at+n]
+	return b.buf[at:cap(b.buf)]
 }
 
-// more moves the message to a buffer twice as large, at least.
-func (b *Builder) more(keep int) {
-	b.buf = append(b.buf[:keep], make([]byte, max(b.n-keep, keep, 256))...)
-	b.buf = b.buf[:cap(b.buf)]
-}
-
-func (s *Spec) mapSize() int {
-	if s.hexBitmap {
-		return 16
-	}
-	return 8
+// grow moves the message to a buffer with room for n bytes more, and twice as
+// large, at least.
+func grow(buf []byte, n int) []byte {
+	return append(buf, make([]byte, max(n, len(buf), 256))...)[:len(buf)]
 }
 
 // next opens field n: nil when a fault stopped the builder, now or before. A
 // fault sets last beyond every field, so that one comparison tells.
-func (b *Builder) next(n int) *fieldDef {
-	if n > b.last && n <= 128 && (n <= 64 || b.both) {
-		if f := &b.spec.fields[n]; f.coding != absent {
+func (b *Builder) next(n int) *table.Field {
+	if n > b.last && n <= 128 && (n <= 64 || b.low&both != 0) {
+		if f := &b.spec.fields[n]; f.Coding != table.Absent {
 			b.last = n
-			b.bits[(n-1)>>6&1] |= 1 << 63 >> ((n - 1) & 63)
+			if n <= 64 {
+				b.low |= 1 << ((64 - n) & 63)
+			} else {
+				b.high |= 1 << ((128 - n) & 63)
+			}
 			return f
 		}
 	}
@@ -80,11 +85,11 @@ func (b *Builder) next(n int) *fieldDef {
 
 // nextRare is next when the second bitmap is not there yet, or the field cannot
 // be put.
-func (b *Builder) nextRare(n int) *fieldDef {
+func (b *Builder) nextRare(n int) *table.Field {
 	switch {
-	case b.err.Reason != 0:
+	case b.err != nil:
 		return nil
-	case uint(n) > 128 || b.spec.fields[n].coding == absent:
+	case uint(n) > 128 || b.spec.fields[n].Coding == table.Absent:
 		b.fail(n, NotInDialect, 0, 0)
 		return nil
 	case n <= b.last:
@@ -98,10 +103,10 @@ func (b *Builder) nextRare(n int) *fieldDef {
 // widen makes room for the second bitmap by moving the fields behind it. Only
 // dialects that extend the bitmap on demand pay for this.
 func (b *Builder) widen() {
-	b.both = true
-	n, end := b.spec.mapSize(), b.n
+	b.low |= both
+	n, end, at := b.spec.mapSize, len(b.buf), b.base+b.spec.first
 	b.take(n)
-	copy(b.buf[b.map1+2*n:], b.buf[b.map1+n:end])
+	copy(b.buf[at+n:], b.buf[at:end])
 }
 
 // Put appends field n with its canonical value: ASCII digits for a number,
@@ -121,13 +126,13 @@ func (b *Builder) PutUint(n int, v uint64) {
 	if f == nil {
 		return
 	}
-	if f.prefix == 0 && f.max&1 == 0 && b.fixed(f, v) {
+	if f.Prefix == 0 && b.fixed(f, v) {
 		return
 	}
 	var t [20]byte
 	least := 1
-	if f.prefix == 0 {
-		least = min(int(f.max), len(t))
+	if f.Prefix == 0 {
+		least = min(int(f.Max), len(t))
 	}
 	i := len(t)
 	for v > 0 || len(t)-i < least {
@@ -135,34 +140,40 @@ func (b *Builder) PutUint(n int, v uint64) {
 		t[i] = '0' + byte(v%10)
 		v /= 10
 	}
-	if len(t)-i < int(f.max) && f.prefix == 0 && kinds[f.coding] != Numeric {
-		b.fail(n, WrongLength, int(f.max), len(t)-i)
+	if len(t)-i < int(f.Max) && f.Prefix == 0 && kinds[f.Coding] != Numeric {
+		b.fail(n, WrongLength, int(f.Max), len(t)-i)
 		return
 	}
 	b.value(n, f, t[i:])
 }
 
-// fixed writes a number into a fixed field of an even number of digits, two at
-// a time; false, with nothing written, when it does not fit or the coding is not
-// one of digits.
-func (b *Builder) fixed(f *fieldDef, v uint64) bool {
-	most := int(f.max)
-	switch {
-	case most >= len(powers) || v >= powers[most]:
+// fixed writes a number into a fixed field, two digits at a time; false, with
+// nothing written, when it does not fit or the coding is not one of digits.
+func (b *Builder) fixed(f *table.Field, v uint64) bool {
+	most := int(f.Max)
+	if most >= len(powers) || v >= powers[most] {
 		return false
-	case f.coding == packedLeft || f.coding == packedRight:
-		d := b.take(most / 2)
-		for i := most/2 - 1; i >= 0; i-- {
+	}
+	switch f.Coding {
+	case table.PackedLeft, table.PackedRight:
+		if most&1 == 1 && f.Coding == table.PackedLeft {
+			v *= 10
+		}
+		d := b.take(int(f.Size))
+		for i := int(f.Size) - 1; i >= 0; i-- {
 			d[i] = bcd.Packed[v%100]
 			v /= 100
 		}
 		return true
-	case f.coding == digits || f.coding == text:
+	case table.Digits, table.Text:
 		d := b.take(most)
-		for i := most - 2; i >= 0; i -= 2 {
+		for ; most > 1; most -= 2 {
 			p := bcd.Packed[v%100]
-			d[i], d[i+1] = '0'+p>>4, '0'+p&15
+			d[most-2], d[most-1] = '0'+p>>4, '0'+p&15
 			v /= 100
+		}
+		if most == 1 {
+			d[0] = '0' + byte(v)
 		}
 		return true
 	}
@@ -173,29 +184,33 @@ func (b *Builder) fixed(f *fieldDef, v uint64) bool {
 var powers = [...]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19}
 
 // value writes a canonical value into the field that next opened.
-func (b *Builder) value(n int, f *fieldDef, value []byte) {
+func (b *Builder) value(n int, f *table.Field, value []byte) {
 	l := len(value)
-	if l > int(f.max) {
-		b.fail(n, TooLong, int(f.max), l)
+	if l > int(f.Max) {
+		b.fail(n, TooLong, int(f.Max), l)
 		return
 	}
-	if i, why := badText(f.coding, value); i >= 0 {
+	if i := f.Coding.BadText(value); i >= 0 {
+		why := BadDigit
+		if kinds[f.Coding] == Track {
+			why = BadTrack
+		}
 		b.fail(n, why, 0, int(value[i]))
 		return
 	}
-	if f.prefix == 0 && l < int(f.max) {
+	if f.Prefix == 0 && l < int(f.Max) {
 		b.fill(n, f, value)
 		return
 	}
 	d := b.room(f, l)
-	switch f.coding {
-	case packedLeft:
+	switch f.Coding {
+	case table.PackedLeft:
 		bcd.PackLeft(d, value)
-	case packedRight:
+	case table.PackedRight:
 		bcd.PackRight(d, value)
-	case packedTrack:
+	case table.PackedTrack:
 		bcd.PackTrack(d, value)
-	case hexed:
+	case table.Hexed:
 		toHex(d, value)
 	default:
 		copy(d, value)
@@ -203,27 +218,27 @@ func (b *Builder) value(n int, f *fieldDef, value []byte) {
 }
 
 // fill writes a fixed field whose value is too short.
-func (b *Builder) fill(n int, f *fieldDef, value []byte) {
-	l, most := len(value), int(f.max)
-	if k := kinds[f.coding]; k != Numeric && k != Text {
+func (b *Builder) fill(n int, f *table.Field, value []byte) {
+	l, most := len(value), int(f.Max)
+	if k := kinds[f.Coding]; k != Numeric && k != Text {
 		b.fail(n, WrongLength, most, l)
 		return
 	}
 	d := b.room(f, most)
-	switch f.coding {
-	case text:
+	switch f.Coding {
+	case table.Text:
 		for i := copy(d, value); i < most; i++ {
 			d[i] = ' '
 		}
-	case digits:
+	case table.Digits:
 		for i := range most - l {
 			d[i] = '0'
 		}
 		copy(d[most-l:], value)
 	default:
-		clear(d[:wireSize(f.coding, most)])
+		clear(d[:f.Size])
 		at := most - l // in nibbles from the left
-		if f.coding == packedRight {
+		if f.Coding == table.PackedRight {
 			at += most & 1
 		}
 		for i, c := range value {
@@ -234,35 +249,14 @@ func (b *Builder) fill(n int, f *fieldDef, value []byte) {
 
 // room appends the prefix of a length and gives the room for the value, and
 // whatever is spare behind it.
-func (b *Builder) room(f *fieldDef, l int) []byte {
-	p := int(f.prefix)
+func (b *Builder) room(f *table.Field, l int) []byte {
+	p := int(f.Prefix)
 	if p == 0 {
-		return b.take(int(f.size))
+		return b.take(int(f.Size))
 	}
-	d := b.take(p + wireSize(f.coding, l))
-	switch {
-	case f.bcd && p == 1:
-		d[0] = bcd.Packed[l]
-	case f.bcd:
-		d[0], d[1] = bcd.Packed[l/100], bcd.Packed[l%100]
-	case p == 2:
-		d[0], d[1] = '0'+byte(l/10), '0'+byte(l%10)
-	default:
-		d[0], d[1], d[2] = '0'+byte(l/100), '0'+byte(l/10%10), '0'+byte(l%10)
-	}
+	d := b.take(p + f.Coding.Size(l))
+	f.PutLength(d, l)
 	return d[p:]
-}
-
-// badText finds the first byte of a canonical value that the coding cannot
-// carry, -1 when there is none.
-func badText(c coding, value []byte) (int, Reason) {
-	switch kinds[c] {
-	case Numeric:
-		return bcd.BadDigits(value), BadDigit
-	case Track:
-		return bcd.BadTrack(value), BadTrack
-	}
-	return -1, 0
 }
 
 func toHex(d, p []byte) {
@@ -274,27 +268,25 @@ func toHex(d, p []byte) {
 // Offset is the length of the message so far, from the MTI: where the next
 // field begins, so that a MAC put as zeros can be patched later. A first field
 // above 64 moves it, once, in a dialect whose second bitmap comes on demand.
-func (b *Builder) Offset() int { return b.n - b.base }
+func (b *Builder) Offset() int { return len(b.buf) - b.base }
 
 // End writes the bitmap and gives back the buffer. The error is the first
 // fault, a *FieldError whose offset is where its field would have begun; the
 // buffer is then what Begin got.
 func (b *Builder) End() ([]byte, error) {
-	if b.err.Reason != 0 {
-		e := b.err
-		return b.buf[:b.base], &e
+	if b.err != nil {
+		return b.buf[:b.base], b.err
 	}
-	d := b.buf[b.map1:]
-	if b.both {
-		b.bits[0] |= 1 << 63
-		b.spec.putBitmap(d[b.spec.mapSize():], b.bits[1])
+	d := b.buf[b.base+b.spec.mtiSize:]
+	b.spec.putBitmap(d, b.low)
+	if b.low&both != 0 {
+		b.spec.putBitmap(d[b.spec.mapSize:], b.high)
 	}
-	b.spec.putBitmap(d, b.bits[0])
-	return b.buf[:b.n], nil
+	return b.buf, nil
 }
 
 func (s *Spec) putBitmap(d []byte, bits uint64) {
-	if !s.hexBitmap {
+	if s.mapSize == 8 {
 		binary.BigEndian.PutUint64(d, bits)
 		return
 	}
@@ -304,6 +296,6 @@ func (s *Spec) putBitmap(d []byte, bits uint64) {
 }
 
 func (b *Builder) fail(n int, why Reason, want, got int) {
-	b.err = FieldError{Field: n, Offset: b.Offset(), Reason: why, Want: want, Got: got}
+	b.err = &FieldError{Field: n, Offset: b.Offset(), Reason: why, Want: want, Got: got}
 	b.last = stopped
 }

@@ -1,6 +1,13 @@
 package iso8583
 
-import "tongka/codec/iso8583/internal/bcd"
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"tongka/codec/iso8583/internal/bcd"
+	"tongka/codec/iso8583/internal/plan"
+	"tongka/codec/iso8583/internal/table"
+)
 
 // Copy transcodes field from of a message, of this or another dialect, into
 // field n. An absent field copies nothing. Packed digits become ASCII digits
@@ -10,103 +17,181 @@ func (b *Builder) Copy(n int, v *View, from int) {
 	if !v.Has(from) {
 		return
 	}
-	f := b.next(n)
-	if f == nil {
-		return
-	}
-	begin := b.n
-	src, l, at := &v.spec.fields[from], int(v.spans[from].n), int(v.spans[from].at)
-	if l > int(f.max) || f.prefix == 0 && l != int(f.max) {
-		b.copySlow(n, f, v, from)
-		return
-	}
-	var d []byte
-	if f.prefix == 0 {
-		d = b.take(int(f.size))
-	} else {
-		d = b.room(f, l)
-	}
-	switch p := v.msg[at:]; plans[f.coding][src.coding] {
-	case asIs:
-		p = p[:wireSize(src.coding, l)]
-		copy(d, p)
-		if l&1 == 1 && f.coding >= packedLeft { // a pad nibble F becomes 0
-			clearPad(d[:len(p)], f.coding)
-		}
-	case toChars:
-		if right := src.coding == packedRight; l > 16 || len(p) < 8 || len(d) < 16 {
-			bcd.Unpack(d, p[:(l+1)/2], l, right)
-		} else {
-			// What it writes beyond the value is spare, or the next field's.
-			bcd.UnpackWord(d[:16], p, l&1 == 1 && right)
-		}
-	case toPacked:
-		switch right := f.coding == packedRight; {
-		case l <= 16 && len(p) >= 16 && len(d) >= 8:
-			bcd.PackWord(d[:8], p, l, right)
-		case right:
-			bcd.PackRight(d, p[:l])
-		default:
-			bcd.PackLeft(d, p[:l])
-		}
-	case toPackedTrack:
-		bcd.PackTrack(d, p[:l])
-	default:
-		b.n = begin
-		b.copySlow(n, f, v, from)
+	if f := b.next(n); f != nil {
+		b.copyValue(n, f, v, from)
 	}
 }
 
-// copyPlan is how a pair of codings is transcoded.
-type copyPlan uint8
+// CopyRun copies those of the fields first..last (2 to 128) that are present, each
+// into the field of the same number, as so many calls of Copy would. It plans
+// the work once for every set of fields that it meets, so that one call with a
+// wide range is cheaper than several with narrow ones.
+func (b *Builder) CopyRun(v *View, first, last int) {
+	low, high := between(v.bits[0], v.bits[1], first, last)
+	if low|high == 0 {
+		return
+	}
+	s, from := b.spec, &v.spec.fields
+	if low&^s.has[0]|high&^s.has[1] != 0 {
+		b.copyEach(v, low, high, false) // up to the field that is not in the dialect
+		return
+	}
+	p := s.copies.Find(from, low, high)
+	if p == nil {
+		s.copies.Learn(from, low, high, func() plan.Copy { return plan.NewCopy(&s.fields, from, [2]uint64{low, high}) })
+	}
+	if p == nil || p.First <= b.last || high != 0 && b.low&both == 0 {
+		b.copyEach(v, low, high, false)
+		return
+	}
+	b.last = p.Last
+	b.low |= low
+	b.high |= high
+	for i := range p.Steps {
+		step := &p.Steps[i]
+		n := b.copyStep(step, v)
+		if n == 0 {
+			b.copyEach(v, step.Bits[0], step.Bits[1], true)
+			if b.last == stopped {
+				return
+			}
+			continue
+		}
+		b.buf = b.buf[:len(b.buf)+n]
+	}
+}
 
-const (
-	byValue copyPlan = iota
-	asIs
-	toChars
-	toPacked
-	toPackedTrack
-)
+// between keeps the bits of the fields from..to.
+func between(low, high uint64, from, to int) (uint64, uint64) {
+	low &= ^uint64(0) >> max(from-1, 0) & ^(^uint64(0) >> max(to, 0))
+	high &= ^uint64(0) >> max(from-65, 0) & ^(^uint64(0) >> max(to-64, 0))
+	return low, high
+}
 
-// plans says it for [to][from]; the size is for the compiler. Pairs that are seldom met go by value.
-var plans = [...][packedTrack + 1]copyPlan{
-	text:        {text: asIs, raw: asIs, digits: asIs, packedLeft: toChars, packedRight: toChars},
-	raw:         {text: asIs, raw: asIs, digits: asIs},
-	hexed:       {hexed: asIs},
-	digits:      {digits: asIs, packedLeft: toChars, packedRight: toChars},
-	track:       {track: asIs, digits: asIs, packedTrack: toChars},
-	packedLeft:  {packedLeft: asIs, digits: toPacked},
-	packedRight: {packedRight: asIs, digits: toPacked},
-	packedTrack: {packedTrack: asIs, track: toPackedTrack},
+// copyEach copies fields one by one; with open they are in the bitmap already.
+func (b *Builder) copyEach(v *View, low, high uint64, open bool) {
+	for w, left := range [...]uint64{low, high} {
+		for left != 0 && b.last != stopped {
+			z := bits.LeadingZeros64(left)
+			left &^= 1 << 63 >> z
+			if n := 64*w + z + 1; open {
+				b.copyValue(n, &b.spec.fields[n], v, n)
+			} else {
+				b.Copy(n, v, n)
+			}
+		}
+	}
+}
+
+// copyStep converts fields that stand together, or one of variable length, into
+// what is spare, and gives the bytes that they become: 0 when one does not fit,
+// is not good, or has not as much around it as words reach for.
+func (b *Builder) copyStep(step *plan.Step, v *View) int {
+	span, n := v.spans[step.N&127], len(b.buf)
+	l, p := span.Len(), v.msg[span.At():]
+	if step.Reads > len(p) || n+step.Writes > cap(b.buf) {
+		return 0
+	}
+	begin := step.Begin
+	d := b.buf[n+begin : cap(b.buf)]
+	switch step.Way {
+	case plan.Chars:
+		bcd.UnpackWords(d, p, step.Words)
+		return step.Size
+	case plan.Packed:
+		bcd.PackWords(d, p, step.Words)
+		return step.Size
+	case plan.Bytes:
+		copy(d[:step.Size], p)
+		return step.Size
+	}
+	if l > step.Max {
+		return 0
+	}
+	binary.LittleEndian.PutUint32(b.buf[n:n+4], step.Prefix[l])
+	whole := (l + 7) &^ 7
+	switch step.Way {
+	case plan.ToChars:
+		if whole > len(d) || whole > 2*len(p) {
+			return 0
+		}
+		bcd.UnpackRun(d, p, l)
+	case plan.AsIs:
+		if l > len(d) {
+			return 0
+		}
+		copy(d, p[:l])
+	case plan.ToPacked, plan.ToPackedTrack, plan.TextToPacked:
+		if whole > 2*len(d) || whole > len(p) || step.Way == plan.TextToPacked && bcd.BadDigits(p[:l]) >= 0 {
+			return 0
+		}
+		bcd.PackRun(d, p, l)
+		if l&1 == 1 {
+			d[l>>1] &= 0xF0
+		}
+		return begin + (l+1)>>1
+	default:
+		return 0
+	}
+	return begin + l
+}
+
+// copyValue transcodes one value into field n, which is open.
+func (b *Builder) copyValue(n int, f *table.Field, v *View, from int) {
+	src, at, l := &v.spec.fields[from], v.spans[from&127].At(), v.spans[from&127].Len()
+	way := plan.Ways[f.Coding][src.Coding]
+	if l > int(f.Max) || f.Prefix == 0 && l != int(f.Max) || way == plan.ByValue ||
+		way == plan.TextToPacked && bcd.BadDigits(v.msg[at:at+l]) >= 0 {
+		b.copySlow(n, f, v, from)
+		return
+	}
+	d, p := b.room(f, l), v.msg[at:]
+	whole := (l + 7) &^ 7 // what is written beyond the value is spare, or the next field's
+	switch way {
+	case plan.AsIs:
+		size := src.Coding.Size(l)
+		copy(d[:size], p[:size])
+		if l&1 == 1 && f.Coding >= table.PackedLeft { // a pad nibble F becomes 0
+			clearPad(d[:size], f.Coding)
+		}
+	case plan.ToChars:
+		if right := src.Coding == table.PackedRight; right && l&1 == 1 || 2*len(p) < whole || len(d) < whole {
+			bcd.Unpack(d, p[:(l+1)/2], l, right)
+		} else {
+			bcd.UnpackRun(d, p, l)
+		}
+	default:
+		switch right := f.Coding == table.PackedRight; {
+		case right && l&1 == 1:
+			bcd.PackRight(d, p[:l])
+		case len(p) < whole || 2*len(d) < whole:
+			bcd.PackTrack(d, p[:l])
+		default:
+			bcd.PackRun(d, p, l)
+			if l&1 == 1 {
+				d[l/2] &= 0xF0
+			}
+		}
+	}
 }
 
 // copySlow goes by the canonical value, also when it must be filled or
 // refused. The value is laid out in dst behind a gap as wide as the field can
 // become.
-func (b *Builder) copySlow(n int, f *fieldDef, v *View, from int) {
-	at := b.n
-	b.take(int(f.prefix) + 2*int(f.max))
-	all := v.AppendText(b.buf[:b.n], from)
-	value := all[b.n:]
-	b.buf, b.n = all[:cap(all)], at
+func (b *Builder) copySlow(n int, f *table.Field, v *View, from int) {
+	at := len(b.buf)
+	b.take(int(f.Prefix) + 2*int(f.Max))
+	gap := len(b.buf)
+	all := v.AppendText(b.buf, from)
+	value := all[gap:]
+	b.buf = all[:at]
 	b.value(n, f, value)
 }
 
-func clearPad(d []byte, c coding) {
-	if c == packedRight {
+func clearPad(d []byte, c table.Coding) {
+	if c == table.PackedRight {
 		d[0] &= 0x0F
 		return
 	}
 	d[len(d)-1] &= 0xF0
-}
-
-// wireSize is the number of bytes that l digits or bytes take.
-func wireSize(c coding, l int) int {
-	switch {
-	case c >= packedLeft:
-		return (l + 1) >> 1
-	case c == hexed:
-		return 2 * l
-	}
-	return l
 }

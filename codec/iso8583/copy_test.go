@@ -5,6 +5,8 @@ import (
 	"errors"
 	"math/rand/v2"
 	"testing"
+
+	"tongka/codec/iso8583/internal/table"
 )
 
 // Copy must write what Put writes of the canonical value, between all fields
@@ -26,7 +28,7 @@ func TestCopyIsPutOfTheCanonicalValue(t *testing.T) {
 		}
 		v := parse(t, from, src.build(t, from, 0x0200))
 		value := v.AppendText(nil, n)
-		if from.fields[n].coding == packedTrack && to.fields[m].coding == track {
+		if from.fields[n].Coding == table.PackedTrack && to.fields[m].Coding == table.Track {
 			value = bytes.ReplaceAll(value, []byte("D"), []byte("="))
 		}
 		put, copied := to.Begin(make([]byte, 0, r.IntN(200)), 0x0200), to.Begin(make([]byte, 0, r.IntN(200)), 0x0200)

@@ -4,6 +4,7 @@ import (
 	"math/bits"
 
 	"tongka/codec/iso8583/internal/bcd"
+	"tongka/codec/iso8583/internal/table"
 )
 
 // The ways in which Parse gives up. They are apart from it because they run
@@ -18,10 +19,9 @@ func (v *View) fail(n, off int, why Reason, want, got int) error {
 	return &v.err
 }
 
-func (v *View) failHead(n, off int, why Reason, want, got int) int {
-	v.bits = [2]uint64{}
+func (v *View) failHead(n, off int, why Reason, want, got int) (int, uint64, uint64) {
 	v.err = FieldError{Field: n, Offset: off, Reason: why, Want: want, Got: got}
-	return -1
+	return -1, 0, 0
 }
 
 // cut clears the bits of field n and above.
@@ -46,56 +46,54 @@ func (v *View) last() int {
 	return 1
 }
 
-// badLength is a length prefix at off that is cut off, not decimal or above
-// the field's maximum.
-func (v *View) badLength(n, off int) error {
-	f := &v.spec.fields[n]
-	p := v.msg[off:]
-	if len(p) < int(f.prefix) {
-		return v.fail(n, off, Truncated, int(f.prefix), len(p))
+// badExtent is a field at off whose length prefix is cut off, not decimal or
+// above the maximum, whose value is cut off, or for which the bitmap has a bit
+// and the dialect nothing: then the offset is the bit's.
+func (v *View) badExtent(n, off int) error {
+	f, p := &v.spec.fields[n], v.msg[off:]
+	if f.Coding == table.Absent {
+		return v.badBit(n)
 	}
-	for i, c := range p[:f.prefix] {
-		if f.bcd && bcd.Dec[c] == bcd.Bad || !f.bcd && c-'0' > 9 {
-			return v.fail(n, off+i, BadPrefix, 0, int(c))
+	if len(p) < int(f.Prefix) {
+		return v.fail(n, off, Truncated, int(f.Prefix), len(p))
+	}
+	length := int(f.Max)
+	if f.Prefix != 0 {
+		for i, c := range p[:f.Prefix] {
+			if f.BCD && bcd.Dec[c] == bcd.Bad || !f.BCD && c-'0' > 9 {
+				return v.fail(n, off+i, BadPrefix, 0, int(c))
+			}
 		}
+		if length = f.Length(p); length > int(f.Max) {
+			return v.fail(n, off, TooLong, int(f.Max), length)
+		}
+		off += int(f.Prefix)
 	}
-	return v.fail(n, off, TooLong, int(f.max), f.readLength(v.msg, off))
+	return v.fail(n, off, Truncated, f.Coding.Size(length), len(v.msg)-off)
 }
 
-// badSize is a value at off of which too little is left, or a bit of the
-// bitmap for a field that the dialect has not: then the offset is the bit's.
-func (v *View) badSize(n, off, size int) error {
-	if v.spec.fields[n].coding != absent {
-		return v.fail(n, off, Truncated, size, len(v.msg)-off)
-	}
-	at, per := 4, 8
-	if v.spec.packedMTI {
-		at = 2
-	}
-	if v.spec.hexBitmap {
-		per = 4
-	}
-	at += (n - 1) / per
+func (v *View) badBit(n int) error {
+	at := v.spec.mtiSize + (n-1)*v.spec.mapSize/64
 	return v.fail(n, at, NotInDialect, 0, int(v.msg[at]))
 }
 
 // badByte is byte i of a value at off, of size bytes and the given length,
 // that the coding does not allow.
 func (v *View) badByte(n, off, i, size, length int) error {
-	c, b := v.spec.fields[n].coding, v.msg[off+i]
+	c, b := v.spec.fields[n].Coding, v.msg[off+i]
 	why := BadDigit
 	switch {
-	case c == hexed:
+	case c == table.Hexed:
 		why = BadHex
-	case c == track || c == packedTrack:
+	case c == table.Track || c == table.PackedTrack:
 		why = BadTrack
 	}
-	if c >= packedLeft && length&1 == 1 {
+	if c >= table.PackedLeft && length&1 == 1 {
 		h, l := b>>4, b&15
 		switch {
-		case c == packedRight && i == 0 && l <= 9:
+		case c == table.PackedRight && i == 0 && l <= 9:
 			why = BadPad
-		case c != packedRight && i == size-1 && (h <= 9 || h == 13 && c == packedTrack):
+		case c != table.PackedRight && i == size-1 && (h <= 9 || h == 13 && c == table.PackedTrack):
 			why = BadPad
 		}
 	}

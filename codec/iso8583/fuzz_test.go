@@ -32,7 +32,7 @@ func fuzzDialect(f *testing.F, s *Spec, pattern string) {
 		if second := recode(t, s, again); !bytes.Equal(second, built) {
 			t.Errorf("%X is built again as %X", built, second)
 		}
-		if grown := len(built) - len(msg); grown != 0 && !(s.wide && grown == 8) && len(s.emptyHalf(&v)) == 0 {
+		if grown := len(built) - len(msg); grown != 0 && !(s.bit1 != 0 && grown == 8) && len(s.emptyHalf(&v)) == 0 {
 			t.Errorf("%X is built again as %X", msg, built)
 		}
 		copied := s.Begin(nil, v.MTI())
@@ -41,6 +41,11 @@ func fuzzDialect(f *testing.F, s *Spec, pattern string) {
 		}
 		if out, err := copied.End(); err != nil || !bytes.EqualFold(out, built) {
 			t.Errorf("copied %X, %v, built %X", out, err, built)
+		}
+		all := s.Begin(nil, v.MTI())
+		all.CopyRun(&v, 2, 128)
+		if out, err := all.End(); err != nil || !bytes.EqualFold(out, built) {
+			t.Errorf("copied at once %X, %v, built %X", out, err, built)
 		}
 		if !bytes.Equal(msg, given) {
 			t.Error("the message was changed")
@@ -51,19 +56,14 @@ func fuzzDialect(f *testing.F, s *Spec, pattern string) {
 // emptyHalf is the second bitmap of a message that has it but no field above
 // 64: where the second bitmap comes on demand, it goes.
 func (s *Spec) emptyHalf(v *View) []byte {
-	if s.wide || !s.second || v.last() > 64 {
+	if s.bit1 != 0 || !s.second || v.last() > 64 {
 		return nil
 	}
-	at := s.mapSize()
-	if s.packedMTI {
-		at += 2
-	} else {
-		at += 4
-	}
-	if len(v.msg) < at+s.mapSize() {
+	at := s.mtiSize + s.mapSize
+	if len(v.msg) < at+s.mapSize {
 		return nil
 	}
-	return v.msg[at : at+s.mapSize()]
+	return v.msg[at : at+s.mapSize]
 }
 
 func FuzzPos(f *testing.F)   { fuzzDialect(f, Pos(), "pos-*") }

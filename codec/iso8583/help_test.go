@@ -41,7 +41,7 @@ type message [129][]byte
 // a canonical value of any allowed length.
 func randomMessage(r *rand.Rand, s *Spec, p float64) (m message) {
 	for n := 2; n <= 128; n++ {
-		if s.Kind(n) != Absent && (r.Float64() < p || n == 128 && s.wide) {
+		if s.Kind(n) != Absent && (r.Float64() < p || n == 128 && s.bit1 != 0) {
 			m[n] = randomValue(r, s, n)
 		}
 	}
@@ -49,7 +49,7 @@ func randomMessage(r *rand.Rand, s *Spec, p float64) (m message) {
 }
 
 func randomValue(r *rand.Rand, s *Spec, n int) []byte {
-	l := int(s.fields[n].max)
+	l := int(s.fields[n].Max)
 	if !s.Fixed(n) {
 		l = r.IntN(l + 1)
 	}

@@ -1,5 +1,7 @@
 package iso8583
 
+import "tongka/codec/iso8583/internal/bcd"
+
 // MTI is a message type indicator: four decimal digits, one a nibble, so that
 // "0200" is 0x0200 in every dialect, whatever it looks like on the wire.
 type MTI uint16
@@ -7,11 +9,8 @@ type MTI uint16
 // String is the four digits.
 func (m MTI) String() string {
 	var b [4]byte
-	return string(m.append(b[:0]))
-}
-
-func (m MTI) append(dst []byte) []byte {
-	return append(dst, '0'|byte(m>>12), '0'|byte(m>>8)&15, '0'|byte(m>>4)&15, '0'|byte(m)&15)
+	bcd.PutFour(b[:], uint16(m))
+	return string(b[:])
 }
 
 // Reply is the type of the message that answers this one: 0200 gives 0210, and

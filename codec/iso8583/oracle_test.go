@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	moov "github.com/moov-io/iso8583"
+
+	"tongka/codec/iso8583/internal/table"
 )
 
 // moov and this package must make the same bytes of the same values, and read
@@ -93,10 +95,10 @@ func TestMoovRefusesWhatParseRefuses(t *testing.T) {
 func hasPadF(v *View) bool {
 	for n := 2; n <= 128; n++ {
 		f, p := v.spec.fields[n], v.Field(n)
-		if !v.Has(n) || f.coding < packedLeft || v.Len(n)&1 == 0 {
+		if !v.Has(n) || f.Coding < table.PackedLeft || v.Len(n)&1 == 0 {
 			continue
 		}
-		if pad := p[len(p)-1] & 15; f.coding != packedRight && pad > 9 || f.coding == packedRight && p[0]>>4 > 9 {
+		if pad := p[len(p)-1] & 15; f.Coding != table.PackedRight && pad > 9 || f.Coding == table.PackedRight && p[0]>>4 > 9 {
 			return true
 		}
 	}

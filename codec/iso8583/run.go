@@ -22,18 +22,18 @@ func (v *View) Run(from, to int) Run {
 	}
 	first, last := bits.LeadingZeros64(r.bits)+1, 64-bits.TrailingZeros64(r.bits)
 	f := &v.spec.fields[last]
-	end := int(v.spans[last].at) + int(f.size)
-	if f.prefix != 0 {
-		end = int(v.spans[last].at) + wireSize(f.coding, int(v.spans[last].n))
+	end := v.spans[last].At() + int(f.Size)
+	if f.Prefix != 0 {
+		end = v.spans[last].At() + f.Coding.Size(v.spans[last].Len())
 	}
-	r.wire = v.msg[int(v.spans[first].at)-int(v.spec.fields[first].prefix) : end]
+	r.wire = v.msg[v.spans[first].At()-int(v.spec.fields[first].Prefix) : end]
 	return r
 }
 
 // Encode makes a run of what fill puts, for fields that never change.
 func (s *Spec) Encode(fill func(*Builder)) (Run, error) {
 	b := s.Begin(nil, 0)
-	from := b.n
+	from := len(b.buf)
 	fill(&b)
 	if b.last > 64 && b.last != stopped {
 		b.fail(b.last, OutOfOrder, 64, b.last)
@@ -42,7 +42,7 @@ func (s *Spec) Encode(fill func(*Builder)) (Run, error) {
 	if err != nil {
 		return Run{}, err
 	}
-	return Run{spec: s, bits: b.bits[0] &^ (1 << 63), wire: out[from:]}, nil
+	return Run{spec: s, bits: b.low &^ both, wire: out[from:]}, nil
 }
 
 // Empty says that the run holds no field.
@@ -66,14 +66,14 @@ func (b *Builder) PutRun(r *Run) {
 	first := bits.LeadingZeros64(r.bits) + 1
 	switch {
 	case b.last >= first:
-		if b.err.Reason == 0 {
+		if b.err == nil {
 			b.fail(first, OutOfOrder, b.last, first)
 		}
 	case r.spec != b.spec:
 		b.fail(first, NotInDialect, 0, 0)
 	default:
 		b.last = 64 - bits.TrailingZeros64(r.bits)
-		b.bits[0] |= r.bits
+		b.low |= r.bits
 		copy(b.take(len(r.wire)), r.wire)
 	}
 }

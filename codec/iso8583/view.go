@@ -5,24 +5,22 @@ import (
 	"math/bits"
 
 	"tongka/codec/iso8583/internal/bcd"
+	"tongka/codec/iso8583/internal/plan"
+	"tongka/codec/iso8583/internal/table"
 )
 
 // maxMessage bounds a message so that an offset fits two bytes. No framing of
 // ours carries more.
 const maxMessage = 1<<16 - 1
 
-// span is where a value lies and its length as the length prefix counts:
-// digits of a number, bytes of anything else.
-type span struct{ at, n uint16 }
-
 // View reads one message in place. The bytes are lent by whoever called Parse
 // and everything that a View returns aliases them. A View is reused by parsing
-// again; it is some 700 bytes, so keep one per loop and not one per message.
+// again; it is some 650 bytes, so keep one per loop and not one per message.
 type View struct {
 	spec  *Spec
 	msg   []byte
 	bits  [2]uint64
-	spans [129]span
+	spans [128]plan.Span // by number, of which 128 is 0
 	mti   MTI
 	err   FieldError
 }
@@ -35,41 +33,43 @@ type View struct {
 // Numbers must be decimal, tracks may hold D and =, a pad nibble may be 0 or F;
 // text and binary may be any bytes. Lengths may be 0.
 func (s *Spec) Parse(v *View, msg []byte) error {
-	v.spec, v.msg, v.mti, v.bits = s, msg, 0, [2]uint64{}
-	off := s.parseHead(v, msg)
+	v.spec, v.msg, v.mti = s, msg, 0
+	off, low, high := s.parseHead(v, msg)
+	v.bits[0], v.bits[1] = low, high
 	if off < 0 {
 		return &v.err
 	}
+	shape := s.shapes.Find(nil, low, high)
+	if shape != nil && shape.Read(&s.fields, msg, off, &v.spans) {
+		return nil
+	}
+	err := v.parseFields(off)
+	if err == nil && shape == nil {
+		s.shapes.Learn(nil, low, high, func() plan.Shape { return plan.NewShape(&s.fields, v.bits) })
+	}
+	return err
+}
+
+// parseFields reads the fields from off on, one by one.
+func (v *View) parseFields(off int) error {
+	msg := v.msg
 	for w := range v.bits {
 		for left := v.bits[w]; left != 0; {
 			z := bits.LeadingZeros64(left)
 			left &^= 1 << 63 >> (z & 63)
 			n := w<<6 + z + 1
-			f := &s.fields[n]
-			length, size := int(f.max), int(f.size)
-			if f.prefix != 0 {
-				if off+int(f.prefix) > len(msg) {
-					return v.badLength(n, off)
+			f := &v.spec.fields[n]
+			at, length, end := f.Read(msg, off)
+			if end == 0 {
+				if at, length, end = f.Extent(msg, off); end == 0 {
+					return v.badExtent(n, off)
 				}
-				if length = f.readLength(msg, off); length > int(f.max) {
-					return v.badLength(n, off)
-				}
-				off += int(f.prefix)
-				size = length
-				if f.coding >= packedLeft {
-					size = (length + 1) >> 1
+				if i := f.BadByte(msg[at:end], length); i >= 0 {
+					return v.badByte(n, at, i, end-at, length)
 				}
 			}
-			if size > len(msg)-off || f.coding == absent {
-				return v.badSize(n, off, size)
-			}
-			if f.quick != anything && (off+8 > len(msg) || !f.good(binary.BigEndian.Uint64(msg[off:]))) {
-				if i := badValue(f, msg[off:off+size], length); i >= 0 {
-					return v.badByte(n, off, i, size, length)
-				}
-			}
-			v.spans[n] = span{uint16(off), uint16(length)}
-			off += size
+			v.spans[n&127] = plan.At(at, length)
+			off = end
 		}
 	}
 	if off != len(msg) {
@@ -78,158 +78,55 @@ func (s *Spec) Parse(v *View, msg []byte) error {
 	return nil
 }
 
-// parseHead reads MTI and bitmaps and gives the offset of the first field, or
-// -1 with the error in v.
-func (s *Spec) parseHead(v *View, msg []byte) int {
-	size, unit := 4, 8
-	if s.packedMTI {
-		size = 2
-	}
-	if s.hexBitmap {
-		unit = 16
-	}
-	if len(msg) < size {
-		return v.failHead(0, 0, Truncated, size, len(msg))
+// parseHead reads MTI and bitmaps, of which bit 1 is taken away, and gives the
+// offset of the first field, or -1 with the error in v.
+func (s *Spec) parseHead(v *View, msg []byte) (off int, low, high uint64) {
+	if len(msg) < s.mtiSize {
+		return v.failHead(0, 0, Truncated, s.mtiSize, len(msg))
 	}
 	if len(msg) > maxMessage {
 		return v.failHead(0, 0, TooLong, maxMessage, len(msg))
 	}
-	if i := v.readMTI(msg[:size]); i >= 0 {
+	if i := v.readMTI(msg[:s.mtiSize]); i >= 0 {
 		return v.failHead(0, i, BadDigit, 0, int(msg[i]))
 	}
-	off := size
-	for w := range v.bits {
-		if len(msg)-off < unit {
-			v.bits[0] = 0
-			return v.failHead(1, off, Truncated, unit, len(msg)-off)
+	off = s.mtiSize
+	for {
+		end := off + s.mapSize
+		if end > len(msg) {
+			return v.failHead(1, off, Truncated, s.mapSize, len(msg)-off)
 		}
-		if i := s.readBitmap(&v.bits[w], msg[off:off+unit]); i >= 0 {
-			v.bits = [2]uint64{}
+		if s.mapSize == 8 {
+			high = binary.BigEndian.Uint64(msg[off:])
+		} else if i := bcd.ReadHex(&high, msg[off:end]); i >= 0 {
 			return v.failHead(1, off+i, BadHex, 0, int(msg[off+i]))
 		}
-		off += unit
-		if w == 1 || v.bits[0]>>63 == 0 {
-			break
+		switch {
+		case off != s.mtiSize:
+			return end, low &^ (1 << 63), high
+		case high>>63 == 0:
+			return end, high, 0
+		case !s.second:
+			return v.failHead(1, off, SecondBitmap, 0, int(msg[off]))
 		}
-		if !s.second {
-			v.bits[0] = 0
-			return v.failHead(1, size, SecondBitmap, 0, int(msg[size]))
-		}
-		v.bits[0] &^= 1 << 63
+		off, low = end, high
 	}
-	return off
 }
 
+// readMTI reads the MTI and gives the index of its first bad byte, or -1.
 func (v *View) readMTI(p []byte) (bad int) {
 	if len(p) == 2 {
-		if i := bcd.BadPacked(p); i >= 0 {
-			return i
+		x := binary.BigEndian.Uint16(p)
+		if bcd.Above9(uint64(x)) != 0 {
+			return bcd.BadPacked(p)
 		}
-		v.mti = MTI(p[0])<<8 | MTI(p[1])
+		v.mti = MTI(x)
 		return -1
 	}
 	if i := bcd.BadDigits(p); i >= 0 {
 		return i
 	}
-	v.mti = MTI(p[0]&15)<<12 | MTI(p[1]&15)<<8 | MTI(p[2]&15)<<4 | MTI(p[3]&15)
-	return -1
-}
-
-func (s *Spec) readBitmap(bits *uint64, p []byte) (bad int) {
-	if !s.hexBitmap {
-		*bits = binary.BigEndian.Uint64(p)
-		return -1
-	}
-	var x uint64
-	for i, c := range p {
-		d := bcd.Hex[c]
-		if d > 15 {
-			return i
-		}
-		x = x<<4 | uint64(d)
-	}
-	*bits = x
-	return -1
-}
-
-// readLength reads the length prefix at off, which is not cut off. What is not
-// decimal gives a length that is above every maximum.
-func (f *fieldDef) readLength(msg []byte, off int) int {
-	switch p := msg[off:]; f.prefix {
-	case 1:
-		return int(bcd.Len[p[0]])
-	case 2:
-		if f.bcd {
-			return int(bcd.Len[p[0]])*100 + int(bcd.Len[p[1]])
-		}
-		return int(bcd.Digit[p[0]])*10 + int(bcd.Digit[p[1]])
-	default:
-		return int(bcd.Digit[p[0]])*100 + int(bcd.Digit[p[1]])*10 + int(bcd.Digit[p[2]])
-	}
-}
-
-// good is the quick look at a fixed value of at most 8 bytes, which begins the
-// word x: true when it surely is what its coding allows. A pad nibble F takes
-// the long way, as does whatever is rare.
-func (f *fieldDef) good(x uint64) bool {
-	switch f.quick {
-	case oneWord:
-		return bcd.Above9(x)&f.digits|x&f.pad == 0
-	case chars:
-		return bcd.NotDigit(x)&f.digits == 0
-	}
-	return false
-}
-
-// badValue finds the first byte of a value that its coding does not allow, -1
-// when there is none.
-func badValue(f *fieldDef, p []byte, n int) int {
-	c := f.coding
-	switch c {
-	case digits:
-		return bcd.BadDigits(p)
-	case track:
-		return bcd.BadTrack(p)
-	case hexed:
-		for i, c := range p {
-			if bcd.Hex[c] > 15 {
-				return i
-			}
-		}
-		return -1
-	}
-	if n&1 == 0 {
-		if c == packedTrack {
-			return bcd.BadPackedTrack(p)
-		}
-		return bcd.BadPacked(p)
-	}
-	return badOdd(c, f.loose, p)
-}
-
-// badOdd is badValue for packed digits with a pad nibble.
-func badOdd(c coding, loose bool, p []byte) int {
-	last := len(p) - 1
-	if c == packedRight {
-		if h := p[0] >> 4; h != 0 && h != 15 && !loose || p[0]&15 > 9 {
-			return 0
-		}
-		if i := bcd.BadPacked(p[1:]); i >= 0 {
-			return i + 1
-		}
-		return -1
-	}
-	find := bcd.BadPacked
-	if c == packedTrack {
-		find = bcd.BadPackedTrack
-	}
-	if i := find(p[:last]); i >= 0 {
-		return i
-	}
-	h, l := p[last]>>4, p[last]&15
-	if l != 0 && l != 15 && !loose || h > 9 && (h != 13 || c != packedTrack) {
-		return last
-	}
+	v.mti = MTI(bcd.Four(p))
 	return -1
 }
 
@@ -254,7 +151,7 @@ func (v *View) Len(n int) int {
 	if !v.Has(n) {
 		return 0
 	}
-	return int(v.spans[n].n)
+	return v.spans[n&127].Len()
 }
 
 // Field is the value's bytes as they are on the wire, without the length
@@ -263,13 +160,8 @@ func (v *View) Field(n int) []byte {
 	if !v.Has(n) {
 		return nil
 	}
-	at, size := int(v.spans[n].at), int(v.spans[n].n)
-	switch c := v.spec.fields[n].coding; {
-	case c >= packedLeft:
-		size = (size + 1) >> 1
-	case c == hexed:
-		size *= 2
-	}
+	at := v.spans[n&127].At()
+	size := v.spec.fields[n].Coding.Size(v.spans[n&127].Len())
 	return v.msg[at : at+size : at+size]
 }
 
@@ -280,7 +172,7 @@ func (v *View) Before(n int) []byte {
 	if !v.Has(n) {
 		return nil
 	}
-	at := int(v.spans[n].at) - int(v.spec.fields[n].prefix)
+	at := v.spans[n&127].At() - int(v.spec.fields[n].Prefix)
 	return v.msg[:at:at]
 }
 
@@ -292,15 +184,15 @@ func (v *View) AppendText(dst []byte, n int) []byte {
 	if len(p) == 0 {
 		return dst
 	}
-	switch c := v.spec.fields[n].coding; c {
-	case packedLeft, packedRight:
-		return bcd.Append(dst, p, int(v.spans[n].n), c == packedRight)
-	case packedTrack:
+	switch c := v.spec.fields[n].Coding; c {
+	case table.PackedLeft, table.PackedRight:
+		return bcd.Append(dst, p, v.spans[n&127].Len(), c == table.PackedRight)
+	case table.PackedTrack:
 		at := len(dst)
-		dst = bcd.Append(dst, p, int(v.spans[n].n), false)
+		dst = bcd.Append(dst, p, v.spans[n&127].Len(), false)
 		bcd.Swap(dst[at:], '=', 'D')
 		return dst
-	case hexed:
+	case table.Hexed:
 		for i := 0; i+1 < len(p); i += 2 {
 			dst = append(dst, bcd.Hex[p[i]]<<4|bcd.Hex[p[i+1]])
 		}
@@ -312,31 +204,27 @@ func (v *View) AppendText(dst []byte, n int) []byte {
 // Uint is the value of a numeric field; false when the field is absent, not
 // numeric, empty, or above 18 digits.
 func (v *View) Uint(n int) (uint64, bool) {
-	p, l := v.Field(n), v.Len(n)
-	if l == 0 || l > 18 {
+	if !v.Has(n) {
 		return 0, false
 	}
-	var x uint64
-	switch c := v.spec.fields[n].coding; c {
-	case digits:
-		for _, d := range p {
-			x = x*10 + uint64(d&15)
-		}
-	case packedLeft, packedRight:
-		odd := l&1 == 1
-		if odd && c == packedRight {
-			x, p = uint64(p[0]&15), p[1:]
-		} else if odd {
-			p = p[:len(p)-1]
-		}
-		for _, d := range p {
-			x = x*100 + uint64(bcd.Dec[d])
-		}
-		if odd && c == packedLeft {
-			x = x*10 + uint64(v.msg[int(v.spans[n].at)+len(p)]>>4)
-		}
-	default:
+	c, at, l := v.spec.fields[n].Coding, v.spans[n&127].At(), v.spans[n&127].Len()
+	if !c.Number() || l == 0 || l > 18 {
 		return 0, false
 	}
-	return x, true
+	if l > 16 {
+		return bcd.Long(v.AppendText(make([]byte, 0, 18), n)), true
+	}
+	// Words that end with the value: in front of it are MTI and bitmap, at least.
+	end := at + c.Size(l)
+	x := binary.BigEndian.Uint64(v.msg[end-8 : end])
+	switch {
+	case c == table.PackedLeft && l&1 == 1:
+		x >>= 4
+	case c == table.Digits:
+		x = bcd.Squeeze(x)
+		if l > 8 {
+			x |= bcd.Squeeze(binary.BigEndian.Uint64(v.msg[end-16:])) << 32
+		}
+	}
+	return bcd.Value(x & (1<<(4*l) - 1)), true
 }

@@ -21,6 +21,7 @@ const (
 	lows   = 0x0F0F0F0F0F0F0F0F
 	threes = 0x3030303030303030
 	sixes  = 0x0606060606060606
+	ones   = 0x0101010101010101
 	huge   = 0x4000 // above the maximum of every field
 )
 
@@ -102,77 +103,6 @@ func makeHex() (t [256]uint8) {
 	return t
 }
 
-// Above9 keeps, of the nibbles of x that are above 9, bit 3: such a nibble has
-// it set together with bit 2 or bit 1.
-func Above9(x uint64) uint64 { return x & (x<<1 | x<<2) & eights }
-
-// NotDigit keeps something of each byte of x that is no ASCII digit, and zero
-// of the others. A byte from FA up may also mark the one in front of it.
-func NotDigit(x uint64) uint64 { return (x&highs ^ threes) | ((x+sixes)&highs ^ threes) }
-
-// BadPacked finds the first byte with a nibble above 9, -1 when there is none.
-func BadPacked(p []byte) int {
-	i := 0
-	for ; len(p)-i >= 8; i += 8 {
-		x := binary.BigEndian.Uint64(p[i:])
-		if Above9(x) != 0 {
-			break
-		}
-	}
-	for ; i < len(p); i++ {
-		if Dec[p[i]] == Bad {
-			return i
-		}
-	}
-	return -1
-}
-
-// BadDigits finds the first byte that is no ASCII digit, -1 when there is none.
-func BadDigits(p []byte) int {
-	i := 0
-	for ; len(p)-i >= 8; i += 8 {
-		if NotDigit(binary.BigEndian.Uint64(p[i:])) != 0 {
-			break
-		}
-	}
-	for ; i < len(p); i++ {
-		if p[i]-'0' > 9 {
-			return i
-		}
-	}
-	return -1
-}
-
-// BadTrack does the same for ASCII track data: digits, = and D.
-func BadTrack(p []byte) int {
-	for i := 0; i < len(p); i++ {
-		if len(p)-i >= 8 && NotDigit(binary.BigEndian.Uint64(p[i:])) == 0 {
-			i += 7
-		} else if trackOf[p[i]] == Bad {
-			return i
-		}
-	}
-	return -1
-}
-
-// BadPackedTrack does the same for packed track data: nibbles 0..9 and D.
-func BadPackedTrack(p []byte) int {
-	i := 0
-	for ; len(p)-i >= 8; i += 8 {
-		x := binary.BigEndian.Uint64(p[i:])
-		separators := x & (x << 1) &^ (x << 2) & (x << 3)
-		if Above9(x)&^separators != 0 {
-			break
-		}
-	}
-	for ; i < len(p); i++ {
-		if h, l := p[i]>>4, p[i]&15; h > 9 && h != 0xD || l > 9 && l != 0xD {
-			return i
-		}
-	}
-	return -1
-}
-
 // spread makes eight bytes 0..15 of the eight nibbles of y.
 func spread(y uint64) uint64 {
 	y = (y | y<<16) & 0x0000FFFF0000FFFF
@@ -180,8 +110,8 @@ func spread(y uint64) uint64 {
 	return (y | y<<4) & lows
 }
 
-// squeeze makes eight nibbles of the low halves of eight bytes.
-func squeeze(x uint64) uint64 {
+// Squeeze makes eight nibbles of the low halves of eight bytes.
+func Squeeze(x uint64) uint64 {
 	x &= lows
 	x = (x | x>>4) & 0x00FF00FF00FF00FF
 	x = (x | x>>8) & 0x0000FFFF0000FFFF
@@ -205,7 +135,7 @@ func pairs(d, p []byte) {
 func pack(d, t []byte) {
 	i := 0
 	for ; len(t)-i >= 8; i += 8 {
-		binary.BigEndian.PutUint32(d[i/2:], uint32(squeeze(binary.BigEndian.Uint64(t[i:]))))
+		binary.BigEndian.PutUint32(d[i/2:], uint32(Squeeze(binary.BigEndian.Uint64(t[i:]))))
 	}
 	for ; i < len(t); i += 2 {
 		d[i/2] = t[i]<<4 | t[i+1]&15
@@ -274,14 +204,10 @@ func Grow(dst []byte, n int) []byte {
 // PackTrack packs track characters that were found good, a pad nibble 0 on the
 // right.
 func PackTrack(d, t []byte) {
+	whole := len(t) &^ 7
+	PackRun(d, t, whole)
+	d, t = d[whole/2:], t[whole:]
 	for i := 0; i+1 < len(t); i += 2 {
-		if len(t)-i >= 8 {
-			if x := binary.BigEndian.Uint64(t[i:]); NotDigit(x) == 0 {
-				binary.BigEndian.PutUint32(d[i/2:], uint32(squeeze(x)))
-				i += 6
-				continue
-			}
-		}
 		d[i/2] = trackOf[t[i]]<<4 | trackOf[t[i+1]]
 	}
 	if len(t)&1 == 1 {
@@ -289,24 +215,43 @@ func PackTrack(d, t []byte) {
 	}
 }
 
-// UnpackWord writes 16 characters of the 8 bytes at p, from the second digit on
-// when the first is a pad.
-func UnpackWord(d, p []byte, skip bool) {
-	x := binary.BigEndian.Uint64(p)
-	if skip {
-		x <<= 4
-	}
-	binary.BigEndian.PutUint64(d, spread(x>>32)+threes)
-	binary.BigEndian.PutUint64(d[8:], spread(x&0xFFFFFFFF)+threes)
+// Value is the number of the sixteen decimal digits of x, one a nibble. Pairs are
+// joined, then pairs of pairs: where a left one counted 16 (256, …) it counts 10
+// (100, …) from then on.
+func Value(x uint64) uint64 {
+	x -= (16 - 10) * (x >> 4 & lows)
+	x -= (256 - 100) * (x >> 8 & 0x00FF00FF00FF00FF)
+	x -= (1<<16 - 10000) * (x >> 16 & 0x0000FFFF0000FFFF)
+	return x - (1<<32-100000000)*(x>>32)
 }
 
-// PackWord writes 8 bytes: the first n of the 16 digits at p, then zeros. With
-// right and an odd n, a pad nibble comes first.
-func PackWord(d, p []byte, n int, right bool) {
-	x := squeeze(binary.BigEndian.Uint64(p))<<32 | squeeze(binary.BigEndian.Uint64(p[8:]))
-	x &= ^uint64(0) << (64 - 4*uint(n))
-	if right && n&1 == 1 {
-		x >>= 4
+// Long is the number of some ASCII digits, up to 19.
+func Long(digits []byte) (x uint64) {
+	for _, d := range digits {
+		x = x*10 + uint64(d&15)
 	}
-	binary.BigEndian.PutUint64(d, x)
+	return x
+}
+
+// PutFour writes the four digits of x, one a nibble.
+func PutFour(d []byte, x uint16) {
+	binary.BigEndian.PutUint32(d, uint32(spread(uint64(x))|threes))
+}
+
+// Four reads the four digits at p that were found good.
+func Four(p []byte) uint16 { return uint16(Squeeze(uint64(binary.BigEndian.Uint32(p)))) }
+
+// ReadHex reads hexadecimal characters, up to 16, into x. It gives the index of
+// the first that is none, -1 when there is no such.
+func ReadHex(x *uint64, p []byte) (bad int) {
+	var y uint64
+	for i, c := range p {
+		d := Hex[c]
+		if d == Bad {
+			return i
+		}
+		y = y<<4 | uint64(d)
+	}
+	*x = y
+	return -1
 }

@@ -2,7 +2,6 @@ package bcd
 
 import (
 	"bytes"
-	"encoding/binary"
 	"math/rand/v2"
 	"testing"
 )
@@ -48,30 +47,6 @@ func TestPackAndUnpackAgreeWithTheSlowWay(t *testing.T) {
 			if got := Append([]byte("x"), right, n, true); string(got) != "x"+string(text) {
 				t.Fatalf("%X unpacks to %q, want %q", right, got, text)
 			}
-			if n <= 16 {
-				words(t, r, text, left, right)
-			}
-		}
-	}
-}
-
-// words checks the one-word ways, whose buffers hold anything behind the value.
-func words(t *testing.T, r *rand.Rand, text, left, right []byte) {
-	t.Helper()
-	n := len(text)
-	src, dst := make([]byte, 16), make([]byte, 16)
-	binary.NativeEndian.PutUint64(src[8:], r.Uint64())
-	for i, packed := range [][]byte{left, right} {
-		copy(src, packed)
-		UnpackWord(dst, src, i == 1 && n&1 == 1)
-		if !bytes.Equal(dst[:n], text) {
-			t.Fatalf("%X unpacks to %q, want %q", packed, dst[:n], text)
-		}
-		binary.NativeEndian.PutUint64(src[8:], r.Uint64())
-		copy(src, text)
-		PackWord(dst, src, n, i == 1)
-		if !bytes.Equal(dst[:len(packed)], packed) {
-			t.Fatalf("%q packs to %X, want %X", text, dst[:len(packed)], packed)
 		}
 	}
 }

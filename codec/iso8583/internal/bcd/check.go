@@ -1,0 +1,132 @@
+package bcd
+
+import "encoding/binary"
+
+// Above9 keeps, of the nibbles of x that are above 9, bit 3: such a nibble has
+// it set together with bit 2 or bit 1.
+func Above9(x uint64) uint64 { return x & (x<<1 | x<<2) & eights }
+
+// NotDigit keeps something of each byte of x that is no ASCII digit, and zero
+// of the others. A byte from FA up may also mark the one in front of it.
+func NotDigit(x uint64) uint64 { return (x&highs ^ threes) | ((x+sixes)&highs ^ threes) }
+
+// GoodPacked looks at the packed digits msg[from:to], a word at a time from the
+// end on; in front of from there are 8 bytes at least. With odd, the last nibble
+// is a pad that must be 0.
+func GoodPacked(msg []byte, from, to int, odd bool) bool {
+	var bad uint64
+	if odd {
+		bad = uint64(msg[to-1] & 15)
+	}
+	i := to
+	for ; i-from >= 8; i -= 8 {
+		bad |= Above9(binary.BigEndian.Uint64(msg[i-8 : i : i]))
+	}
+	if i > from {
+		bad |= Above9(binary.BigEndian.Uint64(msg[i-8:i:i]) << (8 * uint(8+from-i) & 63))
+	}
+	return bad == 0
+}
+
+// GoodPackedTrack does the same where separators are good, too.
+func GoodPackedTrack(msg []byte, from, to int, odd bool) bool {
+	var bad uint64
+	if odd {
+		bad = uint64(msg[to-1] & 15)
+	}
+	i := to
+	for ; i-from >= 8; i -= 8 {
+		bad |= notTrack(binary.BigEndian.Uint64(msg[i-8 : i : i]))
+	}
+	if i > from {
+		bad |= notTrack(binary.BigEndian.Uint64(msg[i-8:i:i]) << (8 * uint(8+from-i) & 63))
+	}
+	return bad == 0
+}
+
+// GoodChars does the same for digits in characters.
+func GoodChars(msg []byte, from, to int, track bool) bool {
+	var bad uint64
+	i := to
+	for ; i-from >= 8; i -= 8 {
+		x := binary.BigEndian.Uint64(msg[i-8 : i : i])
+		if track {
+			x = zeroSeparators(x)
+		}
+		bad |= NotDigit(x)
+	}
+	if i > from {
+		s := 8 * uint(8+from-i) & 63
+		x := binary.BigEndian.Uint64(msg[i-8:i:i])<<s | threes&(1<<s-1)
+		if track {
+			x = zeroSeparators(x)
+		}
+		bad |= NotDigit(x)
+	}
+	return bad == 0
+}
+
+// notTrack is Above9 but for the nibble D.
+func notTrack(x uint64) uint64 {
+	b2, b1, b0 := x<<1, x<<2, x<<3
+	return x & (b2 | b1) &^ (b2 &^ b1 & b0) & eights
+}
+
+// zeroSeparators makes zeros of the bytes of x that are = or D.
+func zeroSeparators(x uint64) uint64 {
+	m := (equal(x, '=') | equal(x, 'D')) >> 7 * 0xFF
+	return x&^m | threes&m
+}
+
+// equal sets bit 7 of each byte of x that is c.
+func equal(x uint64, c byte) uint64 {
+	const low = 0x7F * ones
+	x ^= uint64(c) * ones
+	return ^(x&low + low | x | low)
+}
+
+// BadPacked finds the first byte with a nibble above 9, -1 when there is none.
+func BadPacked(p []byte) int {
+	for i, b := range p {
+		if Dec[b] == Bad {
+			return i
+		}
+	}
+	return -1
+}
+
+// BadDigits finds the first byte that is no ASCII digit, -1 when there is none.
+func BadDigits(p []byte) int {
+	i := 0
+	for ; len(p)-i >= 8; i += 8 {
+		if NotDigit(binary.BigEndian.Uint64(p[i:])) != 0 {
+			break
+		}
+	}
+	for ; i < len(p); i++ {
+		if p[i]-'0' > 9 {
+			return i
+		}
+	}
+	return -1
+}
+
+// BadTrack does the same for ASCII track data: digits, = and D.
+func BadTrack(p []byte) int {
+	for i, b := range p {
+		if trackOf[b] == Bad {
+			return i
+		}
+	}
+	return -1
+}
+
+// BadPackedTrack does the same for packed track data: nibbles 0..9 and D.
+func BadPackedTrack(p []byte) int {
+	for i, b := range p {
+		if h, l := b>>4, b&15; h > 9 && h != 0xD || l > 9 && l != 0xD {
+			return i
+		}
+	}
+	return -1
+}

@@ -1,0 +1,183 @@
+package plan
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"tongka/codec/iso8583/internal/bcd"
+	"tongka/codec/iso8583/internal/table"
+)
+
+// Shape is how to read a message of one bitmap: legs, one after the other.
+type Shape []leg
+
+// leg is fields of fixed length that stand together, and one more behind them
+// that has to be looked at by itself.
+type leg struct {
+	size   int // of the fixed fields, in bytes
+	fixed  []placed
+	checks []check
+	open   uint8 // the number of the field behind them, 0 at the end of the message
+}
+
+// placed is a fixed field: its span in the leg, to which the leg's offset is
+// added.
+type placed struct {
+	n    uint8
+	span Span
+}
+
+// Span is where a value lies, in the lower half, and its length as the length
+// prefix counts it: digits of a number, bytes of anything else.
+type Span uint32
+
+// At makes a span.
+func At(at, n int) Span { return Span(uint16(at)) | Span(n)<<16 }
+
+// At is the offset from the MTI in bytes.
+func (s Span) At() int { return int(uint16(s)) }
+
+// Len is the length.
+func (s Span) Len() int { return int(s >> 16) }
+
+// check is what one word of eight bytes must be.
+type check struct {
+	at     int    // the word begins there; up to 7 bytes in front of the leg
+	packed uint64 // bits 3 of what must be packed digits
+	chars  uint64 // the bytes that must be ASCII digits
+	pad    uint64 // what must be 0
+}
+
+// NewShape plans the reading of fields; a message that has them has been read,
+// so that their offsets fit a Span.
+func NewShape(fields *table.Fields, present [2]uint64) Shape {
+	var shape Shape
+	var l leg
+	var need mask
+	for n := range each(present) {
+		f := &fields[n]
+		if f.Prefix == 0 && (f.Coding <= table.Raw || f.Coding.Number()) {
+			l.fixed = append(l.fixed, placed{uint8(n), At(l.size, int(f.Max))})
+			l.size += int(f.Size)
+			need.add(f)
+			continue
+		}
+		l.open, l.checks = uint8(n), need.checks()
+		shape = append(shape, l)
+		l, need = leg{}, mask{}
+	}
+	l.checks = need.checks()
+	return append(shape, l)
+}
+
+// each gives the numbers of the fields present, in ascending order.
+func each(present [2]uint64) func(func(int) bool) {
+	return func(yield func(int) bool) {
+		for w, x := range present {
+			for ; x != 0; x &^= 1 << 63 >> bits.LeadingZeros64(x) {
+				if !yield(64*w + bits.LeadingZeros64(x) + 1) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// mask is what a leg's bytes must be, byte by byte.
+type mask struct{ packed, chars, pad []byte }
+
+func (m *mask) add(f *table.Field) {
+	var packed, chars byte
+	switch {
+	case f.Coding >= table.PackedLeft:
+		packed = 0x88
+	case f.Coding == table.Digits:
+		chars = 0xFF
+	}
+	at := len(m.packed)
+	for range f.Size {
+		m.packed, m.chars, m.pad = append(m.packed, packed), append(m.chars, chars), append(m.pad, 0)
+	}
+	if packed == 0 || f.Max&1 == 0 {
+		return
+	}
+	pad := byte(0xF0)
+	if f.Coding == table.PackedLeft {
+		at, pad = len(m.packed)-1, 0x0F
+	}
+	m.packed[at] &^= pad
+	if !f.Loose {
+		m.pad[at] = pad
+	}
+}
+
+// checks makes words of it from the end on, so that none reaches beyond the l.
+// What is in front of the first leg is never less than a word: MTI and bitmap.
+func (m *mask) checks() (list []check) {
+	front := func(b []byte) []byte { return append(make([]byte, 7), b...) }
+	packed, chars, pad := front(m.packed), front(m.chars), front(m.pad)
+	for end := len(packed); end > 7; {
+		if packed[end-1]|chars[end-1]|pad[end-1] == 0 {
+			end--
+			continue
+		}
+		list = append(list, check{end - 15, word(packed[end-8:]), word(chars[end-8:]), word(pad[end-8:])})
+		end -= 8
+	}
+	return list
+}
+
+func word(b []byte) uint64 { return binary.BigEndian.Uint64(b) }
+
+// Read looks at the fields of msg, from off on, and notes where they lie, by
+// number (that of field 128 is 0). It is true when the message is surely what its
+// dialect allows; a pad nibble F in a field of fixed length makes it false, and
+// whatever else is rare.
+func (s Shape) Read(fields *table.Fields, msg []byte, off int, spans *[128]Span) bool {
+	for i := range s {
+		l := &s[i]
+		if l.size > len(msg)-off {
+			return false
+		}
+		if len(l.checks) > 0 && !good(l.checks, msg, off) {
+			return false
+		}
+		if len(l.fixed) > 0 {
+			place(spans, l.fixed, Span(off))
+		}
+		off += l.size
+		if l.open == 0 {
+			break
+		}
+		f := &fields[l.open]
+		at, length, end := f.Read(msg, off)
+		if end == 0 {
+			return false
+		}
+		spans[l.open&127] = At(at, length)
+		off = end
+	}
+	return off == len(msg)
+}
+
+// good and place are not compiled into Read, where there would be too few
+// registers left for their loops.
+//
+//go:noinline
+func good(checks []check, msg []byte, off int) bool {
+	var bad uint64
+	for i := range checks {
+		c := &checks[i]
+		at := off + c.at
+		x := binary.BigEndian.Uint64(msg[at : at+8 : at+8])
+		bad |= bcd.Above9(x)&c.packed | bcd.NotDigit(x)&c.chars | x&c.pad
+	}
+	return bad == 0
+}
+
+//go:noinline
+func place(spans *[128]Span, fixed []placed, off Span) {
+	for _, f := range fixed {
+		spans[f.n&127] = f.span + off
+	}
+}
