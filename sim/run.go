@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tongka/sim/book"
+	"tongka/sim/fleet"
 )
 
 // Report says how a Run function tells what it does.
@@ -98,7 +99,7 @@ func bankLine(s *BankStats, rate float64) string {
 
 // RunFleet runs a fleet until its Sales are made or ctx ends, then gives it
 // settle to resolve what is open (0 = none). The error says what is not
-// resolved. With Report.JSON the summary is one object: FleetStats, the seconds
+// resolved, or why no terminal could sign in at all. With Report.JSON the summary is one object: FleetStats, the seconds
 // it ran and answered sales a second.
 func RunFleet(ctx context.Context, cfg FleetConfig, settle time.Duration, r Report, out io.Writer) error {
 	f, err := NewFleet(cfg)
@@ -131,6 +132,9 @@ func RunFleet(ctx context.Context, cfg FleetConfig, settle time.Duration, r Repo
 		ended = f.Settle(limit)
 	}
 	s := f.Stats()
+	if ended == nil && s.SignIns == 0 {
+		ended = fmt.Errorf("没有一台终端签到成功 · no terminal signed in. %s", s.Fault)
+	}
 	tps := float64(s.Answer.Count) / ran
 	err = errors.Join(ended, f.Close())
 	return errors.Join(err, r.end(out, struct {
@@ -143,8 +147,12 @@ func RunFleet(ctx context.Context, cfg FleetConfig, settle time.Duration, r Repo
 
 func fleetLine(s *FleetStats, rate float64) string {
 	ms := func(us int64) float64 { return float64(us) / 1000 }
-	return fmt.Sprintf("签到 signed in %d · 发送 sent %d · 应答 answered %.0f/s · 批准 approved %d · 拒绝 declined %d · 超时 timed out %d · 已冲正 reversed %d · 未决 unresolved %d · 时延 latency p50 %.2f ms p99 %.2f ms",
-		s.SignedIn, s.Sent, rate, s.Approved, s.Declined, s.TimedOut, s.Reversed, s.Unresolved, ms(s.Answer.P50), ms(s.Answer.P99))
+	fault := ""
+	if s.Fault != (fleet.Fault{}) {
+		fault = " · 签到失败 sign-in fails: " + s.Fault.String()
+	}
+	return fmt.Sprintf("签到 signed in %d · 发送 sent %d · 应答 answered %.0f/s · 批准 approved %d · 拒绝 declined %d · 超时 timed out %d · 已冲正 reversed %d · 未决 unresolved %d · 时延 latency p50 %.2f ms p99 %.2f ms%s",
+		s.SignedIn, s.Sent, rate, s.Approved, s.Declined, s.TimedOut, s.Reversed, s.Unresolved, ms(s.Answer.P50), ms(s.Answer.P99), fault)
 }
 
 // RunHSM runs a security module until ctx ends.

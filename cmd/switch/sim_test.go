@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"tongka/config"
 	"tongka/hsm"
@@ -142,11 +143,36 @@ func TestSimBankAndHSMListen(t *testing.T) {
 	}
 }
 
+func hasHan(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.Han, r) })
+}
+
+// A fleet that is refused says why: on standard error once, and in every status
+// line.
+func TestSimTerminalSaysWhyItCannotSell(t *testing.T) {
+	path := edited(t, `"127.0.0.1:8080"`, `""`, "127.0.0.1:8583", "127.0.0.1:0", ", import: terminals.csv", "")
+	line, stop := start(t, "终端接入 listening: ", "run", "-c", path)
+	defer stop()
+	at := line[strings.LastIndex(line, " ")+1:]
+	_, end := start(t, "sign-in fails: F39 97 终端未登记 terminal not registered", "sim", "terminal", "--connect", at, "--count", "2", "--every", "10ms")
+	r := end()
+	if r.code != exitFailed || strings.Count(r.err, "terminals cannot sign in") != 1 || !strings.Contains(r.err, `"code":"97"`) {
+		t.Error(r)
+	}
+	if want := "switch: 没有一台终端签到成功 · no terminal signed in. F39 97 终端未登记 terminal not registered"; !strings.Contains(r.err, want) {
+		t.Errorf("no %q in %s", want, r.err)
+	}
+}
+
 // A fleet without a switch says so, and ends when it is told to.
 func TestSimTerminalEnds(t *testing.T) {
 	_, stop := start(t, "terminals connect to", "sim", "terminal", "--connect", "127.0.0.1:1", "--count", "2", "--settle", "0s")
-	if r := stop(); !strings.Contains(r.out, "signed in 0") {
+	r := stop()
+	if r.code != exitFailed || !strings.Contains(r.out, "signed in 0") {
 		t.Error(r)
+	}
+	if last := r.err[strings.LastIndex(strings.TrimSpace(r.err), "\n")+1:]; !strings.HasPrefix(last, "switch: ") || !hasHan(last) || !strings.Contains(last, " · ") {
+		t.Errorf("it ends with %q", last)
 	}
 }
 

@@ -70,8 +70,9 @@ type Stats struct {
 	Stray      uint64    `json:"stray"`      // frames that answered nothing asked
 	Unresolved int       `json:"unresolved"` // open, or a reversal is due
 	SignedIn   int       `json:"signed_in"`
-	Answer     Quantiles `json:"answer"` // request sent to answer read, answered sales only
-	Due        Quantiles `json:"due"`    // the same from when the sale was due at Rate, so waiting counts
+	Fault      Fault     `json:"fault,omitzero"` // why the newest sign-in failed; empty after one that worked
+	Answer     Quantiles `json:"answer"`         // request sent to answer read, answered sales only
+	Due        Quantiles `json:"due"`            // the same from when the sale was due at Rate, so waiting counts
 }
 
 // Fleet is a number of terminals, each a goroutine with a connection.
@@ -92,6 +93,8 @@ type Fleet struct {
 	mu     sync.Mutex // guards the rest
 	book   *book.File
 	ready  map[int]struct{} // terminals that have signed in once
+	fault  Fault
+	told   map[Fault]struct{} // faults that stand in the log
 	answer *hdrhistogram.Histogram
 	dues   *hdrhistogram.Histogram
 }
@@ -139,7 +142,7 @@ func New(cfg Config) (*Fleet, error) {
 		cfg.AnswerTimeout = defaultAnswerTimeout
 	}
 	f := &Fleet{
-		cfg: cfg, log: aid.Logger(cfg.Log), ready: map[int]struct{}{},
+		cfg: cfg, log: aid.Logger(cfg.Log), ready: map[int]struct{}{}, told: map[Fault]struct{}{},
 		stopping: make(chan struct{}), signed: make(chan struct{}), done: make(chan struct{}),
 		answer: hdrhistogram.New(1, maxLatency.Microseconds(), 3), dues: hdrhistogram.New(1, maxLatency.Microseconds(), 3),
 	}
@@ -231,6 +234,7 @@ func (f *Fleet) signedIn(t *terminal) {
 	f.n.signIns.Add(1)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.fault = Fault{}
 	if _, again := f.ready[t.id]; again {
 		return
 	}
@@ -245,11 +249,12 @@ func (f *Fleet) SignedIn(ctx context.Context) error {
 	case <-f.signed:
 		return nil
 	case <-f.done:
-		return errors.New("fleet: ended before all terminals signed in")
+		return errors.New("终端未全部签到即已结束 · fleet: ended before all terminals signed in")
 	case <-ctx.Done():
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		return fmt.Errorf("fleet: %d of %d terminals signed in: %w", len(f.ready), len(f.terminals), ctx.Err())
+		return fmt.Errorf("终端 %d 台，已签到 %d 台 · fleet: %d of %d terminals signed in: %w",
+			len(f.terminals), len(f.ready), len(f.ready), len(f.terminals), ctx.Err())
 	}
 }
 
@@ -259,7 +264,8 @@ func (f *Fleet) Wait(ctx context.Context) error {
 	case <-f.done:
 		return context.Cause(f.ctx)
 	case <-ctx.Done():
-		return fmt.Errorf("fleet: %d sales unresolved: %w", f.n.unresolved.Load(), ctx.Err())
+		n := f.n.unresolved.Load()
+		return fmt.Errorf("未决 %d 笔 · fleet: %d sales unresolved: %w", n, n, ctx.Err())
 	}
 }
 
@@ -330,6 +336,7 @@ func (f *Fleet) Stats() Stats {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	s.Fault = f.fault
 	s.Answer, s.Due = quantiles(f.answer), quantiles(f.dues)
 	return s
 }

@@ -73,7 +73,9 @@ func (t *terminal) run(ctx context.Context) {
 			return
 		}
 		if err := t.ready(ctx); err != nil {
-			t.log.Debug("not ready", zap.Error(err))
+			if ctx.Err() == nil {
+				t.fleet.notReady(t, err)
+			}
 			aid.Pause(ctx, wait)
 			wait = min(2*wait, aid.LastPause)
 			continue
@@ -143,7 +145,7 @@ func (t *terminal) signIn() error {
 		err = t.exchange(req, 0x0810, trace)
 	}
 	if err == nil && t.code() != txn.OK {
-		err = fmt.Errorf("%w: refused with %s", errBadKeys, t.code())
+		err = refused(t.code())
 	}
 	if err == nil {
 		err = t.takeKeys()
