@@ -147,6 +147,31 @@ func TestCutSamplesAreRefused(t *testing.T) {
 	}
 }
 
+// Numbers that pass for a card number by chance are not hidden.
+func TestOnlyCardFieldsAreMasked(t *testing.T) {
+	card := map[string]bool{"2": true, "34": true, "35": true, "36": true, "45": true, "52": true, "55": true, "102": true, "103": true}
+	looked := 0
+	for _, name := range sampleNames(t) {
+		input, w := readSample(t, name)
+		if w.Refuse {
+			continue
+		}
+		shown, whole := decode(t, input, Options{}), decode(t, input, Options{Unmask: true})
+		for n, value := range whole.Fields {
+			if looked++; !card[n] && shown.Fields[n] != value {
+				t.Errorf("%s: F%s is hidden: %s", name, n, shown.Fields[n])
+			}
+		}
+	}
+	if looked < 200 {
+		t.Errorf("only %d fields looked at", looked)
+	}
+	input, _ := readSample(t, "pos-35-sale-cnblogs-mac")
+	if got := decode(t, input, Options{}).Fields["60"]; got != "2600000100060000000" {
+		t.Errorf("F60 of pos-35 shows %s", got)
+	}
+}
+
 // Without Unmask no sample shows its card number, its track or its PIN block.
 func TestNoSampleShowsItsCard(t *testing.T) {
 	for _, name := range sampleNames(t) {
