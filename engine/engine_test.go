@@ -708,3 +708,22 @@ func TestOlderLifesTracesAreNotNew(t *testing.T) {
 	w.pass(0)
 	w.bankSilent(bank)
 }
+
+func TestSaleNamesTheSessionsBatch(t *testing.T) {
+	w := newWorld(t)
+	bank := w.bankUp(0)
+	p := w.terminal()
+	right := p.batch
+	for batch, code := range map[string]string{"": "30", "000777": "77"} {
+		p.batch = batch
+		p.sale(7, 1250, false)
+		v := w.parse(iso8583.Pos(), w.take(p.id, conn.Binary2)[0])
+		if got := string(v.Field(39)); got != code {
+			t.Errorf("batch %q: F39 %s, want %s", batch, got, code)
+		}
+		w.bankSilent(bank)
+	}
+	p.batch = right
+	p.sale(7, 1250, false)
+	w.bankGot(bank)
+}

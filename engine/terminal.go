@@ -93,6 +93,10 @@ func (s *Shard) admit(p *peer, sl *slot) txn.Code {
 		s.stats.Refused++
 		return txn.SignInAgain
 	}
+	if sl.Kind == txn.Sale && sl.sess.Batch != 0 && sl.Batch != sl.sess.Batch {
+		s.stats.Refused++
+		return txn.SignInAgain // the batch of another session; a reversal may name one
+	}
 	if sl.sess != nil && flow.NeedsSession(sl.Kind) && !s.view.Has(64) {
 		s.stats.BadMAC++
 		s.refusedLine(sl, "no MAC")

@@ -86,7 +86,8 @@ func ReadRequest(v *iso8583.View, f *txn.Facts, e *Echo) txn.Code {
 	case txn.SignIn, txn.Echo:
 		return zero
 	}
-	if !hasTrace {
+	// Without its batch a request would have the name of another one.
+	if !hasTrace || e.N60 < 8 {
 		return txn.BadFormat
 	}
 	return readMoney(v, f)
