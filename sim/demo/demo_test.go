@@ -1,0 +1,109 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"tongka/sim/book"
+)
+
+// played runs a demo and gives the summary that it ends with.
+func played(t *testing.T, o Options) Summary {
+	t.Helper()
+	o.JSON = true
+	var out bytes.Buffer
+	if err := Run(t.Context(), o, &out); err != nil {
+		t.Fatalf("%v: %s", err, &out)
+	}
+	var s Summary
+	d := json.NewDecoder(&out)
+	if err := d.Decode(&s); err != nil || d.More() {
+		t.Fatalf("not one object: %v", err)
+	}
+	return s
+}
+
+// booked is what stands in the terminals' book.
+func booked(t *testing.T, data string) (sales []book.Sale, text []byte) {
+	t.Helper()
+	path := filepath.Join(data, "terminals.jsonl")
+	sales, err := book.ReadSales(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err = os.ReadFile(path); err != nil {
+		t.Fatal(err)
+	}
+	return sales, text
+}
+
+// sound says that no money went astray and nothing is left open.
+func sound(t *testing.T, name string, s *Summary) {
+	t.Helper()
+	if s.Lost != 0 || s.Duplicated != 0 || s.Differs != 0 || s.Owed != 0 || s.Unresolved != 0 || s.Approved == 0 || s.TPS <= 0 {
+		t.Errorf("%s: %+v", name, *s)
+	}
+	if s.Sent != s.Approved+s.Declined+s.TimedOut {
+		t.Errorf("%s: %d sent, %d approved, %d declined, %d timed out", name, s.Sent, s.Approved, s.Declined, s.TimedOut)
+	}
+}
+
+// The whole world for three seconds: the silent bank leaves sales without an
+// answer, their reversals are delivered, and the books agree. A second life on
+// the same folder knows the first one's sales, and goes on behind them.
+func TestDemoAndItsSecondLife(t *testing.T) {
+	o := Options{For: 3 * time.Second, Data: filepath.Join(t.TempDir(), "data"), Terminals: 10, Rate: 60, Version: "test"}
+	first := played(t, o)
+	sound(t, "first", &first)
+	if first.TimedOut == 0 || first.Reversed == 0 {
+		t.Errorf("nothing timed out or was reversed, so nothing was shown: %+v", first)
+	}
+	if first.Data != o.Data || !strings.HasPrefix(first.Console, "http://127.0.0.1:") {
+		t.Errorf("data %q, console %q", first.Data, first.Console)
+	}
+	sales, text := booked(t, o.Data)
+	if uint64(len(sales)) != first.Sent {
+		t.Errorf("%d sales in the book, %d were sent", len(sales), first.Sent)
+	}
+
+	o.For = time.Second
+	second := played(t, o)
+	sound(t, "second", &second)
+	all, longer := booked(t, o.Data)
+	if uint64(len(all)) != first.Sent+second.Sent || !bytes.HasPrefix(longer, text) {
+		t.Errorf("%d sales in the book after %d and %d", len(all), first.Sent, second.Sent)
+	}
+
+	var out bytes.Buffer
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // told to stop before it began: it still ends in order
+	if err := Run(ctx, Options{Data: o.Data, Terminals: 10, Rate: 60, For: time.Second}, &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"控制台 console http://127.0.0.1:", "账目一致 books agree", "丢失 lost 0 · 重复 duplicated 0"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in %s", want, &out)
+		}
+	}
+}
+
+// Without a folder of its own a demo leaves nothing behind.
+func TestDemoCleansUp(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out bytes.Buffer
+	if err := Run(ctx, Options{For: time.Second, Terminals: 1, Rate: 1, JSON: true}, &out); err != nil {
+		t.Fatal(err)
+	}
+	left, err := os.ReadDir(os.Getenv("TMPDIR"))
+	if err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
