@@ -56,7 +56,7 @@ func CheckKey(path, dir string) error {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("journal: %w", err)
 	case len(old) > 0:
-		return fmt.Errorf("流水密钥 %s 不存在，而 %s 中已有流水：请从备份恢复密钥，新密钥读不了它 · %w: %s is not there, and %s holds a journal: restore the key from its backup, a new one cannot read it",
+		return fmt.Errorf("流水密钥 %s 不存在，而 %s 中已有流水：请从备份恢复密钥，新密钥读不了它 · %w: restore the key from its backup to %s, a new one cannot read %s",
 			path, dir, ErrNoKey, path, dir)
 	}
 	return nil
