@@ -1,6 +1,9 @@
 package translate
 
 import (
+	"bytes"
+	"fmt"
+
 	"tongka/codec/iso8583"
 	"tongka/txn"
 )
@@ -8,10 +11,12 @@ import (
 // Bank is the other side: what stands in every message to one bank.
 type Bank struct {
 	Spec   *iso8583.Spec
-	header []byte      // 46 bytes, its length to be patched
-	ids    iso8583.Run // F32 acquirer, F33 forwarder
-	sender iso8583.Run // F33 alone
-	tail   []byte      // of F90: F32 and F33 right aligned in 11 digits each
+	header []byte // 46 bytes, its length to be patched
+	ids    ready  // F32 acquirer, F33 forwarder
+	sender ready  // F33 alone
+	// F60 of a request and of a reversal.
+	asked, reversed ready
+	tail            []byte // of F90: F32 and F33 right aligned in 11 digits each
 }
 
 // NewBank prepares the messages: the stations of the header (up to 11
@@ -19,17 +24,25 @@ type Bank struct {
 // that the dialect cannot carry.
 func NewBank(s *iso8583.Spec, destination, source, acquirer, forwarder string) (*Bank, error) {
 	k := &Bank{Spec: s, header: iso8583.AppendCupsHeader(nil, destination, source)}
-	var err error
-	k.ids, err = s.Encode(func(b *iso8583.Builder) {
-		b.Put(32, []byte(acquirer))
-		b.Put(33, []byte(forwarder))
-	})
-	if err != nil {
-		return nil, err
-	}
-	k.sender, err = s.Encode(func(b *iso8583.Builder) { b.Put(33, []byte(forwarder)) })
 	k.tail = appendRight(appendRight(nil, acquirer), forwarder)
-	return k, err
+	for _, part := range []struct {
+		r    *ready
+		fill func(*iso8583.Builder)
+	}{
+		{&k.ids, func(b *iso8583.Builder) { b.Put(32, []byte(acquirer)); b.Put(33, []byte(forwarder)) }},
+		{&k.sender, func(b *iso8583.Builder) { b.Put(33, []byte(forwarder)) }},
+		{&k.asked, func(b *iso8583.Builder) { b.Put(60, []byte(asked)) }},
+		{&k.reversed, func(b *iso8583.Builder) { b.Put(60, []byte(reversed)) }},
+	} {
+		var err error
+		if *part.r, err = prepare(s, part.fill); err != nil {
+			return nil, err
+		}
+	}
+	if !bytes.HasSuffix(k.asked.wire, []byte(asked)) {
+		return nil, fmt.Errorf("dialect %s: F60 of a bank's message is characters", s.Name())
+	}
+	return k, nil
 }
 
 // Net management codes (F70) of a bank link.
@@ -39,10 +52,10 @@ const (
 	NetEcho    = 301
 )
 
-// message starts a message behind its header.
-func (k *Bank) message(dst []byte, mti iso8583.MTI) (iso8583.Builder, int) {
-	at := len(dst)
-	return k.Spec.Begin(append(dst, k.header...), mti), at
+// begin starts a message behind its header and gives the header's offset.
+func (k *Bank) begin(b *iso8583.Builder, dst []byte, mti iso8583.MTI) (at int) {
+	b.Reset(k.Spec, append(dst, k.header...), mti)
+	return len(dst)
 }
 
 func finish(b *iso8583.Builder, at int) ([]byte, error) {
@@ -58,58 +71,94 @@ func finish(b *iso8583.Builder, at int) ([]byte, error) {
 // facts and of the terminal's message. pin is the block under the bank's key,
 // nil without a PIN. The terminal's own trace and batch numbers stay here.
 func (k *Bank) AppendRequest(dst []byte, v *iso8583.View, f *txn.Facts, e *Echo, pin []byte, c *Clock) ([]byte, error) {
-	var buf [32]byte
-	b, at := k.message(dst, iso8583.MTI(f.MTI))
-	k.putHead(&b, f, c)
-	k.putPoint(&b, f)
-	b.Copy(26, v, 26)
-	b.PutRun(&k.ids)
+	var b iso8583.Builder
+	at := k.begin(&b, dst, iso8583.MTI(f.MTI))
+	if v.Len(2) > 0 && v.Has(3) {
+		b.CopySet(v, cardAndAmount)
+	} else {
+		putMoney(&b, f)
+	}
+	putTrace(&b, f, c)
+	putCategory(&b, f)
+	if v.Has(22) && v.Has(25) {
+		b.CopySet(v, pointOfSale)
+	} else {
+		putPoint(&b, f)
+		b.Copy(26, v, 26)
+	}
+	k.ids.put(&b)
 	b.Copy(35, v, 35)
 	b.Copy(36, v, 36)
 	b.PutUint(37, c.RRN(f))
-	b.Put(41, f.Terminal.Number[:])
-	b.Put(42, f.Terminal.Merchant[:])
-	b.Put(49, f.Currency[:])
+	if v.Has(49) {
+		b.CopySet(v, terminal)
+	} else {
+		putTerminal(&b, f)
+	}
 	if pin != nil {
 		b.Put(52, pin)
-		b.Copy(53, v, 53)
+		b.CopySet(v, formatAndChip)
+	} else {
+		b.Copy(55, v, 55)
 	}
-	b.Copy(55, v, 55)
-	b.Put(60, appendReason(buf[:0], "0000", e))
+	k.asked.put(&b)
+	end := at + len(k.header) + b.Offset()
 	if f.PAN.Len() == 0 {
 		b.Copy(62, v, 62) // the customer's payment code
 	}
-	return finish(&b, at)
+	out, err := finish(&b, at)
+	if err == nil {
+		ownTerminal(out[end-reasonSize:end], e)
+	}
+	return out, err
 }
 
-// putHead puts F2 to F14: card, processing code, amount, times and our trace.
-func (k *Bank) putHead(b *iso8583.Builder, f *txn.Facts, c *Clock) {
-	var buf [20]byte
+// Fields that a request has from its terminal as they are. What the facts say of
+// them was read from the same message.
+var (
+	cardAndAmount = iso8583.Fields(2, 3, 4)
+	pointOfSale   = iso8583.Fields(22, 23, 25, 26)
+	terminal      = iso8583.Fields(41, 42, 49)
+	formatAndChip = iso8583.Fields(53, 55)
+)
+
+// putMoney puts F2 to F4: card, if there is one, processing code and amount.
+func putMoney(b *iso8583.Builder, f *txn.Facts) {
+	var buf [19]byte
 	if f.PAN.Len() > 0 {
 		b.Put(2, f.PAN.AppendDigits(buf[:0]))
 	}
 	b.PutUint(3, uint64(f.Proc))
 	b.PutUint(4, uint64(f.Amount))
+}
+
+// putTrace puts F7 to F14: times, our trace and the card's expiry.
+func putTrace(b *iso8583.Builder, f *txn.Facts, c *Clock) {
 	stamp := c.At(f.Sent)
-	b.Put(7, stamp.F7[:])
+	b.PutUint(7, stamp.F7())
 	b.PutUint(11, uint64(f.ID.STAN()))
-	b.Put(12, stamp.F12())
-	b.Put(13, stamp.F13())
+	b.PutUint(12, stamp.time)
+	b.PutUint(13, stamp.date)
 	if f.Expiry != txn.NoExpiry {
 		b.PutUint(14, uint64(f.Expiry))
 	}
 }
 
-// putPoint puts F18 to F25: the merchant category stands in the merchant number.
-func (k *Bank) putPoint(b *iso8583.Builder, f *txn.Facts) {
-	mcc := f.Terminal.Merchant[7:11]
-	for _, d := range mcc {
+// putCategory puts F18: the merchant category stands in the merchant number.
+func putCategory(b *iso8583.Builder, f *txn.Facts) {
+	var mcc uint64
+	for _, d := range f.Terminal.Merchant[7:11] {
 		if d < '0' || d > '9' {
-			mcc = []byte("0000")
+			mcc = 0
 			break
 		}
+		mcc = mcc*10 + uint64(d-'0')
 	}
-	b.Put(18, mcc)
+	b.PutUint(18, mcc)
+}
+
+// putPoint puts F22 to F25.
+func putPoint(b *iso8583.Builder, f *txn.Facts) {
 	b.PutUint(22, uint64(f.Entry))
 	if f.CardSeq != txn.NoCardSeq {
 		b.PutUint(23, uint64(f.CardSeq))
@@ -117,20 +166,30 @@ func (k *Bank) putPoint(b *iso8583.Builder, f *txn.Facts) {
 	b.PutUint(25, uint64(f.Cond))
 }
 
-// appendReason makes the bank's F60, n30: reason n4, account owner, terminal
-// capability and card condition (from the terminal's F60.4 and F60.5), reserved,
-// terminal type 03, and the rest zero.
-func appendReason(dst []byte, reason string, e *Echo) []byte {
-	capability, condition := byte('0'), byte('0')
-	if e != nil && e.N60 >= 12 {
-		capability = e.F60[11]
+// putTerminal puts F41 to F49.
+func putTerminal(b *iso8583.Builder, f *txn.Facts) {
+	b.Put(41, f.Terminal.Number[:])
+	b.Put(42, f.Terminal.Merchant[:])
+	b.Put(49, f.Currency[:])
+}
+
+// The bank's F60, n30: reason n4, account owner, terminal capability and card
+// condition, reserved, terminal type 03, and the rest zero.
+const (
+	reasonSize = 30
+	asked      = "0000" + "0000" + "03" + "00000000000000000000"
+	reversed   = "4351" + "0000" + "03" + "00000000000000000000"
+)
+
+// ownTerminal writes the capability and the card condition that the terminal
+// says of itself (its F60.4 and F60.5) into a bank's F60.
+func ownTerminal(f60 []byte, e *Echo) {
+	if e.N60 >= 12 {
+		f60[5] = e.F60[11]
 	}
-	if e != nil && e.N60 >= 13 {
-		condition = e.F60[12]
+	if e.N60 >= 13 {
+		f60[6] = e.F60[12]
 	}
-	dst = append(dst, reason...)
-	dst = append(dst, '0', capability, condition, '0')
-	return append(dst, "0300000000000000000000"...)
 }
 
 // AppendReversal appends the reversal advice 0420, or 0421 when it was offered
@@ -143,22 +202,23 @@ func (k *Bank) AppendReversal(dst []byte, f *txn.Facts, again bool, c *Clock) ([
 	if again {
 		mti = 0x0421
 	}
-	b, at := k.message(dst, mti)
-	k.putHead(&b, f, c)
-	k.putPoint(&b, f)
-	b.PutRun(&k.ids)
+	var b iso8583.Builder
+	at := k.begin(&b, dst, mti)
+	putMoney(&b, f)
+	putTrace(&b, f, c)
+	putCategory(&b, f)
+	putPoint(&b, f)
+	k.ids.put(&b)
 	b.PutUint(37, c.RRN(f))
 	if f.Auth[0] != 0 {
 		b.Put(38, f.Auth[:])
 	}
-	b.Put(41, f.Terminal.Number[:])
-	b.Put(42, f.Terminal.Merchant[:])
-	b.Put(49, f.Currency[:])
-	b.Put(60, appendReason(buf[:0], "4351", nil))
+	putTerminal(&b, f)
+	k.reversed.put(&b)
 	// F90: original MTI n4, trace n6, F7 n10, F32 and F33 n11 each.
 	orig := appendUint(buf[:0], mtiDigits(f.MTI), 4)
 	orig = appendUint(orig, uint64(f.ID.STAN()), 6)
-	orig = append(orig, c.At(f.Sent).F7[:]...)
+	orig = appendUint(orig, c.At(f.Sent).F7(), 10)
 	b.Put(90, append(orig, k.tail...))
 	return finish(&b, at)
 }
@@ -179,10 +239,11 @@ func appendRight(dst []byte, id string) []byte {
 // AppendNetwork appends a network management request 0820, or the answer 0830
 // with code 00 to one of the bank's.
 func (k *Bank) AppendNetwork(dst []byte, mti iso8583.MTI, net uint16, stan uint32, now int64, c *Clock) ([]byte, error) {
-	b, at := k.message(dst, mti)
-	b.Put(7, c.At(now).F7[:])
+	var b iso8583.Builder
+	at := k.begin(&b, dst, mti)
+	b.PutUint(7, c.At(now).F7())
 	b.PutUint(11, uint64(stan))
-	b.PutRun(&k.sender)
+	k.sender.put(&b)
 	if mti&0x0010 != 0 {
 		b.Put(39, txn.OK[:])
 	}

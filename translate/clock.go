@@ -13,16 +13,14 @@ const second = int64(time.Second)
 
 // Stamp is one second written in the ways that messages need it.
 type Stamp struct {
-	sec int64
-	day uint64   // of the year, 1..366, in front of the reference number
-	F7  [10]byte // MMDDhhmmss
+	sec  int64
+	day  uint64 // of the year, 1..366, in front of the reference number
+	date uint64 // F13, MMDD
+	time uint64 // F12, hhmmss
 }
 
-// F12 is hhmmss, F13 is MMDD.
-func (s *Stamp) F12() []byte { return s.F7[4:] }
-
-// F13 is MMDD.
-func (s *Stamp) F13() []byte { return s.F7[:4] }
+// F7 is MMDDhhmmss.
+func (s *Stamp) F7() uint64 { return s.date*1_000_000 + s.time }
 
 // Clock writes times. It remembers the last few seconds, since almost all
 // messages of a moment share one. It belongs to one goroutine.
@@ -39,9 +37,7 @@ func (c *Clock) At(ns int64) *Stamp {
 	s.sec, s.day = sec, uint64(t.YearDay())
 	_, month, day := t.Date()
 	hour, minute, sek := t.Clock()
-	for i, v := range [...]int{int(month), day, hour, minute, sek} {
-		s.F7[2*i], s.F7[2*i+1] = '0'+byte(v/10), '0'+byte(v%10)
-	}
+	s.date, s.time = uint64(100*int(month)+day), uint64(10000*hour+100*minute+sek)
 	return s
 }
 

@@ -15,8 +15,9 @@ import (
 // they came, in a copy of the message that the caller keeps.
 type Echo struct {
 	Envelope
-	card, expiry, point, id, currency, f60 iso8583.Run
-	F60                                    [20]byte // digits
+	kept                                   []byte
+	card, expiry, point, id, currency, f60 iso8583.Run // in kept
+	F60                                    [20]byte    // digits
 	N60                                    uint8
 }
 
@@ -31,12 +32,9 @@ type Envelope struct {
 func (e *Echo) Keep(env *iso8583.Envelope, v *iso8583.View, kept []byte) {
 	e.tpdu = uint8(copy(e.bytes[:], env.TPDU))
 	e.header = uint8(copy(e.bytes[e.tpdu:], env.Header))
-	run := func(from, to int) iso8583.Run {
-		r := v.Run(from, to)
-		return r.KeptAt(v, kept)
-	}
-	e.card, e.expiry, e.point = run(2, 11), run(14, 14), run(23, 25)
-	e.id, e.currency, e.f60 = run(41, 42), run(49, 49), run(60, 60)
+	e.kept = kept
+	e.card, e.expiry, e.point = v.Run(2, 11), v.Run(14, 14), v.Run(23, 25)
+	e.id, e.currency, e.f60 = v.Run(41, 42), v.Run(49, 49), v.Run(60, 60)
 }
 
 // Append appends the envelope of the answer. A terminal that is to sign in again
@@ -74,8 +72,7 @@ func ReadRequest(v *iso8583.View, f *txn.Facts, e *Echo) txn.Code {
 	}
 	copy(f.Terminal.Number[:], v.Field(41))
 	copy(f.Terminal.Merchant[:], v.Field(42))
-	var buf [104]byte // F60 may be longer than what is kept of it
-	e.N60 = uint8(copy(e.F60[:], v.AppendText(buf[:0], 60)))
+	readF60(v, e)
 	f.Batch = uint32(number(e.F60[:e.N60], 2, 8))
 	trace, hasTrace := v.Uint(11)
 	f.Trace = uint32(trace)
@@ -91,6 +88,16 @@ func ReadRequest(v *iso8583.View, f *txn.Facts, e *Echo) txn.Code {
 		return txn.BadFormat
 	}
 	return readMoney(v, f)
+}
+
+// readF60 keeps the beginning of F60, which may be longer.
+func readF60(v *iso8583.View, e *Echo) {
+	if v.Len(60) <= len(e.F60) {
+		e.N60 = uint8(len(v.AppendText(e.F60[:0], 60)))
+		return
+	}
+	var buf [104]byte
+	e.N60 = uint8(copy(e.F60[:], v.AppendText(buf[:0], 60)))
 }
 
 // kindOf identifies a transaction by MTI, F3, F25 and F60.
@@ -149,21 +156,36 @@ func readMoney(v *iso8583.View, f *txn.Facts) txn.Code {
 // readPAN takes the card number from F2, else from the second track up to its
 // separator. A payment by code has neither.
 func readPAN(v *iso8583.View, f *txn.Facts) txn.Code {
+	if n := v.Len(2); n > 0 {
+		return packedPAN(v, f, n)
+	}
 	var b [48]byte
-	digits := v.AppendText(b[:0], 2)
-	if len(digits) == 0 {
-		digits = v.AppendText(b[:0], 35)
-		for i, c := range digits {
-			if c == 'D' || c == '=' {
-				digits = digits[:i]
-				break
-			}
+	digits := v.AppendText(b[:0], 35)
+	for i, c := range digits {
+		if c == 'D' || c == '=' {
+			digits = digits[:i]
+			break
 		}
 	}
 	if len(digits) == 0 {
 		return zero
 	}
 	pan, err := txn.ParsePAN(digits)
+	if err != nil {
+		return txn.BadCard
+	}
+	f.PAN = pan
+	return zero
+}
+
+// packedPAN takes the n digits of F2.
+func packedPAN(v *iso8583.View, f *txn.Facts, n int) txn.Code {
+	var packed [10]byte
+	v.AppendPacked(packed[:0], 2)
+	if n < 12 || n > 19 {
+		return txn.BadCard
+	}
+	pan, err := txn.UnpackPAN(uint8(n), packed)
 	if err != nil {
 		return txn.BadCard
 	}
@@ -220,18 +242,31 @@ func PIN(v *iso8583.View, f *txn.Facts) (block []byte, pan12 [12]byte, ok bool) 
 type Door struct {
 	Spec *iso8583.Spec
 	// What stands in every answer (F32), and in that to an approved sale (F63).
-	acquirer, approved iso8583.Run
+	acquirer, approved ready
 }
+
+// ready is fields that never change, made once.
+type ready struct {
+	iso8583.Run
+	wire []byte
+}
+
+func prepare(s *iso8583.Spec, fill func(*iso8583.Builder)) (r ready, err error) {
+	r.Run, r.wire, err = s.Encode(fill)
+	return r, err
+}
+
+func (r *ready) put(b *iso8583.Builder) { b.PutRun(&r.Run, r.wire) }
 
 // NewDoor prepares the answers. The error names the field that the dialect
 // cannot carry.
 func NewDoor(s *iso8583.Spec, acquirer string) (*Door, error) {
 	d := &Door{Spec: s}
 	var err error
-	if d.acquirer, err = s.Encode(func(b *iso8583.Builder) { b.Put(32, []byte(acquirer)) }); err != nil {
+	if d.acquirer, err = prepare(s, func(b *iso8583.Builder) { b.Put(32, []byte(acquirer)) }); err != nil {
 		return nil, err
 	}
-	d.approved, err = s.Encode(func(b *iso8583.Builder) { b.Put(63, []byte("CUP")) })
+	d.approved, err = prepare(s, func(b *iso8583.Builder) { b.Put(63, []byte("CUP")) })
 	return d, err
 }
 
@@ -248,27 +283,28 @@ var noMAC [8]byte
 // AppendAnswer appends the answer's message, from the MTI on. With Sealed its
 // last eight bytes are F64, still zero: the MAC covers all before them.
 func (d *Door) AppendAnswer(dst []byte, f *txn.Facts, e *Echo, a *Answer, c *Clock) ([]byte, error) {
-	b := d.Spec.Begin(dst, iso8583.MTI(f.MTI|0x0010))
-	b.PutRun(&e.card)
+	var b iso8583.Builder
+	b.Reset(d.Spec, dst, iso8583.MTI(f.MTI|0x0010))
+	b.PutRun(&e.card, e.kept)
 	stamp := c.At(f.At)
-	b.Put(12, stamp.F12())
-	b.Put(13, stamp.F13())
-	b.PutRun(&e.expiry)
+	b.PutUint(12, stamp.time)
+	b.PutUint(13, stamp.date)
+	b.PutRun(&e.expiry, e.kept)
 	if f.Settle != 0 {
 		b.PutUint(15, uint64(f.Settle))
 	}
-	b.PutRun(&e.point)
-	b.PutRun(&d.acquirer)
+	b.PutRun(&e.point, e.kept)
+	d.acquirer.put(&b)
 	b.PutUint(37, c.RRN(f))
 	if f.Auth[0] != 0 {
 		b.Put(38, f.Auth[:])
 	}
 	b.Put(39, f.Code[:])
-	b.PutRun(&e.id)
+	b.PutRun(&e.id, e.kept)
 	if a.Bank != nil {
 		b.Copy(44, a.Bank, 44)
 	}
-	b.PutRun(&e.currency)
+	b.PutRun(&e.currency, e.kept)
 	if a.Bank != nil {
 		b.Copy(54, a.Bank, 54)
 		b.Copy(55, a.Bank, 55)
@@ -278,7 +314,7 @@ func (d *Door) AppendAnswer(dst []byte, f *txn.Facts, e *Echo, a *Answer, c *Clo
 		b.Put(62, a.Keys)
 	}
 	if f.Kind == txn.Sale && f.Code == txn.OK {
-		b.PutRun(&d.approved)
+		d.approved.put(&b)
 	}
 	if a.Sealed {
 		b.Put(64, noMAC[:])
@@ -289,7 +325,7 @@ func (d *Door) AppendAnswer(dst []byte, f *txn.Facts, e *Echo, a *Answer, c *Clo
 // putF60 repeats F60; the answer to a sign-in brings the new batch number.
 func putF60(b *iso8583.Builder, e *Echo, a *Answer) {
 	if a.Batch == 0 || e.N60 < 8 {
-		b.PutRun(&e.f60)
+		b.PutRun(&e.f60, e.kept)
 		return
 	}
 	var buf [24]byte

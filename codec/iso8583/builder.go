@@ -114,7 +114,12 @@ func (b *Builder) widen() {
 // is given too short is filled with zeros on the left (numbers) or spaces on
 // the right (text); fixed binary must be whole.
 func (b *Builder) Put(n int, value []byte) {
-	if f := b.next(n); f != nil {
+	f := b.next(n)
+	switch {
+	case f == nil:
+	case f.Coding <= table.Raw && len(value) == int(f.Size) && f.Prefix == 0:
+		copy(b.take(len(value)), value)
+	default:
 		b.value(n, f, value)
 	}
 }
@@ -147,41 +152,32 @@ func (b *Builder) PutUint(n int, v uint64) {
 	b.value(n, f, t[i:])
 }
 
-// fixed writes a number into a fixed field, two digits at a time; false, with
-// nothing written, when it does not fit or the coding is not one of digits.
+// fixed writes a number of at most 16 digits into a fixed field; false, with
+// nothing written, when it does not fit, the coding is not one of digits, or
+// there is not as much spare as words write.
 func (b *Builder) fixed(f *table.Field, v uint64) bool {
-	most := int(f.Max)
-	if most >= len(powers) || v >= powers[most] {
+	most, size, n := int(f.Max), int(f.Size), len(b.buf)
+	if most >= len(powers) || v >= powers[most] || cap(b.buf)-n < size+8 {
 		return false
 	}
+	d := b.buf[n:cap(b.buf)]
 	switch f.Coding {
 	case table.PackedLeft, table.PackedRight:
 		if most&1 == 1 && f.Coding == table.PackedLeft {
 			v *= 10
 		}
-		d := b.take(int(f.Size))
-		for i := int(f.Size) - 1; i >= 0; i-- {
-			d[i] = bcd.Packed[v%100]
-			v /= 100
-		}
-		return true
+		bcd.PutPacked(d, v, 2*size)
 	case table.Digits, table.Text:
-		d := b.take(most)
-		for ; most > 1; most -= 2 {
-			p := bcd.Packed[v%100]
-			d[most-2], d[most-1] = '0'+p>>4, '0'+p&15
-			v /= 100
-		}
-		if most == 1 {
-			d[0] = '0' + byte(v)
-		}
-		return true
+		bcd.PutNumber(d, v, most)
+	default:
+		return false
 	}
-	return false
+	b.buf = b.buf[:n+size]
+	return true
 }
 
 // powers of ten: the first number that does not fit so many digits.
-var powers = [...]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19}
+var powers = [...]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16}
 
 // value writes a canonical value into the field that next opened.
 func (b *Builder) value(n int, f *table.Field, value []byte) {

@@ -22,12 +22,36 @@ func (b *Builder) Copy(n int, v *View, from int) {
 	}
 }
 
-// CopyRun copies those of the fields first..last (2 to 128) that are present, each
-// into the field of the same number, as so many calls of Copy would. It plans
-// the work once for every set of fields that it meets, so that one call with a
-// wide range is cheaper than several with narrow ones.
+// Set is some fields of 2 to 128.
+type Set struct{ low, high uint64 }
+
+// Fields is the set of these fields.
+func Fields(numbers ...int) (s Set) {
+	for _, n := range numbers {
+		if n > 64 {
+			s.high |= 1 << (128 - n)
+		} else {
+			s.low |= 1 << (64 - n)
+		}
+	}
+	return s
+}
+
+// CopyRun copies those of the fields first..last (2 to 128) that are present, as
+// CopySet does.
 func (b *Builder) CopyRun(v *View, first, last int) {
-	low, high := between(v.bits[0], v.bits[1], first, last)
+	b.CopySet(v, Set{
+		^uint64(0) >> max(first-1, 0) & ^(^uint64(0) >> max(last, 0)),
+		^uint64(0) >> max(first-65, 0) & ^(^uint64(0) >> max(last-64, 0)),
+	})
+}
+
+// CopySet copies those fields of a set that are present, each into the field of
+// the same number, as so many calls of Copy in ascending order would. It plans
+// the work once for every set of fields that it meets, so that one call for many
+// fields is cheaper than several for some of them.
+func (b *Builder) CopySet(v *View, set Set) {
+	low, high := v.bits[0]&set.low, v.bits[1]&set.high
 	if low|high == 0 {
 		return
 	}
@@ -59,13 +83,6 @@ func (b *Builder) CopyRun(v *View, first, last int) {
 		}
 		b.buf = b.buf[:len(b.buf)+n]
 	}
-}
-
-// between keeps the bits of the fields from..to.
-func between(low, high uint64, from, to int) (uint64, uint64) {
-	low &= ^uint64(0) >> max(from-1, 0) & ^(^uint64(0) >> max(to, 0))
-	high &= ^uint64(0) >> max(from-65, 0) & ^(^uint64(0) >> max(to-64, 0))
-	return low, high
 }
 
 // copyEach copies fields one by one; with open they are in the bitmap already.

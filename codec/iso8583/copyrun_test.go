@@ -90,6 +90,28 @@ func TestCopyRunIsCopyOfEachField(t *testing.T) {
 	}
 }
 
+// The same with some fields of a message.
+func TestCopySetIsCopyOfItsFields(t *testing.T) {
+	r := rand.New(rand.NewPCG(17, 8583))
+	for range 2000 {
+		_, to, v, first, last := randomRun(t, r)
+		var numbers []int
+		one, some := to.Begin(nil, 0x0200), to.Begin(make([]byte, 0, 8000), 0x0200)
+		for n := first; n <= last; n++ {
+			if r.IntN(3) > 0 {
+				numbers = append(numbers, n)
+				one.Copy(n, v, n)
+			}
+		}
+		some.CopySet(v, Fields(numbers...))
+		want, err1 := one.End()
+		got, err2 := some.End()
+		if !bytes.Equal(got, want) || (err1 == nil) != (err2 == nil) {
+			t.Fatalf("F%v of %X:\nset  %X, %v\neach %X, %v", numbers, v.Bytes(), got, err2, want, err1)
+		}
+	}
+}
+
 // What stands behind a message in the caller's array, beyond the capacity that
 // was given, stays as it is.
 func TestCopyRunStaysWithinItsCapacity(t *testing.T) {
@@ -211,8 +233,8 @@ func TestSpecsLearnConcurrently(t *testing.T) {
 	wg.Wait()
 }
 
-// Uint of numbers of any length, in every coding.
-func TestUintIsTheNumberOfTheText(t *testing.T) {
+// Numbers of any length, in every coding, as one value and packed.
+func TestNumbersAreThatOfTheText(t *testing.T) {
 	r := rand.New(rand.NewPCG(15, 8583))
 	for range 5000 {
 		s := every[r.IntN(len(every))].spec
@@ -229,6 +251,16 @@ func TestUintIsTheNumberOfTheText(t *testing.T) {
 			if ok {
 				want = want*10 + uint64(c-'0')
 			}
+		}
+		packed := []byte("x")
+		if s.Kind(n) == Numeric {
+			packed = append(packed, make([]byte, (len(m[n])+1)/2)...)
+			for i, c := range m[n] {
+				packed[1+i/2] |= c & 15 << (4 - 4*(i&1))
+			}
+		}
+		if p := v.AppendPacked([]byte("x"), n); !bytes.Equal(p, packed) {
+			t.Fatalf("%s F%d %q: packed %X", s.Name(), n, m[n], p)
 		}
 		if got, fine := v.Uint(n); got != want || fine != ok {
 			t.Fatalf("%s F%d %q: %d, %v", s.Name(), n, m[n], got, fine)

@@ -2,64 +2,51 @@ package iso8583
 
 import "math/bits"
 
-// Run is fields of one dialect, below 65 and in ascending order, as they stand
-// on the wire. It is how an answer repeats what a request said, and how what
-// never changes is put: many fields at the price of one. The bytes are lent by
-// whoever made the run.
+// Run says where fields of one dialect, below 65 and in ascending order, stand
+// in a message, or in bytes made for it. It is how an answer repeats what a
+// request said, and how what never changes is put: many fields at the price of
+// one. It holds no bytes: whoever keeps it keeps the message, or a copy.
 type Run struct {
-	spec *Spec
-	bits uint64
-	wire []byte
+	spec    *Spec
+	bits    uint64
+	at, end uint16
 }
 
-// Run gives the fields from..to (2 to 64) that are present, with all that
-// belongs to them. Fields of the message between them belong to the run, too.
+// Run finds the fields from..to (2 to 64) that are present, with all that belongs
+// to them. Fields of the message between them belong to the run, too.
 func (v *View) Run(from, to int) Run {
-	mask := ^uint64(0) >> (from - 1) & (^uint64(0) << (64 - to))
-	r := Run{spec: v.spec, bits: v.bits[0] & mask}
-	if r.bits == 0 {
-		return r
+	r := Run{spec: v.spec, bits: v.bits[0] & (^uint64(0) >> (from - 1)) & (^uint64(0) << (64 - to))}
+	if r.bits != 0 {
+		first, last := bits.LeadingZeros64(r.bits)+1, 64-bits.TrailingZeros64(r.bits)
+		end := v.spans[last&127]
+		r.at = uint16(v.spans[first&127].At() - int(v.spec.fields[first].Prefix))
+		r.end = uint16(end.At() + v.spec.fields[last].Coding.Size(end.Len()))
 	}
-	first, last := bits.LeadingZeros64(r.bits)+1, 64-bits.TrailingZeros64(r.bits)
-	f := &v.spec.fields[last]
-	end := v.spans[last].At() + int(f.Size)
-	if f.Prefix != 0 {
-		end = v.spans[last].At() + f.Coding.Size(v.spans[last].Len())
-	}
-	r.wire = v.msg[v.spans[first].At()-int(v.spec.fields[first].Prefix) : end]
 	return r
 }
 
-// Encode makes a run of what fill puts, for fields that never change.
-func (s *Spec) Encode(fill func(*Builder)) (Run, error) {
+// Encode makes bytes of what fill puts, for fields that never change, and the run
+// that they are.
+func (s *Spec) Encode(fill func(*Builder)) (Run, []byte, error) {
 	b := s.Begin(nil, 0)
-	from := len(b.buf)
 	fill(&b)
 	if b.last > 64 && b.last != stopped {
 		b.fail(b.last, OutOfOrder, 64, b.last)
 	}
 	out, err := b.End()
 	if err != nil {
-		return Run{}, err
+		return Run{}, nil, err
 	}
-	return Run{spec: s, bits: b.low &^ both, wire: out[from:]}, nil
+	out = out[s.first:]
+	return Run{spec: s, bits: b.low &^ both, end: uint16(len(out))}, out, nil
 }
 
 // Empty says that the run holds no field.
 func (r *Run) Empty() bool { return r.bits == 0 }
 
-// KeptAt gives the run with its bytes at the same offset of a copy of the
-// message that it was taken from.
-func (r *Run) KeptAt(v *View, kept []byte) Run {
-	if r.bits == 0 {
-		return *r
-	}
-	at := cap(v.msg) - cap(r.wire)
-	return Run{spec: r.spec, bits: r.bits, wire: kept[at : at+len(r.wire) : at+len(r.wire)]}
-}
-
-// PutRun appends a run of this builder's own dialect. An empty one puts nothing.
-func (b *Builder) PutRun(r *Run) {
+// PutRun appends a run of this builder's own dialect, out of the message where it
+// was found, or a copy of it. An empty one puts nothing.
+func (b *Builder) PutRun(r *Run, msg []byte) {
 	if r.bits == 0 {
 		return
 	}
@@ -74,6 +61,7 @@ func (b *Builder) PutRun(r *Run) {
 	default:
 		b.last = 64 - bits.TrailingZeros64(r.bits)
 		b.low |= r.bits
-		copy(b.take(len(r.wire)), r.wire)
+		p := msg[r.at:r.end]
+		copy(b.take(len(p)), p)
 	}
 }

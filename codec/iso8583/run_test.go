@@ -14,10 +14,10 @@ func TestRunCarriesFieldsAsTheyStand(t *testing.T) {
 	}
 	b := Pos().Begin(nil, v.MTI())
 	for _, r := range []Run{v.Run(2, 11), v.Run(12, 13), v.Run(14, 35), v.Run(41, 42), v.Run(49, 55), v.Run(56, 64)} {
-		if r.Empty() != (len(r.wire) == 0) {
+		if r.Empty() != (r.at == r.end) {
 			t.Error("an empty run has no bytes")
 		}
-		b.PutRun(&r)
+		b.PutRun(&r, msg)
 	}
 	out, err := b.End()
 	if err != nil || !bytes.Equal(out, msg) {
@@ -34,17 +34,37 @@ func TestRunOfACopy(t *testing.T) {
 	}
 	kept := bytes.Clone(lent)
 	all := v.Run(2, 64)
-	all = all.KeptAt(&v, kept)
 	clear(lent)
 	b := Pos().Begin(nil, 0x0200)
-	b.PutRun(&all)
+	b.PutRun(&all, kept)
 	if out, err := b.End(); err != nil || !bytes.Equal(out, want) {
 		t.Errorf("%v %x", err, out)
 	}
 }
 
+// Of a message that is bad from F41 on, runs end with what is good.
+func TestRunsOfABrokenMessageEndBeforeTheFault(t *testing.T) {
+	msg := saleMessage(t)
+	var v View
+	if err := Pos().Parse(&v, msg); err != nil {
+		t.Fatal(err)
+	}
+	cut := msg[:v.spans[41].At()+3]
+	if Pos().Parse(&v, cut) == nil {
+		t.Fatal("accepted")
+	}
+	r, none := v.Run(2, 64), v.Run(41, 64)
+	b := Pos().Begin(nil, 0x0200)
+	b.PutRun(&r, cut)
+	b.PutRun(&none, cut)
+	out, err := b.End()
+	if err != nil || !bytes.Equal(out[10:], cut[10:len(cut)-3]) {
+		t.Errorf("%X of %X, %v", out, cut, err)
+	}
+}
+
 func TestEncodeAndFaultsOfRuns(t *testing.T) {
-	r, err := Cups().Encode(func(b *Builder) {
+	r, wire, err := Cups().Encode(func(b *Builder) {
 		b.Put(32, []byte("48023310"))
 		b.Put(33, []byte("48020000"))
 	})
@@ -53,7 +73,7 @@ func TestEncodeAndFaultsOfRuns(t *testing.T) {
 	}
 	b := Cups().Begin(nil, 0x0200)
 	b.PutUint(11, 7)
-	b.PutRun(&r)
+	b.PutRun(&r, wire)
 	b.PutUint(70, 301)
 	out, err := b.End()
 	if err != nil {
@@ -63,12 +83,12 @@ func TestEncodeAndFaultsOfRuns(t *testing.T) {
 	if err := Cups().Parse(&v, out); err != nil || string(v.Field(33)) != "48020000" || string(v.Field(70)) != "301" {
 		t.Errorf("%v F33 %s", err, v.Field(33))
 	}
-	if _, err := Cups().Encode(func(b *Builder) { b.PutUint(70, 301) }); err == nil {
+	if _, _, err := Cups().Encode(func(b *Builder) { b.PutUint(70, 301) }); err == nil {
 		t.Error("a run above field 64")
 	}
 	for what, fill := range map[string]func(*Builder){
-		"out of order":    func(b *Builder) { b.PutUint(37, 1); b.PutRun(&r) },
-		"another dialect": func(b *Builder) { b.PutRun(&r) },
+		"out of order":    func(b *Builder) { b.PutUint(37, 1); b.PutRun(&r, wire) },
+		"another dialect": func(b *Builder) { b.PutRun(&r, wire) },
 	} {
 		s := Cups()
 		if what == "another dialect" {

@@ -178,18 +178,19 @@ func (v *View) Before(n int) []byte {
 
 // AppendText appends field n's canonical value: the digits of a number without
 // pad, a packed track with its separator as D, text and binary as they are
-// (hexadecimal binary as bytes). It appends nothing when the field is absent.
+// (hexadecimal binary as bytes). It appends nothing when the field is absent. The
+// spare capacity of dst is scratch, as for Begin.
 func (v *View) AppendText(dst []byte, n int) []byte {
 	p := v.Field(n)
 	if len(p) == 0 {
 		return dst
 	}
-	switch c := v.spec.fields[n].Coding; c {
+	switch c, behind := v.spec.fields[n].Coding, v.msg[v.spans[n&127].At():]; c {
 	case table.PackedLeft, table.PackedRight:
-		return bcd.Append(dst, p, v.spans[n&127].Len(), c == table.PackedRight)
+		return bcd.Append(dst, behind, v.spans[n&127].Len(), c == table.PackedRight)
 	case table.PackedTrack:
 		at := len(dst)
-		dst = bcd.Append(dst, p, v.spans[n&127].Len(), false)
+		dst = bcd.Append(dst, behind, v.spans[n&127].Len(), false)
 		bcd.Swap(dst[at:], '=', 'D')
 		return dst
 	case table.Hexed:
@@ -199,6 +200,30 @@ func (v *View) AppendText(dst []byte, n int) []byte {
 		return dst
 	}
 	return append(dst, p...)
+}
+
+// AppendPacked appends the digits of field n two a byte, the first on the left,
+// with a pad nibble 0 when they are odd. It appends nothing when the field is
+// absent or not numeric.
+func (v *View) AppendPacked(dst []byte, n int) []byte {
+	if !v.Has(n) {
+		return dst
+	}
+	p, at := v.Field(n), len(dst)
+	switch odd := v.Len(n)&1 == 1; v.spec.fields[n].Coding {
+	case table.PackedLeft:
+		if dst = append(dst, p...); odd {
+			dst[len(dst)-1] &= 0xF0
+		}
+	case table.PackedRight:
+		if dst = append(dst, p...); odd {
+			bcd.ShiftLeft(dst[at:])
+		}
+	case table.Digits:
+		dst = bcd.Grow(dst, (len(p)+1)/2)
+		bcd.PackLeft(dst[at:], p)
+	}
+	return dst
 }
 
 // Uint is the value of a numeric field; false when the field is absent, not

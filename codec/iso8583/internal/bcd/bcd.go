@@ -7,6 +7,7 @@ package bcd
 import (
 	"bytes"
 	"encoding/binary"
+	"math/bits"
 )
 
 // Bad is what the tables below give for a byte that is not of their kind.
@@ -35,8 +36,11 @@ var (
 	charsOf = makeChars() // packed byte → two characters, nibble + '0' ('=' for D)
 )
 
-// Packed gives the packed byte of 0..99.
-var Packed = makePacked()
+// By number, 0..99: the packed byte, and the two characters with the first on top.
+var (
+	Packed = makePacked()
+	Pairs  = makePairs()
+)
 
 func makeDec() (t [256]uint8) {
 	for i := range t {
@@ -78,6 +82,13 @@ func makeChars() (t [256][2]byte) {
 func makePacked() (t [100]uint8) {
 	for i := range t {
 		t[i] = uint8(i/10<<4 | i%10)
+	}
+	return t
+}
+
+func makePairs() (t [100]uint16) {
+	for i := range t {
+		t[i] = uint16('0'+i/10)<<8 | uint16('0'+i%10)
 	}
 	return t
 }
@@ -174,10 +185,16 @@ func Unpack(d, p []byte, n int, right bool) {
 	}
 }
 
+// Append appends the n digits of a packed value at the beginning of p; '=' stands
+// for D.
 func Append(dst, p []byte, n int, right bool) []byte {
-	at := len(dst)
+	at, whole := len(dst), (n+7)&^7
+	if cap(dst)-at >= whole && 2*len(p) >= whole && (!right || n&1 == 0) {
+		UnpackRun(dst[at:at+whole], p, n)
+		return dst[:at+n]
+	}
 	dst = Grow(dst, n)
-	Unpack(dst[at:], p, n, right)
+	Unpack(dst[at:], p[:(n+1)/2], n, right)
 	return dst
 }
 
@@ -225,12 +242,32 @@ func Value(x uint64) uint64 {
 	return x - (1<<32-100000000)*(x>>32)
 }
 
+// Eight gives the eight digits of x, which is below 100,000,000, one a byte with
+// the first on top: four and four are split, then two and two, then one and one,
+// each time all of them at once.
+func Eight(x uint64) uint64 {
+	y := x/10000 | x%10000<<32
+	q := y * 10486 >> 20 & 0x0000007F0000007F // a hundredth
+	y = q | (y-100*q)<<16
+	q = y * 103 >> 10 & 0x000F000F000F000F // a tenth
+	return bits.ReverseBytes64(q | (y-10*q)<<8)
+}
+
 // Long is the number of some ASCII digits, up to 19.
 func Long(digits []byte) (x uint64) {
 	for _, d := range digits {
 		x = x*10 + uint64(d&15)
 	}
 	return x
+}
+
+// ShiftLeft drops the first nibble of p and adds a 0.
+func ShiftLeft(p []byte) {
+	for i := range p {
+		if p[i] <<= 4; i+1 < len(p) {
+			p[i] |= p[i+1] >> 4
+		}
+	}
 }
 
 // PutFour writes the four digits of x, one a nibble.

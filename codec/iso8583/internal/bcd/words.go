@@ -91,3 +91,39 @@ func PackRun(d, t []byte, n int) {
 		binary.BigEndian.PutUint32(d[j:j+4:j+4], uint32(Squeeze(x&lows+9*separators)))
 	}
 }
+
+// PutNumber writes the most digits of x, which has no more, as characters, and
+// up to 7 bytes more. There are at most 16.
+func PutNumber(d []byte, x uint64, most int) {
+	if most <= 4 {
+		h := x / 100
+		y := uint32(Pairs[h])<<16 | uint32(Pairs[x-100*h])
+		binary.BigEndian.PutUint32(d, y<<(8*uint(4-most)&31))
+		return
+	}
+	if most > 8 {
+		high := x / 100000000
+		x -= high * 100000000
+		binary.BigEndian.PutUint64(d, (Eight(high)|threes)<<(8*uint(16-most)&63))
+		d, most = d[most-8:], 8
+	}
+	binary.BigEndian.PutUint64(d, (Eight(x)|threes)<<(8*uint(8-most)&63))
+}
+
+// PutPacked writes the most digits of x, an even number, packed, and up to 3
+// bytes more.
+func PutPacked(d []byte, x uint64, most int) {
+	if most <= 4 {
+		h := x / 100
+		y := uint16(Packed[h])<<8 | uint16(Packed[x-100*h])
+		binary.BigEndian.PutUint16(d, y<<(4*uint(4-most)&15))
+		return
+	}
+	if most > 8 {
+		high := x / 100000000
+		x -= high * 100000000
+		binary.BigEndian.PutUint32(d, uint32(Squeeze(Eight(high)))<<(4*uint(16-most)&31))
+		d, most = d[most/2-4:], 8
+	}
+	binary.BigEndian.PutUint32(d, uint32(Squeeze(Eight(x)))<<(4*uint(8-most)&31))
+}

@@ -133,3 +133,31 @@ func TestNumbers(t *testing.T) {
 		t.Errorf("0421 is %q", d)
 	}
 }
+
+func TestNumbersAreWrittenInFull(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 7))
+	for most := 1; most <= 16; most++ {
+		limit := uint64(1)
+		for range most {
+			limit *= 10
+		}
+		for i := range uint64(500) {
+			x := r.Uint64N(limit)
+			if i < 3 {
+				x = []uint64{0, 1, limit - 1}[i]
+			}
+			d, want := make([]byte, 23), []byte(strconv.FormatUint(limit+x, 10))[1:]
+			if PutNumber(d, x, most); !bytes.Equal(d[:most], want) {
+				t.Fatalf("%d in %d digits is %q", x, most, d[:most])
+			}
+			if most&1 == 1 {
+				continue
+			}
+			packed := make([]byte, most/2)
+			PackLeft(packed, want)
+			if PutPacked(d, x, most); !bytes.Equal(d[:most/2], packed) {
+				t.Fatalf("%d in %d digits is packed as %X", x, most, d[:most/2])
+			}
+		}
+	}
+}
