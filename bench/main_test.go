@@ -65,6 +65,9 @@ func TestWholeRun(t *testing.T) {
 	if err := json.Unmarshal(b, &got); err != nil {
 		t.Fatal(err)
 	}
+	if got["codec_ns"].(float64) <= 0 {
+		t.Errorf("codec %v", got["codec_ns"])
+	}
 	for _, name := range []string{"A", "C"} {
 		s := got["shapes"].(map[string]any)[name].(map[string]any)
 		raw := s["raw"].(map[string]any)

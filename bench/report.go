@@ -23,6 +23,7 @@ type Report struct {
 	Machine proc.Machine     `json:"machine"`
 	Shapes  map[string]Shape `json:"shapes"`
 	Idle    *Idle            `json:"idle,omitempty"`
+	Codec   float64          `json:"codec_ns,omitempty"` // see package codecspeed
 	order   []string
 }
 

@@ -70,10 +70,11 @@ func TestLimits(t *testing.T) {
 func TestTable(t *testing.T) {
 	r := newReport(&Options{Seconds: 3, Pairs: 2}, proc.Machine{CPU: "x", Cores: 2, FileSystem: "tmpfs"})
 	r.add("D", []load.Result{result(100_000, 7, 100)}, []load.Result{result(60_000, 14, 300)})
+	r.Codec = 273.4
 	var b bytes.Buffer
 	r.print(&b)
 	text := b.String()
-	lines(t, text, "D 500 × 1", "tmpfs, where a sync costs nothing", "2.00    0.60    3.00", "14.00      60000       150       300")
+	lines(t, text, "translate both ways, 18 fields: 273 ns", "D 500 × 1", "tmpfs, where a sync costs nothing", "2.00    0.60    3.00", "14.00      60000       150       300")
 	// Figures of both systems stand below each other whatever the script.
 	var ends []int
 	for _, line := range strings.Split(text, "\n") {

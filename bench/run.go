@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"time"
 
+	"tongka/bench/internal/codecspeed"
 	"tongka/bench/internal/load"
 	"tongka/bench/internal/proc"
 )
@@ -51,6 +52,9 @@ func (b *bench) run(ctx context.Context) (rep *Report, err error) {
 		return nil, fmt.Errorf("bench: open files: %w", err)
 	}
 	rep = newReport(b.o, proc.Look(dir))
+	if rep.Codec, err = codecspeed.Measure(); err != nil {
+		return nil, err
+	}
 	bank, ready, err := b.startBank(ctx)
 	if err != nil {
 		return nil, err

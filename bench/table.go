@@ -44,6 +44,9 @@ func (r *Report) print(w io.Writer) {
 		fmt.Fprintf(w, "空闲终端 idle terminals: %d，每终端 each %.0f B（%.1f → %.1f MiB）\n",
 			i.Connections, i.Each, float64(i.Before)/(1<<20), float64(i.After)/(1<<20))
 	}
+	if r.Codec > 0 {
+		fmt.Fprintf(w, "解析并双向转换 parse + translate both ways, 18 fields: %.0f ns\n", r.Codec)
+	}
 }
 
 func (f *Figures) cells() []string {

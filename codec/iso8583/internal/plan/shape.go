@@ -136,16 +136,12 @@ func word(b []byte) uint64 { return binary.BigEndian.Uint64(b) }
 func (s Shape) Read(fields *table.Fields, msg []byte, off int, spans *[128]Span) bool {
 	for i := range s {
 		l := &s[i]
-		if l.size > len(msg)-off {
-			return false
+		if l.size > 0 {
+			if l.size > len(msg)-off || !l.readFixed(msg, off, spans) {
+				return false
+			}
+			off += l.size
 		}
-		if len(l.checks) > 0 && !good(l.checks, msg, off) {
-			return false
-		}
-		if len(l.fixed) > 0 {
-			place(spans, l.fixed, Span(off))
-		}
-		off += l.size
 		if l.open == 0 {
 			break
 		}
@@ -160,24 +156,20 @@ func (s Shape) Read(fields *table.Fields, msg []byte, off int, spans *[128]Span)
 	return off == len(msg)
 }
 
-// good and place are not compiled into Read, where there would be too few
-// registers left for their loops.
+// readFixed does so with the fields of fixed length. It is not compiled into Read,
+// where there would be too few registers left for its loops.
 //
 //go:noinline
-func good(checks []check, msg []byte, off int) bool {
+func (l *leg) readFixed(msg []byte, off int, spans *[128]Span) bool {
 	var bad uint64
-	for i := range checks {
-		c := &checks[i]
+	for i := range l.checks {
+		c := &l.checks[i]
 		at := off + c.at
 		x := binary.BigEndian.Uint64(msg[at : at+8 : at+8])
 		bad |= bcd.Above9(x)&c.packed | bcd.NotDigit(x)&c.chars | x&c.pad
 	}
-	return bad == 0
-}
-
-//go:noinline
-func place(spans *[128]Span, fixed []placed, off Span) {
-	for _, f := range fixed {
-		spans[f.n&127] = f.span + off
+	for _, f := range l.fixed {
+		spans[f.n&127] = f.span + Span(off)
 	}
+	return bad == 0
 }
