@@ -7,7 +7,13 @@
 //
 //	frame ─▶ Split ─▶ Envelope (TPDU, LRI, header: lent)
 //	            └──▶ Parse ─▶ View ─ Field, AppendText, Uint, Before
-//	                            └─ Builder.Copy ─▶ another dialect's bytes
+//	                            └─ Builder.Copy, CopySet ─▶ another dialect's bytes
+//
+// Messages of one kind carry the same fields. What follows from the bitmap alone
+// is therefore found out once and kept in the Spec (package internal/plan): which
+// fields stand together, and how they are checked and converted a register at a
+// time. Such a plan only ever says yes; whatever is rare or bad is looked at field
+// by field, and that way alone makes errors.
 //
 // Values have one canonical form in every dialect: decimal digits as ASCII
 // without pad, text and binary as their bytes. Nothing here is safe for use by
