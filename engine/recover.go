@@ -44,6 +44,7 @@ func (s *Shard) recover() error {
 	if next > 1 {
 		s.lastID = next + idGap
 	}
+	s.firstLife = records == 0 && next <= 1
 	if err := s.owed.Load(); err != nil {
 		return err
 	}

@@ -63,12 +63,13 @@ type Shard struct {
 	loop conn.Loop
 	zap  *zap.Logger
 
-	env    flow.Env
-	wheel  *timeout.Wheel
-	owed   *storefwd.Queue
-	now    int64 // of this turn
-	inTurn bool
-	dead   bool // the store failed; nothing is done any more
+	env       flow.Env
+	wheel     *timeout.Wheel
+	owed      *storefwd.Queue
+	now       int64 // of this turn
+	inTurn    bool
+	firstLife bool // the journal was empty: there is nothing older on disk
+	dead      bool // the store failed; nothing is done any more
 
 	slots     []slot
 	free      []uint32

@@ -102,11 +102,11 @@ func (h *history) get(fp uint64) (ref, bool) {
 
 // surelyNew says that a request cannot be on disk: its trace is above all that
 // were seen in its batch, and the batch began in this life of the process, with
-// the sign-in of the session. What an older life did in a batch only the disk
-// knows.
+// the sign-in of the session, or the journal had no older life. What an older
+// life did in a batch only the disk knows.
 func (s *Shard) surelyNew(sl *slot) bool {
 	h := sl.hist
-	return sl.sess.Since > s.started && sl.Batch == sl.sess.Batch && sl.Batch == h.batch && sl.Trace > h.trace
+	return (s.firstLife || sl.sess.Since > s.started) && sl.Batch == sl.sess.Batch && sl.Batch == h.batch && sl.Trace > h.trace
 }
 
 // saw notes the trace of a request, done or reversed before it came.
