@@ -18,7 +18,7 @@ import (
 
 const (
 	// indexChunk entries are written together.
-	indexChunk = 4096
+	indexChunk = 16384
 	// generation is how many fingerprints one half of the memory holds. It also
 	// bounds how far behind the writer may fall before the shard waits for it.
 	generation = 1 << 16
@@ -47,7 +47,7 @@ type entry struct {
 }
 
 // index finds the newest record of a fingerprint. It follows behind: the shard
-// remembers the newest fingerprints in two maps, and a goroutine writes them to
+// remembers the newest fingerprints in two halves, and a goroutine writes them to
 // disk when there are enough. A half of the memory is forgotten only after all
 // of it is written.
 //
@@ -68,7 +68,7 @@ type index struct {
 	others  sync.WaitGroup
 
 	// The shard's own.
-	cur, prev map[uint64]LSN
+	cur, prev *fresh
 	newest    LSN // in cur
 	prevLast  LSN // in prev
 
@@ -92,8 +92,8 @@ func openIndex(o *Options, cache *pebble.Cache, fail func(error)) (*index, error
 	}
 	ix := &index{db: db, dir: dir, shard: o.Shard, inline: o.InlineIndex, chunk: indexChunk, half: generation, fail: fail,
 		filter:  bloom.New(o.Filter),
-		cur:     make(map[uint64]LSN, generation+generation/4),
-		prev:    make(map[uint64]LSN, generation+generation/4),
+		cur:     new(fresh),
+		prev:    new(fresh),
 		pending: make([]entry, 0, 2*indexChunk),
 		batch:   db.NewBatch(),
 	}
@@ -103,7 +103,7 @@ func openIndex(o *Options, cache *pebble.Cache, fail func(error)) (*index, error
 
 // remember makes a staged record findable.
 func (ix *index) remember(fp uint64, lsn LSN) {
-	ix.cur[fp] = lsn
+	ix.cur.add(fp, lsn)
 	ix.newest = lsn
 }
 
@@ -118,10 +118,10 @@ func (l *Log) Find(fp uint64) (LSN, bool, error) {
 }
 
 func (ix *index) find(fp uint64) (LSN, bool, error) {
-	if lsn, ok := ix.cur[fp]; ok {
+	if lsn, ok := ix.cur.find(fp); ok {
 		return lsn, true, nil
 	}
-	if lsn, ok := ix.prev[fp]; ok {
+	if lsn, ok := ix.prev.find(fp); ok {
 		return lsn, true, nil
 	}
 	if ix.filter.Unknown(fp) { // it knows all that is not in memory
@@ -159,7 +159,7 @@ func (ix *index) feed(fresh []entry, last LSN) error {
 			ix.change.Broadcast()
 		}
 	}
-	if len(ix.cur) < ix.half {
+	if len(ix.cur.entries) < ix.half {
 		return ix.err
 	}
 	// prev can only be forgotten when it is written. It is, unless the writer
@@ -173,7 +173,7 @@ func (ix *index) feed(fresh []entry, last LSN) error {
 		ix.change.Broadcast()
 		ix.change.Wait()
 	}
-	clear(ix.prev)
+	ix.prev.clear()
 	ix.cur, ix.prev = ix.prev, ix.cur
 	ix.prevLast = ix.newest
 	return ix.err

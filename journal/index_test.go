@@ -169,7 +169,7 @@ func TestIndexFollowsAndCatchesUp(t *testing.T) {
 		o.InlineIndex = inline
 		l := small(mustOpen(t, o))
 		newest := appendMany(t, l, rng, 3*smallHalf+smallHalf/2) // several generations
-		if len(l.index.prev) == 0 {
+		if len(l.index.prev.entries) == 0 {
 			t.Fatal("no generation has passed")
 		}
 		checkFind(t, l, newest)
@@ -179,7 +179,7 @@ func TestIndexFollowsAndCatchesUp(t *testing.T) {
 			o := testOptions(fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng}))
 			o.InlineIndex = inline
 			again := mustOpen(t, o)
-			if len(again.index.cur) != 0 {
+			if len(again.index.cur.entries) != 0 {
 				t.Fatal("a new Log remembers")
 			}
 			checkFind(t, again, newest)
@@ -225,7 +225,7 @@ func TestShardWaitsForIndex(t *testing.T) {
 		if err := l.Sync(); err != nil {
 			t.Fatal(err)
 		}
-		if len(l.index.prev) < smallHalf {
+		if len(l.index.prev.entries) < smallHalf {
 			t.Fatal("no generation has passed")
 		}
 		mustCommit(t, l)

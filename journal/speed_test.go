@@ -116,8 +116,8 @@ func BenchmarkStage(b *testing.B) {
 	for b.Loop() {
 		stageTick(l, r, 64, body)
 		l.plain, l.pages, l.open.fresh = l.plain[:0], l.pages[:0], l.open.fresh[:0]
-		if len(l.index.cur) > generation {
-			clear(l.index.cur)
+		if len(l.index.cur.entries) > generation {
+			l.index.cur.clear()
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/64, "ns/record")
