@@ -103,6 +103,10 @@ func (o *Options) truth(cache *pebble.Cache) *pebble.Options {
 		MemTableStopWritesThreshold: stopWrites,
 		Cache:                       cache,
 		Logger:                      &quiet.Logger{To: o.Logger, Fatal: o.Fatal},
+		// The keys of ticks come in order and are read one by one, and rarely, so a
+		// compaction gains little: let more files come together first.
+		L0CompactionThreshold: 12,
+		L0StopWritesThreshold: 48,
 	}
 	// Ciphertext and fingerprints do not compress; trying costs the flushes a
 	// third of their time.
