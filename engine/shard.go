@@ -111,6 +111,9 @@ type Shard struct {
 	started  int64
 	badLines lineLimit
 	snapshot atomic.Pointer[Snapshot]
+
+	commands  chan posted // from other goroutines
+	performed []posted    // in this turn, and not answered yet
 }
 
 // peer is what the shard knows of one connection.
@@ -174,6 +177,7 @@ func newShard(cfg Config, log Journal, reg *registry.Registry) *Shard {
 		histories: map[txn.Terminal]*history{},
 		hsms:      make([]module, len(cfg.HSMs)),
 		done:      make([]finished, 64),
+		commands:  make(chan posted, maxCommands),
 	}
 	s.started = cfg.Clock()
 	s.now = s.started

@@ -28,21 +28,29 @@ func (s *Shard) begin() {
 
 // Tick ends a turn: deadlines, what is owed, one commit, one write per peer.
 func (s *Shard) Tick(now int64) int64 {
+	s.inTurn, s.now = true, now
+	s.performCommands()
+	if !s.dead {
+		s.turn()
+	}
+	s.answerCommands()
 	if s.dead {
 		return 0
 	}
-	s.inTurn, s.now = true, now
-	s.wheel.Advance(now, s.expire)
+	s.inTurn = false
+	return s.next()
+}
+
+func (s *Shard) turn() {
+	s.wheel.Advance(s.now, s.expire)
 	s.deliver()
 	s.mark()
 	if err := s.commit(); err != nil {
 		s.fail(err)
-		return 0
+		return
 	}
 	s.flush()
 	s.show()
-	s.inTurn = false
-	return s.next()
 }
 
 // commit makes the turn's records durable. The answers' MACs are made while the
