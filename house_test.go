@@ -33,6 +33,8 @@ var house = map[string]room{
 	"hsm/payshield":         {[]string{"hsm", "hsm/clear", "hsm/soft"}, nil, "host commands only; sockets are conn's"},
 	"timeout":               {nil, nil, "owns no clock"},
 	"codec/iso8583":         {nil, []string{"github.com/moov-io/iso8583"}, "bytes to views and back; moov describes a dialect when it is built"},
+	"codec/iso8583/dialects": {[]string{"codec/iso8583"}, []string{"github.com/goccy/go-yaml"},
+		"reads and writes files of dialects, which the pure codec may not"},
 	"codec/iso8583/explain": {[]string{"codec/iso8583", "txn"}, []string{"golang.org/x/text"}, "messages for people"},
 	"conn/framing":          {nil, nil, "tells frames apart, keeps no state"},
 	"conn":                  {[]string{"timeout", "conn/framing"}, []string{"github.com/panjf2000/gnet/v2", "go.uber.org/zap", "golang.org/x/sys/unix"}, "moves frames and never looks into them; half frames have deadlines"},

@@ -1,6 +1,7 @@
 package iso8583
 
 import (
+	"strings"
 	"sync"
 
 	moov "github.com/moov-io/iso8583"
@@ -39,6 +40,30 @@ var (
 	asciiHexMap = once(dialect.ASCIIHexMap, Options{})
 	asciiRaw    = once(dialect.ASCIIRaw, Options{})
 )
+
+// Builtin gives every dialect that is built in, in the order in which a list shows
+// them and in which one is preferred among equals.
+func Builtin() []*Spec {
+	return []*Spec{Pos(), BCD(), Cups(), ASCII(), ASCIIHexMap(), ASCIIRaw()}
+}
+
+// Named finds a built-in dialect by its name, or by the short name that others
+// know it by (87A), whatever the case.
+func Named(name string) (*Spec, bool) {
+	name = strings.ToLower(name)
+	if full, ok := aliases[name]; ok {
+		name = full
+	}
+	for _, s := range Builtin() {
+		if s.name == name {
+			return s, true
+		}
+	}
+	return nil, false
+}
+
+// aliases are the names of dialects in other programs.
+var aliases = map[string]string{"87a": "ascii"}
 
 // once compiles a dialect at its first use. A fault in one is a fault in the
 // program, found by the first test that runs.
