@@ -1,0 +1,14 @@
+package iso8583
+
+// Extent says where field n lies, in bytes from the MTI: the field begins at
+// start, with the length prefix if it has one, its value at value, and it ends
+// before end. All three are 0 when the field is absent. A drawing of a message
+// needs it; transactions do not.
+func (v *View) Extent(n int) (start, value, end int) {
+	if !v.Has(n) {
+		return 0, 0, 0
+	}
+	start, p := len(v.Before(n)), v.Field(n)
+	value = v.spans[n&127].At()
+	return start, value, value + len(p)
+}
