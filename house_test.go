@@ -44,7 +44,7 @@ var house = map[string]room{
 	"journal":               {[]string{"txn"}, []string{"github.com/cockroachdb/pebble/v2", "go.uber.org/zap"}, "the one store of the truth"},
 	"storefwd":              {[]string{"txn", "journal"}, nil, "knows what is owed; where it is kept it is told, in the journal's form"},
 	"registry":              {[]string{"txn", "hsm"}, []string{"github.com/dgraph-io/badger/v4", "go.uber.org/zap"}, "terminals and their keys under the LMK"},
-	"config":                {[]string{"txn", "hsm", "registry"}, []string{"github.com/goccy/go-yaml", "github.com/google/jsonschema-go/jsonschema"}, "reads one file"},
+	"config":                {[]string{"txn", "hsm", "registry", "conn/framing"}, []string{"github.com/goccy/go-yaml", "github.com/google/jsonschema-go/jsonschema"}, "reads one file"},
 	"engine": {[]string{"codec/iso8583", "conn", "flow", "hsm", "hsm/payshield", "journal", "registry", "router", "storefwd", "timeout", "translate", "txn"},
 		[]string{"go.uber.org/zap"}, "the shell around flow: the only room that knows them all"},
 	"console": {[]string{"engine", "txn"}, []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model", "go.uber.org/zap"}, "reads pictures of the shard, never the shard"},

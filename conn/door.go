@@ -17,8 +17,10 @@ type door struct {
 	room         int // bytes kept of a frame that is not whole yet
 	maxConns     int64
 	maxOutbound  int
-	idle         int64 // ns, 0 is never
-	frameTimeout int64 // ns
+	idle         int64  // ns, 0 is never
+	frameTimeout int64  // ns
+	alive        []byte // what is sent on an idle line, nil for nothing
+	aliveAfter   int64  // ns without a Send
 
 	open atomic.Int64 // connections handed to a loop and not closed since
 }
@@ -39,7 +41,9 @@ func linkDoor(i int, c *LinkConfig) *door {
 
 func newDoor(f Framing, maxFrame, maxOutbound int, frameTimeout time.Duration) *door {
 	maxFrame = or(maxFrame, min(f.Max(), defaultMaxFrame))
+	alive, after := framing.KeepAlive(f)
 	return &door{
+		alive: alive, aliveAfter: int64(after),
 		framing:      framing.Limited(f, maxFrame),
 		room:         maxFrame + framing.Overhead,
 		maxOutbound:  or(maxOutbound, defaultMaxOutbound),

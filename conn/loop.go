@@ -94,6 +94,7 @@ func (l *loop) Send(id ID, framed []byte) error {
 	}
 	l.count[sends]++
 	l.count[bytesOut] += uint64(len(framed))
+	p.sent = l.now
 	if _, err := p.c.Write(framed); err != nil {
 		return l.cut(p, err) // usually gnet has closed it inside Write
 	}
@@ -240,13 +241,33 @@ func (l *loop) expired(id uint64) {
 		_ = l.cut(p, ErrHalfFrame)
 	case closeTimer:
 		l.closeOn(p)
+	case aliveTimer:
+		l.keepAlive(p)
 	}
+}
+
+// keepAlive sends a keep-alive when nothing was sent for long enough. Its timer
+// is armed once and not at each Send. What waits in the buffer of a peer that
+// does not read keeps the line as much alive.
+func (l *loop) keepAlive(p *peer) {
+	at := p.sent + p.door.aliveAfter
+	if at <= l.now {
+		if p.c.OutboundBuffered() == 0 {
+			l.count[keepAlivesSent]++
+			if l.Send(p.id, p.door.alive) != nil {
+				return
+			}
+		}
+		at = l.now + p.door.aliveAfter
+	}
+	p.alive = l.wheel.Arm(at, p.timerID(aliveTimer))
 }
 
 func (l *loop) disarm(p *peer) {
 	l.wheel.Disarm(p.idle)
 	l.wheel.Disarm(p.half)
-	p.idle, p.half = 0, 0
+	l.wheel.Disarm(p.alive)
+	p.idle, p.half, p.alive = 0, 0, 0
 }
 
 func (l *loop) dropPart(p *peer) {

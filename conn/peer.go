@@ -30,7 +30,9 @@ type peer struct {
 	why    error  // set before we close it ourselves
 	until  int64  // when closing: unix ns of our patience's end
 	seen   int64  // unix ns of the last whole frame, as exact as the loop's turn
+	sent   int64  // unix ns of the last Send, where keep-alives are sent
 	idle   timeout.Token
+	alive  timeout.Token
 	half   timeout.Token // also the steps of closing, which has no half frames
 	state  peerState
 	shut   bool // when closing: our direction is shut down
@@ -43,6 +45,7 @@ const (
 	idleTimer = iota
 	halfTimer
 	closeTimer
+	aliveTimer
 	timerKinds = 4
 )
 

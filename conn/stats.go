@@ -18,6 +18,8 @@ type Stats struct {
 	BytesOut   uint64
 	KeepAlives uint64 // received
 
+	KeepAlivesSent uint64 // among Sends
+
 	ClosedByPeer      uint64
 	ClosedByUs        uint64 // Loop.Close, Stop
 	ClosedReset       uint64 // the connection broke
@@ -38,6 +40,7 @@ const (
 	sends
 	bytesOut
 	keepAlives
+	keepAlivesSent
 	closedByPeer
 	closedByUs
 	closedReset
@@ -91,7 +94,7 @@ func (s *sharedCounts) addTo(c *counts) {
 func (s *Stats) fill(c *counts) {
 	s.FramesIn, s.BytesIn = c[framesIn], c[bytesIn]
 	s.Sends, s.BytesOut = c[sends], c[bytesOut]
-	s.KeepAlives = c[keepAlives]
+	s.KeepAlives, s.KeepAlivesSent = c[keepAlives], c[keepAlivesSent]
 	s.ClosedByPeer, s.ClosedByUs, s.ClosedReset = c[closedByPeer], c[closedByUs], c[closedReset]
 	s.ClosedOversize, s.ClosedEmpty, s.ClosedMalformed = c[closedOversize], c[closedEmpty], c[closedMalformed]
 	s.ClosedHalfFrame, s.ClosedIdle, s.ClosedOutboundCap = c[closedHalfFrame], c[closedIdle], c[closedOutboundCap]

@@ -64,6 +64,10 @@ func (l *loop) opened(c gnet.Conn, p *peer) {
 	if p.door.idle > 0 {
 		p.idle = l.wheel.Arm(l.now+p.door.idle, p.timerID(idleTimer))
 	}
+	if p.door.alive != nil {
+		p.sent = l.now
+		p.alive = l.wheel.Arm(l.now+p.door.aliveAfter, p.timerID(aliveTimer))
+	}
 	who := Peer{Listener: p.door.listener, Index: p.door.index, Remote: addrPort(c.RemoteAddr())}
 	if !who.Listener {
 		who.Line = l.number

@@ -4,7 +4,7 @@ package framing
 import (
 	"bytes"
 	"errors"
-	"math"
+	"time"
 )
 
 // Framing is one way of doing so. Its values are shared by all connections and
@@ -31,69 +31,23 @@ var (
 )
 
 // lengthFraming is every framing whose frames begin with their length. What
-// tells them apart is data, so that a new one is a line in the table:
+// tells them apart is data, so that a new one is a line of a configuration:
 //
 //	| length (head bytes) | zero bytes (pad) | payload | trailer |
+//
+// The pad is not looked at when it is read: some peers put a code of their own
+// there.
 type lengthFraming struct {
 	name      string
 	num       numeral
 	head      int
-	pad       int    // not counted by the length, unless self
-	self      bool   // the length counts itself and the pad
+	pad       int
+	extra     int    // what the length counts beside the payload
 	keepAlive bool   // length zero is a keep-alive and not a fault
-	trailer   []byte // counted by the length
+	trailer   []byte // after the payload
 	limit     int    // longest payload accepted, 0 for what the length can say
-}
 
-// numeral is the way a length is written. All have the most significant digit
-// first.
-type numeral uint8
-
-const (
-	numBinary  numeral = iota
-	numBCD             // two decimal digits a byte (BCD)
-	numDecimal         // ASCII digits
-	numHex             // ASCII hexadecimal digits, both cases read, upper case written
-)
-
-// framings are the framings seen between switches, by the name that a
-// configuration uses. The first is the UnionPay POS terminal's, the second that
-// of the CUPS style centre line, whose length 0000 keeps an idle line alive.
-var framings = []*lengthFraming{
-	{name: "binary2", num: numBinary, head: 2},
-	{name: "ascii4", num: numDecimal, head: 4, keepAlive: true},
-	{name: "bcd2", num: numBCD, head: 2},
-	{name: "hex4", num: numHex, head: 4},
-	{name: "binary3", num: numBinary, head: 3},
-	{name: "binary4", num: numBinary, head: 4},
-	{name: "binary2-self", num: numBinary, head: 2, self: true},
-	{name: "binary2-pad2", num: numBinary, head: 2, pad: 2},
-	{name: "binary2-etx", num: numBinary, head: 2, trailer: []byte{0x03}},
-}
-
-// The two framings that every installation needs.
-var (
-	Binary2 Framing = framings[0] // 2 bytes big-endian
-	ASCII4  Framing = framings[1] // 4 ASCII digits; 0000 is a keep-alive
-)
-
-// Named finds a framing by its name in a configuration.
-func Named(name string) (Framing, bool) {
-	for _, f := range framings {
-		if f.name == name {
-			return f, true
-		}
-	}
-	return nil, false
-}
-
-// Names lists what Named knows.
-func Names() []string {
-	names := make([]string, len(framings))
-	for i, f := range framings {
-		names[i] = f.name
-	}
-	return names
+	every time.Duration // of silence, after which a keep-alive is to be sent; 0 is never
 }
 
 // Overhead bounds what any framing here adds to a payload, in bytes.
@@ -112,6 +66,19 @@ func Limited(f Framing, limit int) Framing {
 	return &bounded
 }
 
+// KeepAlive is what an idle line of f is kept alive with, and after how long
+// without sending anything; nil when the peer does not want that. The bytes are
+// the caller's.
+func KeepAlive(f Framing) (wire []byte, after time.Duration) {
+	lf, ok := f.(*lengthFraming)
+	if !ok || lf.every == 0 {
+		return nil, 0
+	}
+	wire, _ = lf.End(lf.Begin(nil), 0) // a framing that knows keep-alives makes one of nothing
+	return wire, lf.every
+}
+
+// String is the framing's name, or what its options come to.
 func (f *lengthFraming) String() string { return f.name }
 
 func (f *lengthFraming) Next(b []byte) (frame []byte, used int, err error) {
@@ -125,7 +92,7 @@ func (f *lengthFraming) Next(b []byte) (frame []byte, used int, err error) {
 	if n == 0 && f.keepAlive {
 		return nil, f.head, nil
 	}
-	if n -= f.extra(); n <= 0 {
+	if n -= f.extra; n <= 0 {
 		return nil, 0, ErrEmpty
 	}
 	if f.limit > 0 && n > f.limit {
@@ -155,92 +122,21 @@ func (f *lengthFraming) End(dst []byte, start int) ([]byte, error) {
 	case n < 0:
 		return dst[:start], ErrMalformed // Begin was not called
 	case n == 0 && f.keepAlive:
-		f.num.write(dst[start:start+f.head], 0)
-		return dst, nil
+		f.num.write(dst[start:start+f.head], 0) // in ASCII, zeros are not zero bytes
+		return dst[:start+f.head], nil
 	case n == 0:
 		return dst[:start], ErrEmpty
 	case n > f.Max():
 		return dst[:start], ErrOversize
 	}
-	f.num.write(dst[start:start+f.head], n+f.extra())
+	f.num.write(dst[start:start+f.head], n+f.extra)
 	return append(dst, f.trailer...), nil
 }
 
 func (f *lengthFraming) Max() int {
-	most := f.num.most(f.head) - f.extra()
+	most := f.num.most(f.head) - f.extra
 	if f.limit > 0 {
 		return min(f.limit, most)
 	}
 	return most
-}
-
-// extra is what the length counts beside the payload.
-func (f *lengthFraming) extra() int {
-	n := len(f.trailer)
-	if f.self {
-		n += f.head + f.pad
-	}
-	return n
-}
-
-// read is false when a digit is none.
-func (k numeral) read(b []byte) (n int, ok bool) {
-	if k == numBinary {
-		for _, c := range b {
-			n = n<<8 | int(c)
-		}
-		return n, true
-	}
-	for _, c := range b {
-		switch {
-		case k == numBCD && c>>4 <= 9 && c&15 <= 9:
-			n = n*100 + int(c>>4)*10 + int(c&15)
-		case k == numDecimal && c >= '0' && c <= '9':
-			n = n*10 + int(c-'0')
-		case k == numHex && c >= '0' && c <= '9':
-			n = n<<4 | int(c-'0')
-		case k == numHex && c|0x20 >= 'a' && c|0x20 <= 'f':
-			n = n<<4 | int(c|0x20-'a'+10)
-		default:
-			return 0, false
-		}
-	}
-	return n, true
-}
-
-// write fills b with n, which fits.
-func (k numeral) write(b []byte, n int) {
-	if k == numBinary { // the common one, without divisions
-		for i := len(b) - 1; i >= 0; i-- {
-			b[i] = byte(n)
-			n >>= 8
-		}
-		return
-	}
-	base := k.base()
-	for i := len(b) - 1; i >= 0; i-- {
-		d := byte(n % base)
-		n /= base
-		switch k {
-		case numBCD:
-			d = d/10<<4 | d%10
-		case numDecimal, numHex:
-			d = "0123456789ABCDEF"[d]
-		}
-		b[i] = d
-	}
-}
-
-// base is how many values one byte of the numeral has.
-func (k numeral) base() int {
-	return [...]int{numBinary: 256, numBCD: 100, numDecimal: 10, numHex: 16}[k]
-}
-
-// most is the greatest number that fits in so many bytes.
-func (k numeral) most(bytes int) int {
-	n := 1
-	for range bytes {
-		n *= k.base()
-	}
-	return min(n-1, math.MaxInt32)
 }

@@ -150,28 +150,6 @@ func TestFramingDoesNotAllocate(t *testing.T) {
 	}
 }
 
-func FuzzFraming(f *testing.F) {
-	f.Add("binary2", []byte("\x00\x03abc\x00\x01"))
-	f.Add("ascii4", []byte("00000003abc"))
-	f.Add("binary2-self", []byte{0, 1, 2})
-	f.Fuzz(func(t *testing.T, name string, b []byte) {
-		fr, ok := Named(name)
-		if !ok {
-			return
-		}
-		for f := Limited(fr, 1000); len(b) > 0; {
-			frame, used, err := f.Next(b)
-			if err != nil || used == 0 {
-				return
-			}
-			if used > len(b) || len(frame) > 1000 || len(frame) > used {
-				t.Fatalf("%d bytes give a frame of %d, %d used", len(b), len(frame), used)
-			}
-			b = b[used:]
-		}
-	})
-}
-
 func BenchmarkBinary2(b *testing.B) {
 	buf := make([]byte, 0, 512)
 	payload := make([]byte, 180)
