@@ -5,7 +5,8 @@
 // The structs here are the one source: the JSON names, the words of the schema,
 // which keys may be left out (omitempty), what a number may be (range) and
 // which words are allowed (enum) stand in the tags, and both the reader and
-// schema.json come from them.
+// schema.json come from them. So does what a reload may change while the switch
+// runs, see Compare: a key without a reload tag wants a restart.
 package config
 
 import (
@@ -24,12 +25,14 @@ type Config struct {
 	Data      string     `json:"data,omitempty" jsonschema:"数据目录，相对于本文件 · data folder, relative to this file"`
 	Listeners []Listener `json:"listeners" jsonschema:"终端接入 · doors for terminals"`
 	Links     []Link     `json:"links" jsonschema:"银行线路 · links to banks"`
-	Routes    []Route    `json:"routes" jsonschema:"路由，最长卡 BIN 优先，其次按顺序 · routes; the longest BIN wins, then the order"`
+	Routes    []Route    `json:"routes" reload:"now" jsonschema:"路由，最长卡 BIN 优先，其次按顺序 · routes; the longest BIN wins, then the order"`
 	HSM       HSM        `json:"hsm" jsonschema:"加密机 · security module"`
 	Registry  Registry   `json:"registry,omitempty" jsonschema:"终端登记 · terminals and their keys"`
 	Journal   Journal    `json:"journal,omitempty" jsonschema:"流水 · transaction journal"`
 	Limits    Limits     `json:"limits,omitempty" jsonschema:"容量上限 · limits, sized at start"`
 	Console   Console    `json:"console,omitempty" jsonschema:"控制台 · web console and admin API"`
+	Admin     Admin      `json:"admin,omitempty" jsonschema:"管理接口 · admin API"`
+	Stop      Stop       `json:"stop,omitempty" jsonschema:"停机与热重启 · stop and hot restart"`
 	Log       Log        `json:"log,omitempty" jsonschema:"日志 · log"`
 }
 
@@ -58,11 +61,11 @@ type Link struct {
 	Dialect       string        `json:"dialect,omitempty" enum:"cups" jsonschema:"报文方言 · dialect"`
 	Destination   string        `json:"destination" jsonschema:"报文头目的站代码，1–11 位数字 · destination station of the header, 1 to 11 digits"`
 	Source        string        `json:"source,omitempty" jsonschema:"报文头源站代码，缺省为受理机构 · source station of the header, the acquirer when left out"`
-	ZPK           hsm.Key       `json:"zpk" jsonschema:"LMK 下的区域 PIN 密钥，U/X+32H 或 T/Y+48H · zone PIN key under the LMK: U or X and 32 hex digits, T or Y and 48"`
-	AnswerTimeout time.Duration `json:"answer_timeout,omitempty" range:"1s,10m" jsonschema:"银行应答时限 · how long a bank may take to answer"`
-	EchoInterval  time.Duration `json:"echo_interval,omitempty" range:"1s,1h" jsonschema:"回响测试间隔 · time between echo tests on a link"`
-	EchoTimeout   time.Duration `json:"echo_timeout,omitempty" range:"100ms,10m" jsonschema:"回响应答时限 · how long an echo may take"`
-	Reversal      Reversal      `json:"reversal,omitempty" jsonschema:"冲正投递 · delivery of reversals"`
+	ZPK           hsm.Key       `json:"zpk" reload:"now" jsonschema:"LMK 下的区域 PIN 密钥，U/X+32H 或 T/Y+48H · zone PIN key under the LMK: U or X and 32 hex digits, T or Y and 48"`
+	AnswerTimeout time.Duration `json:"answer_timeout,omitempty" range:"1s,10m" reload:"now" jsonschema:"银行应答时限 · how long a bank may take to answer"`
+	EchoInterval  time.Duration `json:"echo_interval,omitempty" range:"1s,1h" reload:"now" jsonschema:"回响测试间隔 · time between echo tests on a link"`
+	EchoTimeout   time.Duration `json:"echo_timeout,omitempty" range:"100ms,10m" reload:"now" jsonschema:"回响应答时限 · how long an echo may take"`
+	Reversal      Reversal      `json:"reversal,omitempty" reload:"now" jsonschema:"冲正投递 · delivery of reversals"`
 }
 
 // Reversal says how reversals that are owed to a bank are offered to it.
@@ -86,7 +89,7 @@ type HSM struct {
 	Mode      string        `json:"mode" enum:"soft,tcp" jsonschema:"soft 内置软模块（仅测试），tcp 加密机 · soft: in the process, for tests only; tcp: modules behind sockets"`
 	Addresses []string      `json:"addresses,omitempty" jsonschema:"加密机地址，mode 为 tcp 时必填 · host:port of each module, wanted when mode is tcp"`
 	Header    int           `json:"header,omitempty" range:"4,255" jsonschema:"主机命令消息头字节数 · bytes of the host command header"`
-	Timeout   time.Duration `json:"timeout,omitempty" range:"10ms,1m" jsonschema:"命令时限 · how long a command may take"`
+	Timeout   time.Duration `json:"timeout,omitempty" range:"10ms,1m" reload:"now" jsonschema:"命令时限 · how long a command may take"`
 	TestLMK   bool          `json:"test_lmk,omitempty" jsonschema:"公开测试 LMK，绝不可用于生产 · the public test LMK, never for production"`
 }
 
@@ -94,7 +97,7 @@ type HSM struct {
 type Registry struct {
 	SessionTTL   time.Duration `json:"session_ttl,omitempty" range:"1m,8760h" jsonschema:"签到有效期 · how long a sign-in holds"`
 	MaxTerminals int           `json:"max_terminals,omitempty" range:"1,4000000" jsonschema:"终端数上限 · terminals at most"`
-	Import       string        `json:"import,omitempty" jsonschema:"启动时导入的 CSV，相对于本文件 · CSV that is imported at start, relative to this file"`
+	Import       string        `json:"import,omitempty" reload:"now" jsonschema:"启动时导入的 CSV，相对于本文件 · CSV that is imported at start, relative to this file"`
 }
 
 // Journal says where the key of the journal lies.
@@ -114,9 +117,21 @@ type Console struct {
 	Address string `json:"address,omitempty" jsonschema:"控制台地址，空为关闭 · host:port, off when empty"`
 }
 
+// Admin says who may tell a running switch what to do.
+type Admin struct {
+	Socket string `json:"socket,omitempty" jsonschema:"本机管理套接字，只有本进程用户与 root 可用，缺省为数据目录下 admin.sock · unix socket for this user and root, admin.sock in the data folder when left out"`
+	Tokens string `json:"tokens,omitempty" jsonschema:"令牌文件，每行 名称:令牌，控制台上的管理操作须持令牌，空为只读 · file of name:token lines for admin actions on the console; without it the console only reads"`
+}
+
+// Stop says how much time what is under way gets.
+type Stop struct {
+	Deadline        time.Duration `json:"deadline,omitempty" range:"100ms,10m" reload:"now" jsonschema:"停机时限，到时未完成的交易超时并欠冲正 · what is not finished by then is timed out and its reversal owed"`
+	RestartDeadline time.Duration `json:"restart_deadline,omitempty" range:"100ms,1m" reload:"now" jsonschema:"热重启时限，其间新连接排队等待 · the same for a hot restart, during which newcomers wait in the backlog"`
+}
+
 // Log says what is logged, and where to.
 type Log struct {
-	Level string `json:"level,omitempty" enum:"debug,info,warn,error" jsonschema:"级别 · level"`
+	Level string `json:"level,omitempty" enum:"debug,info,warn,error" reload:"now" jsonschema:"级别 · level"`
 	File  string `json:"file,omitempty" jsonschema:"日志文件，空为标准错误 · file, standard error when empty"`
 }
 
@@ -129,6 +144,7 @@ func Defaults() Config {
 		Registry: Registry{SessionTTL: 24 * time.Hour, MaxTerminals: 100_000},
 		Limits:   Limits{InFlight: 16384, History: 16, MaxFrame: 2048},
 		Console:  Console{Address: "127.0.0.1:8080"},
+		Stop:     Stop{Deadline: 10 * time.Second, RestartDeadline: 2 * time.Second},
 		Log:      Log{Level: "info"},
 	}
 }

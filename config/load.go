@@ -116,12 +116,21 @@ func (c *Config) settle(dir string) {
 	c.Data = under(dir, c.Data)
 	c.Registry.Import = under(dir, c.Registry.Import)
 	c.Log.File = under(dir, c.Log.File)
+	c.Admin.Tokens = under(dir, c.Admin.Tokens)
+	if c.Admin.Socket == "" {
+		c.Admin.Socket = filepath.Join(c.Data, "admin.sock")
+	} else {
+		c.Admin.Socket = under(dir, c.Admin.Socket)
+	}
 	if c.Journal.KeyFile == "" {
 		c.Journal.KeyFile = filepath.Join(c.Data, "journal.key")
 	} else {
 		c.Journal.KeyFile = under(dir, c.Journal.KeyFile)
 	}
 }
+
+// AuditFile is where what people did to the switch is kept.
+func (c *Config) AuditFile() string { return filepath.Join(c.Data, "audit.jsonl") }
 
 // RegistryDir is the folder of the registry's store.
 func (c *Config) RegistryDir() string { return filepath.Join(c.Data, "registry") }

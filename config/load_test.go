@@ -72,6 +72,8 @@ registry: {session_ttl: 12h, max_terminals: 7, import: /t.csv}
 journal: {key_file: key}
 limits: {in_flight: 100, history: 20, max_frame: 2048}
 console: {address: ""}
+admin: {socket: a.sock, tokens: /tokens}
+stop: {deadline: 5s, restart_deadline: 900ms}
 log: {level: debug, file: log/x.log}
 `
 
@@ -101,6 +103,8 @@ func wholeConfig(t *testing.T) *Config {
 		Registry: Registry{SessionTTL: 12 * time.Hour, MaxTerminals: 7, Import: "/t.csv"},
 		Journal:  Journal{KeyFile: "/etc/key"},
 		Limits:   Limits{InFlight: 100, History: 20, MaxFrame: 2048},
+		Admin:    Admin{Socket: "/etc/a.sock", Tokens: "/tokens"},
+		Stop:     Stop{Deadline: 5 * time.Second, RestartDeadline: 900 * time.Millisecond},
 		Log:      Log{Level: "debug", File: "/etc/log/x.log"},
 	}
 }
@@ -129,6 +133,7 @@ hsm: {mode: soft, test_lmk: true}
 	want := Defaults()
 	want.Node.Acquirer, want.Node.Forwarder = "1", "1"
 	want.Data, want.Journal.KeyFile = "dir/data", "dir/data/journal.key"
+	want.Admin.Socket = "dir/data/admin.sock"
 	want.HSM.Mode, want.HSM.TestLMK = "soft", true
 	var l Listener
 	l.start()
