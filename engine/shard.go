@@ -70,6 +70,9 @@ type Shard struct {
 	inTurn    bool
 	firstLife bool // the journal was empty: there is nothing older on disk
 	dead      bool // the store failed; nothing is done any more
+	draining  bool // connections are let go: owing is kept
+	finishing bool // no request is taken any more
+	owing     owing
 
 	slots     []slot
 	free      []uint32

@@ -23,6 +23,7 @@ func (s *Shard) begin() {
 	if !s.inTurn {
 		s.inTurn = true
 		s.now = s.cfg.Clock()
+		s.owing.fresh = false
 	}
 }
 
@@ -218,6 +219,12 @@ func (s *Shard) Frame(id conn.ID, b []byte) {
 	s.begin()
 	switch p.kind {
 	case terminalPeer:
+		if s.draining || s.finishing {
+			s.owing.fresh = false
+			if s.finishing {
+				return
+			}
+		}
 		s.terminalFrame(p, b)
 	case bankPeer:
 		s.bankFrame(p, b)
