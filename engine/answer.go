@@ -107,7 +107,7 @@ func (s *Shard) send(sl *slot, body []byte, sealed bool) {
 		return
 	}
 	if sealed {
-		s.seals = append(s.seals, seal{out: out, from: from, to: from + len(body), key: sl.sess.MAK, alg: sl.term.MAC})
+		s.seals = append(s.seals, seal{out: out, from: from, to: from + len(body), key: &sl.sess.MAK, hint: &sl.hist.hint, alg: sl.term.MAC})
 	}
 	if sl.Sent != 0 {
 		s.sent = append(s.sent, sl.At)
@@ -127,25 +127,39 @@ func (s *Shard) frame(dst []byte, sl *slot, body []byte) (b []byte, from int, er
 	return b, from, err
 }
 
-// sealAll makes the MACs of this turn's answers, in place.
+// sealAll makes the MACs of this turn's answers, in place, two at a time.
 func (s *Shard) sealAll() {
+	n := 0
+	var two [2]*seal
 	for i := range s.seals {
 		j := &s.seals[i]
 		if j.out == nil {
 			continue
 		}
-		mac := j.out.b[j.to-8 : j.to]
-		s.req = hsm.Request{Verb: hsm.MakeMAC, Type: hsm.TAK, Alg: j.alg, Key: j.key, Data: j.out.b[j.from : j.to-8]}
-		s.cfg.Module.Do(&s.req, &s.rep)
-		if !s.rep.Code.OK() {
-			// The zero MAC that stays is wrong, so the terminal takes the answer
-			// for none and reverses.
-			s.stats.HSMFaults++
-			continue
+		s.pair[n] = hsm.Request{Verb: hsm.MakeMAC, Type: hsm.TAK, Alg: j.alg, Key: *j.key, Hint: j.hint, Data: j.out.b[j.from : j.to-8]}
+		two[n] = j
+		if n++; n == 2 {
+			s.cfg.Module.DoPair(&s.pair, &s.pairRep)
+			s.stamp(two[0], &s.pairRep[0])
+			s.stamp(two[1], &s.pairRep[1])
+			n = 0
 		}
-		copy(mac, s.rep.MAC[:])
+	}
+	if n == 1 {
+		s.cfg.Module.Do(&s.pair[0], &s.pairRep[0])
+		s.stamp(two[0], &s.pairRep[0])
 	}
 	s.seals = s.seals[:0]
+}
+
+// stamp puts a MAC into its answer. Without one the zeros that stay are wrong, so
+// the terminal takes the answer for none and reverses.
+func (s *Shard) stamp(j *seal, r *hsm.Reply) {
+	if !r.Code.OK() {
+		s.stats.HSMFaults++
+		return
+	}
+	copy(j.out.b[j.to-8:j.to], r.MAC[:])
 }
 
 // dropSeals forgets the MACs of a buffer that will not be sent.

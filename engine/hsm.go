@@ -3,6 +3,7 @@ package engine
 import (
 	"go.uber.org/zap"
 
+	"tongka/codec/iso8583"
 	"tongka/conn"
 	"tongka/flow"
 	"tongka/hsm"
@@ -107,8 +108,11 @@ func (s *Shard) ask(sl *slot, step flow.Step, ev *flow.Event) bool {
 		return true
 	}
 	if s.cfg.Module != nil {
+		if step == flow.VerifyMAC && sl.index != scratchIndex {
+			return s.verify(sl, ev)
+		}
 		s.cfg.Module.Do(&s.req, &s.rep)
-		*ev = s.secured(sl, step)
+		*ev = s.secured(sl, step, &s.rep)
 		return true
 	}
 	if s.command(sl, step, false) {
@@ -117,6 +121,45 @@ func (s *Shard) ask(sl *slot, step flow.Step, ev *flow.Event) bool {
 	s.stats.HSMFaults++
 	*ev = flow.Event{Kind: flow.Secured, Deny: txn.SystemFault, Now: s.now}
 	return true
+}
+
+// verify holds the first request of a pair back and settles both when the second
+// comes; true says that the second goes on. They go on in the order they came.
+func (s *Shard) verify(sl *slot, ev *flow.Event) bool {
+	h := &s.held
+	if h.sl == nil {
+		h.sl, h.view, h.req = sl, s.view, s.req
+		s.view = s.otherView()
+		return false
+	}
+	s.pair[0], s.pair[1] = h.req, s.req
+	s.cfg.Module.DoPair(&s.pair, &s.pairRep)
+	*ev = s.secured(sl, flow.VerifyMAC, &s.pairRep[1])
+	first, own := h.sl, s.view
+	h.sl, s.view = nil, h.view
+	s.run(first, s.secured(first, flow.VerifyMAC, &s.pairRep[0]))
+	s.view = own
+	return true
+}
+
+// verifyHeld settles one that no other came for.
+func (s *Shard) verifyHeld() {
+	h := &s.held
+	if h.sl == nil {
+		return
+	}
+	sl, own := h.sl, s.view
+	s.cfg.Module.Do(&h.req, &s.rep)
+	h.sl, s.view = nil, h.view
+	s.run(sl, s.secured(sl, flow.VerifyMAC, &s.rep))
+	s.view = own
+}
+
+func (s *Shard) otherView() *iso8583.View {
+	if s.view == &s.views[0] {
+		return &s.views[1]
+	}
+	return &s.views[0]
 }
 
 // request makes s.req the command of a securing step.
@@ -129,7 +172,7 @@ func (s *Shard) request(sl *slot, step flow.Step) txn.Code {
 	switch step {
 	case flow.VerifyMAC:
 		q.Verb, q.Type, q.Alg, q.Key = hsm.VerifyMAC, hsm.TAK, sl.term.MAC, sl.sess.MAK
-		q.Data = s.view.Before(64)
+		q.Data, q.Hint = s.view.Before(64), &sl.hist.hint
 		copy(q.MAC[:], s.view.Field(64))
 	case flow.TranslatePIN:
 		q.Verb, q.Type = hsm.TranslatePIN, hsm.TPK
@@ -138,7 +181,7 @@ func (s *Shard) request(sl *slot, step flow.Step) txn.Code {
 			return txn.NoKey
 		}
 		q.From, q.To = pinISO0, pinISO0
-		block, pan12, _ := translate.PIN(&s.view, &sl.Facts)
+		block, pan12, _ := translate.PIN(s.view, &sl.Facts)
 		copy(q.PIN[:], block)
 		q.PAN12 = pan12
 	case flow.MakePIK, flow.MakeMAK:
@@ -159,9 +202,9 @@ func (s *Shard) request(sl *slot, step flow.Step) txn.Code {
 
 const pinISO0 = hsm.PINFormat(1)
 
-// secured takes s.rep as the result of a step.
-func (s *Shard) secured(sl *slot, step flow.Step) flow.Event {
-	r, ev := &s.rep, flow.Event{Kind: flow.Secured, Now: s.now}
+// secured takes a reply as the result of a step.
+func (s *Shard) secured(sl *slot, step flow.Step, r *hsm.Reply) flow.Event {
+	ev := flow.Event{Kind: flow.Secured, Now: s.now}
 	if !r.Code.OK() {
 		switch {
 		case step == flow.VerifyMAC && r.Code == hsm.Mismatch:
@@ -314,7 +357,7 @@ func (s *Shard) conclude(a *ask) {
 	case a.seal && sl.seals:
 		s.finishSeal(sl)
 	case !a.seal && sl.State == flow.Securing:
-		s.run(sl, s.secured(sl, a.step))
+		s.run(sl, s.secured(sl, a.step, &s.rep))
 	}
 }
 

@@ -302,7 +302,7 @@ func (s *Shard) forward(sl *slot) {
 	if sl.HasPIN {
 		pin = sl.pin[:]
 	}
-	b, err := l.cfg.Bank.AppendRequest(l.cfg.Framing.Begin(out.b), &s.view, &sl.Facts, &sl.echo, pin, &s.clock)
+	b, err := l.cfg.Bank.AppendRequest(l.cfg.Framing.Begin(out.b), s.view, &sl.Facts, &sl.echo, pin, &s.clock)
 	if err == nil {
 		b, err = l.cfg.Framing.End(b, start)
 	}
@@ -323,5 +323,5 @@ func (s *Shard) viewOf(sl *slot) bool {
 	}
 	spec := s.cfg.Listeners[sl.door].Door.Spec
 	msg, err := spec.Split(sl.frame, &s.envelope)
-	return err == nil && spec.Parse(&s.view, msg) == nil
+	return err == nil && spec.Parse(s.view, msg) == nil
 }

@@ -93,7 +93,9 @@ type Shard struct {
 	seals   []seal
 
 	envelope  iso8583.Envelope // of the frame being handled
-	view      iso8583.View
+	view      *iso8583.View    // of the terminal's request in hand: one of views
+	views     [2]iso8583.View
+	held      held
 	bview     iso8583.View
 	clock     translate.Clock
 	body      []byte // the answer rendered last
@@ -103,6 +105,8 @@ type Shard struct {
 	answering *slot // the slot that s.bview is the bank's answer to
 	req       hsm.Request
 	rep       hsm.Reply
+	pair      [2]hsm.Request
+	pairRep   [2]hsm.Reply
 
 	stats    Counters
 	latency  Latency
@@ -148,8 +152,17 @@ type outbuf struct{ b []byte }
 type seal struct {
 	out      *outbuf
 	from, to int
-	key      hsm.Key
+	key      *hsm.Key
+	hint     *uint32
 	alg      hsm.MACAlg
+}
+
+// held is a request whose MAC waits for another one's: two are verified together
+// in little more than the time of one. It waits for the end of the turn at most.
+type held struct {
+	sl   *slot // nil: none
+	view *iso8583.View
+	req  hsm.Request
 }
 
 // link is one bank line.
@@ -182,6 +195,7 @@ func newShard(cfg Config, log Journal, reg *registry.Registry) *Shard {
 		done:      make([]finished, 64),
 		commands:  make(chan posted, maxCommands),
 	}
+	s.view = &s.views[0]
 	s.started = cfg.Clock()
 	s.now = s.started
 	policies := make([]storefwd.Policy, len(cfg.Links))

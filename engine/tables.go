@@ -69,6 +69,7 @@ type history struct {
 	ring         []known
 	next         int
 	batch, trace uint32 // the highest seen; zero before the first
+	hint         uint32 // where the module keeps the terminal's MAC key
 }
 
 type known struct {

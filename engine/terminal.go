@@ -29,19 +29,21 @@ func (s *Shard) terminalFrame(p *peer, b []byte) {
 	}
 	sl := s.take()
 	sl.conn, sl.door, sl.At = p.id, p.index, s.now
-	err = spec.Parse(&s.view, msg)
+	// The frame is lent, and a MAC may wait for the next frame's.
 	sl.frame = append(sl.frame[:0], b...)
-	sl.echo.Keep(&s.envelope, &s.view, sl.frame[len(b)-len(msg):])
+	msg = sl.frame[len(b)-len(msg):]
+	err = spec.Parse(s.view, msg)
+	sl.echo.Keep(&s.envelope, s.view, msg)
 	if err != nil {
 		s.unreadable(p, sl, err)
 		return
 	}
-	if !isRequest(s.view.MTI()) || !addressed(&s.view) {
+	if !isRequest(s.view.MTI()) || !addressed(s.view) {
 		s.unreadable(p, sl, errNotRequest)
 		return
 	}
 	p.bad = 0
-	deny := translate.ReadRequest(&s.view, &sl.Facts, &sl.echo)
+	deny := translate.ReadRequest(s.view, &sl.Facts, &sl.echo)
 	if d := s.admit(p, sl); deny != txn.BadFormat && d != (txn.Code{}) {
 		deny = d
 	}
@@ -59,7 +61,7 @@ func (s *Shard) start(sl *slot, deny txn.Code) {
 	if sl.Kind != txn.Unknown && sl.term != nil {
 		s.stats.Received++
 	}
-	_, _, sl.HasPIN = translate.PIN(&s.view, &sl.Facts)
+	_, _, sl.HasPIN = translate.PIN(s.view, &sl.Facts)
 	s.run(sl, flow.Event{Kind: flow.Arrived, Deny: deny, Now: s.now})
 }
 
@@ -109,7 +111,7 @@ func (s *Shard) admit(p *peer, sl *slot) txn.Code {
 // enough was read to say to whom.
 func (s *Shard) unreadable(p *peer, sl *slot, err error) {
 	s.badFrame(p, err)
-	v := &s.view
+	v := s.view
 	if addressed(v) && isRequest(v.MTI()) {
 		translate.ReadRequest(v, &sl.Facts, &sl.echo)
 		sl.Kind = txn.Unknown

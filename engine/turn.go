@@ -43,6 +43,7 @@ func (s *Shard) Tick(now int64) int64 {
 }
 
 func (s *Shard) turn() {
+	s.verifyHeld()
 	s.wheel.Advance(s.now, s.expire)
 	s.deliver()
 	s.mark()
@@ -227,6 +228,7 @@ func (s *Shard) Frame(id conn.ID, b []byte) {
 		}
 		s.terminalFrame(p, b)
 	case bankPeer:
+		s.verifyHeld() // what came first is done first
 		s.bankFrame(p, b)
 	case hsmPeer:
 		s.hsmFrame(p, b)

@@ -68,6 +68,9 @@ type Request struct {
 	PIN   [8]byte
 	MAC   [8]byte // as F64 holds it: 8 hex characters for UnionPay, 8 bytes otherwise
 	Data  []byte
+	// Hint belongs to the module: where it keeps Key expanded. Who asks again and
+	// again under one key keeps it with that key and saves a look-up; nil is fine.
+	Hint *uint32
 }
 
 // Code is a module's error code: two characters, never a number.
@@ -91,4 +94,7 @@ type Reply struct {
 // key that it has seen before.
 type Module interface {
 	Do(q *Request, r *Reply)
+	// DoPair does two that have nothing to do with each other. Two MACs together
+	// cost less than one after the other.
+	DoPair(q *[2]Request, r *[2]Reply)
 }

@@ -4,42 +4,27 @@
 package clear
 
 import (
-	"crypto/cipher"
-	"crypto/des"
 	"encoding/binary"
 	"fmt"
 
 	"tongka/hsm"
+	"tongka/hsm/clear/internal/tdes"
 )
 
 // Cipher is one expanded DES key of 8, 16 or 24 bytes. Its methods allocate
-// nothing. It works in a buffer of its own, so one goroutine at a time may use it.
+// nothing and change nothing.
 type Cipher struct {
-	full cipher.Block // the whole key
-	left cipher.Block // its first 8 bytes, for X9.19's chain; full when single
-	n    int
-	x    [8]byte // through an interface a local array would move to the heap
+	key tdes.Key
+	n   int
 }
 
 // NewCipher expands a key of 8, 16 (K1 K2 K1) or 24 bytes. Parity is not looked
-// at. It takes some 3 µs, so callers keep what they get.
+// at. It takes ten times as long as a block, so callers keep what they get.
 func NewCipher(key []byte) (*Cipher, error) {
 	c := &Cipher{n: len(key)}
-	var triple [24]byte
-	switch copy(triple[:], key); len(key) {
-	case 8:
-		c.full, _ = des.NewCipher(key)
-		c.left = c.full
-		return c, nil
-	case 16:
-		copy(triple[16:], key)
-	case 24:
-	default:
+	if !c.key.Expand(key) {
 		return nil, fmt.Errorf("a DES key has 8, 16 or 24 bytes, not %d: %w", len(key), hsm.BadKeyLength)
 	}
-	c.left, _ = des.NewCipher(key[:8])
-	c.full, _ = des.NewTripleDESCipher(triple[:])
-	triple = [24]byte{}
 	return c, nil
 }
 
@@ -48,16 +33,14 @@ func (c *Cipher) Len() int { return c.n }
 
 // Encrypt encrypts one block.
 func (c *Cipher) Encrypt(block [8]byte) [8]byte {
-	c.x = block
-	c.full.Encrypt(c.x[:], c.x[:])
-	return c.x
+	binary.BigEndian.PutUint64(block[:], c.key.Encrypt(binary.BigEndian.Uint64(block[:])))
+	return block
 }
 
 // Decrypt decrypts one block.
 func (c *Cipher) Decrypt(block [8]byte) [8]byte {
-	c.x = block
-	c.full.Decrypt(c.x[:], c.x[:])
-	return c.x
+	binary.BigEndian.PutUint64(block[:], c.key.Decrypt(binary.BigEndian.Uint64(block[:])))
+	return block
 }
 
 // KCV is E(key, 8 zero bytes). Sign-in messages carry its first four bytes,
@@ -95,10 +78,36 @@ func (c *Cipher) MAC(alg hsm.MACAlg, data []byte) (mac [8]byte) {
 	if alg != hsm.UnionPay {
 		return c.Chain(alg, [8]byte{}, data, true)
 	}
+	return hexOf(c.fold(data))
+}
+
+// MACPair makes the UnionPay codes of two messages under two keys, in little
+// more than half the time of one after the other.
+func MACPair(a, b *Cipher, dataA, dataB []byte) (macA, macB [8]byte) {
+	a1, a2 := halves(dataA)
+	b1, b2 := halves(dataB)
+	x, y := tdes.EncryptPair(&a.key, &b.key, a1, b1)
+	x, y = tdes.EncryptPair(&a.key, &b.key, x^a2, y^b2)
+	return hexOf(x), hexOf(y)
+}
+
+func (c *Cipher) fold(data []byte) uint64 {
+	one, two := halves(data)
+	return c.key.Encrypt(c.key.Encrypt(one) ^ two)
+}
+
+// halves are the 16 characters of the fold, as two blocks.
+func halves(data []byte) (one, two uint64) {
 	var fold [16]byte
 	hsm.UnionPayHex(data, &fold)
-	sum := c.Chain(hsm.X99, [8]byte{}, fold[:], true)
-	hsm.AppendHex(mac[:0], sum[:4])
+	return binary.BigEndian.Uint64(fold[:]), binary.BigEndian.Uint64(fold[8:])
+}
+
+// hexOf is the first half of a block in 8 upper-case hexadecimal characters.
+func hexOf(block uint64) (mac [8]byte) {
+	var sum [4]byte
+	binary.BigEndian.PutUint32(sum[:], uint32(block>>32))
+	hsm.AppendHex(mac[:0], sum[:])
 	return mac
 }
 
@@ -106,30 +115,23 @@ func (c *Cipher) MAC(alg hsm.MACAlg, data []byte) (mac [8]byte) {
 // blocks. When last is false the result is the iv of the next part, and data
 // must then be whole blocks to mean anything.
 func (c *Cipher) Chain(alg hsm.MACAlg, iv [8]byte, data []byte, last bool) [8]byte {
-	chain := c.full
+	chain := (*tdes.Key).Encrypt
 	if alg == hsm.X919 {
-		chain = c.left
+		chain = (*tdes.Key).EncryptFirst
 	}
-	c.x = iv
+	x := binary.BigEndian.Uint64(iv[:])
 	for len(data) > 8 {
-		c.mix([8]byte(data))
-		chain.Encrypt(c.x[:], c.x[:])
+		x = chain(&c.key, x^binary.BigEndian.Uint64(data))
 		data = data[8:]
 	}
 	if last {
 		// X9.19 ends with E1(D2(·)) on top of E1: that is 3DES of the last block.
-		chain = c.full
+		chain = (*tdes.Key).Encrypt
 	}
 	var b [8]byte
 	copy(b[:], data)
-	c.mix(b)
-	chain.Encrypt(c.x[:], c.x[:])
-	return c.x
-}
-
-func (c *Cipher) mix(b [8]byte) {
-	x := binary.NativeEndian.Uint64(c.x[:]) ^ binary.NativeEndian.Uint64(b[:])
-	binary.NativeEndian.PutUint64(c.x[:], x)
+	binary.BigEndian.PutUint64(b[:], chain(&c.key, x^binary.BigEndian.Uint64(b[:])))
+	return b
 }
 
 // EncryptPIN makes an encrypted PIN block of 4 to 12 ASCII digits. pan12 is what

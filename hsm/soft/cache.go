@@ -21,16 +21,26 @@ type slot struct {
 // MAC. It holds at most max slots; then a clock hand chooses whom to forget, so
 // that keys in use survive a run of keys that are asked for once.
 type cache struct {
-	at    map[name]int32
+	at    map[name]uint32
 	slots []slot
 	max   int
 	hand  int
 }
 
-func (c *cache) get(n *name) *clear.Cipher {
+// get looks where the hint points before it looks anywhere else.
+func (c *cache) get(n *name, hint *uint32) *clear.Cipher {
+	if hint != nil && int(*hint) < len(c.slots) {
+		if s := &c.slots[*hint]; s.name == *n {
+			s.used = true
+			return s.c
+		}
+	}
 	i, ok := c.at[*n]
 	if !ok {
 		return nil
+	}
+	if hint != nil {
+		*hint = i
 	}
 	c.slots[i].used = true
 	return c.slots[i].c
@@ -38,11 +48,12 @@ func (c *cache) get(n *name) *clear.Cipher {
 
 // put keeps a key that get did not find. The hand clears marks as it passes, so
 // it stops after one round at most.
-func (c *cache) put(n *name, ciph *clear.Cipher) {
+func (c *cache) put(n *name, ciph *clear.Cipher) (at uint32) {
 	if len(c.slots) < c.max {
-		c.at[*n] = int32(len(c.slots))
+		at = uint32(len(c.slots))
+		c.at[*n] = at
 		c.slots = append(c.slots, slot{name: *n, c: ciph})
-		return
+		return at
 	}
 	for c.slots[c.hand].used {
 		c.slots[c.hand].used = false
@@ -51,18 +62,20 @@ func (c *cache) put(n *name, ciph *clear.Cipher) {
 	s := &c.slots[c.hand]
 	delete(c.at, s.name)
 	*s = slot{name: *n, c: ciph}
-	c.at[*n] = int32(c.hand)
+	at = uint32(c.hand)
+	c.at[*n] = at
 	c.hand = (c.hand + 1) % c.max
+	return at
 }
 
-// keyBytes is what one kept key costs: measured schedules (384 + 128 bytes), the
-// cipher, its slot and its share of the index.
-const keyBytes = 384 + 128 + 64 + 48 + 64
+// keyBytes is what one kept key costs: the cipher with
+// its schedules, its slot and its share of the index.
+const keyBytes = 416 + 48 + 64
 
 // cipher gives the expanded key, from the cache or by unwrapping it.
-func (m *Module) cipher(t hsm.KeyType, k *hsm.Key) (*clear.Cipher, hsm.Code) {
+func (m *Module) cipher(t hsm.KeyType, k *hsm.Key, hint *uint32) (*clear.Cipher, hsm.Code) {
 	m.name = name{key: *k, t: t}
-	if c := m.cache.get(&m.name); c != nil {
+	if c := m.cache.get(&m.name, hint); c != nil {
 		return c, hsm.Done
 	}
 	var own [24]byte
@@ -74,6 +87,9 @@ func (m *Module) cipher(t hsm.KeyType, k *hsm.Key) (*clear.Cipher, hsm.Code) {
 	if err != nil {
 		return nil, hsm.BadKeyLength
 	}
-	m.cache.put(&m.name, c)
+	at := m.cache.put(&m.name, c)
+	if hint != nil {
+		*hint = at
+	}
 	return c, hsm.Done
 }

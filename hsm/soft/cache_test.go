@@ -65,12 +65,12 @@ func TestCacheKeepsWhatIsInUse(t *testing.T) {
 	}
 	keys := someKeys(t, m, 200)
 	m.CheckValue(hsm.TAK, &keys[0])
-	kept := m.cache.get(&name{key: keys[0], t: hsm.TAK})
+	kept := m.cache.get(&name{key: keys[0], t: hsm.TAK}, nil)
 	for i := range keys[1:] {
 		m.CheckValue(hsm.TAK, &keys[1+i]) // asked for once
 		m.CheckValue(hsm.TAK, &keys[0])
 	}
-	if m.cache.get(&name{key: keys[0], t: hsm.TAK}) != kept {
+	if m.cache.get(&name{key: keys[0], t: hsm.TAK}, nil) != kept {
 		t.Error("a key that was used all the time was forgotten")
 	}
 }

@@ -85,7 +85,7 @@ func (m *Module) Import(t hsm.KeyType, enc *hsm.Key, masterType hsm.KeyType, mas
 
 // CheckValue is E(key, 8 zero bytes).
 func (m *Module) CheckValue(t hsm.KeyType, k *hsm.Key) ([8]byte, hsm.Code) {
-	c, code := m.cipher(t, k)
+	c, code := m.cipher(t, k, nil)
 	if !code.OK() {
 		return [8]byte{}, code
 	}
@@ -98,7 +98,7 @@ func (m *Module) Chain(t hsm.KeyType, k *hsm.Key, alg hsm.MACAlg, iv [8]byte, da
 	if alg == hsm.X919 && k.N != 16 {
 		return iv, hsm.BadKeyLength
 	}
-	c, code := m.cipher(t, k)
+	c, code := m.cipher(t, k, nil)
 	if !code.OK() {
 		return iv, code
 	}

@@ -72,7 +72,7 @@ func NewWith(lmk LMK, o Options) (*Module, error) {
 	if o.Rand == nil {
 		o.Rand = rand.Reader
 	}
-	return &Module{lmk: lmk, rand: o.Rand, cache: cache{at: make(map[name]int32), max: o.keys()}}, nil
+	return &Module{lmk: lmk, rand: o.Rand, cache: cache{at: make(map[name]uint32), max: o.keys()}}, nil
 }
 
 // LMK gives the local master key, which tells nothing but its check value and
@@ -84,10 +84,8 @@ func (m *Module) LMK() LMK { return m.lmk }
 func (m *Module) Do(q *hsm.Request, r *hsm.Reply) {
 	*r = hsm.Reply{}
 	switch q.Verb {
-	case hsm.VerifyMAC:
-		r.Code = m.verifyMAC(q)
-	case hsm.MakeMAC:
-		r.MAC, r.Code = m.makeMAC(q)
+	case hsm.VerifyMAC, hsm.MakeMAC:
+		*r = m.mac(q)
 	case hsm.TranslatePIN:
 		r.PIN, _, r.Code = m.Translate(q)
 	case hsm.GenerateKey:
@@ -102,38 +100,66 @@ func (m *Module) Do(q *hsm.Request, r *hsm.Reply) {
 	}
 }
 
-func (m *Module) makeMAC(q *hsm.Request) (mac [8]byte, code hsm.Code) {
+// DoPair makes or verifies two UnionPay codes together; anything else it does one
+// after the other.
+func (m *Module) DoPair(q *[2]hsm.Request, r *[2]hsm.Reply) {
+	if foldable(&q[0]) && foldable(&q[1]) {
+		a, codeA := m.macKey(&q[0])
+		b, codeB := m.macKey(&q[1])
+		if codeA.OK() && codeB.OK() {
+			macA, macB := clear.MACPair(a, b, q[0].Data, q[1].Data)
+			r[0], r[1] = macReply(&q[0], macA), macReply(&q[1], macB)
+			return
+		}
+	}
+	m.Do(&q[0], &r[0])
+	m.Do(&q[1], &r[1])
+}
+
+func foldable(q *hsm.Request) bool {
+	return q.Alg == hsm.UnionPay && (q.Verb == hsm.MakeMAC || q.Verb == hsm.VerifyMAC && hsm.NotUpperHex(q.MAC[:]) < 0)
+}
+
+// macReply is what a request is told when its MAC is known.
+func macReply(q *hsm.Request, mac [8]byte) hsm.Reply {
+	switch {
+	case q.Verb == hsm.MakeMAC:
+		return hsm.Reply{Code: hsm.Done, MAC: mac}
+	case subtle.ConstantTimeCompare(mac[:], q.MAC[:]) != 1:
+		return hsm.Reply{Code: hsm.Mismatch}
+	}
+	return hsm.Reply{Code: hsm.Done}
+}
+
+// macKey gives the expanded key of a request for a MAC, or what is wrong with it.
+func (m *Module) macKey(q *hsm.Request) (*clear.Cipher, hsm.Code) {
 	t := q.Type
 	if t == 0 {
 		t = hsm.TAK
 	}
 	switch {
 	case t != hsm.TAK && t != hsm.ZAK:
-		return mac, hsm.BadKeyType
+		return nil, hsm.BadKeyType
 	case q.Alg > hsm.X919:
-		return mac, hsm.BadInput
+		return nil, hsm.BadInput
 	case len(q.Data) == 0:
-		return mac, hsm.BadDataLength
+		return nil, hsm.BadDataLength
 	case q.Alg == hsm.X919 && q.Key.N != 16:
-		return mac, hsm.BadKeyLength
+		return nil, hsm.BadKeyLength
 	}
-	c, code := m.cipher(t, &q.Key)
-	if !code.OK() {
-		return mac, code
-	}
-	return c.MAC(q.Alg, q.Data), hsm.Done
+	return m.cipher(t, &q.Key, q.Hint)
 }
 
-func (m *Module) verifyMAC(q *hsm.Request) hsm.Code {
+func (m *Module) mac(q *hsm.Request) hsm.Reply {
 	// As with a module behind a socket, where such text is never sent.
-	if q.Alg == hsm.UnionPay && hsm.NotUpperHex(q.MAC[:]) >= 0 {
-		return hsm.Mismatch
+	if q.Verb == hsm.VerifyMAC && q.Alg == hsm.UnionPay && hsm.NotUpperHex(q.MAC[:]) >= 0 {
+		return hsm.Reply{Code: hsm.Mismatch}
 	}
-	mac, code := m.makeMAC(q)
-	if code.OK() && subtle.ConstantTimeCompare(mac[:], q.MAC[:]) != 1 {
-		return hsm.Mismatch
+	c, code := m.macKey(q)
+	if !code.OK() {
+		return hsm.Reply{Code: code}
 	}
-	return code
+	return macReply(q, c.MAC(q.Alg, q.Data))
 }
 
 // Translate takes a PIN block from a terminal's or a zone's PIN key to a zone's
@@ -147,11 +173,11 @@ func (m *Module) Translate(q *hsm.Request) (block [8]byte, n int, code hsm.Code)
 	if t != hsm.TPK && t != hsm.ZPK {
 		return block, 0, hsm.BadKeyType
 	}
-	from, code := m.cipher(t, &q.Key)
+	from, code := m.cipher(t, &q.Key, nil)
 	if !code.OK() {
 		return block, 0, code
 	}
-	to, code := m.cipher(hsm.ZPK, &q.Key2)
+	to, code := m.cipher(hsm.ZPK, &q.Key2, nil)
 	if !code.OK() {
 		return block, 0, asSecond(code)
 	}
