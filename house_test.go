@@ -28,7 +28,7 @@ var house = map[string]room{
 	".":                     {nil, nil, "holds the rules of the house and no code"},
 	"txn":                   {nil, nil, "words only: everything else speaks in them"},
 	"hsm":                   {nil, nil, "values only: what is asked, not how it gets there"},
-	"hsm/clear":             {[]string{"hsm"}, nil, "keys in clear live here and in hsm/soft, for simulators and the software module"},
+	"hsm/clear":             {[]string{"hsm"}, []string{"github.com/emmansun/gmsm"}, "SM2, SM3 and SM4 by one file; keys in clear live here and in hsm/soft, for simulators and the software module"},
 	"hsm/soft":              {[]string{"hsm", "hsm/clear"}, nil, "answers in the process, knows no wire"},
 	"hsm/payshield":         {[]string{"hsm", "hsm/clear", "hsm/soft"}, nil, "host commands only; sockets are conn's"},
 	"timeout":               {nil, nil, "owns no clock"},

@@ -20,6 +20,8 @@ var (
 	BadModule     = Code{'4', '1'} // internal fault, such as no random numbers
 	Disabled      = Code{'6', '8'} // the command is not there
 	BadDataLength = Code{'8', '0'}
+	BadBlockMAC   = Code{'A', '2'} // a key block that does not authenticate
+	BadUsage      = Code{'A', '8'} // a key block for another use
 )
 
 var codeText = map[Code]string{
@@ -30,6 +32,7 @@ var codeText = map[Code]string{
 	BadFormat: "PIN block format code not valid", BadPINLength: "PIN not of 4 to 12 digits",
 	BadScheme: "key scheme not valid", BadKeyLength: "key length does not fit",
 	BadModule: "module fault", Disabled: "command not available", BadDataLength: "data length error",
+	BadBlockMAC: "key block authentication failed", BadUsage: "key block not for this use",
 }
 
 // Error makes a code an error, so that a fault found before or beside a module

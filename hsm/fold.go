@@ -3,12 +3,17 @@ package hsm
 import "encoding/binary"
 
 // PIN block formats by their payShield numbers. Source: ISO 9564-1 and, for
-// IBM, the payShield PIN block table.
+// the others, the payShield PIN block table.
 const (
-	ISO0 PINFormat = 1  // PIN xor account number
-	IBM  PINFormat = 3  // Diebold and IBM ATM: digits and F, no account number
-	ISO1 PINFormat = 5  // no account number, random fill
-	ISO3 PINFormat = 47 // as ISO0 with random fill A to F
+	ISO0    PINFormat = 1  // PIN xor account number
+	Docutel PINFormat = 2  // length, six places of PIN, zeros
+	IBM     PINFormat = 3  // Diebold and IBM ATM: digits and F, no account number
+	Plus    PINFormat = 4  // as ISO0; the account number is its twelve left-most digits
+	ISO1    PINFormat = 5  // no account number, random fill
+	EMV     PINFormat = 34 // ISO 9564 format 2, for chip cards: no account number
+	EMV4    PINFormat = 35 // the same layout under its later number
+	ISO3    PINFormat = 47 // as ISO0 with random fill A to F
+	ISO4    PINFormat = 48 // 16 bytes under an AES key (clear.EncryptPIN4)
 )
 
 // UnionPayHex folds data into the 16 characters that the UnionPay POS MAC

@@ -10,12 +10,13 @@ import (
 // fill is 16 random nibbles for the PIN blocks that want them.
 func fill() uint64 { return rand.Uint64() }
 
-// layout says how a PIN block format is made. Source: ISO 9564-1 formats 0, 1
-// and 3; the payShield PIN block table for 03.
+// layout says how a PIN block format is made. Source: ISO 9564-1 formats 0 to 3;
+// the payShield PIN block table for the others.
 //
 //	nibble   0        1       2 …   15
-//	         control  length  PIN, fill      ISO0, ISO3: bytes 2–7 xor account
+//	         control  length  PIN, fill      ISO0, Plus, ISO3: bytes 2–7 xor account
 //	IBM      PIN, fill F
+//	Docutel  length, six places of PIN, digits of the terminal's own
 type layout struct {
 	head    int // nibbles before the PIN
 	control byte
@@ -23,16 +24,24 @@ type layout struct {
 	lo, hi  byte // the fill's least and greatest nibble
 }
 
+const docutelPIN = 6 // digits at most
+
 func layoutOf(f hsm.PINFormat) (l layout, ok bool) {
 	switch f {
 	case hsm.ISO0:
 		return layout{2, 0, true, 15, 15}, true
+	case hsm.Docutel:
+		return layout{1, 0, false, 0, 9}, true
 	case hsm.IBM:
 		return layout{0, 0, false, 15, 15}, true
 	case hsm.ISO1:
 		return layout{2, 1, false, 0, 15}, true
 	case hsm.ISO3:
 		return layout{2, 3, true, 10, 15}, true
+	case hsm.Plus:
+		return layout{2, 0, true, 15, 15}, true
+	case hsm.EMV, hsm.EMV4:
+		return layout{2, 2, false, 15, 15}, true
 	}
 	return layout{}, false
 }
@@ -48,7 +57,13 @@ func EncodePIN(block *[8]byte, pin []byte, pan12 *[12]byte, f hsm.PINFormat, fil
 		return hsm.BadPINLength
 	}
 	var b uint64
-	if l.head > 0 {
+	switch l.head {
+	case 1:
+		if len(pin) > docutelPIN {
+			return hsm.BadPINLength
+		}
+		b, fill = uint64(len(pin))<<60, 0
+	case 2:
 		b = uint64(l.control)<<60 | uint64(len(pin))<<56
 	}
 	for at := l.head; at < 16; at++ {
@@ -83,15 +98,19 @@ func DecodePIN(block [8]byte, pan12 *[12]byte, f hsm.PINFormat, pin *[12]byte) (
 		return 0, hsm.BadAccount
 	}
 	b := binary.BigEndian.Uint64(block[:]) ^ account
-	if l.head > 0 {
+	longest := 12
+	switch l.head {
+	case 2:
 		if byte(b>>60) != l.control {
 			return 0, hsm.BadPINBlock
 		}
 		n = int(b >> 56 & 15)
-	} else {
+	case 1:
+		n, longest = int(b>>60), docutelPIN
+	default:
 		n = leadingDigits(b)
 	}
-	if n < 4 || n > 12 {
+	if n < 4 || n > longest {
 		return 0, hsm.BadPINLength
 	}
 	for at := l.head; at < 16; at++ {

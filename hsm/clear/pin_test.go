@@ -88,7 +88,7 @@ func TestPINFaults(t *testing.T) {
 		f           hsm.PINFormat
 		want        hsm.Code
 	}{
-		{"unknown format", "0412341111111111", "000000000000", 2, hsm.BadFormat},
+		{"unknown format", "0412341111111111", "000000000000", 6, hsm.BadFormat},
 		{"account with a letter", "041234FFFFFFFFFF", "00000000000A", hsm.ISO0, hsm.BadAccount},
 		{"control nibble", "141234FFFFFFFFFF", "000000000000", hsm.ISO0, hsm.BadPINBlock},
 		{"three digits", "03123FFFFFFFFFFF", "000000000000", hsm.ISO0, hsm.BadPINLength},

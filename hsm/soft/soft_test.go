@@ -209,7 +209,7 @@ func TestTranslatePINFaults(t *testing.T) {
 		{"good", func(*hsm.Request) {}, hsm.Done},
 		{"control nibble", func(q *hsm.Request) { q.From = hsm.ISO3 }, hsm.BadPINBlock},
 		{"three digits", func(q *hsm.Request) { q.PIN = c.Encrypt([8]byte{0x03, 0x12, 0x3F}) }, hsm.BadPINLength},
-		{"unknown format", func(q *hsm.Request) { q.To = 2 }, hsm.BadFormat},
+		{"unknown format", func(q *hsm.Request) { q.To = 6 }, hsm.BadFormat},
 		{"account", func(q *hsm.Request) { q.PAN12[3] = 'x' }, hsm.BadAccount},
 		{"source key", func(q *hsm.Request) { q.Key.B[0] ^= 1 }, hsm.BadKey},
 		{"destination key", func(q *hsm.Request) { q.Key2.B[0] ^= 1 }, hsm.BadKey2},
