@@ -18,6 +18,7 @@ const (
 	defaultDialTimeout  = 5 * time.Second
 	defaultBackoffMin   = 200 * time.Millisecond
 	defaultBackoffMax   = 15 * time.Second
+	defaultDrainTime    = time.Minute
 )
 
 // maxLoops and maxPayload keep a slip of the pen from costing all the memory.
@@ -32,6 +33,14 @@ type Config struct {
 	Listeners []ListenerConfig
 	Links     []LinkConfig
 	Logger    *zap.Logger // nil logs nothing
+
+	// Inherited are sockets that listen already, by the listener's name, as
+	// TakeOver gives them. One is used when it listens where its listener wants
+	// to; the others are closed. Only Start reads it.
+	Inherited map[string]*net.TCPListener
+	// DrainTime is how long the connections of a listener or link that Update took
+	// away may go on with what they have begun; default 60 s. Then they are cut.
+	DrainTime time.Duration
 }
 
 // ListenerConfig is one door for terminals.
@@ -65,6 +74,7 @@ func (c *Config) Validate() error {
 	if c.Loops < 0 || c.Loops > maxLoops {
 		f.add("loops: %d is not within 1 to %d", c.Loops, maxLoops)
 	}
+	f.notNegative("drain time", "duration", int64(c.DrainTime))
 	for i := range c.Listeners {
 		l := &c.Listeners[i]
 		at := fmt.Sprintf("listeners[%d] %q", i, l.Name)
@@ -96,16 +106,16 @@ const idleCost = 1200
 // are open: idle, and when each holds as much as it may in both directions.
 func (c *Config) Memory() (idle, worst int64) {
 	loops := int64(or(c.Loops, 1))
-	add := func(conns int64, d *door) {
+	add := func(conns int64, t *terms) {
 		idle += conns * idleCost
-		worst += conns * (idleCost + 1<<classOf(d.room) + int64(d.maxOutbound))
+		worst += conns * (idleCost + 1<<classOf(t.room) + int64(t.maxOutbound))
 	}
 	for i := range c.Listeners {
-		d := listenerDoor(i, &c.Listeners[i])
-		add(d.maxConns, d)
+		t := listenerTerms(&c.Listeners[i])
+		add(t.maxConns, t)
 	}
 	for i := range c.Links {
-		add(loops, linkDoor(i, &c.Links[i]))
+		add(loops, linkTerms(&c.Links[i]))
 	}
 	return idle, worst
 }

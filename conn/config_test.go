@@ -50,12 +50,12 @@ func TestValidateReportsEveryFault(t *testing.T) {
 }
 
 func TestDefaults(t *testing.T) {
-	l := listenerDoor(3, &ListenerConfig{Name: "pos", Framing: ASCII4})
-	if l.index != 3 || !l.listener || l.maxConns != defaultMaxConns || l.framing.Max() != defaultMaxFrame ||
+	l := listenerTerms(&ListenerConfig{Name: "pos", Framing: ASCII4})
+	if l.maxConns != defaultMaxConns || l.framing.Max() != defaultMaxFrame ||
 		l.room != defaultMaxFrame+framing.Overhead || l.maxOutbound != defaultMaxOutbound || l.idle != 0 || l.frameTimeout != int64(defaultFrameTimeout) {
 		t.Errorf("%+v", l)
 	}
-	if d := newDoor(framing.Limited(ASCII4, 50), 0, 0, 0); d.framing.Max() != 50 {
+	if d := newTerms(framing.Limited(ASCII4, 50), 0, 0, 0); d.framing.Max() != 50 {
 		t.Errorf("a framing that can say 50 gets %d", d.framing.Max())
 	}
 	var none Config

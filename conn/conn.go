@@ -61,6 +61,18 @@ type Loop interface {
 	Wake()
 }
 
+// Drainer is what a Handler is, too, when its connections cannot be closed at any
+// moment: then Drain and Update ask it. A Handler that is none owes nothing.
+type Drainer interface {
+	// Draining comes at most once: id will be closed as soon as nothing is owed.
+	// Whoever has a choice begins nothing new on it.
+	Draining(id ID)
+	// Owes says that something is under way on id that has to end first: a request
+	// that is not answered, in either direction. It is asked again and again, and
+	// must not call Loop.
+	Owes(id ID) bool
+}
+
 // Framing tells frames apart; see the package framing.
 type Framing = framing.Framing
 
@@ -82,5 +94,6 @@ var (
 	ErrIdle      = errors.New("nothing received for too long")
 	ErrOutbound  = errors.New("peer does not read: too much waits to be sent")
 	ErrStopped   = errors.New("the front is being stopped")
+	ErrDrained   = errors.New("let go: nothing was under way")
 	ErrClosed    = errors.New("connection is closed") // from Send only
 )

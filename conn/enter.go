@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
@@ -22,31 +23,42 @@ type enrolment struct {
 	result <-chan gnet.RegisteredResult
 }
 
+// entrance is a listening socket and the door that those who come in belong to.
+type entrance struct {
+	ln   *net.TCPListener
+	bare bool                 // inherited, so that it does not set keep-alive on what it accepts
+	door atomic.Pointer[door] // Update changes it when the socket stays and the framing does not
+}
+
 // accept takes sockets in until the listener is closed. It never waits for a
 // loop: a loop that is in the middle of a long turn must not slow the door.
-func (f *Front) accept(ln net.Listener, d *door) {
+func (f *Front) accept(e *entrance) {
 	pause := acceptPauseMin
 	for {
-		c, err := ln.Accept()
+		c, err := e.ln.AcceptTCP()
+		d := e.door.Load()
 		if err != nil {
-			if f.ctx.Err() != nil {
+			if errors.Is(err, net.ErrClosed) {
 				return
 			}
 			f.acceptErrs.Add(1)
 			if pause == acceptPauseMin { // once for each bad time
 				f.log.Warn("accept failed", zap.String("listener", d.name), zap.Error(err))
 			}
-			f.pause(pause)
+			f.pause(f.ctx, pause)
 			pause = min(2*pause, acceptPauseMax)
 			continue
 		}
 		pause = acceptPauseMin
-		if d.open.Load() >= d.maxConns {
+		if d.open.Load() >= d.terms.Load().maxConns {
 			f.refused.Add(1)
 			refuse(c)
 			continue
 		}
 		f.accepted.Add(1)
+		if e.bare {
+			_ = c.SetKeepAliveConfig(keepAlive) // a peer that is gone is noticed later
+		}
 		p := &peer{door: d, loop: f.idlest()}
 		if result, ok := f.enroll(p, c); ok {
 			f.enrolled <- enrolment{p, result}
@@ -124,14 +136,14 @@ func (l *loop) letGo(d *door) {
 	d.open.Add(-1)
 }
 
-// pause is false when Stop came meanwhile.
-func (f *Front) pause(d time.Duration) bool {
+// pause is false when ctx ended meanwhile.
+func (f *Front) pause(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
 		return true
-	case <-f.ctx.Done():
+	case <-ctx.Done():
 		return false
 	}
 }

@@ -22,11 +22,17 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interv
 // gnet accepts, running out of file descriptors ends its engine and with it
 // every connection; here it costs a pause in one goroutine.
 type Front struct {
-	log       *zap.Logger
-	client    *gnet.Client // loops without a listener of their own
-	loops     []*loop
-	doors     []*door
-	listeners []net.Listener
+	log    *zap.Logger
+	client *gnet.Client // loops without a listener of their own
+	loops  []*loop
+
+	mu        sync.Mutex // Update, Drain and whoever looks at what follows
+	listeners []*listening
+	links     []*linking
+	doors     []*door // also those that were taken away and still have connections
+	places    [2]int  // of links and of listeners: the next index
+	drainTime time.Duration
+	shut      bool // nothing is accepted any more
 
 	ctx      context.Context // done when Stop begins
 	cancel   context.CancelFunc
@@ -40,6 +46,19 @@ type Front struct {
 	stopErr  error
 }
 
+// listening is a listener as it is now.
+type listening struct {
+	cfg  ListenerConfig
+	door *door
+	in   *entrance
+}
+
+// linking is a link as it is now.
+type linking struct {
+	cfg  LinkConfig
+	door *door
+}
+
 // Start opens the listeners, starts the loops and begins to dial the links.
 // newHandler is called once per loop, in their order, before anything happens
 // there; each loop begins with a Tick.
@@ -47,9 +66,10 @@ func Start(cfg Config, newHandler func(Loop) Handler) (*Front, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	f := &Front{log: or(cfg.Logger, zap.NewNop()), enrolled: make(chan enrolment, 256), settled: make(chan struct{})}
+	f := &Front{log: or(cfg.Logger, zap.NewNop()), enrolled: make(chan enrolment, 256), settled: make(chan struct{}),
+		drainTime: or(cfg.DrainTime, defaultDrainTime)}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
-	if err := f.listen(cfg.Listeners); err != nil {
+	if err := f.listen(&cfg); err != nil {
 		f.closeListeners()
 		return nil, err
 	}
@@ -58,38 +78,107 @@ func Start(cfg Config, newHandler func(Loop) Handler) (*Front, error) {
 		return nil, err
 	}
 	go f.settle()
-	for i, ln := range f.listeners {
-		f.entering.Go(func() { f.accept(ln, f.doors[i]) })
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, l := range f.listeners {
+		f.entering.Go(func() { f.accept(l.in) })
 	}
 	for i := range cfg.Links {
-		link := &cfg.Links[i]
-		d := linkDoor(i, link)
-		for _, l := range f.loops {
-			line := newLine(f, l, d, link)
-			f.entering.Go(line.run)
-		}
+		k := &linking{cfg: cfg.Links[i]}
+		k.door = f.newDoor(k.cfg.Name, false, f.place(false), linkTerms(&k.cfg))
+		f.links = append(f.links, k)
+		f.dial(k, nil)
 	}
 	return f, nil
 }
 
-func (f *Front) listen(configs []ListenerConfig) error {
-	lc := net.ListenConfig{KeepAliveConfig: keepAlive, Control: unpaced}
-	for i := range configs {
-		c := &configs[i]
-		ln, err := lc.Listen(f.ctx, "tcp", c.Addr)
+func (f *Front) listen(cfg *Config) error {
+	defer closeSpare(cfg.Inherited) // what was used is gone from it
+	for i := range cfg.Listeners {
+		c := &cfg.Listeners[i]
+		in, err := f.open(c, cfg.Inherited)
 		if err != nil {
 			return fmt.Errorf("listeners[%d] %q: %w", i, c.Name, err)
 		}
-		f.listeners = append(f.listeners, ln)
-		f.doors = append(f.doors, listenerDoor(i, c))
+		f.enter(c, in, f.place(true))
 	}
 	return nil
 }
 
+// open gives the socket of a listener, a new one unless one was inherited.
+func (f *Front) open(c *ListenerConfig, inherited map[string]*net.TCPListener) (*entrance, error) {
+	if ln := inherited[c.Name]; ln != nil && listensAt(ln, c.Addr) {
+		delete(inherited, c.Name)
+		return &entrance{ln: ln, bare: true}, nil
+	}
+	lc := net.ListenConfig{KeepAliveConfig: keepAlive, Control: unpaced}
+	ln, err := lc.Listen(f.ctx, "tcp", c.Addr)
+	if err != nil {
+		return nil, err
+	}
+	return &entrance{ln: ln.(*net.TCPListener)}, nil
+}
+
+// enter notes a listener; accept must follow for an entrance that is new.
+func (f *Front) enter(c *ListenerConfig, in *entrance, index int) *listening {
+	l := &listening{cfg: *c, in: in, door: f.newDoor(c.Name, true, index, listenerTerms(c))}
+	l.in.door.Store(l.door)
+	f.listeners = append(f.listeners, l)
+	return l
+}
+
+func (f *Front) newDoor(name string, listener bool, index int, t *terms) *door {
+	d := newDoor(f.ctx, name, listener, index, t)
+	f.doors = append(f.doors, d)
+	return d
+}
+
+// place is the next index, which nothing had before.
+func (f *Front) place(listener bool) int {
+	n := &f.places[0]
+	if listener {
+		n = &f.places[1]
+	}
+	*n++
+	return *n - 1
+}
+
+// dial starts the lines of a link, when those that were there before have ended:
+// the engine knows one connection of each.
+func (f *Front) dial(k *linking, before *door) {
+	d := k.door
+	d.lines = make(chan struct{})
+	var lines sync.WaitGroup
+	lines.Add(len(f.loops))
+	for _, l := range f.loops {
+		line := newLine(f, l, d, &k.cfg)
+		f.entering.Go(func() {
+			defer lines.Done()
+			if before != nil {
+				<-before.lines
+			}
+			line.run()
+		})
+	}
+	f.entering.Go(func() {
+		lines.Wait()
+		close(d.lines)
+	})
+}
+
 func (f *Front) closeListeners() {
 	f.cancel()
-	for _, ln := range f.listeners {
-		_ = ln.Close()
+	f.StopAccepting()
+}
+
+// StopAccepting closes the listening sockets; what came in stays. A socket that
+// HandOver gave away goes on listening there, with all that waits in it.
+func (f *Front) StopAccepting() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.shut = true
+	for _, l := range f.listeners {
+		_ = l.in.ln.Close()
 	}
 }
 
@@ -112,6 +201,7 @@ func (f *Front) startLoops(n int, newHandler func(Loop) Handler) error {
 		if err == nil {
 			l.bell.tx = tx
 			l.h = newHandler(l)
+			l.drainer, _ = l.h.(Drainer)
 			f.loops = append(f.loops, l)
 			_, err = client.EnrollContext(rx, l)
 		}
@@ -133,8 +223,17 @@ func (f *Front) endLoops() {
 	}
 }
 
-// Addr is where a listener listens, by its index in Config.Listeners.
-func (f *Front) Addr(listener int) net.Addr { return f.listeners[listener].Addr() }
+// Addr is where a listener listens, by its Peer.Index; nil when it is no more.
+func (f *Front) Addr(listener int) net.Addr {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, l := range f.listeners {
+		if l.door.index == listener {
+			return l.in.ln.Addr()
+		}
+	}
+	return nil
+}
 
 // Stop accepts and dials no more, gives each handler a last Tick, sends what
 // waits, closes every connection and ends the loops. When ctx is done first,
@@ -150,8 +249,7 @@ func (f *Front) stop(ctx context.Context) error {
 	close(f.enrolled)
 	<-f.settled // from here on no connection is on its way to a loop
 	for _, l := range f.loops {
-		run := func(context.Context) error { l.stop(); return nil }
-		if err := l.el.Execute(ctx, gnet.RunnableFunc(run)); err != nil {
+		if err := l.run(ctx, l.stop); err != nil {
 			f.log.Warn("loop cannot be stopped in order", zap.Int("loop", l.number), zap.Error(err))
 			close(l.done)
 		}

@@ -29,11 +29,11 @@ func newLine(f *Front, l *loop, d *door, c *LinkConfig) *line {
 	}
 }
 
-// run dials until Stop. A line that was up for a while is dialled again at once
-// when it is lost; one that cannot be reached, or is lost at once, after a pause
-// that grows.
+// run dials until its door is shut, and then waits for its connection's end. A
+// line that was up for a while is dialled again at once when it is lost; one that
+// cannot be reached, or is lost at once, after a pause that grows.
 func (n *line) run() {
-	for failures := 0; n.f.ctx.Err() == nil; {
+	for failures := 0; n.door.ctx.Err() == nil; {
 		start := time.Now()
 		p, err := n.connect()
 		if err == nil {
@@ -41,7 +41,8 @@ func (n *line) run() {
 			n.log.Info("link up")
 			select {
 			case <-p.down:
-			case <-n.f.ctx.Done():
+			case <-n.door.ctx.Done():
+				n.outlive(p)
 				return
 			}
 			n.log.Warn("link lost", zap.NamedError("reason", p.why), zap.Duration("after", time.Since(start)))
@@ -49,19 +50,27 @@ func (n *line) run() {
 				failures = 0
 				continue
 			}
-		} else if n.f.ctx.Err() == nil {
+		} else if n.door.ctx.Err() == nil {
 			n.f.dialErrs.Add(1)
 			if failures&(failures+1) == 0 { // the 1st, 2nd, 4th, 8th … in a row
 				n.log.Warn("link cannot be reached", zap.Int("failures", failures+1), zap.Error(err))
 			}
 		}
-		n.f.pause(n.backoff(failures))
+		n.f.pause(n.door.ctx, n.backoff(failures))
 		failures++
 	}
 }
 
+// outlive waits for the end of a connection that is let go, or of the front.
+func (n *line) outlive(p *peer) {
+	select {
+	case <-p.down:
+	case <-n.f.ctx.Done():
+	}
+}
+
 func (n *line) connect() (*peer, error) {
-	c, err := n.dialer.DialContext(n.f.ctx, "tcp", n.addr)
+	c, err := n.dialer.DialContext(n.door.ctx, "tcp", n.addr)
 	if err != nil {
 		return nil, err
 	}

@@ -39,6 +39,7 @@ type loop struct {
 	done   chan struct{} // closed when stopping has closed the last connection
 
 	h       Handler
+	drainer Drainer // h, when it is one
 	slots   []slot
 	free    []uint32 // indexes of empty slots
 	live    int
@@ -89,7 +90,8 @@ func (l *loop) Send(id ID, framed []byte) error {
 	if p == nil || p.state != open {
 		return ErrClosed
 	}
-	if waits := p.c.OutboundBuffered(); waits > 0 && waits+len(framed) > p.door.maxOutbound {
+	limit := p.door.terms.Load().maxOutbound
+	if waits := p.c.OutboundBuffered(); waits > 0 && waits+len(framed) > limit {
 		return l.cut(p, ErrOutbound)
 	}
 	l.count[sends]++
@@ -98,7 +100,7 @@ func (l *loop) Send(id ID, framed []byte) error {
 	if _, err := p.c.Write(framed); err != nil {
 		return l.cut(p, err) // usually gnet has closed it inside Write
 	}
-	if p.c.OutboundBuffered() > p.door.maxOutbound {
+	if p.c.OutboundBuffered() > limit {
 		return l.cut(p, ErrOutbound)
 	}
 	return nil
@@ -232,17 +234,15 @@ func (l *loop) expired(id uint64) {
 	switch id % timerKinds {
 	case idleTimer:
 		// Armed once and not at each frame: see how long it has been in fact.
-		if at := p.seen + p.door.idle; at > l.now {
-			p.idle = l.wheel.Arm(at, id)
-			return
-		}
-		_ = l.cut(p, ErrIdle)
+		l.watchIdle(p)
 	case halfTimer:
 		_ = l.cut(p, ErrHalfFrame)
 	case closeTimer:
 		l.closeOn(p)
 	case aliveTimer:
 		l.keepAlive(p)
+	case leaveTimer:
+		l.leave(p)
 	}
 }
 
@@ -250,24 +250,41 @@ func (l *loop) expired(id uint64) {
 // is armed once and not at each Send. What waits in the buffer of a peer that
 // does not read keeps the line as much alive.
 func (l *loop) keepAlive(p *peer) {
-	at := p.sent + p.door.aliveAfter
+	t := p.door.terms.Load()
+	at := p.sent + t.aliveAfter
 	if at <= l.now {
 		if p.c.OutboundBuffered() == 0 {
 			l.count[keepAlivesSent]++
-			if l.Send(p.id, p.door.alive) != nil {
+			if l.Send(p.id, t.alive) != nil {
 				return
 			}
 		}
-		at = l.now + p.door.aliveAfter
+		at = l.now + t.aliveAfter
 	}
 	p.alive = l.wheel.Arm(at, p.timerID(aliveTimer))
+}
+
+// watchIdle cuts a connection that was silent for too long, or sets its clock
+// for the time when it will have been.
+func (l *loop) watchIdle(p *peer) {
+	p.idle = 0
+	limit := p.door.terms.Load().idle
+	if limit == 0 {
+		return
+	}
+	if at := p.seen + limit; at > l.now {
+		p.idle = l.wheel.Arm(at, p.timerID(idleTimer))
+		return
+	}
+	_ = l.cut(p, ErrIdle)
 }
 
 func (l *loop) disarm(p *peer) {
 	l.wheel.Disarm(p.idle)
 	l.wheel.Disarm(p.half)
 	l.wheel.Disarm(p.alive)
-	p.idle, p.half, p.alive = 0, 0, 0
+	l.wheel.Disarm(p.out)
+	p.idle, p.half, p.alive, p.out = 0, 0, 0, 0
 }
 
 func (l *loop) dropPart(p *peer) {

@@ -34,6 +34,7 @@ type peer struct {
 	idle   timeout.Token
 	alive  timeout.Token
 	half   timeout.Token // also the steps of closing, which has no half frames
+	out    timeout.Token // the next look at whether it can leave
 	state  peerState
 	shut   bool // when closing: our direction is shut down
 	opened bool
@@ -46,7 +47,8 @@ const (
 	halfTimer
 	closeTimer
 	aliveTimer
-	timerKinds = 4
+	leaveTimer
+	timerKinds = 8 // room for the kinds, in whole bits
 )
 
 func (p *peer) timerID(kind uint64) uint64 { return uint64(p.id.Index())*timerKinds | kind }

@@ -22,6 +22,7 @@ type Stats struct {
 
 	ClosedByPeer      uint64
 	ClosedByUs        uint64 // Loop.Close, Stop
+	ClosedDrained     uint64 // let go by Drain or Update, with nothing owed
 	ClosedReset       uint64 // the connection broke
 	ClosedOversize    uint64
 	ClosedEmpty       uint64
@@ -43,6 +44,7 @@ const (
 	keepAlivesSent
 	closedByPeer
 	closedByUs
+	closedDrained
 	closedReset
 	closedOversize
 	closedEmpty
@@ -56,6 +58,7 @@ const (
 // reasons are the errors that have a counter of their own.
 var reasons = [counters]error{
 	closedByUs:        ErrStopped,
+	closedDrained:     ErrDrained,
 	closedOversize:    ErrOversize,
 	closedEmpty:       ErrEmpty,
 	closedMalformed:   ErrMalformed,
@@ -96,6 +99,7 @@ func (s *Stats) fill(c *counts) {
 	s.Sends, s.BytesOut = c[sends], c[bytesOut]
 	s.KeepAlives, s.KeepAlivesSent = c[keepAlives], c[keepAlivesSent]
 	s.ClosedByPeer, s.ClosedByUs, s.ClosedReset = c[closedByPeer], c[closedByUs], c[closedReset]
+	s.ClosedDrained = c[closedDrained]
 	s.ClosedOversize, s.ClosedEmpty, s.ClosedMalformed = c[closedOversize], c[closedEmpty], c[closedMalformed]
 	s.ClosedHalfFrame, s.ClosedIdle, s.ClosedOutboundCap = c[closedHalfFrame], c[closedIdle], c[closedOutboundCap]
 }

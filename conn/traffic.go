@@ -61,12 +61,10 @@ func (l *loop) opened(c gnet.Conn, p *peer) {
 	p.id, p.c, p.state, p.opened = makeID(i, s.gen), c, open, true
 	p.seen = l.now
 	l.live++
-	if p.door.idle > 0 {
-		p.idle = l.wheel.Arm(l.now+p.door.idle, p.timerID(idleTimer))
-	}
-	if p.door.alive != nil {
+	l.watchIdle(p)
+	if t := p.door.terms.Load(); t.alive != nil {
 		p.sent = l.now
-		p.alive = l.wheel.Arm(l.now+p.door.aliveAfter, p.timerID(aliveTimer))
+		p.alive = l.wheel.Arm(l.now+t.aliveAfter, p.timerID(aliveTimer))
 	}
 	who := Peer{Listener: p.door.listener, Index: p.door.index, Remote: addrPort(c.RemoteAddr())}
 	if !who.Listener {
@@ -75,6 +73,9 @@ func (l *loop) opened(c gnet.Conn, p *peer) {
 	l.telling = true
 	l.h.Opened(p.id, who)
 	l.told()
+	if last := p.door.leaving.Load(); last != nil { // it was on its way when the others were told
+		l.letLeave(p, last, l.now)
+	}
 }
 
 func addrPort(a net.Addr) netip.AddrPort {
@@ -109,7 +110,8 @@ func (l *loop) received(p *peer, b []byte) {
 
 // whole delivers the first frame of b, or keeps b when that is only a part.
 func (l *loop) whole(p *peer, b []byte) (used int, err error) {
-	frame, used, err := p.door.framing.Next(b)
+	t := p.door.terms.Load()
+	frame, used, err := t.framing.Next(b)
 	if err != nil {
 		return 0, err
 	}
@@ -117,11 +119,11 @@ func (l *loop) whole(p *peer, b []byte) (used int, err error) {
 		l.deliver(p, frame)
 		return used, nil
 	}
-	if len(b) > p.door.room {
+	if len(b) > t.room {
 		return 0, ErrOversize
 	}
 	p.part = l.partials.add(nil, b)
-	p.half = l.wheel.Arm(l.now+p.door.frameTimeout, p.timerID(halfTimer))
+	p.half = l.wheel.Arm(l.now+t.frameTimeout, p.timerID(halfTimer))
 	return len(b), nil
 }
 
@@ -129,12 +131,13 @@ func (l *loop) whole(p *peer, b []byte) (used int, err error) {
 // delivers that frame when it is whole.
 func (l *loop) complete(p *peer, b []byte) (used int, err error) {
 	had := len(p.part)
-	more := min(len(b), p.door.room-had)
-	if more == 0 {
-		return 0, ErrOversize // a framing without a limit of its own
+	t := p.door.terms.Load()
+	more := min(len(b), t.room-had)
+	if more <= 0 {
+		return 0, ErrOversize // a framing without a limit of its own, or one that has become less
 	}
 	p.part = l.partials.add(p.part, b[:more])
-	frame, used, err := p.door.framing.Next(p.part)
+	frame, used, err := t.framing.Next(p.part)
 	if err != nil {
 		return 0, err
 	}
@@ -196,6 +199,9 @@ func (l *loop) closed(p *peer, err error) {
 // verdict says why a connection ended, for the handler and for the counters.
 func verdict(p *peer, err error) (counter, error) {
 	if p.state == closing {
+		if p.why == ErrDrained {
+			return closedDrained, p.why
+		}
 		return closedByUs, p.why
 	}
 	if p.why != nil {

@@ -1,0 +1,347 @@
+package conn
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+)
+
+// Change is what Update does, or would do. It cuts no session: the connections
+// of what is taken away or moved are let go when nothing is owed to them.
+type Change struct {
+	Listeners, Links Diff
+	Draining         int // connections open now that will be let go
+}
+
+// Diff lists listeners or links by what becomes of them. What is in no list stays
+// as it is. An index is given out once: see Place.
+type Diff struct {
+	Added    []Place
+	Removed  []Place
+	Changed  []Place // in place, for connections that are open, too
+	Moved    []Place // another address, and the same index: the old connections leave
+	Replaced []Place // another framing, so a new index, for what comes from now on
+}
+
+// Place is a listener or link and its Peer.Index. An index is never used again;
+// new ones follow on the highest that there was.
+type Place struct {
+	Name  string
+	Index int
+}
+
+// Empty says that nothing would change.
+func (c *Change) Empty() bool {
+	return reflect.DeepEqual(*c, Change{})
+}
+
+// step is one line of a plan: what becomes of one listener or link. The old one
+// is nil when it is added, the new configuration when it is removed.
+type step struct {
+	in    *listening
+	link  *linking
+	asIn  *ListenerConfig
+	asOut *LinkConfig
+	index int
+	kind  stepKind
+	fresh *entrance // opened for it
+}
+
+type stepKind uint8
+
+const (
+	stays stepKind = iota
+	added
+	removed
+	changed
+	moved
+	replaced
+)
+
+// Plan says what Update would do.
+func (f *Front) Plan(cfg Config) (Change, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, c, err := f.plan(&cfg)
+	return c, err
+}
+
+// Update makes the running front as cfg says. Listeners and links are known by
+// their names, which must differ. Either all of it is done, or nothing and the
+// error says why. The number of loops cannot change.
+func (f *Front) Update(cfg Config) (Change, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	steps, c, err := f.plan(&cfg)
+	if err == nil {
+		err = f.openNew(steps)
+	}
+	if err != nil {
+		return Change{}, err
+	}
+	f.drainTime = or(cfg.DrainTime, defaultDrainTime)
+	f.apply(steps)
+	return c, nil
+}
+
+// plan finds the steps, in the order: what stays or changes, then what goes.
+func (f *Front) plan(cfg *Config) (steps []step, c Change, err error) {
+	var all faults
+	if err := cfg.Validate(); err != nil {
+		all = append(all, err)
+	}
+	if n := or(cfg.Loops, 1); n != len(f.loops) {
+		all.add("loops: %d are running, and %d can only come by a restart", len(f.loops), n)
+	}
+	if f.shut {
+		all.add("the front is being stopped")
+	}
+	all.unique("listeners", len(cfg.Listeners), func(i int) string { return cfg.Listeners[i].Name })
+	all.unique("links", len(cfg.Links), func(i int) string { return cfg.Links[i].Name })
+	if len(all) > 0 {
+		return nil, c, errors.Join(all...)
+	}
+	places := f.places
+	steps = append(f.planListeners(cfg.Listeners, &places[1]), f.planLinks(cfg.Links, &places[0])...)
+	for i := range steps {
+		c.note(&steps[i])
+	}
+	return steps, c, nil
+}
+
+func (f *faults) unique(what string, n int, name func(int) string) {
+	had := map[string]bool{}
+	for i := range n {
+		if had[name(i)] {
+			f.add("%s[%d]: the name %q is taken", what, i, name(i))
+		}
+		had[name(i)] = true
+	}
+}
+
+func (f *Front) planListeners(configs []ListenerConfig, next *int) (steps []step) {
+	kept := map[*listening]bool{}
+	for i := range configs {
+		s := step{asIn: &configs[i], kind: added}
+		for _, l := range f.listeners {
+			if l.cfg.Name == s.asIn.Name {
+				s.in, s.index, s.kind = l, l.door.index, listenerStep(&l.cfg, s.asIn)
+				kept[l] = true
+			}
+		}
+		if s.kind == added || s.kind == replaced {
+			s.index, *next = *next, *next+1
+		}
+		steps = append(steps, s)
+	}
+	for _, l := range f.listeners {
+		if !kept[l] {
+			steps = append(steps, step{in: l, index: l.door.index, kind: removed})
+		}
+	}
+	return steps
+}
+
+func (f *Front) planLinks(configs []LinkConfig, next *int) (steps []step) {
+	kept := map[*linking]bool{}
+	for i := range configs {
+		s := step{asOut: &configs[i], kind: added}
+		for _, k := range f.links {
+			if k.cfg.Name == s.asOut.Name {
+				s.link, s.index, s.kind = k, k.door.index, linkStep(&k.cfg, s.asOut)
+				kept[k] = true
+			}
+		}
+		if s.kind == added || s.kind == replaced {
+			s.index, *next = *next, *next+1
+		}
+		steps = append(steps, s)
+	}
+	for _, k := range f.links {
+		if !kept[k] {
+			steps = append(steps, step{link: k, index: k.door.index, kind: removed})
+		}
+	}
+	return steps
+}
+
+func listenerStep(was, is *ListenerConfig) stepKind {
+	switch {
+	case !reflect.DeepEqual(was.Framing, is.Framing):
+		return replaced
+	case was.Addr != is.Addr:
+		return moved
+	case !reflect.DeepEqual(was, is):
+		return changed
+	}
+	return stays
+}
+
+// linkStep: what a line needs to know when it connects makes a new line; limits
+// hold at once.
+func linkStep(was, is *LinkConfig) stepKind {
+	limited := *was
+	limited.MaxFrame, limited.FrameTimeout, limited.MaxOutbound = is.MaxFrame, is.FrameTimeout, is.MaxOutbound
+	switch {
+	case !reflect.DeepEqual(was.Framing, is.Framing):
+		return replaced
+	case !reflect.DeepEqual(&limited, is):
+		return moved
+	case !reflect.DeepEqual(was, is):
+		return changed
+	}
+	return stays
+}
+
+// note writes a step into the change.
+func (c *Change) note(s *step) {
+	d, name, old := &c.Links, "", (*door)(nil)
+	switch {
+	case s.asIn != nil:
+		d, name = &c.Listeners, s.asIn.Name
+	case s.asOut != nil:
+		name = s.asOut.Name
+	case s.in != nil:
+		d, name = &c.Listeners, s.in.cfg.Name
+	case s.link != nil:
+		name = s.link.cfg.Name
+	}
+	if s.in != nil {
+		old = s.in.door
+	} else if s.link != nil {
+		old = s.link.door
+	}
+	list := map[stepKind]*[]Place{added: &d.Added, removed: &d.Removed, changed: &d.Changed, moved: &d.Moved, replaced: &d.Replaced}[s.kind]
+	if list == nil {
+		return
+	}
+	*list = append(*list, Place{name, s.index})
+	if old != nil && s.kind != changed {
+		c.Draining += int(old.open.Load())
+	}
+}
+
+// openNew opens the sockets that the steps need, or none.
+func (f *Front) openNew(steps []step) error {
+	for i := range steps {
+		s := &steps[i]
+		wanted := s.kind == added || s.kind == moved || s.kind == replaced && s.in != nil && s.in.cfg.Addr != s.asIn.Addr
+		if s.asIn == nil || !wanted {
+			continue
+		}
+		in, err := f.open(s.asIn, nil)
+		if err != nil {
+			for j := range i {
+				if steps[j].fresh != nil {
+					_ = steps[j].fresh.ln.Close()
+				}
+			}
+			return fmt.Errorf("listener %q: %w", s.asIn.Name, err)
+		}
+		s.fresh = in
+	}
+	return nil
+}
+
+// apply cannot fail.
+func (f *Front) apply(steps []step) {
+	var old []*door
+	f.listeners, f.links = nil, nil
+	for i := range steps {
+		s := &steps[i]
+		var gone *door
+		if s.asIn != nil || s.in != nil {
+			gone = f.applyListener(s)
+		} else {
+			gone = f.applyLink(s)
+		}
+		if gone != nil {
+			old = append(old, gone)
+		}
+	}
+	for _, l := range f.loops {
+		_ = l.run(f.ctx, l.retime) // as in letGo
+	}
+	if len(old) > 0 {
+		f.letGo(old, &leaving{until: time.Now().Add(f.drainTime).UnixNano()})
+	}
+	f.forgetDoors()
+}
+
+// applyListener gives the door whose connections have to go, if any.
+func (f *Front) applyListener(s *step) (gone *door) {
+	switch s.kind {
+	case stays, changed:
+		s.in.cfg = *s.asIn
+		s.in.door.terms.Store(listenerTerms(s.asIn))
+		f.listeners = append(f.listeners, s.in)
+		return nil
+	case removed:
+		_ = s.in.in.ln.Close()
+		return s.in.door
+	}
+	f.places[1] = max(f.places[1], s.index+1)
+	if s.in != nil {
+		gone = s.in.door
+	}
+	if s.fresh == nil { // the same socket, another framing
+		f.enter(s.asIn, s.in.in, s.index)
+		return gone
+	}
+	if s.in != nil {
+		_ = s.in.in.ln.Close()
+	}
+	l := f.enter(s.asIn, s.fresh, s.index)
+	f.entering.Go(func() { f.accept(l.in) })
+	return gone
+}
+
+func (f *Front) applyLink(s *step) (gone *door) {
+	switch s.kind {
+	case stays, changed:
+		s.link.cfg = *s.asOut
+		s.link.door.terms.Store(linkTerms(s.asOut))
+		f.links = append(f.links, s.link)
+		return nil
+	case removed:
+		return s.link.door
+	}
+	f.places[0] = max(f.places[0], s.index+1)
+	k := &linking{cfg: *s.asOut, door: f.newDoor(s.asOut.Name, false, s.index, linkTerms(s.asOut))}
+	f.links = append(f.links, k)
+	if s.link == nil {
+		f.dial(k, nil)
+		return nil
+	}
+	gone = s.link.door
+	if s.kind == replaced { // it has an index of its own and need not wait
+		f.dial(k, nil)
+	} else {
+		f.dial(k, gone)
+	}
+	return gone
+}
+
+// forgetDoors drops those that were taken away and have no connections left.
+func (f *Front) forgetDoors() {
+	kept := f.doors[:0]
+	for _, d := range f.doors {
+		if d.leaving.Load() == nil || d.open.Load() > 0 {
+			kept = append(kept, d)
+		}
+	}
+	clear(f.doors[len(kept):])
+	f.doors = kept
+}
+
+// retime sets the clocks of connections whose door has another idle limit.
+func (l *loop) retime() {
+	l.reported()
+	for _, s := range l.slots {
+		if s.p != nil && s.p.state == open {
+			l.wheel.Disarm(s.p.idle)
+			l.watchIdle(s.p)
+		}
+	}
+}
