@@ -2,107 +2,342 @@ package flow
 
 import "fmt"
 
-// LinkState is where a bank link stands.
-type LinkState uint8
+// LineState is where one line of a bank stands.
+type LineState uint8
 
-// Link states. Only an Up link takes requests.
+// Line states. Only an Up line takes requests.
 const (
-	LinkDown LinkState = iota
-	SigningOn
-	LinkUp
+	LineDown      LineState = iota // out of service, by an operator's wish
+	LineDialing                    // not connected, or not by all of its sockets
+	LineSigningOn                  // connected; the bank has not accepted our sign-on
+	LineUp
+	LineProbing  // connected, but taken out: requests are not answered
+	LineDraining // takes nothing new; signs off when nothing is in flight
 )
 
-var linkNames = [...]string{"down", "signing-on", "up"}
+var lineNames = [...]string{"down", "dialing", "signing-on", "up", "probing", "draining"}
 
 // String is the state's name in logs and the console.
-func (s LinkState) String() string { return linkNames[s] }
+func (s LineState) String() string {
+	if int(s) < len(lineNames) {
+		return lineNames[s]
+	}
+	return "invalid"
+}
 
-// LinkEvent is something that happened to a link.
-type LinkEvent uint8
+// LineEvent is something that happened to a line.
+type LineEvent uint8
 
-// Link events.
+// Line events.
 const (
-	Connected LinkEvent = iota
-	Lost
-	SignedOn // the bank accepted the sign-on
-	Refused  // the bank refused the sign-on
-	Echoed   // the bank answered an echo
-	LinkTimer
+	Connected     LineEvent = iota // all sockets of the line are open
+	Lost                           // one of them has gone
+	SignedOn                       // the bank accepted the sign-on
+	SignOnRefused                  // the bank refused it
+	SignedOff                      // the bank answered our sign-off, whatever it said
+	Echoed                         // the bank answered an echo
+	EchoRefused                    // the bank refused it
+	BankSignedOn                   // the bank signs on of its own accord
+	BankSignedOff                  // the bank signs off of its own accord
+	Missed                         // a request of this use of the line was not answered in time
+	LateAnswer                     // an answer came after its deadline
+	Idle                           // the last request in flight has ended
+	Drain                          // an operator takes the line out of service
+	Undrain                        // and gives it back
+	LineTimer
 )
 
-var linkEventNames = [...]string{"connected", "lost", "signed-on", "refused", "echoed", "timer"}
+var lineEventNames = [...]string{"connected", "lost", "signed-on", "sign-on-refused", "signed-off", "echoed", "echo-refused",
+	"bank-signed-on", "bank-signed-off", "missed", "late-answer", "idle", "drain", "undrain", "timer"}
 
-// String is the event's name in scripts and panics.
-func (e LinkEvent) String() string { return linkEventNames[e] }
+// String is the event's name in logs, scripts and panics.
+func (e LineEvent) String() string {
+	if int(e) < len(lineEventNames) {
+		return lineEventNames[e]
+	}
+	return "invalid"
+}
 
-// LinkDo is what a link asks of the shard.
-type LinkDo uint8
+// LineDo is what a line asks of the shard.
+type LineDo uint8
 
-// Link effects.
+// Line effects.
 const (
-	SendSignOn LinkDo = iota
+	nothing LineDo = iota
+	SendSignOn
 	SendEcho
-	ArmLink // wake me in Link.Wait
-	HangUp  // close the connection: it will be dialled again
+	SendSignOff
+	ArmLine // wake me in Line.Wait, and at no earlier time that was asked for
+	HangUp  // close all sockets: they will be dialled again
 )
 
-var linkDoNames = [...]string{"send sign-on", "send echo", "arm", "hang up"}
+var lineDoNames = [...]string{"nothing", "send sign-on", "send echo", "send sign-off", "arm", "hang up"}
 
 // String is the effect's name in scripts.
-func (d LinkDo) String() string { return linkDoNames[d] }
+func (d LineDo) String() string { return lineDoNames[d] }
 
-// Link is the sign-on and echo machine of one bank line.
-type Link struct {
-	State LinkState
-	Asked bool  // an echo is out
-	Wait  int64 // nanoseconds until LinkTimer, set with ArmLink
-	// How long to wait for an answer to sign-on or echo, and between echoes.
-	AnswerTimeout, EchoInterval int64
+// Line is the state machine of one line of a bank. The shard keeps InFlight and
+// calls Answered; all else is DecideLine's.
+type Line struct {
+	State    LineState
+	Use      uint32 // which period of service: what an older one left is not counted any more
+	InFlight int    // requests of this use without an answer
+	Wait     int64  // nanoseconds until LineTimer, set with ArmLine
+	Limits   LineLimits
+
+	connected bool
+	asked     LineDo // what is out and not answered: sign-on, echo or sign-off
+	missed    int    // requests in a row that were not answered
+	probes    int    // echoes in a row that were not, while probing
+	outs      int    // how often it was taken out since a request was answered
 }
 
-// LinkEffects is the bounded list that a link's step returns.
-type LinkEffects struct {
+// LineLimits are a line's settings. Times are nanoseconds.
+type LineLimits struct {
+	AnswerTimeout int64 // of sign-on, echo and sign-off
+	EchoInterval  int64 // between echoes, and before a refused sign-on is tried again
+	Window        int   // requests in flight at most; 0 is no limit of its own
+	MaxMissed     int   // requests in a row without an answer that take the line out; 0 never does
+}
+
+// NewLine is a line that nobody has connected yet.
+func NewLine(limits LineLimits) Line { return Line{State: LineDialing, Limits: limits} }
+
+// Takes says whether the line can take one more request. A line that was taken
+// out is on trial until it has answered one: if it is still ill, this costs one
+// customer and not a window full.
+func (l *Line) Takes() bool {
+	if l.State != LineUp {
+		return false
+	}
+	if l.outs > 0 {
+		return l.InFlight == 0
+	}
+	return l.Limits.Window == 0 || l.InFlight < l.Limits.Window
+}
+
+// Answered notes that a request of this use was answered in time.
+func (l *Line) Answered() { l.missed, l.outs = 0, 0 }
+
+// LineEffects is the bounded list that a line's step returns.
+type LineEffects struct {
 	N int
-	A [3]LinkDo
+	A [3]LineDo
 }
 
-func (o *LinkEffects) add(d LinkDo) { o.A[o.N], o.N = d, o.N+1 }
+func (o *LineEffects) add(d LineDo) { o.A[o.N], o.N = d, o.N+1 }
 
-// DecideLink moves a link by one event.
+// Bounds of probing.
+const (
+	maxProbes  = 3 // echoes in a row without an answer: a new connection may help more
+	maxDoubled = 4 // the pause before a probe doubles so often
+)
+
+// DecideLine moves a line by one event.
 //
-//	down ─connected▶ signing-on ─signed-on▶ up ─timer▶ echo ─echoed▶ up
-//	any ─lost▶ down; no answer or a refusal: hang up, and dial again
-func DecideLink(l *Link, ev LinkEvent, out *LinkEffects) {
+//	dialing ─connected▶ signing-on ─signed-on▶ up ─missed too often▶ probing ─echoed▶ up, on trial
+//	up ─drain▶ draining ─idle▶ sign-off ─signed-off▶ down ─undrain▶ dialing
+//	any ─lost▶ dialing; no answer to sign-on or echo: hang up, and dial again
+func DecideLine(l *Line, ev LineEvent, out *LineEffects) {
 	out.N = 0
-	arm := func(d int64) { l.Wait = d; out.add(ArmLink) }
-	// A line that is being closed takes nothing more, even before it is lost.
-	hangUp := func() { l.State, l.Asked = LinkDown, false; out.add(HangUp) }
-	switch {
-	case ev == Lost:
-		l.State, l.Asked = LinkDown, false
-	case l.State == LinkDown && ev == Connected:
-		l.State = SigningOn
-		out.add(SendSignOn)
-		arm(l.AnswerTimeout)
-	case l.State == SigningOn && ev == SignedOn:
-		l.State = LinkUp
-		arm(l.EchoInterval)
-	case l.State == SigningOn && (ev == Refused || ev == LinkTimer):
-		hangUp()
-	case l.State == LinkUp && ev == LinkTimer && l.Asked:
-		hangUp()
-	case l.State == LinkUp && ev == LinkTimer:
-		l.Asked = true
-		out.add(SendEcho)
-		arm(l.AnswerTimeout)
-	case l.State == LinkUp && ev == Echoed:
-		if l.Asked {
-			l.Asked = false
-			arm(l.EchoInterval)
-		}
-	case ev == SignedOn || ev == Refused || ev == Echoed || ev == LinkTimer:
+	switch ev {
+	case Connected:
+		l.connect(out)
+		return
+	case Lost:
+		l.end(LineDialing)
+		return
+	case Drain:
+		l.drain(out)
+		return
+	case Undrain:
+		l.undrain(out)
+		return
+	}
+	switch l.State {
+	case LineSigningOn:
+		l.signingOn(ev, out)
+	case LineUp:
+		l.up(ev, out)
+	case LineProbing:
+		l.probing(ev, out)
+	case LineDraining:
+		l.draining(ev, out)
+	case LineDown, LineDialing:
 		// An answer or a timer from before the line was lost.
-	default:
-		panic(fmt.Sprintf("flow: link event %v in state %v", ev, l.State))
+	}
+}
+
+func (l *Line) arm(d int64, out *LineEffects) { l.Wait = d; out.add(ArmLine) }
+
+// ask sends a network message and gives it its time.
+func (l *Line) ask(what LineDo, out *LineEffects) {
+	l.asked = what
+	out.add(what)
+	l.arm(l.Limits.AnswerTimeout, out)
+}
+
+// retire ends a use of the line: what it has in flight is answered or reversed
+// as before, but neither fills the window of the next use nor speaks against it.
+func (l *Line) retire(to LineState) {
+	l.State, l.asked = to, nothing
+	l.Use++
+	l.InFlight, l.missed = 0, 0
+}
+
+// end takes note that the line is not connected any more.
+func (l *Line) end(to LineState) {
+	if l.State == LineDown || l.State == LineDraining {
+		to = LineDown
+	}
+	l.retire(to)
+	l.connected = false
+}
+
+// hangUp closes the line. It takes nothing more, even before it is lost.
+func (l *Line) hangUp(out *LineEffects) {
+	l.end(LineDialing)
+	out.add(HangUp)
+}
+
+func (l *Line) connect(out *LineEffects) {
+	if l.connected {
+		panic(fmt.Sprintf("flow: a line is connected twice, in state %v", l.State))
+	}
+	l.connected = true
+	if l.State == LineDialing {
+		l.signOn(out)
+	}
+}
+
+func (l *Line) signOn(out *LineEffects) {
+	l.retire(LineSigningOn)
+	l.ask(SendSignOn, out)
+}
+
+// signOnLater waits before it signs on: the bank does not want us now. Hanging
+// up would only bring the same answer sooner.
+func (l *Line) signOnLater(out *LineEffects) {
+	l.retire(LineSigningOn)
+	l.arm(l.Limits.EchoInterval, out)
+}
+
+func (l *Line) signingOn(ev LineEvent, out *LineEffects) {
+	asked := l.asked == SendSignOn
+	switch {
+	case ev == SignedOn && asked:
+		l.serve(out)
+	case ev == SignOnRefused && asked:
+		l.signOnLater(out)
+	case ev == LineTimer && asked:
+		l.hangUp(out)
+	case ev == LineTimer, ev == BankSignedOn && !asked:
+		l.signOn(out)
+	}
+}
+
+// serve puts the line into service.
+func (l *Line) serve(out *LineEffects) {
+	l.State, l.asked, l.probes = LineUp, nothing, 0
+	l.arm(l.Limits.EchoInterval, out)
+}
+
+func (l *Line) up(ev LineEvent, out *LineEffects) {
+	switch asked := l.asked == SendEcho; ev {
+	case LineTimer:
+		if asked {
+			l.hangUp(out)
+		} else {
+			l.ask(SendEcho, out)
+		}
+	case Echoed:
+		if asked {
+			l.asked = nothing
+			l.arm(l.Limits.EchoInterval, out)
+		}
+	case EchoRefused: // it lives, but does not know us any more
+		if asked {
+			l.signOn(out)
+		}
+	case BankSignedOff:
+		l.signOnLater(out)
+	case Missed:
+		l.missed++
+		if limit := l.Limits.MaxMissed; limit > 0 && (l.missed >= limit || l.outs > 0) {
+			l.takeOut(out)
+		}
+	}
+}
+
+// takeOut begins to probe: at once the first time, and after a pause that
+// doubles when the line answered echoes before, and then no request.
+func (l *Line) takeOut(out *LineEffects) {
+	l.retire(LineProbing)
+	l.probes = 0
+	l.outs++
+	if l.outs == 1 {
+		l.ask(SendEcho, out)
+		return
+	}
+	l.arm(l.Limits.EchoInterval<<min(l.outs-2, maxDoubled), out)
+}
+
+func (l *Line) probing(ev LineEvent, out *LineEffects) {
+	asked := l.asked == SendEcho
+	switch {
+	case (ev == Echoed || ev == LateAnswer) && asked:
+		l.serve(out)
+	case ev == EchoRefused && asked:
+		l.signOn(out)
+	case ev == BankSignedOff:
+		l.signOnLater(out)
+	case ev == LineTimer && !asked:
+		l.ask(SendEcho, out)
+	case ev == LineTimer:
+		if l.probes++; l.probes >= maxProbes {
+			l.hangUp(out)
+			return
+		}
+		l.asked = nothing
+		l.arm(l.Limits.EchoInterval, out)
+	}
+}
+
+func (l *Line) drain(out *LineEffects) {
+	switch l.State {
+	case LineDialing:
+		l.State = LineDown
+	case LineSigningOn:
+		l.hangUp(out)
+		l.State = LineDown
+	case LineUp, LineProbing:
+		l.State, l.asked = LineDraining, nothing
+		if l.InFlight == 0 {
+			l.ask(SendSignOff, out)
+		}
+	}
+}
+
+// undrain brings the line back. One that is connected has only to sign on.
+func (l *Line) undrain(out *LineEffects) {
+	switch {
+	case l.State == LineDown && !l.connected:
+		l.State = LineDialing
+	case l.State == LineDown, l.State == LineDraining && l.asked == SendSignOff:
+		l.signOn(out)
+	case l.State == LineDraining:
+		l.serve(out)
+	}
+}
+
+// draining waits for what is in flight, which ends by its own deadlines, then
+// signs off, and hangs up whether the bank answers or not.
+func (l *Line) draining(ev LineEvent, out *LineEffects) {
+	asked := l.asked == SendSignOff
+	switch {
+	case ev == Idle && !asked:
+		l.ask(SendSignOff, out)
+	case asked && (ev == SignedOff || ev == LineTimer):
+		l.hangUp(out)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +25,7 @@ type script struct {
 	t     *testing.T
 	env   Env
 	txn   *Txn
-	link  *Link
+	line1 *Line
 	now   time.Duration
 	links map[txn.LinkID]bool
 	out   bytes.Buffer
@@ -82,8 +84,13 @@ func (s *script) line(w []string) {
 	switch w[0] {
 	case "open":
 		s.open(w[1:])
-	case "link":
-		s.link = &Link{AnswerTimeout: int64(10 * time.Second), EchoInterval: int64(time.Minute)}
+	case "line":
+		s.openLine(w[1:])
+	case "busy":
+		s.line1.InFlight++
+	case "answered-in-time":
+		s.line1.InFlight--
+		s.line1.Answered()
 	case "at":
 		d, err := time.ParseDuration(w[1])
 		if err != nil {
@@ -94,9 +101,11 @@ func (s *script) line(w []string) {
 		var out Effects
 		Resume(s.txn, &out)
 		s.print(&out)
-	case "connected", "lost", "signed-on", "refused", "echoed", "timer":
-		s.linkEvent(w[0])
 	default:
+		if i := slices.Index(lineEventNames[:], w[0]); i >= 0 {
+			s.lineEvent(LineEvent(i))
+			return
+		}
 		ev := s.event(w)
 		var out Effects
 		Decide(&s.env, s.txn, &ev, &out)
@@ -204,20 +213,51 @@ func (s *script) effect(e Effect) string {
 		Cancel: "cancel the original", Install: "install"}[e.Do]
 }
 
-func (s *script) linkEvent(name string) {
-	for i, n := range linkEventNames {
-		if n != name {
-			continue
+// openLine begins a line; options: window N, missed N.
+func (s *script) openLine(w []string) {
+	limits := LineLimits{AnswerTimeout: int64(10 * time.Second), EchoInterval: int64(time.Minute)}
+	for ; len(w) >= 2; w = w[2:] {
+		n, err := strconv.Atoi(w[1])
+		if err != nil {
+			s.t.Fatal(err)
 		}
-		var out LinkEffects
-		DecideLink(s.link, LinkEvent(i), &out)
-		for _, d := range out.A[:out.N] {
-			s.out.WriteString("\t" + linkDoNames[d])
-			if d == ArmLink {
-				fmt.Fprintf(&s.out, " %v", time.Duration(s.link.Wait))
-			}
-			s.out.WriteString("\n")
+		switch w[0] {
+		case "window":
+			limits.Window = n
+		case "missed":
+			limits.MaxMissed = n
+		default:
+			s.t.Fatalf("option %q", w[0])
 		}
 	}
-	fmt.Fprintf(&s.out, "\t= %v\n", s.link.State)
+	line := NewLine(limits)
+	s.line1 = &line
+}
+
+func (s *script) lineEvent(ev LineEvent) {
+	l := s.line1
+	use := l.Use
+	if ev == Missed {
+		l.InFlight--
+	}
+	var out LineEffects
+	DecideLine(l, ev, &out)
+	for _, d := range out.A[:out.N] {
+		s.out.WriteString("\t" + d.String())
+		if d == ArmLine {
+			fmt.Fprintf(&s.out, " %v", time.Duration(l.Wait))
+		}
+		s.out.WriteString("\n")
+	}
+	fmt.Fprintf(&s.out, "\t= %v", l.State)
+	if l.InFlight > 0 {
+		fmt.Fprintf(&s.out, ", %d in flight", l.InFlight)
+	}
+	if l.State == LineUp && !l.Takes() {
+		s.out.WriteString(", full")
+	}
+	if l.Use != use && l.State != LineSigningOn && l.State != LineDialing {
+		s.out.WriteString(", a new use")
+	}
+	s.out.WriteString("\n")
 }
