@@ -60,7 +60,7 @@ var (
 )
 
 // collector turns the newest snapshot into metrics at the moment of a scrape.
-// The only labels are a link's and a module's name: terminals and cards are too many, and
+// The only labels are a link's and a module's name and a line's number: terminals and cards are too many, and
 // none of a metric store's business.
 type collector struct{ src Source }
 
@@ -74,7 +74,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	} {
 		ch <- d
 	}
-	for _, d := range descCounters {
+	for _, d := range append(lineDescs, descCounters...) {
 		ch <- d
 	}
 }
@@ -104,6 +104,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstHistogram(descDuration, count, sum, buckets)
 	for i := range s.Links {
 		collectLink(ch, &s.Links[i])
+		collectLines(ch, &s.Links[i])
 	}
 	for i := range s.HSMs {
 		m := &s.HSMs[i]

@@ -88,7 +88,7 @@ func TestMetricsPage(t *testing.T) {
 	for name, f := range m {
 		for _, metric := range f.GetMetric() {
 			for _, l := range metric.GetLabel() {
-				if strings.HasPrefix(name, "tongka_") && l.GetName() != "link" && l.GetName() != "module" && name != "tongka_build_info" {
+				if strings.HasPrefix(name, "tongka_") && l.GetName() != "link" && l.GetName() != "line" && l.GetName() != "module" && name != "tongka_build_info" {
 					t.Errorf("%s has a label %s", name, l.GetName())
 				}
 			}

@@ -39,6 +39,7 @@ type Status struct {
 	Links      []Link            `json:"links"`       // in the order of the configuration
 	HSMs       []HSM             `json:"hsms"`        // behind sockets; empty when one is in the process
 	Last       []Transaction     `json:"last"`        // newest first
+	Changes    []Change          `json:"changes"`     // of bank lines, newest first
 	Point      *Point            `json:"point"`       // the newest of the charts
 }
 
@@ -64,7 +65,7 @@ type Latency struct {
 	P999  *uint64 `json:"p999_us"`
 }
 
-// Link is one bank link.
+// Link is one bank, with its lines.
 type Link struct {
 	Name       string `json:"name"`
 	State      string `json:"state"`
@@ -75,6 +76,7 @@ type Link struct {
 	Sent       uint64 `json:"sent"`
 	Answered   uint64 `json:"answered"`
 	TimedOut   uint64 `json:"timed_out"`
+	Lines      []Line `json:"lines"`
 }
 
 // HSM is one security module behind a socket.
@@ -149,7 +151,7 @@ func status(version string, now time.Time, snap *engine.Snapshot, p *past) *Stat
 	st := &Status{
 		Version: version, State: judge(snap, now),
 		Counters: map[string]uint64{}, LastMinute: map[string]uint64{},
-		Links: []Link{}, HSMs: []HSM{}, Last: []Transaction{}, // never null in JSON
+		Links: []Link{}, HSMs: []HSM{}, Last: []Transaction{}, Changes: []Change{}, // never null in JSON
 	}
 	st.StateWords = stateWords[st.State]
 	for _, c := range counters {
@@ -177,6 +179,9 @@ func status(version string, now time.Time, snap *engine.Snapshot, p *past) *Stat
 	}
 	for i := range snap.Last[:min(len(snap.Last), maxRows)] {
 		st.Last = append(st.Last, transactionRow(&snap.Last[i]))
+	}
+	for i := range snap.Changes {
+		st.Changes = append(st.Changes, changeRow(&snap.Changes[i]))
 	}
 	return st
 }
@@ -212,6 +217,7 @@ func linkRow(l *engine.LinkView) Link {
 	return Link{
 		Name: l.Name, State: l.State, StateWords: wordsOfLink(l.State), Since: clockTime(l.Since),
 		InFlight: l.InFlight, Owed: l.Owed, Sent: l.Sent, Answered: l.Answered, TimedOut: l.TimedOut,
+		Lines: lineRows(l),
 	}
 }
 

@@ -25,7 +25,8 @@ var resultWords = map[txn.Result]Words{
 }
 
 var linkWords = map[string]Words{
-	"up": {"正常", "up"}, "signing-on": {"签到中", "signing on"}, "down": {"中断", "down"},
+	"up": {"正常", "up"}, "signing-on": {"签到中", "signing on"}, "dialing": {"连接中", "connecting"},
+	"probing": {"探测中", "probing"}, "draining": {"停用中", "draining"}, "down": {"停用", "out of service"},
 }
 
 var moduleWords = map[bool]Words{true: {"正常", "up"}, false: {"失联", "lost"}}
@@ -77,6 +78,7 @@ var counters = []counter{
 	{"hsm_faults", Words{"加密机故障", "HSM faults"}, "Failed commands to a security module.", func(c *engine.Counters) uint64 { return c.HSMFaults }},
 	{"sign_ins", Words{"终端签到", "sign-ins"}, "Terminals that signed in.", func(c *engine.Counters) uint64 { return c.SignIns }},
 	{"echoes", Words{"链路测试", "echoes"}, "Echo tests of terminals answered.", func(c *engine.Counters) uint64 { return c.Echoes }},
+	{"line_changes", Words{"线路状态变化", "line changes"}, "Changes of state of bank lines.", func(c *engine.Counters) uint64 { return c.LineChanges }},
 	{"commits", Words{"落盘批次", "commits"}, "Journal batches made durable.", func(c *engine.Counters) uint64 { return c.Commits }},
 	{"records", Words{"落盘记录", "records"}, "Journal records made durable.", func(c *engine.Counters) uint64 { return c.Records }},
 }

@@ -3,21 +3,16 @@ package engine
 import (
 	"go.uber.org/zap"
 
-	"tongka/codec/iso8583"
 	"tongka/flow"
 	"tongka/storefwd"
 	"tongka/translate"
 	"tongka/txn"
 )
 
-// Up says whether a link takes requests now.
-func (s *Shard) Up(id txn.LinkID) bool {
-	return s.links[id].State == flow.LinkUp && s.links[id].id != 0
-}
-
 // bankFrame takes one message from a bank.
 func (s *Shard) bankFrame(p *peer, b []byte) {
-	l := &s.links[p.index]
+	n := s.lines[p.index]
+	l := &s.links[n.link]
 	msg, err := l.cfg.Bank.Spec.Split(b, &s.envelope)
 	if err == nil {
 		err = l.cfg.Bank.Spec.Parse(&s.bview, msg)
@@ -25,7 +20,7 @@ func (s *Shard) bankFrame(p *peer, b []byte) {
 	if err != nil {
 		s.stats.BadFormat++
 		if s.badLines.allow(s.now) {
-			s.zap.Warn("bank's frame refused", zap.String("link", l.cfg.Name), zap.Error(err))
+			s.zap.Warn("bank's frame refused", zap.String("link", l.cfg.Name), zap.Int("line", n.number), zap.Error(err))
 		}
 		return
 	}
@@ -33,23 +28,23 @@ func (s *Shard) bankFrame(p *peer, b []byte) {
 	translate.ReadBank(&s.bview, &m)
 	switch m.MTI {
 	case 0x0210:
-		s.bankAnswer(txn.LinkID(p.index), &m)
+		s.bankAnswer(n, &m)
 	case 0x0430, 0x0431:
-		s.adviceAnswer(txn.LinkID(p.index), &m)
+		s.adviceAnswer(n.link, &m)
 	case 0x0830:
-		s.netAnswer(txn.LinkID(p.index), &m)
+		s.netAnswer(n, &m)
 	case 0x0820:
-		s.sendNetwork(l, 0x0830, m.Net, m.STAN)
+		s.bankAsks(n, &m)
 	default:
 		s.stats.Unmatched++
 	}
 }
 
 // bankAnswer finds the transaction that an answer belongs to: our trace number,
-// and then link, reference number and amount must all be those that we sent. An
-// answer that fits nothing is counted and changes nothing; if it was meant for a
+// and then bank, reference number and amount must all be those that we sent. It
+// may come on any line of the bank. An answer that fits nothing is counted and changes nothing; if it was meant for a
 // transaction in flight, the deadline will reverse that.
-func (s *Shard) bankAnswer(from txn.LinkID, m *translate.BankMessage) {
+func (s *Shard) bankAnswer(from *line, m *translate.BankMessage) {
 	e := s.pending.tab[m.STAN%1_000_000]
 	switch e.ref {
 	case neverUsed, wasClosed:
@@ -57,17 +52,16 @@ func (s *Shard) bankAnswer(from txn.LinkID, m *translate.BankMessage) {
 		return
 	case wasExpired:
 		s.stats.LateAnswers++
+		s.lineEvent(from, flow.LateAnswer)
 		return
 	}
 	sl := &s.slots[e.ref-1]
-	if sl.Link != from || sl.State != flow.Waiting || m.Code == (txn.Code{}) ||
+	if sl.Link != from.link || sl.State != flow.Waiting || m.Code == (txn.Code{}) ||
 		m.RRN != s.clock.RRN(&sl.Facts) || m.Amount != 0 && m.Amount != sl.Amount {
 		s.stats.Unmatched++
 		return
 	}
-	l := &s.links[from]
-	l.inFlight--
-	l.answered++
+	s.leave(sl, answered)
 	s.pending.end(sl.ID, wasClosed)
 	s.answering = sl
 	s.run(sl, flow.Event{Kind: flow.Answered, Code: m.Code, Auth: m.Auth, Settle: m.Settle, Now: s.now})
@@ -99,7 +93,8 @@ func (s *Shard) idOf(rrn uint64) txn.ID {
 	return id
 }
 
-// deliver offers what is owed to every bank that is up.
+// deliver offers what is owed to every bank that is up, by any of its lines. The
+// lines' windows are for requests: what is owed has a window of its own.
 func (s *Shard) deliver() {
 	if s.owed.Total() == 0 {
 		return
@@ -108,12 +103,12 @@ func (s *Shard) deliver() {
 	var f txn.Facts
 	for i := range s.links {
 		l := &s.links[i]
-		for s.Up(txn.LinkID(i)) {
+		for len(l.serving) > 0 {
 			attempt, ok := s.owed.Due(s.now, txn.LinkID(i), &f)
 			if !ok {
 				break
 			}
-			s.offer(l, &f, attempt > 1)
+			s.offer(l, l.serving[s.below(len(l.serving))], &f, attempt > 1)
 		}
 	}
 }
@@ -125,8 +120,8 @@ func (s *Shard) parked(it storefwd.Item, fault error) {
 		zap.Uint32("stan", it.ID.STAN()), zap.Int("attempts", it.Attempts), zap.Error(fault))
 }
 
-func (s *Shard) offer(l *link, f *txn.Facts, again bool) {
-	out := s.out(l.id)
+func (s *Shard) offer(l *link, n *line, f *txn.Facts, again bool) {
+	out := s.out(n.send)
 	if out == nil {
 		return
 	}
@@ -143,61 +138,22 @@ func (s *Shard) offer(l *link, f *txn.Facts, again bool) {
 	out.b = b
 }
 
-// linkEvent moves a link and does what its machine asks.
-func (s *Shard) linkEvent(id txn.LinkID, ev flow.LinkEvent) {
-	l := &s.links[id]
-	was := l.State
-	var out flow.LinkEffects
-	flow.DecideLink(&l.Link, ev, &out)
-	if l.State != was {
-		l.since = s.now
-		s.zap.Info("bank link", zap.String("link", l.cfg.Name), zap.Stringer("state", l.State), zap.Stringer("after", ev))
-	}
-	if l.State == flow.LinkDown {
-		s.owed.LinkDown(id)
-		s.disarmLink(l)
-	}
-	for _, do := range out.A[:out.N] {
-		switch do {
-		case flow.SendSignOn:
-			s.askNetwork(l, translate.NetSignOn)
-		case flow.SendEcho:
-			s.askNetwork(l, translate.NetEcho)
-		case flow.ArmLink:
-			s.disarmLink(l)
-			l.gen++
-			l.armed = true
-			s.arm(&l.timer, s.now+l.Wait, timerID(timerLink, l.gen, uint32(id)))
-		case flow.HangUp:
-			if l.id != 0 {
-				s.loop.Close(l.id)
-			}
-		}
-	}
-}
-
-func (s *Shard) disarmLink(l *link) {
-	if l.armed {
-		l.armed = false
-		s.wheel.Disarm(l.timer)
-	}
-}
-
-// askNetwork sends a sign-on or an echo under a number of its own.
-func (s *Shard) askNetwork(l *link, net uint16) {
+// askNetwork sends a sign-on, echo or sign-off under a number of its own.
+func (s *Shard) askNetwork(n *line, net uint16) {
 	for s.lastID++; s.lastID.STAN() == 0 || s.pending.busy(s.lastID); s.lastID++ {
 	}
-	l.netSTAN = s.lastID.STAN()
-	s.sendNetwork(l, 0x0820, net, l.netSTAN)
+	n.netSTAN, n.netAsked = s.lastID.STAN(), net
+	s.sendNetwork(n, translate.Network{MTI: 0x0820, Net: net, STAN: n.netSTAN})
 }
 
-func (s *Shard) sendNetwork(l *link, mti iso8583.MTI, net uint16, stan uint32) {
-	out := s.out(l.id)
+func (s *Shard) sendNetwork(n *line, m translate.Network) {
+	out := s.out(n.send)
 	if out == nil {
 		return
 	}
+	l := &s.links[n.link]
 	start := len(out.b)
-	b, err := l.cfg.Bank.AppendNetwork(l.cfg.Framing.Begin(out.b), mti, net, stan, s.now, &s.clock)
+	b, err := l.cfg.Bank.AppendNetwork(l.cfg.Framing.Begin(out.b), &m, s.now, &s.clock)
 	if err == nil {
 		b, err = l.cfg.Framing.End(b, start)
 	}
@@ -208,17 +164,60 @@ func (s *Shard) sendNetwork(l *link, mti iso8583.MTI, net uint16, stan uint32) {
 	out.b = b
 }
 
-// netAnswer takes the answer to the sign-on or echo that is out.
-func (s *Shard) netAnswer(from txn.LinkID, m *translate.BankMessage) {
-	l := &s.links[from]
-	switch {
-	case m.STAN != l.netSTAN:
+// netAnswer takes the answer to the network message that is out on this line.
+// One without a response code counts for an echo only: that the bank is there.
+func (s *Shard) netAnswer(n *line, m *translate.BankMessage) {
+	asked := n.netAsked
+	if asked == 0 || m.STAN != n.netSTAN || m.Net != 0 && m.Net != asked {
 		s.stats.Unmatched++
-	case m.Net == translate.NetEcho:
-		s.linkEvent(from, flow.Echoed)
-	case m.Code == txn.OK:
-		s.linkEvent(from, flow.SignedOn)
-	default:
-		s.linkEvent(from, flow.Refused)
+		return
 	}
+	n.netAsked = 0
+	ok := m.Code == txn.OK
+	switch {
+	case asked == translate.NetSignOff:
+		s.lineEvent(n, flow.SignedOff)
+	case asked == translate.NetSignOn && ok:
+		s.lineEvent(n, flow.SignedOn)
+	case asked == translate.NetSignOn:
+		s.refusal(n, "sign-on refused by the bank", m)
+		s.lineEvent(n, flow.SignOnRefused)
+	case ok || m.Code == (txn.Code{}):
+		s.lineEvent(n, flow.Echoed)
+	default:
+		s.refusal(n, "echo refused by the bank", m)
+		s.lineEvent(n, flow.EchoRefused)
+	}
+}
+
+// refusal logs what a bank does not want, with its code.
+func (s *Shard) refusal(n *line, what string, m *translate.BankMessage) {
+	if s.badLines.allow(s.now) {
+		s.zap.Warn(what, zap.String("link", s.links[n.link].cfg.Name), zap.Int("line", n.number), zap.Stringer("code", m.Code))
+	}
+}
+
+// bankAsks answers a network message of the bank. One that nobody here knows is
+// answered 40 and changes nothing.
+func (s *Shard) bankAsks(n *line, m *translate.BankMessage) {
+	reply := translate.Network{MTI: 0x0830, Net: m.Net, STAN: m.STAN, Code: txn.OK}
+	event, known := bankEvents[m.Net]
+	if !known {
+		reply.Code = txn.NotSupported
+		if s.badLines.allow(s.now) {
+			s.zap.Warn("network message of the bank not known", zap.String("link", s.links[n.link].cfg.Name),
+				zap.Int("line", n.number), zap.Uint16("code", m.Net))
+		}
+	}
+	s.sendNetwork(n, reply)
+	if event != 0 {
+		s.lineEvent(n, event)
+	}
+}
+
+// bankEvents are the network codes (F70) of a bank that are known, and what they
+// are to its line; most are answered and nothing more.
+var bankEvents = map[uint16]flow.LineEvent{
+	translate.NetSignOn: flow.BankSignedOn, translate.NetSignOff: flow.BankSignedOff,
+	translate.NetDayCutBegins: 0, translate.NetDayCutEnds: 0, translate.NetEcho: 0,
 }

@@ -82,7 +82,7 @@ func (c *chaos) start(fs vfs.FS) {
 	cfg := c.shard.cfg
 	cfg.InFlight, cfg.History = chaosSlots, c.history
 	if c.remote {
-		cfg.HSMs = []HSM{{Name: "hsm-1", Framing: conn.Binary2}, {Name: "hsm-2", Framing: conn.Binary2}}
+		cfg.HSMs = []HSM{{Name: "hsm-1", Socket: 2, Framing: conn.Binary2}, {Name: "hsm-2", Socket: 3, Framing: conn.Binary2}}
 	}
 	var err error
 	if c.shard, err = Open(cfg, c.log, c.reg); err != nil {

@@ -50,22 +50,34 @@ type Listener struct {
 	Framing conn.Framing
 }
 
-// Link is one bank, by its index in the front's links, which is its LinkID.
+// Link is one bank; its index is its LinkID.
 type Link struct {
 	Name          string
+	Lines         []Line
 	Bank          *translate.Bank
 	Framing       conn.Framing
 	ZPK           hsm.Key // under the LMK; none: requests with a PIN are refused
 	AnswerTimeout time.Duration
 	EchoInterval  time.Duration
-	EchoTimeout   time.Duration // also of the sign-on
+	EchoTimeout   time.Duration // also of sign-on and sign-off
+	MaxMissed     int           // requests in a row without an answer that take a line out; 0 never does
+	FullCode      txn.Code      // when all lines are full; zero is 96
 	Reversal      storefwd.Policy
 }
 
-// HSM is one security module behind a socket; it stands behind the banks in the
-// front's links.
+// Line is one line of a bank: a socket, or two. The lines of a higher priority
+// are used only when no line of a lower one is up.
+type Line struct {
+	Send     int // which of the front's links
+	Receive  int // the same, when one socket does both
+	Priority int // 1 is the first
+	Window   int // requests in flight at most; 0 is no limit of its own
+}
+
+// HSM is one security module behind a socket.
 type HSM struct {
 	Name    string
+	Socket  int // which of the front's links
 	Framing conn.Framing
 }
 
@@ -89,6 +101,9 @@ type Config struct {
 	Fatal func(error)
 }
 
+// maxSockets is how many of the front's links there can be.
+const maxSockets = 1<<16 - 1
+
 // minHeader is the narrowest message header of a security module.
 const minHeader = 4
 
@@ -111,7 +126,29 @@ func (c *Config) Validate() error {
 	if c.Dialect.HeaderLen != 0 && c.Dialect.HeaderLen < minHeader {
 		bad("message header of %d characters: at least %d tell the commands apart", c.Dialect.HeaderLen, minHeader)
 	}
+	taken := map[int]bool{}
+	take := func(whose string, socket int) {
+		if socket < 0 || socket > maxSockets || taken[socket] {
+			bad("%s: socket %d is taken, or not within 0 to %d", whose, socket, maxSockets)
+		}
+		taken[socket] = true
+	}
+	for _, m := range c.HSMs {
+		take(m.Name, m.Socket)
+	}
 	for _, l := range c.Links {
+		if len(l.Lines) == 0 || l.MaxMissed < 0 {
+			bad("link %s: no lines, or a negative limit", l.Name)
+		}
+		for i, n := range l.Lines {
+			whose := fmt.Sprintf("link %s, line %d", l.Name, i+1)
+			if take(whose, n.Send); n.Receive != n.Send {
+				take(whose, n.Receive)
+			}
+			if n.Priority < 1 || n.Window < 0 {
+				bad("%s: priority %d, window %d", whose, n.Priority, n.Window)
+			}
+		}
 		if l.AnswerTimeout <= 0 || l.EchoInterval <= 0 || l.EchoTimeout <= 0 {
 			bad("link %s: the timeouts must be above zero", l.Name)
 		}

@@ -148,14 +148,15 @@ func (w *world) tryOpen(fs vfs.FS) error {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		cfg.Links = append(cfg.Links, Link{Name: name, Bank: bank, Framing: conn.ASCII4, ZPK: w.wrap(hsm.ZPK, zpkClear),
+		at := len(cfg.Links)
+		cfg.Links = append(cfg.Links, Link{Name: name, Lines: []Line{{Send: at, Receive: at, Priority: 1}}, Bank: bank, Framing: conn.ASCII4, ZPK: w.wrap(hsm.ZPK, zpkClear),
 			AnswerTimeout: 10 * time.Second, EchoInterval: time.Minute, EchoTimeout: 5 * time.Second,
 			Reversal: storefwd.Policy{Window: 16, PerRound: 16, Interval: time.Second, BackoffMin: time.Second,
 				BackoffMax: time.Second, Timeout: 5 * time.Second, MaxAttempts: 10}})
 	}
 	cfg.Module = w.module
 	if w.remote {
-		cfg.Module, cfg.HSMs = nil, []HSM{{Name: "hsm-1", Framing: conn.Binary2}}
+		cfg.Module, cfg.HSMs = nil, []HSM{{Name: "hsm-1", Socket: 2, Framing: conn.Binary2}}
 	}
 	w.shard, err = Open(cfg, w.log, w.reg)
 	if err != nil {

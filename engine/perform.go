@@ -269,7 +269,7 @@ func (s *Shard) markReversed(sl *slot) {
 // cancel closes a transaction in flight because its terminal reverses it.
 func (s *Shard) cancel(sl *slot) {
 	if sl.State == flow.Waiting {
-		s.links[sl.Link].inFlight--
+		s.leave(sl, cancelled)
 		s.stats.TimedOut++
 		s.pending.end(sl.ID, wasExpired)
 	}
@@ -290,11 +290,15 @@ func (s *Shard) forward(sl *slot) {
 	l := &s.links[sl.Link]
 	s.pending.open(sl.ID, sl.index)
 	l.inFlight++
-	out := s.out(l.id)
-	if out == nil {
+	sl.line = s.pick(l)
+	if sl.line == nil {
 		return // the line broke in this turn: the deadline will owe a reversal
 	}
-	if !s.viewOf(sl) {
+	n := sl.line
+	n.InFlight++
+	sl.use = n.Use
+	out := s.out(n.send)
+	if out == nil || !s.viewOf(sl) {
 		return
 	}
 	start := len(out.b)
@@ -312,7 +316,7 @@ func (s *Shard) forward(sl *slot) {
 		return
 	}
 	out.b = b
-	l.sent++
+	n.sent++
 }
 
 // viewOf makes s.view the request of a slot. With a module in the process it

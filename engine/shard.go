@@ -28,6 +28,8 @@ type slot struct {
 	sess  *registry.Session
 	hist  *history
 	timer timeout.Token
+	line  *line  // that it was sent on
+	use   uint32 // and which use of it
 	fp    uint64 // identity, 0 when this transaction is not the one remembered under it
 	orig  uint32 // a reversal's original, or a repeat's first, in flight: slot + 1
 	door  uint16 // the listener it came by
@@ -83,8 +85,11 @@ type Shard struct {
 	newest    journal.LSN
 	holdsFn   func(slot uint32, fp uint64) bool // s.holds, made once
 
-	peers   []peer // by conn.ID index
-	links   []link
+	peers   []peer       // by conn.ID index
+	links   []link       // by LinkID
+	lines   []*line      // of all links
+	wires   map[int]wire // by the front's links
+	dice    uint64       // the state of below
 	hsms    []module
 	asks    asks
 	dirty   []conn.ID // peers with bytes to send
@@ -119,6 +124,9 @@ type Shard struct {
 	badLines lineLimit
 	snapshot atomic.Pointer[Snapshot]
 
+	changes  [keptChanges]LineChange // ring of the last ones
+	changeAt int
+
 	commands  chan posted // from other goroutines
 	performed []posted    // in this turn, and not answered yet
 }
@@ -127,10 +135,10 @@ type Shard struct {
 type peer struct {
 	id    conn.ID
 	kind  peerKind
-	index uint16             // of the listener, link or module
+	index uint16             // of the listener, line or module
 	bad   uint8              // unreadable frames in a row
 	out   *outbuf            // what this turn sends, nil when it sends nothing
-	own   *outbuf            // of a link
+	own   *outbuf            // of a bank or module
 	term  *registry.Terminal // the last terminal that spoke here
 	hist  *history           // and its history
 	snap  *registry.Snapshot // where term was found
@@ -165,20 +173,14 @@ type held struct {
 	req  hsm.Request
 }
 
-// link is one bank line.
+// link is one bank.
 type link struct {
-	flow.Link
 	cfg      *Link
-	id       conn.ID // 0 = not connected
-	since    int64
-	timer    timeout.Token
-	armed    bool
-	gen      uint32
-	netSTAN  uint32
-	inFlight int
-	sent     uint64
-	answered uint64
-	timedOut uint64
+	lines    []*line
+	serving  []*line // those that requests may take, see regroup
+	was      flow.LineState
+	since    int64 // when its best line came to be in that state
+	inFlight int   // requests without an answer, of ended uses of lines, too
 }
 
 // usualFrame is the room that a slot has for its request from the start; a
@@ -188,6 +190,8 @@ const usualFrame = 384
 func newShard(cfg Config, log Journal, reg *registry.Registry) *Shard {
 	s := &Shard{cfg: cfg, log: log, reg: reg, zap: cfg.Logger,
 		wheel:     timeout.New(5*time.Millisecond, cfg.InFlight+len(cfg.Links)),
+		wires:     map[int]wire{},
+		dice:      cfg.Seed,
 		slots:     make([]slot, cfg.InFlight),
 		pending:   newPending(),
 		histories: map[txn.Terminal]*history{},
@@ -203,14 +207,15 @@ func newShard(cfg Config, log Journal, reg *registry.Registry) *Shard {
 	for i := range cfg.Links {
 		l := &cfg.Links[i]
 		policies[i] = l.Reversal
-		s.links = append(s.links, link{Link: flow.Link{
-			AnswerTimeout: int64(l.EchoTimeout), EchoInterval: int64(l.EchoInterval)}, cfg: l, since: s.started})
+		s.links = append(s.links, link{cfg: l, was: flow.LineDialing, since: s.started})
+		s.addLines(txn.LinkID(i))
 		s.env.AnswerTimeout = append(s.env.AnswerTimeout, int64(l.AnswerTimeout))
 	}
 	s.owed = storefwd.New(log, policies, cfg.Seed)
 	s.owed.OnPark(s.parked)
 	for i := range s.hsms {
 		s.hsms[i].since = s.started
+		s.wires[cfg.HSMs[i].Socket] = wire{kind: hsmPeer, index: uint16(i)}
 	}
 	frames := make([]byte, len(s.slots)*usualFrame)
 	for i := len(s.slots) - 1; i >= 0; i-- {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"strings"
 
 	"tongka/txn"
@@ -46,8 +47,8 @@ func (s *Shard) show() {
 		l := &s.links[i]
 		id := txn.LinkID(i)
 		p.Parked += s.owed.Parked(id)
-		p.Links = append(p.Links, LinkView{Name: l.cfg.Name, State: l.State.String(), Since: l.since,
-			InFlight: l.inFlight, Owed: s.owed.Len(id), Sent: l.sent, Answered: l.answered, TimedOut: l.timedOut})
+		p.Links = append(p.Links, l.view())
+		p.Links[i].Owed = s.owed.Len(id)
 	}
 	for i := range s.hsms {
 		m := &s.hsms[i]
@@ -60,7 +61,22 @@ func (s *Shard) show() {
 			p.Last = append(p.Last, s.view1(d))
 		}
 	}
+	p.Changes = s.lineChanges()
 	s.snapshot.Store(p)
+}
+
+// view shows a link with its lines.
+func (l *link) view() LinkView {
+	v := LinkView{Name: l.cfg.Name, State: l.was.String(), Since: l.since, InFlight: l.inFlight}
+	for _, n := range l.lines {
+		v.Sent += n.sent
+		v.Answered += n.answered
+		v.TimedOut += n.timedOut
+		v.Lines = append(v.Lines, LineView{Number: n.number, State: n.State.String(), Since: n.since, Trial: n.OnTrial(),
+			Serving: slices.Contains(l.serving, n), Priority: n.cfg.Priority, Window: n.cfg.Window, InFlight: n.InFlight,
+			Sent: n.sent, Answered: n.answered, TimedOut: n.timedOut})
+	}
+	return v
 }
 
 func (s *Shard) view1(d *finished) View {

@@ -108,7 +108,7 @@ func TestStopIsNoLoss(t *testing.T) {
 		if n := logs.FilterLevelExact(zap.WarnLevel).Len(); n != c.warnings {
 			t.Errorf("%v: %d warnings, want %d", c.why, n, c.warnings)
 		}
-		if n := logs.FilterMessage("bank link lost").Len() + logs.FilterMessage("security module lost").Len(); n != 2 {
+		if n := logs.FilterMessage("bank line lost").Len() + logs.FilterMessage("security module lost").Len(); n != 2 {
 			t.Errorf("%v: %d lines of what ended, want 2", c.why, n)
 		}
 	}

@@ -16,8 +16,9 @@ type Snapshot struct {
 	Counters Counters
 	Latency  Latency
 	Links    []LinkView
-	HSMs     []HSMView // security modules behind sockets; none when one answers in the process
-	Last     []View    // newest first
+	HSMs     []HSMView    // security modules behind sockets; none when one answers in the process
+	Last     []View       // newest first
+	Changes  []LineChange // of bank lines, newest first
 }
 
 // Counters count events since the start of the process.
@@ -40,6 +41,7 @@ type Counters struct {
 	Echoes       uint64
 	Commits      uint64 // ticks made durable
 	Records      uint64
+	LineChanges  uint64 // changes of state of bank lines
 }
 
 // Latency is a histogram of terminal request to terminal answer, in
@@ -51,13 +53,29 @@ type Latency struct {
 	Buckets [LatencyBuckets]uint64
 }
 
-// LinkView is one bank link.
+// LinkView is one bank.
 type LinkView struct {
 	Name     string
-	State    string // down, signing-on, up
+	State    string // the best of its lines; up: it takes requests
 	Since    int64  // Unix nanoseconds of the last change
 	InFlight int
 	Owed     int
+	Sent     uint64
+	Answered uint64
+	TimedOut uint64
+	Lines    []LineView
+}
+
+// LineView is one line of a bank.
+type LineView struct {
+	Number   int    // from 1
+	State    string // down, dialing, signing-on, up, probing, draining
+	Since    int64  // Unix nanoseconds of the last change
+	Trial    bool   // it was taken out and has answered no request since
+	Serving  bool   // requests may take it now: it is up, and its priority's turn
+	Priority int
+	Window   int // 0 is no limit of its own
+	InFlight int
 	Sent     uint64
 	Answered uint64
 	TimedOut uint64

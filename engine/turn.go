@@ -9,7 +9,6 @@ import (
 	"tongka/conn"
 	"tongka/flow"
 	"tongka/timeout"
-	"tongka/txn"
 )
 
 // Attach gives the shard its loop, and the loop its handler.
@@ -163,15 +162,15 @@ func (s *Shard) Opened(id conn.ID, from conn.Peer) {
 	}
 	p := &s.peers[id.Index()]
 	*p = peer{id: id, kind: terminalPeer, index: uint16(from.Index)}
-	switch {
-	case from.Listener:
-	case from.Index < len(s.links):
-		p.kind, p.own = bankPeer, new(outbuf)
-		l := &s.links[from.Index]
-		l.id = id
-		s.linkEvent(txn.LinkID(from.Index), flow.Connected)
-	default:
-		p.kind, p.index, p.own = hsmPeer, uint16(from.Index-len(s.links)), new(outbuf)
+	if from.Listener {
+		return
+	}
+	w := s.wires[from.Index]
+	p.kind, p.index, p.own = w.kind, w.index, new(outbuf)
+	switch w.kind {
+	case bankPeer:
+		s.lineOpened(s.lines[w.index], id, w.receives)
+	case hsmPeer:
 		s.hsms[p.index].opened(id, s.now)
 		s.zap.Info("security module connected", zap.String("module", s.cfg.HSMs[p.index].Name))
 	}
@@ -192,9 +191,9 @@ func (s *Shard) Closed(id conn.ID, err error) {
 	*p = peer{}
 	switch kind {
 	case bankPeer:
-		s.links[index].id = 0
-		s.lost(err, "bank link lost", zap.String("link", s.links[index].cfg.Name))
-		s.linkEvent(txn.LinkID(index), flow.Lost)
+		n := s.lines[index]
+		s.lost(err, "bank line lost", zap.String("link", s.links[n.link].cfg.Name), zap.Int("line", n.number))
+		s.lineClosed(n, id)
 	case hsmPeer:
 		s.lost(err, "security module lost", zap.String("module", s.cfg.HSMs[index].Name))
 		s.hsmLost(int(index))
@@ -203,12 +202,12 @@ func (s *Shard) Closed(id conn.ID, err error) {
 
 // lost says that a line has ended. At an ordinary stop all of them do, and
 // nobody shall be woken for that.
-func (s *Shard) lost(err error, what string, whose zap.Field) {
+func (s *Shard) lost(err error, what string, whose ...zap.Field) {
 	level := zap.WarnLevel
 	if errors.Is(err, conn.ErrStopped) {
 		level = zap.InfoLevel
 	}
-	s.zap.Log(level, what, whose, zap.Error(err))
+	s.zap.Log(level, what, append(whose, zap.Error(err))...)
 }
 
 // Frame takes one frame from a peer.
@@ -235,11 +234,11 @@ func (s *Shard) Frame(id conn.ID, b []byte) {
 	}
 }
 
-// What a timer's id says: what it is for, and of which use of which slot, link
+// What a timer's id says: what it is for, and of which use of which slot, line
 // or question.
 const (
 	timerTxn  = uint64(0) << 60
-	timerLink = uint64(1) << 60
+	timerLine = uint64(1) << 60
 	timerAsk  = uint64(2) << 60
 	timerKind = uint64(15) << 60
 )
@@ -256,10 +255,10 @@ func (s *Shard) expire(id uint64) {
 			sl.armed = false
 			s.timedOut(sl)
 		}
-	case timerLink:
-		if l := &s.links[index]; l.gen&0xFFFFFFF == gen && l.armed {
-			l.armed = false
-			s.linkEvent(txn.LinkID(index), flow.LinkTimer)
+	case timerLine:
+		if n := s.lines[index]; n.gen&0xFFFFFFF == gen && n.armed {
+			n.armed = false
+			s.lineEvent(n, flow.LineTimer)
 		}
 	case timerAsk:
 		s.askExpired(index, gen)
@@ -267,9 +266,7 @@ func (s *Shard) expire(id uint64) {
 }
 
 func (s *Shard) timedOut(sl *slot) {
-	l := &s.links[sl.Link]
-	l.inFlight--
-	l.timedOut++
+	s.leave(sl, missed)
 	s.stats.TimedOut++
 	s.pending.end(sl.ID, wasExpired)
 	s.run(sl, flow.Event{Kind: flow.Expired, Now: s.now})

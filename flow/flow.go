@@ -47,10 +47,18 @@ type Txn struct {
 	Proved bool // the request's MAC was right
 }
 
+// Health tells of the links what a decision must know.
+type Health interface {
+	router.Health
+	// Full says that a link is up and has no room: FullCode is the answer then.
+	Full(txn.LinkID) bool
+	FullCode(txn.LinkID) txn.Code
+}
+
 // Env is what a decision may look at besides the transaction.
 type Env struct {
 	Routes *router.Table
-	Health router.Health
+	Health Health
 	// AnswerTimeout is how long to wait for a link's answer, nanoseconds, by LinkID.
 	AnswerTimeout []int64
 }
@@ -296,18 +304,26 @@ func route(env *Env, t *Txn, out *Effects) bool {
 		deny(t, txn.NoRoute, out)
 		return false
 	case router.Down:
-		deny(t, txn.LinkDown, out)
+		deny(t, env.refusal(link), out)
 		return false
 	}
 	t.Link = link
 	return true
 }
 
+// refusal is the code when a link takes no request now.
+func (e *Env) refusal(l txn.LinkID) txn.Code {
+	if e.Health.Full(l) {
+		return e.Health.FullCode(l)
+	}
+	return txn.LinkDown
+}
+
 // send writes the intent down and lets the request go. The line may have gone
 // down while a security module was asked.
 func send(env *Env, t *Txn, ev *Event, out *Effects) {
 	if !env.Health.Up(t.Link) {
-		deny(t, txn.LinkDown, out)
+		deny(t, env.refusal(t.Link), out)
 		return
 	}
 	t.Sent, t.Result = ev.Now, txn.Open

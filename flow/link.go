@@ -110,14 +110,22 @@ func (l *Line) Takes() bool {
 	if l.State != LineUp {
 		return false
 	}
-	if l.outs > 0 {
+	if l.OnTrial() {
 		return l.InFlight == 0
 	}
 	return l.Limits.Window == 0 || l.InFlight < l.Limits.Window
 }
 
-// Answered notes that a request of this use was answered in time.
-func (l *Line) Answered() { l.missed, l.outs = 0, 0 }
+// OnTrial says that the line was taken out and has answered no request since.
+func (l *Line) OnTrial() bool { return l.outs > 0 }
+
+// Answered notes that a request of this use was answered in time; true says that
+// this ended a trial.
+func (l *Line) Answered() bool {
+	trial := l.OnTrial()
+	l.missed, l.outs = 0, 0
+	return trial
+}
 
 // LineEffects is the bounded list that a line's step returns.
 type LineEffects struct {
@@ -263,7 +271,7 @@ func (l *Line) up(ev LineEvent, out *LineEffects) {
 		l.signOnLater(out)
 	case Missed:
 		l.missed++
-		if limit := l.Limits.MaxMissed; limit > 0 && (l.missed >= limit || l.outs > 0) {
+		if limit := l.Limits.MaxMissed; limit > 0 && (l.missed >= limit || l.OnTrial()) {
 			l.takeOut(out)
 		}
 	}

@@ -31,7 +31,12 @@ type script struct {
 	out   bytes.Buffer
 }
 
-func (s *script) Up(l txn.LinkID) bool { return s.links[l] }
+func (s *script) Up(l txn.LinkID) bool           { return s.links[l] }
+func (s *script) Full(l txn.LinkID) bool         { return l == fullLink }
+func (s *script) FullCode(l txn.LinkID) txn.Code { return txn.SystemFault }
+
+// fullLink is up and has no room.
+const fullLink = txn.LinkID(6)
 
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
@@ -59,7 +64,7 @@ func TestScripts(t *testing.T) {
 }
 
 func play(t *testing.T, in []byte) []byte {
-	table, err := router.Compile([]router.Rule{{BIN: "62", Link: 7}, {BIN: "63", Link: 8}})
+	table, err := router.Compile([]router.Rule{{BIN: "62", Link: 7}, {BIN: "63", Link: 8}, {BIN: "64", Link: fullLink}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,6 +133,8 @@ func (s *script) open(w []string) {
 			pan = "4000000000000002"
 		case "line-down":
 			pan = "6300000000000002"
+		case "lines-full":
+			pan = "6400000000000009"
 		default:
 			s.t.Fatalf("option %q", opt)
 		}

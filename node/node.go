@@ -145,6 +145,7 @@ func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 		if err != nil {
 			return ec, cc, err
 		}
+		bank.Lines = []engine.Line{{Send: len(cc.Links), Receive: len(cc.Links), Priority: 1}}
 		ec.Links = append(ec.Links, bank)
 		cc.Links = append(cc.Links, conn.LinkConfig{Name: l.Name, Addr: l.Address, Framing: conn.ASCII4,
 			MaxFrame: cfg.Limits.MaxFrame, MaxOutbound: 16 << 20, BackoffMax: 5 * time.Second})
@@ -155,7 +156,7 @@ func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 	}
 	for i, a := range cfg.HSM.Addresses {
 		name := fmt.Sprintf("hsm-%d", i+1)
-		ec.HSMs = append(ec.HSMs, engine.HSM{Name: name, Framing: conn.Binary2})
+		ec.HSMs = append(ec.HSMs, engine.HSM{Name: name, Socket: len(cc.Links), Framing: conn.Binary2})
 		cc.Links = append(cc.Links, conn.LinkConfig{Name: name, Addr: a, Framing: conn.Binary2, MaxOutbound: 4 << 20, BackoffMax: 5 * time.Second})
 	}
 	ec.Routes, err = n.routes()

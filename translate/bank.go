@@ -47,9 +47,11 @@ func NewBank(s *iso8583.Spec, destination, source, acquirer, forwarder string) (
 
 // Net management codes (F70) of a bank link.
 const (
-	NetSignOn  = 1
-	NetSignOff = 2
-	NetEcho    = 301
+	NetSignOn       = 1
+	NetSignOff      = 2
+	NetDayCutBegins = 201
+	NetDayCutEnds   = 202
+	NetEcho         = 301
 )
 
 // begin starts a message behind its header and gives the header's offset.
@@ -236,18 +238,25 @@ func appendRight(dst []byte, id string) []byte {
 	return append(dst, id[:min(len(id), 11)]...)
 }
 
-// AppendNetwork appends a network management request 0820, or the answer 0830
-// with code 00 to one of the bank's.
-func (k *Bank) AppendNetwork(dst []byte, mti iso8583.MTI, net uint16, stan uint32, now int64, c *Clock) ([]byte, error) {
+// Network is a network management message.
+type Network struct {
+	MTI  iso8583.MTI // 0820 asks, 0830 answers
+	Net  uint16      // F70
+	STAN uint32
+	Code txn.Code // F39 of an answer
+}
+
+// AppendNetwork appends a network management message, header included.
+func (k *Bank) AppendNetwork(dst []byte, m *Network, now int64, c *Clock) ([]byte, error) {
 	var b iso8583.Builder
-	at := k.begin(&b, dst, mti)
+	at := k.begin(&b, dst, m.MTI)
 	b.PutUint(7, c.At(now).F7())
-	b.PutUint(11, uint64(stan))
+	b.PutUint(11, uint64(m.STAN))
 	k.sender.put(&b)
-	if mti&0x0010 != 0 {
-		b.Put(39, txn.OK[:])
+	if m.MTI&0x0010 != 0 {
+		b.Put(39, m.Code[:])
 	}
-	b.PutUint(70, uint64(net))
+	b.PutUint(70, uint64(m.Net))
 	return finish(&b, at)
 }
 

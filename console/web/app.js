@@ -93,21 +93,45 @@ function row(cells) {
   return tr;
 }
 
-const LINK = { up: "good", "signing-on": "warn", down: "bad" };
+const LINK = { up: "good", "signing-on": "warn", probing: "bad", dialing: "bad", draining: "note", down: "note" };
 const RESULT = { approved: "good", declined: "warn", "timed-out": "bad", reversed: "note", open: "note" };
 
-function showLinks(s) {
-  $("no-links").hidden = s.links.length > 0;
-  $("links").replaceChildren(...s.links.map((l) => row([
-    ["name", l.name, ""],
-    ["", pill(LINK[l.state] ?? "note", l.state_words)],
+// The lines of a bank stand under it when there are several; one that is up but
+// not used now, for another priority serves, is grey.
+function linkRow(s, name, l, level, owed) {
+  return row([
+    ["name", name, ""],
+    ["", pill(level, l.state_words)],
     ["num", ...format.since(l.since, s.at)],
     ["num", ...format.count(l.in_flight)],
-    ["num" + (l.owed > 0 ? " warn" : ""), ...format.count(l.owed)],
+    owed,
     ["num", ...format.count(l.sent)],
     ["num", ...format.count(l.answered)],
     ["num", ...format.count(l.timed_out)],
-  ])));
+  ]);
+}
+
+function showLinks(s) {
+  $("no-links").hidden = s.links.length > 0;
+  $("links").replaceChildren(...s.links.flatMap((l) => [
+    linkRow(s, l.name, l, LINK[l.state] ?? "note", ["num" + (l.owed > 0 ? " warn" : ""), ...format.count(l.owed)]),
+    ...(l.lines.length < 2 ? [] : l.lines.map((n) => linkRow(s, `└ ${l.name} #${n.line}`, n,
+      n.state === "up" && (n.trial || !n.serving) ? (n.trial ? "warn" : "note") : LINK[n.state] ?? "note", ["num", "", ""]))),
+  ]));
+}
+
+const CHANGES = 4; // the page shows; the rest is in /api/snapshot
+
+function showChanges(s) {
+  $("no-changes").hidden = s.changes.length > 0;
+  $("changes").replaceChildren(...s.changes.slice(0, CHANGES).map((c) => {
+    const li = document.createElement("li");
+    const text = document.createElement("span");
+    const at = c.at.slice(11, 19);
+    words(text, { zh: `${at} ${c.link} #${c.line}：${c.hint.zh}`, en: c.hint.en });
+    li.append(pill(c.level, c.to_words), " ", text);
+    return li;
+  }));
 }
 
 // A module is a pill with its name; commands that are out stand beside it, and
@@ -167,6 +191,7 @@ function show(s) {
   setState(s.state, STATE[s.state], s.state_words);
   showFigures(s);
   showLinks(s);
+  showChanges(s);
   showModules(s);
   showLast(s);
   for (const c of charts) c.draw(points);

@@ -61,7 +61,7 @@ func newFake(scene string, now time.Time) (*fake, error) {
 	case "stalled":
 		f.snap.At -= int64(time.Minute)
 	case "degraded":
-		f.snap.Links[2].State, f.snap.Links[2].Since = "down", now.Add(-95*time.Second).UnixNano()
+		f.snap.Links[2].State, f.snap.Links[2].Since = "dialing", now.Add(-95*time.Second).UnixNano()
 		f.snap.Links[2].Owed, f.snap.Owed, f.snap.Parked = 17, 17, 2
 		f.snap.HSMs[1].Connected = false
 	case "unsecured":

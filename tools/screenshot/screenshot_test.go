@@ -230,7 +230,7 @@ func TestInventedSwitches(t *testing.T) {
 		if b.Counters.Approved < a.Counters.Approved || b.At < a.At {
 			t.Errorf("%s: goes backwards", scene)
 		}
-		down := slices.ContainsFunc(a.Links, func(l engine.LinkView) bool { return l.State == "down" })
+		down := slices.ContainsFunc(a.Links, func(l engine.LinkView) bool { return l.State == "dialing" })
 		if down != (scene == "degraded") {
 			t.Errorf("%s: a link down: %v", scene, down)
 		}

@@ -1,0 +1,347 @@
+package engine
+
+import (
+	"errors"
+
+	"go.uber.org/zap"
+
+	"tongka/conn"
+	"tongka/flow"
+	"tongka/timeout"
+	"tongka/translate"
+	"tongka/txn"
+)
+
+// line is one line of a bank: one socket, or two of which one sends and the
+// other receives. A pair lives and dies together, so that both ends agree on
+// what an answer on it belongs to.
+type line struct {
+	flow.Line
+	cfg        *Line
+	link       txn.LinkID
+	number     int // of the lines of its link, from 1, for people
+	send, recv conn.ID
+	since      int64
+	timer      timeout.Token
+	armed      bool
+	gen        uint32
+	netSTAN    uint32 // of the network message that is out
+	netAsked   uint16 // its F70, 0 = none is out
+	sent       uint64
+	answered   uint64
+	timedOut   uint64
+}
+
+// wire says what one of the front's links is to the shard.
+type wire struct {
+	kind     peerKind
+	index    uint16 // of the line or module
+	receives bool   // of a line of two sockets: the one that we read
+}
+
+// addLines makes the lines of a link, and the table by which their sockets are
+// known.
+func (s *Shard) addLines(id txn.LinkID) {
+	l := &s.links[id]
+	for i := range l.cfg.Lines {
+		c := &l.cfg.Lines[i]
+		n := &line{cfg: c, link: id, number: i + 1, since: s.started, Line: flow.NewLine(flow.LineLimits{
+			AnswerTimeout: int64(l.cfg.EchoTimeout), EchoInterval: int64(l.cfg.EchoInterval),
+			Window: c.Window, MaxMissed: l.cfg.MaxMissed})}
+		w := wire{kind: bankPeer, index: uint16(len(s.lines))}
+		s.lines = append(s.lines, n)
+		l.lines = append(l.lines, n)
+		s.wires[c.Send] = w
+		w.receives = c.Receive != c.Send
+		s.wires[c.Receive] = w
+	}
+	l.serving = make([]*line, 0, len(l.lines))
+}
+
+// Up says whether a link takes a request now.
+func (s *Shard) Up(id txn.LinkID) bool {
+	for _, n := range s.links[id].serving {
+		if n.Takes() {
+			return true
+		}
+	}
+	return false
+}
+
+// Full says that a link is up, and that the windows of its lines are full.
+func (s *Shard) Full(id txn.LinkID) bool { return len(s.links[id].serving) > 0 && !s.Up(id) }
+
+// FullCode is what a request is told that finds all lines of its link full.
+func (s *Shard) FullCode(id txn.LinkID) txn.Code {
+	if c := s.links[id].cfg.FullCode; c != (txn.Code{}) {
+		return c
+	}
+	return txn.SystemFault
+}
+
+// pick gives the line for the next request: of two at random the one with fewer
+// requests out, which spreads nearly as well as looking at all, and unlike that
+// does not send everybody to the line that came back last. nil when none can
+// take one.
+func (s *Shard) pick(l *link) *line {
+	of := l.serving
+	if len(of) > 1 {
+		a := s.below(len(of))
+		b := s.below(len(of) - 1)
+		if b >= a {
+			b++
+		}
+		if of[b].InFlight < of[a].InFlight {
+			a, b = b, a
+		}
+		if of[a].Takes() {
+			return of[a]
+		}
+		if of[b].Takes() {
+			return of[b]
+		}
+	}
+	for _, n := range of {
+		if n.Takes() {
+			return n
+		}
+	}
+	return nil
+}
+
+// below draws a number from 0 to n-1. The generator is splitmix64 from
+// Config.Seed, so a history can be played again.
+func (s *Shard) below(n int) int {
+	s.dice += 0x9E3779B97F4A7C15
+	z := s.dice
+	z = (z ^ z>>30) * 0xBF58476D1CE4E5B9
+	z = (z ^ z>>27) * 0x94D049BB133111EB
+	return int(uint64(uint32(z^z>>31)) * uint64(n) >> 32)
+}
+
+// regroup finds the lines that requests may take: those of the first priority
+// that has one up. A line on trial does not count for that, or its one request
+// would be all that the bank gets.
+func (l *link) regroup() {
+	l.serving = l.serving[:0]
+	for from := 0; ; {
+		next, sound := 0, false
+		for _, n := range l.lines {
+			if p := n.cfg.Priority; n.State == flow.LineUp && p > from && (next == 0 || p < next) {
+				next = p
+			}
+		}
+		if next == 0 {
+			return
+		}
+		for _, n := range l.lines {
+			if n.State == flow.LineUp && n.cfg.Priority == next {
+				l.serving = append(l.serving, n)
+				sound = sound || !n.OnTrial()
+			}
+		}
+		if sound {
+			return
+		}
+		from = next
+	}
+}
+
+// state is the best that a link's lines are in.
+func (l *link) state() flow.LineState {
+	best := flow.LineDown
+	for _, n := range l.lines {
+		if betterLine[n.State] > betterLine[best] {
+			best = n.State
+		}
+	}
+	return best
+}
+
+var betterLine = [...]uint8{flow.LineDown: 0, flow.LineDialing: 1, flow.LineSigningOn: 2, flow.LineProbing: 3,
+	flow.LineDraining: 4, flow.LineUp: 5}
+
+// ending is how a request left its line.
+type ending uint8
+
+const (
+	answered ending = iota
+	missed
+	cancelled
+)
+
+// leave takes a transaction off the line that it was sent on.
+func (s *Shard) leave(sl *slot, how ending) {
+	s.links[sl.Link].inFlight--
+	n := sl.line
+	if n == nil {
+		return // there was none any more when it was to leave
+	}
+	switch how {
+	case answered:
+		n.answered++
+	case missed:
+		n.timedOut++
+	}
+	if n.Use != sl.use {
+		return
+	}
+	n.InFlight--
+	switch how {
+	case answered:
+		if n.Answered() {
+			s.links[n.link].regroup()
+		}
+	case missed:
+		s.lineEvent(n, flow.Missed)
+	}
+	if n.InFlight == 0 && n.State == flow.LineDraining {
+		s.lineEvent(n, flow.Idle)
+	}
+}
+
+// lineOpened notes a socket of a line. One that is still there is replaced, and
+// with it the line begins anew.
+func (s *Shard) lineOpened(n *line, id conn.ID, receives bool) {
+	pair := n.cfg.Send != n.cfg.Receive
+	if receives && n.recv != 0 || !receives && n.send != 0 {
+		s.lineGone(n, 0)
+	}
+	if !pair || !receives {
+		n.send = id
+	}
+	if !pair || receives {
+		n.recv = id
+	}
+	if n.send != 0 && n.recv != 0 {
+		s.lineEvent(n, flow.Connected)
+	}
+}
+
+// lineClosed notes that a socket has gone, unless it was given up before.
+func (s *Shard) lineClosed(n *line, id conn.ID) {
+	if n.send == id || n.recv == id {
+		s.lineGone(n, id)
+	}
+}
+
+// lineGone ends a line because of one socket, which has gone already; the other
+// is closed.
+func (s *Shard) lineGone(n *line, gone conn.ID) {
+	whole := n.send != 0 && n.recv != 0
+	s.closeLine(n, gone)
+	if whole {
+		s.lineEvent(n, flow.Lost)
+	}
+}
+
+// closeLine closes the sockets of a line but for one that has gone.
+func (s *Shard) closeLine(n *line, gone conn.ID) {
+	for _, id := range [...]conn.ID{n.send, n.recv} {
+		if id != 0 && id != gone {
+			s.loop.Close(id)
+			gone = id
+		}
+	}
+	n.send, n.recv = 0, 0
+}
+
+// lineEvent moves a line and does what its machine asks.
+func (s *Shard) lineEvent(n *line, ev flow.LineEvent) {
+	was := n.State
+	var out flow.LineEffects
+	flow.DecideLine(&n.Line, ev, &out)
+	if n.State != was {
+		s.lineChanged(n, was, ev)
+	}
+	for _, do := range out.A[:out.N] {
+		switch do {
+		case flow.SendSignOn:
+			s.askNetwork(n, translate.NetSignOn)
+		case flow.SendEcho:
+			s.askNetwork(n, translate.NetEcho)
+		case flow.SendSignOff:
+			s.askNetwork(n, translate.NetSignOff)
+		case flow.ArmLine:
+			s.disarmLine(n)
+			n.gen++
+			n.armed = true
+			s.arm(&n.timer, s.now+n.Wait, timerID(timerLine, n.gen, uint32(s.lineIndex(n))))
+		case flow.HangUp:
+			s.closeLine(n, 0)
+		}
+	}
+}
+
+// lineIndex is where a line stands in s.lines; it is wanted when a timer is set,
+// which is seldom.
+func (s *Shard) lineIndex(n *line) int { return int(s.wires[n.cfg.Send].index) }
+
+// lineChanged follows a change of state: which lines serve, what is owed, and
+// who must know.
+func (s *Shard) lineChanged(n *line, was flow.LineState, why flow.LineEvent) {
+	l := &s.links[n.link]
+	n.since = s.now
+	if n.State == flow.LineDown || n.State == flow.LineDialing {
+		n.netAsked = 0
+		s.disarmLine(n)
+	}
+	if n.State == flow.LineUp || was == flow.LineUp {
+		l.regroup()
+	}
+	if was == flow.LineUp {
+		// What was offered on this line is offered again by another, or when one is
+		// back: several sends are one effect, and no attempt is used up by a line.
+		s.owed.LinkDown(n.link)
+	}
+	if now := l.state(); now != l.was {
+		l.was, l.since = now, s.now
+	}
+	s.tellLine(n, was, why)
+}
+
+func (s *Shard) disarmLine(n *line) {
+	if n.armed {
+		n.armed = false
+		s.wheel.Disarm(n.timer)
+	}
+}
+
+// Drain is the command that takes a link out of service, or one of its lines:
+// nothing new is sent there, what is in flight is awaited, then it signs off and
+// hangs up. With Back it is given back to service. A restart forgets it.
+type Drain struct {
+	Link string
+	Line int // 1 is the first; 0 is all of them
+	Back bool
+}
+
+// Why a Drain is refused.
+var (
+	ErrNoLink = errors.New("engine: no such link")
+	ErrNoLine = errors.New("engine: the link has no such line")
+)
+
+func (c Drain) perform(s *Shard) error {
+	for i := range s.links {
+		l := &s.links[i]
+		if l.cfg.Name != c.Link {
+			continue
+		}
+		if c.Line < 0 || c.Line > len(l.lines) {
+			return ErrNoLine
+		}
+		ev := flow.Drain
+		if c.Back {
+			ev = flow.Undrain
+		}
+		for _, n := range l.lines {
+			if c.Line == 0 || c.Line == n.number {
+				s.lineEvent(n, ev)
+			}
+		}
+		s.zap.Info("drain", zap.String("link", c.Link), zap.Int("line", c.Line), zap.Bool("back", c.Back))
+		return nil
+	}
+	return ErrNoLink
+}
