@@ -54,7 +54,8 @@ func (s *Shard) Owes(id conn.ID) bool {
 	case p.out != nil:
 		return true
 	case p.kind == bankPeer:
-		return s.links[p.index].inFlight > 0
+		n := s.lines[p.index]
+		return n.InFlight > 0 || n.State == flow.LineDraining // it hangs up itself
 	case p.kind == hsmPeer:
 		return s.hsms[p.index].inFlight > s.hsms[p.index].late
 	}

@@ -193,7 +193,9 @@ func (s *Shard) leave(sl *slot, how ending) {
 			s.links[n.link].regroup()
 		}
 	case missed:
-		s.lineEvent(n, flow.Missed)
+		if !s.finishing { // then it is our time that is over, not the bank's
+			s.lineEvent(n, flow.Missed)
+		}
 	}
 	if n.InFlight == 0 && n.State == flow.LineDraining {
 		s.lineEvent(n, flow.Idle)
