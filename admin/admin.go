@@ -1,0 +1,195 @@
+// Package admin is how people and their tools tell a running switch what to do:
+// a small JSON API over a Unix socket, the same behind a token on the console,
+// and the client of `switch ctl`.
+//
+//	GET  /api/status            how the switch is
+//	GET  /api/audit             the end of the audit chain, as the journal keeps it
+//	POST /api/reload[?dry=1]    read the config again (dry: only say what would change)
+//	POST /api/drain/{link}      take a bank out of service
+//	POST /api/undrain/{link}    and back
+//	POST /api/log-level/{level} until the next start or reload
+//	POST /api/stop              finish what is under way, and end
+//	POST /api/restart           hand over to a new process
+//
+// Nobody may do anything unless the door that he came by says who he is.
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"tongka/audit"
+)
+
+// Verb is one thing that can be asked of a running switch.
+type Verb string
+
+// Verbs.
+const (
+	Reload   Verb = "reload"
+	Drain    Verb = "drain"
+	Undrain  Verb = "undrain"
+	LogLevel Verb = "log-level"
+	Stop     Verb = "stop"
+	Restart  Verb = "restart"
+)
+
+// takesWhat tells which verbs want a word behind them.
+var takesWhat = map[Verb]bool{Reload: false, Drain: true, Undrain: true, LogLevel: true, Stop: false, Restart: false}
+
+// Action is a verb and what it is done to.
+type Action struct {
+	Verb Verb
+	What string // name of a link, or a log level
+	Dry  bool   // of a reload: change nothing
+}
+
+// Answer says what became of an action, in both languages.
+type Answer struct {
+	OK    bool     `json:"ok"`
+	Zh    string   `json:"zh"`
+	En    string   `json:"en"`
+	Lines []string `json:"lines,omitempty"` // changes, or all that is wrong
+	PID   int      `json:"pid,omitempty"`   // of the process that goes on, after a restart
+	// Before and After go into the audit file.
+	Before string `json:"before,omitempty"`
+	After  string `json:"after,omitempty"`
+}
+
+// Refused is the answer that nothing was done.
+func Refused(zh, en string, lines ...string) Answer { return Answer{Zh: zh, En: en, Lines: lines} }
+
+// Done is the answer that it was.
+func Done(zh, en string, lines ...string) Answer {
+	return Answer{OK: true, Zh: zh, En: en, Lines: lines}
+}
+
+// Failed is Refused with the lines of an error.
+func Failed(zh, en string, err error) Answer {
+	return Refused(zh, en, strings.Split(err.Error(), "\n")...)
+}
+
+// Status is how a switch is, for `switch ctl status`.
+type Status struct {
+	Node     string     `json:"node"`
+	Version  string     `json:"version"`
+	PID      int        `json:"pid"`
+	State    string     `json:"state"`
+	Zh       string     `json:"zh"`
+	En       string     `json:"en"`
+	Started  time.Time  `json:"started"`
+	Config   string     `json:"config"` // the file
+	Loaded   time.Time  `json:"loaded"` // when what runs was read from it
+	Level    string     `json:"log_level"`
+	Slots    int        `json:"slots"`
+	InFlight int        `json:"in_flight"`
+	Owed     int        `json:"owed"`
+	Parked   int        `json:"parked"`
+	Open     uint64     `json:"connections"`
+	Doors    []Door     `json:"listeners"`
+	Links    []Link     `json:"links"`
+	Reloaded *Reloading `json:"reload,omitempty"` // the last try, if there was one
+}
+
+// Door is one listener.
+type Door struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+}
+
+// Link is one bank.
+type Link struct {
+	Name     string `json:"name"`
+	State    string `json:"state"`
+	InFlight int    `json:"in_flight"`
+	Owed     int    `json:"owed"`
+}
+
+// Reloading is one try to reload and what became of it.
+type Reloading struct {
+	At time.Time `json:"at"`
+	Answer
+}
+
+// Switch is what the API works on. Its methods may be called from any goroutine.
+type Switch interface {
+	Status() Status
+	// Act does what was asked and writes it into the audit file.
+	Act(ctx context.Context, who audit.Who, a Action) Answer
+	// AuditHead is the end of the audit chain that the journal vouches for.
+	AuditHead(ctx context.Context) (audit.Head, error)
+}
+
+// ErrNobody is what an identification gives when it knows nobody.
+var ErrNobody = errors.New("nobody")
+
+// Handler serves the API. identify says who asks; its error is told to him.
+func Handler(sw Switch, identify func(*http.Request) (audit.Who, error)) http.Handler {
+	m := http.NewServeMux()
+	m.HandleFunc("GET /api/status", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, sw.Status()) })
+	m.HandleFunc("GET /api/audit", func(w http.ResponseWriter, r *http.Request) {
+		h, err := sw.AuditHead(r.Context())
+		if err != nil {
+			reply(w, http.StatusInternalServerError, Failed("审计存证不可读", "the kept end of the audit chain cannot be read", err))
+			return
+		}
+		reply(w, http.StatusOK, h)
+	})
+	act := func(w http.ResponseWriter, r *http.Request) {
+		a, err := action(r)
+		if err != nil {
+			reply(w, http.StatusNotFound, Failed("没有这个操作", "there is no such action", err))
+			return
+		}
+		who, _ := r.Context().Value(whoKey{}).(audit.Who)
+		answer := sw.Act(r.Context(), who, a)
+		code := http.StatusOK
+		if !answer.OK {
+			code = http.StatusConflict
+		}
+		reply(w, code, answer)
+	}
+	m.HandleFunc("POST /api/{verb}", act)
+	m.HandleFunc("POST /api/{verb}/{what}", act)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		who, err := identify(r)
+		if err != nil {
+			reply(w, http.StatusForbidden, Failed("拒绝", "refused", err))
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, 0) // nothing is read from it
+		m.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), whoKey{}, who)))
+	})
+}
+
+type whoKey struct{}
+
+// action reads what a path asks for.
+func action(r *http.Request) (Action, error) {
+	a := Action{Verb: Verb(r.PathValue("verb")), What: r.PathValue("what"), Dry: r.URL.Query().Get("dry") != ""}
+	wants, known := takesWhat[a.Verb]
+	switch {
+	case !known:
+		return a, fmt.Errorf("%q", a.Verb)
+	case wants && a.What == "":
+		return a, fmt.Errorf("%s: 缺少对象 · of what?", a.Verb)
+	case !wants && a.What != "":
+		return a, fmt.Errorf("%s: 多余的 %q · %q is too much", a.Verb, a.What, a.What)
+	case a.Dry && a.Verb != Reload:
+		return a, fmt.Errorf("%s: dry 只用于 reload · dry is for reload only", a.Verb)
+	}
+	return a, nil
+}
+
+func reply(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(code)
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(v) // the client may be gone
+}

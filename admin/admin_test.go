@@ -1,0 +1,261 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"tongka/audit"
+)
+
+// fake is a switch that remembers what it was asked.
+type fake struct {
+	asked []Action
+	by    []audit.Who
+	err   error
+}
+
+func (f *fake) Status() Status { return Status{Node: "n", Zh: "运行", En: "running", PID: 7} }
+func (f *fake) AuditHead(context.Context) (audit.Head, error) {
+	return audit.Head{N: 3, Hash: "ab"}, f.err
+}
+func (f *fake) Act(_ context.Context, who audit.Who, a Action) Answer {
+	f.asked, f.by = append(f.asked, a), append(f.by, who)
+	if a.What == "nobody" {
+		return Refused("没有", "none", "line 1", "line 2")
+	}
+	return Done("好", "done")
+}
+
+func listening(t *testing.T) (*fake, string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "a.sock")
+	f := new(fake)
+	s, err := Listen(path, f, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := s.Close(ctx); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(path); err == nil {
+			t.Error("the socket is still there")
+		}
+	})
+	return f, path
+}
+
+func TestSocket(t *testing.T) {
+	f, path := listening(t)
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	c, ctx := NewClient(path), context.Background()
+	if st, err := c.Status(ctx); err != nil || st.PID != 7 || st.Zh != "运行" {
+		t.Error(st, err)
+	}
+	if h, err := c.AuditHead(ctx); err != nil || h.N != 3 {
+		t.Error(h, err)
+	}
+	f.err = errors.New("disk")
+	if _, err := c.AuditHead(ctx); err == nil || !strings.Contains(err.Error(), "disk") {
+		t.Error(err)
+	}
+	want := []Action{{Reload, "", false}, {Reload, "", true}, {Drain, "bank-a", false}, {Undrain, "b", false}, {LogLevel, "debug", false},
+		{Stop, "", false}, {Restart, "", false}, {Drain, "nobody", false}}
+	for _, a := range want {
+		got, err := c.Act(ctx, a)
+		if err != nil || got.OK != (a.What != "nobody") {
+			t.Errorf("%+v: %+v, %v", a, got, err)
+		}
+		if !got.OK && !slices.Equal(got.Lines, []string{"line 1", "line 2"}) {
+			t.Errorf("%+v", got)
+		}
+	}
+	if !slices.Equal(f.asked, want) {
+		t.Errorf("asked %+v", f.asked)
+	}
+	for _, w := range f.by {
+		if w.UID != os.Getuid() || w.PID != os.Getpid() || w.Via != "socket" {
+			t.Errorf("asked by %+v", w)
+		}
+	}
+}
+
+// TestWhatIsNoAction: nothing of it reaches the switch.
+func TestWhatIsNoAction(t *testing.T) {
+	f, path := listening(t)
+	c := NewClient(path)
+	for _, a := range []Action{{Verb: "format"}, {Verb: Drain}, {Verb: Stop, What: "now"}, {Verb: LogLevel}, {Verb: Stop, Dry: true}, {Verb: "../status"}} {
+		if got, err := c.Act(context.Background(), a); err == nil && got.OK {
+			t.Errorf("%+v: %+v", a, got)
+		}
+	}
+	for _, r := range []string{"GET /api/reload HTTP/1.1\r\nHost: x\r\n\r\n", "DELETE /api/status HTTP/1.1\r\nHost: x\r\n\r\n", "POST / HTTP/1.1\r\nHost: x\r\n\r\n",
+		"\x16\x03\x01\x00\x00", strings.Repeat("A", 3*maxHeader), "POST /api/stop HTTP/1.1\r\n"} {
+		raw(t, path, r)
+	}
+	if len(f.asked) != 0 {
+		t.Errorf("asked %+v", f.asked)
+	}
+	if _, err := c.Status(context.Background()); err != nil {
+		t.Error("after all that:", err)
+	}
+}
+
+// raw sends bytes and hangs up.
+func raw(t *testing.T, path, text string) {
+	t.Helper()
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_, _ = c.Write([]byte(text)) // it may hang up first
+	if err := c.(*net.UnixConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.SetReadDeadline(time.Now().Add(2 * headerTimeout))
+	b := make([]byte, 64)
+	if n, _ := c.Read(b); n > 0 && strings.HasPrefix(string(b), "HTTP/1.1 200") {
+		t.Errorf("%.40q is answered %q", text, b[:n])
+	}
+}
+
+func TestStaleSocketAndLongPath(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.sock")
+	old, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old.SetUnlinkOnClose(false)
+	if err := old.Close(); err != nil { // as after kill -9
+		t.Fatal(err)
+	}
+	if _, err := NewClient(path).Status(context.Background()); !errors.Is(err, ErrNotRunning) {
+		t.Error(err)
+	}
+	s, err := Listen(path, new(fake), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(context.Background())
+	if _, err := NewClient(path).Status(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if _, err := Listen(filepath.Join(t.TempDir(), strings.Repeat("x", maxPath)), new(fake), zap.NewNop()); err == nil || !strings.Contains(err.Error(), "107") {
+		t.Error(err)
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen(file, new(fake), zap.NewNop()); err == nil {
+		t.Error("a file that is no socket was replaced")
+	}
+}
+
+// TestTooManyConnections: they are closed, and the socket lives on.
+func TestTooManyConnections(t *testing.T) {
+	_, path := listening(t)
+	var open []net.Conn
+	for range 2 * maxConns {
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, c)
+	}
+	if _, err := NewClient(path).Status(context.Background()); err == nil {
+		t.Error("served beyond the limit")
+	}
+	for _, c := range open {
+		c.Close()
+	}
+	for end := time.Now().Add(10 * time.Second); ; {
+		if _, err := NewClient(path).Status(context.Background()); err == nil {
+			return
+		} else if time.Now().After(end) {
+			t.Fatal(err)
+		}
+	}
+}
+
+func tokenFile(t *testing.T, text string, mode os.FileMode) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "tokens")
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+const goodToken = "0123456789abcdef01234567"
+
+func TestTokens(t *testing.T) {
+	good := tokenFile(t, "# people\n\nalice: "+goodToken+"\nbob:"+goodToken+"x\n", 0o600)
+	for _, c := range []struct {
+		file, header, name string
+	}{
+		{good, "Bearer " + goodToken, "alice"},
+		{good, "Bearer " + goodToken + "x", "bob"},
+		{good, "Bearer " + goodToken[1:], ""},
+		{good, "Bearer ", ""},
+		{good, "Basic " + goodToken, ""},
+		{good, "", ""},
+		{"", "Bearer " + goodToken, ""},
+		{good + "x", "Bearer " + goodToken, ""},
+		{tokenFile(t, "alice:"+goodToken, 0o644), "Bearer " + goodToken, ""},
+		{tokenFile(t, "alice:short", 0o600), "Bearer short", ""},
+		{tokenFile(t, goodToken, 0o600), "Bearer " + goodToken, ""},
+		{tokenFile(t, "a:"+goodToken+"\na:"+goodToken, 0o600), "Bearer " + goodToken, ""},
+		{tokenFile(t, strings.Repeat("#\n", maxTokenFile), 0o600), "Bearer " + goodToken, ""},
+	} {
+		f := new(fake)
+		h := Handler(f, ByToken(func() string { return c.file }))
+		r := httptest.NewRequest(http.MethodPost, "/api/stop", strings.NewReader("body"))
+		if c.header != "" {
+			r.Header.Set("Authorization", c.header)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if c.name == "" {
+			if w.Code != http.StatusForbidden || len(f.asked) != 0 || strings.Contains(w.Body.String(), goodToken) {
+				t.Errorf("%+v: %d %s", c, w.Code, w.Body)
+			}
+			continue
+		}
+		if w.Code != http.StatusOK || len(f.by) != 1 || f.by[0] != (audit.Who{UID: -1, Token: c.name, Via: "console"}) {
+			t.Errorf("%+v: %d %+v", c, w.Code, f.by)
+		}
+	}
+}
+
+// TestStrangersAreRefused: a connection of which the kernel says nothing, or that
+// is another user's.
+func TestStrangersAreRefused(t *testing.T) {
+	r := httptest.NewRequest(http.MethodGet, "/api/status", nil)
+	if _, err := peerOf(r); !errors.Is(err, ErrNobody) {
+		t.Error(err)
+	}
+	for uid, may := range map[int]bool{0: true, os.Geteuid(): true, 65533: false} {
+		by := r.WithContext(context.WithValue(r.Context(), credKey{}, &unix.Ucred{Uid: uint32(uid)}))
+		if _, err := peerOf(by); (err == nil) != may {
+			t.Errorf("user %d: %v", uid, err)
+		}
+	}
+}

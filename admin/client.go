@@ -1,0 +1,91 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+
+	"tongka/audit"
+)
+
+// maxAnswer is the size of an answer in bytes that a client reads.
+const maxAnswer = 4 << 20
+
+// Client talks to the socket of a running switch.
+type Client struct {
+	path string
+	http http.Client
+}
+
+// NewClient makes a client of the socket at path. It connects at each call.
+func NewClient(path string) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	}
+	return &Client{path: path, http: http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+}
+
+// ErrNotRunning is the error when nobody listens at the socket.
+var ErrNotRunning = errors.New("交换未在运行 · the switch is not running")
+
+// Status asks how the switch is.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	var st Status
+	return st, c.call(ctx, http.MethodGet, "/api/status", &st)
+}
+
+// AuditHead asks for the end of the audit chain that the journal keeps.
+func (c *Client) AuditHead(ctx context.Context) (audit.Head, error) {
+	var h audit.Head
+	return h, c.call(ctx, http.MethodGet, "/api/audit", &h)
+}
+
+// Act asks for an action. The error says that it could not be asked; what became
+// of it stands in the answer.
+func (c *Client) Act(ctx context.Context, a Action) (Answer, error) {
+	path := "/api/" + string(a.Verb)
+	if a.What != "" {
+		path += "/" + url.PathEscape(a.What)
+	}
+	if a.Dry {
+		path += "?dry=1"
+	}
+	var answer Answer
+	return answer, c.call(ctx, http.MethodPost, path, &answer)
+}
+
+// call reads the answer into v. A refusal of the API itself, which has another
+// shape than v, is an error.
+func (c *Client) call(ctx context.Context, method, path string, v any) error {
+	r, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, nil)
+	if err != nil {
+		return err
+	}
+	res, err := c.http.Do(r)
+	if err != nil {
+		return fmt.Errorf("%w (%s): %w", ErrNotRunning, c.path, err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.path, err)
+	}
+	if _, own := v.(*Answer); !own && res.StatusCode != http.StatusOK {
+		var a Answer
+		if json.Unmarshal(b, &a) != nil {
+			return fmt.Errorf("%s: %s", c.path, res.Status)
+		}
+		return fmt.Errorf("%s · %s %v", a.Zh, a.En, a.Lines)
+	}
+	if err := json.NewDecoder(bytes.NewReader(b)).Decode(v); err != nil {
+		return fmt.Errorf("%s: %s: %w", c.path, res.Status, err)
+	}
+	return nil
+}
