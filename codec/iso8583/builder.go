@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 
 	"tongka/codec/iso8583/internal/bcd"
+	"tongka/codec/iso8583/internal/dialect"
+	"tongka/codec/iso8583/internal/ebcdic"
 	"tongka/codec/iso8583/internal/table"
 )
 
@@ -13,14 +15,22 @@ type Builder struct {
 	spec      *Spec
 	buf       []byte // the caller's buffer; what is beyond its length is spare
 	base      int    // where the MTI is in dst
-	low, high uint64 // the bitmaps; bit 1 says that there is room for the second
+	low, high uint64 // the bitmaps; bits 1 and 65 say that there is room for the next
 	last      int    // the field put last
 	err       *FieldError
+	rare      third
+}
+
+// third is the third bitmap and where it belongs or is, from the MTI. It is set
+// when it is needed, and read only when bit 65 is set.
+type third struct {
+	bits uint64
+	at   int
 }
 
 const (
 	stopped = 1 << 16 // last after a fault
-	both    = 1 << 63 // bit 1
+	both    = 1 << 63 // bit 1, or 65
 )
 
 // Begin starts a message behind what dst already holds (an envelope, say).
@@ -45,6 +55,9 @@ func (b *Builder) Reset(s *Spec, dst []byte, mti MTI) {
 		binary.BigEndian.PutUint16(dst[at:], uint16(mti))
 	} else {
 		bcd.PutFour(dst[at:], uint16(mti))
+		if s.mti == table.EDigits {
+			ebcdic.Translate(dst[at:at+4], dst[at:at+4], &ebcdic.FromASCII)
+		}
 	}
 	b.spec, b.buf, b.base = s, dst, at
 	b.low, b.high, b.last, b.err = s.bit1, 0, 1, nil
@@ -89,22 +102,50 @@ func (b *Builder) nextRare(n int) *table.Field {
 	switch {
 	case b.err != nil:
 		return nil
-	case uint(n) > 128 || b.spec.fields[n].Coding == table.Absent:
+	case uint(n) > MaxField || b.spec.fields[n].Coding == table.Absent:
 		b.fail(n, NotInDialect, 0, 0)
 		return nil
 	case n <= b.last:
 		b.fail(n, OutOfOrder, b.last, n)
 		return nil
 	}
-	b.widen()
-	return b.next(n)
+	if b.low&both == 0 {
+		b.widen()
+	}
+	if n <= 128 {
+		return b.next(n)
+	}
+	if b.high&both == 0 {
+		b.widenThird()
+	}
+	b.last = n
+	b.rare.bits |= 1 << ((192 - n) & 63)
+	return &b.spec.fields[n]
 }
 
 // widen makes room for the second bitmap by moving the fields behind it. Only
 // dialects that extend the bitmap on demand pay for this.
 func (b *Builder) widen() {
 	b.low |= both
-	n, end, at := b.spec.mapSize, len(b.buf), b.base+b.spec.first
+	b.insert(b.spec.first)
+	if b.spec.third == dialect.ThirdIn65 {
+		b.rare.at = b.Offset() // all fields up to 64 are in front
+	}
+}
+
+// widenThird makes room for the third bitmap.
+func (b *Builder) widenThird() {
+	b.high |= both
+	b.rare.bits = 0
+	if b.spec.third == dialect.ThirdFollows {
+		b.rare.at = b.spec.mtiSize + 2*b.spec.mapSize
+	}
+	b.insert(b.rare.at)
+}
+
+// insert makes room for a bitmap at an offset from the MTI.
+func (b *Builder) insert(offset int) {
+	n, end, at := b.spec.mapSize, len(b.buf), b.base+offset
 	b.take(n)
 	copy(b.buf[at+n:], b.buf[at:end])
 }
@@ -208,6 +249,11 @@ func (b *Builder) value(n int, f *table.Field, value []byte) {
 		bcd.PackTrack(d, value)
 	case table.Hexed:
 		toHex(d, value)
+	case table.EHexed:
+		toHex(d, value)
+		ebcdic.Translate(d[:2*l], d[:2*l], &ebcdic.FromASCII)
+	case table.EText, table.EDigits, table.ETrack:
+		ebcdic.Translate(d, value, &ebcdic.FromASCII)
 	default:
 		copy(d, value)
 	}
@@ -222,15 +268,25 @@ func (b *Builder) fill(n int, f *table.Field, value []byte) {
 	}
 	d := b.room(f, most)
 	switch f.Coding {
-	case table.Text:
-		for i := copy(d, value); i < most; i++ {
-			d[i] = ' '
+	case table.Text, table.EText, table.Digits, table.EDigits:
+		pad := b.spec.decl.Fields[n].Pad
+		switch {
+		case f.Coding.Number():
+			pad = Pad{Left: true, Char: '0'}
+		case pad.Char == 0:
+			pad.Char = ' '
 		}
-	case table.Digits:
+		d, at, from := d[:most], 0, l
+		if pad.Left {
+			at, from = most-l, 0
+		}
+		copy(d[at:], value)
 		for i := range most - l {
-			d[i] = '0'
+			d[from+i] = pad.Char
 		}
-		copy(d[most-l:], value)
+		if f.Coding.IBM() {
+			ebcdic.Translate(d, d, &ebcdic.FromASCII)
+		}
 	default:
 		clear(d[:f.Size])
 		at := most - l // in nibbles from the left
@@ -278,6 +334,26 @@ func (b *Builder) End() ([]byte, error) {
 	if b.low&both != 0 {
 		b.spec.putBitmap(d[b.spec.mapSize:], b.high)
 	}
+	if b.spec.rare {
+		return b.endRare()
+	}
+	return b.buf, nil
+}
+
+// endRare is End of a dialect with a third bitmap or checks: what it would not
+// read it does not build.
+func (b *Builder) endRare() ([]byte, error) {
+	if b.spec.third != dialect.NoThird && b.high&both != 0 {
+		b.spec.putBitmap(b.buf[b.base+b.rare.at:], b.rare.bits)
+	}
+	if b.spec.checks == nil {
+		return b.buf, nil
+	}
+	var v View
+	if err := b.spec.Parse(&v, b.buf[b.base:]); err != nil {
+		wrong := v.err
+		return b.buf[:b.base], &wrong
+	}
 	return b.buf, nil
 }
 
@@ -288,6 +364,9 @@ func (s *Spec) putBitmap(d []byte, bits uint64) {
 	}
 	for i := range 16 {
 		d[i] = bcd.UpperHex[bits>>(60-4*i)&15]
+	}
+	if s.maps == table.EHexed {
+		ebcdic.Translate(d[:16], d[:16], &ebcdic.FromASCII)
 	}
 }
 

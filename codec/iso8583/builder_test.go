@@ -166,14 +166,14 @@ func TestSecondBitmap(t *testing.T) {
 func TestBuilderGrowsTheBuffer(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 8583))
 	for range 200 {
-		d := every[r.IntN(len(every))]
-		m := randomMessage(r, d.spec, 0.3)
-		want := m.build(t, d.spec, 0x0200)
-		v := parse(t, d.spec, want)
+		s := every[r.IntN(len(every))]
+		m := randomMessage(r, s, 0.3)
+		want := m.build(t, s, 0x0200)
+		v := parse(t, s, want)
 		room := r.IntN(len(want) + 20)
 		whole := bytes.Repeat([]byte{0xEE}, room+40)
-		b := d.spec.Begin(whole[4:8:8+room], 0x0200)
-		for n := 2; n <= 128; n++ {
+		b := s.Begin(whole[4:8:8+room], 0x0200)
+		for n := 2; n <= MaxField; n++ {
 			if r.IntN(2) == 0 {
 				b.Copy(n, v, n)
 			} else if v.Has(n) {
@@ -185,7 +185,7 @@ func TestBuilderGrowsTheBuffer(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(out[4:], want) {
-			t.Fatalf("%s: with room %d\n%X, want\n%X", d.spec.Name(), room, out[4:], want)
+			t.Fatalf("%s: with room %d\n%X, want\n%X", s.Name(), room, out[4:], want)
 		}
 		if !bytes.Equal(out[:4], []byte{0xEE, 0xEE, 0xEE, 0xEE}) || !bytes.Equal(whole[8+room:], bytes.Repeat([]byte{0xEE}, 32)) {
 			t.Fatalf("bytes outside were touched: %X", whole)

@@ -4,20 +4,15 @@ import (
 	"strings"
 	"testing"
 
-	moov "github.com/moov-io/iso8583"
-	"github.com/moov-io/iso8583/encoding"
-	"github.com/moov-io/iso8583/field"
-	"github.com/moov-io/iso8583/padding"
-	"github.com/moov-io/iso8583/prefix"
-	"github.com/moov-io/iso8583/sort"
+	"tongka/codec/iso8583/internal/dialect"
 )
 
 func TestEveryFieldIsNamedInBothLanguages(t *testing.T) {
-	for _, d := range every {
-		for n := 2; n <= 128; n++ {
-			zh, en := d.spec.Describe(n)
-			if has := d.spec.Kind(n) != Absent; has != (zh != "" && en != "" && zh != en) {
-				t.Errorf("%s F%d is called %q and %q", d.spec.Name(), n, zh, en)
+	for _, s := range every {
+		for n := 2; n <= MaxField; n++ {
+			zh, en := s.Describe(n)
+			if has := s.Kind(n) != Absent; has != (zh != "" && en != "" && zh != en) {
+				t.Errorf("%s F%d is called %q and %q", s.Name(), n, zh, en)
 			}
 		}
 	}
@@ -41,63 +36,61 @@ func TestSpecTellsWhatItsFieldsAre(t *testing.T) {
 			t.Errorf("%s F%d: %v %v, want %v %v", c.spec.Name(), c.n, c.spec.Kind(c.n), c.spec.Fixed(c.n), c.kind, c.fixed)
 		}
 	}
-	if Pos().Framing() != TPDUHeader || Cups().Framing() != Centre || ASCII().Framing() != Bare || BCD().Framing() != TPDUOnly {
+	if Pos().Framing() != TPDUHeader || Cups().Framing() != Centre || ASCII().Framing() != Bare || BCD().Framing() != TPDUOnly || EBCDIC().Framing() != Bare {
 		t.Error("framings")
 	}
 }
 
-func TestCompileNamesTheFieldThatItCannotDo(t *testing.T) {
-	fixed := prefix.ASCII.Fixed
+func TestCompileNamesEveryFault(t *testing.T) {
+	text := func(f Field) Field {
+		f.Kind, f.Coding = Text, dialect.ASCII
+		return f
+	}
 	for name, c := range map[string]struct {
-		n    int
-		f    field.Field
-		o    Options
-		want string
+		n      int
+		f      Field
+		change func(*Declaration)
+		want   string
 	}{
-		"composite": {48, field.NewComposite(&field.Spec{Length: 99, Pref: prefix.ASCII.LL, Tag: &field.TagSpec{Length: 2, Enc: encoding.ASCII, Sort: sort.StringsByInt}}),
-			Options{}, "F48: *field.Composite is not a primitive"},
-		"encoder":          {48, str(9, fixed, encoding.EBCDIC), Options{}, "F48: encoder"},
-		"prefix":           {48, str(9, prefix.ASCII.LLLL, encoding.ASCII), Options{}, "F48: length prefix ASCII.LLLL"},
-		"length":           {48, str(0, fixed, encoding.ASCII), Options{}, "F48: length 0"},
-		"LL of 100":        {48, str(100, prefix.BCD.LL, encoding.ASCII), Options{}, "F48: length 100 does not fit"},
-		"LLL of 1000":      {48, str(1000, prefix.ASCII.LLL, encoding.ASCII), Options{}, "F48: length 1000 does not fit"},
-		"hex variable":     {48, field.NewBinary(&field.Spec{Length: 8, Enc: encoding.BytesToASCIIHex, Pref: prefix.ASCII.LL}), Options{}, "F48: hexadecimal of variable length"},
-		"spaces in number": {48, field.NewString(&field.Spec{Length: 8, Enc: encoding.BCD, Pref: fixed, Pad: padding.Left(' ')}), Options{}, `F48: pad " "`},
-		"third bitmap":     {65, str(8, fixed, encoding.Binary), Options{}, "F65"},
-		"beyond 128":       {129, str(8, fixed, encoding.Binary), Options{}, "F129"},
-		"loose":            {48, str(8, fixed, encoding.Binary), Options{Loose: []int{200}}, "F200 is loose"},
-		"wide but small":   {48, str(8, fixed, encoding.Binary), Options{Wide: true}, "no field above 64"},
+		"type":             {48, Field{Length: 9}, nil, "F48 type: "},
+		"coding":           {48, Field{Kind: Track, Coding: dialect.BCDRight, Length: 9}, nil, `F48 coding: 编码 "bcd-right"`},
+		"length":           {48, text(Field{}), nil, "F48 length: 长度 0"},
+		"long":             {48, text(Field{Length: 10000}), nil, "length 10000, wanted 1 to 9999"},
+		"LL of 100":        {48, text(Field{Length: 100, Prefix: 2, Count: dialect.BCD}), nil, "length 100, the prefix says 99 at most"},
+		"binary of 256":    {48, text(Field{Length: 256, Prefix: 1, Count: dialect.Bytes}), nil, "the prefix says 255 at most"},
+		"prefix":           {48, text(Field{Length: 9, Prefix: 5}), nil, "F48 prefix: "},
+		"prefix coding":    {48, text(Field{Length: 9, Prefix: 2}), nil, "F48 prefix-coding: "},
+		"loose text":       {48, text(Field{Length: 9, Loose: true}), nil, "F48 loose-pad: "},
+		"pad of a number":  {48, Field{Kind: Numeric, Coding: dialect.ASCII, Length: 9, Pad: Pad{Left: true, Char: ' '}}, nil, "F48 pad: "},
+		"date of 5":        {48, text(Field{Length: 5, Check: dialect.MMDD}), nil, "F48 check: MMDD 须为 4"},
+		"luhn of bytes":    {48, Field{Kind: Binary, Coding: dialect.Bytes, Length: 9, Check: dialect.Luhn}, nil, "luhn is not for binary"},
+		"no parts":         {48, text(Field{Length: 9, Parts: &Parts{}}), nil, "F48 parts: "},
+		"part too far":     {48, text(Field{Length: 9, Parts: &Parts{List: []Part{{At: 5, Length: 5}}}}), nil, "beyond the length 9"},
+		"tag of 3":         {48, text(Field{Length: 9, Parts: &Parts{Form: dialect.TLV, Tag: 2, Length: 3, List: []Part{{Tag: "ABC"}}}}), nil, `tag "ABC"`},
+		"half a tag":       {48, text(Field{Length: 9, Parts: &Parts{Form: dialect.BER, List: []Part{{Tag: "9F"}}}}), nil, `tag "9F"`},
+		"field 1":          {1, text(Field{Length: 8}), nil, "fields are 2 to 192"},
+		"beyond 192":       {193, text(Field{Length: 8}), func(d *Declaration) { d.Third = dialect.ThirdFollows }, "fields are 2 to 192"},
+		"no third bitmap":  {129, text(Field{Length: 8}), nil, "F129 : 域 129 至 192 需要"},
+		"third for naught": {48, text(Field{Length: 8}), func(d *Declaration) { d.Third = dialect.ThirdIn65 }, "third-bitmap: "},
+		"65":               {65, text(Field{Length: 8}), func(d *Declaration) { d.Third = dialect.ThirdIn65 }, "field 65 is the third"},
+		"wide but small":   {48, text(Field{Length: 8}), func(d *Declaration) { d.Wide = true }, "no field above 64"},
+		"wide and 65":      {130, text(Field{Length: 8}), func(d *Declaration) { d.Wide, d.Third = true, dialect.ThirdIn65 }, "not together"},
+		"mti":              {48, text(Field{Length: 8}), func(d *Declaration) { d.MTI = dialect.Hex }, "mti: "},
+		"bitmap":           {48, text(Field{Length: 8}), func(d *Declaration) { d.Bitmap = dialect.ASCII }, "bitmap: "},
+		"no name":          {48, text(Field{Length: 8}), func(d *Declaration) { d.Name = "" }, "name: "},
 	} {
-		spec := &moov.MessageSpec{Fields: map[int]field.Field{
-			0: str(4, fixed, encoding.ASCII), 1: field.NewBitmap(&field.Spec{Enc: encoding.Binary, Pref: prefix.Binary.Fixed}), c.n: c.f,
-		}}
-		_, err := Compile("made", spec, c.o)
-		if err == nil || !strings.Contains(err.Error(), "dialect made: ") || !strings.Contains(err.Error(), c.want) {
+		d := &Declaration{Name: "made", MTI: dialect.ASCII, Bitmap: dialect.Bytes, Fields: map[int]Field{c.n: c.f}}
+		if c.change != nil {
+			c.change(d)
+		}
+		if _, err := Compile(d); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
-	if _, err := Compile("empty", &moov.MessageSpec{}, Options{}); err == nil {
-		t.Error("a dialect without MTI and bitmap compiles")
+	_, err := Compile(&Declaration{})
+	for _, want := range []string{"name", "mti", "bitmap", "fields"} {
+		if err == nil || !strings.Contains(err.Error(), want+": ") {
+			t.Errorf("an empty declaration: %v", err)
+		}
 	}
-}
-
-// moov's own track types compile as tracks, whatever their encoder.
-func TestTracksOfMoovCompile(t *testing.T) {
-	s, err := Compile("tracks", &moov.MessageSpec{Fields: map[int]field.Field{
-		0: str(4, prefix.ASCII.Fixed, encoding.BCD), 1: field.NewBitmap(&field.Spec{Enc: encoding.Binary, Pref: prefix.Binary.Fixed}),
-		35: field.NewTrack2(&field.Spec{Length: 37, Enc: encoding.LBCD, Pref: prefix.BCD.LL}),
-		36: field.NewTrack3(&field.Spec{Length: 104, Enc: encoding.ASCII, Pref: prefix.ASCII.LLL}),
-		4:  field.NewNumeric(&field.Spec{Length: 12, Enc: encoding.ASCII, Pref: prefix.ASCII.Fixed, Pad: padding.Left('0')}),
-	}}, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := parse(t, s, unhex(t, "0200 1000000030000000 303030303030303030303031 05 12D450 303033 393D31"))
-	if n, ok := v.Uint(4); n != 1 || !ok || string(v.AppendText(nil, 35)) != "12D45" || string(v.Field(36)) != "9=1" || s.Kind(36) != Track {
-		t.Errorf("F4 %d, F35 %q, F36 %q", n, v.AppendText(nil, 35), v.Field(36))
-	}
-}
-
-func str(n int, p prefix.Prefixer, e encoding.Encoder) field.Field {
-	return field.NewString(&field.Spec{Length: n, Enc: e, Pref: p})
 }

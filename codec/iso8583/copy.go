@@ -22,27 +22,31 @@ func (b *Builder) Copy(n int, v *View, from int) {
 	}
 }
 
-// Set is some fields of 2 to 128.
-type Set struct{ low, high uint64 }
+// Set is some fields of 2 to 192.
+type Set struct{ low, high, third uint64 }
 
 // Fields is the set of these fields.
 func Fields(numbers ...int) (s Set) {
 	for _, n := range numbers {
-		if n > 64 {
+		switch {
+		case n > 128:
+			s.third |= 1 << (192 - n)
+		case n > 64:
 			s.high |= 1 << (128 - n)
-		} else {
+		default:
 			s.low |= 1 << (64 - n)
 		}
 	}
 	return s
 }
 
-// CopyRun copies those of the fields first..last (2 to 128) that are present, as
+// CopyRun copies those of the fields first..last (2 to 192) that are present, as
 // CopySet does.
 func (b *Builder) CopyRun(v *View, first, last int) {
 	b.CopySet(v, Set{
 		^uint64(0) >> max(first-1, 0) & ^(^uint64(0) >> max(last, 0)),
 		^uint64(0) >> max(first-65, 0) & ^(^uint64(0) >> max(last-64, 0)),
+		^uint64(0) >> max(first-129, 0) & ^(^uint64(0) >> max(last-128, 0)),
 	})
 }
 
@@ -52,12 +56,16 @@ func (b *Builder) CopyRun(v *View, first, last int) {
 // fields is cheaper than several for some of them.
 func (b *Builder) CopySet(v *View, set Set) {
 	low, high := v.bits[0]&set.low, v.bits[1]&set.high
+	if third := v.bits[2] & set.third; third != 0 {
+		b.copyEach(v, [3]uint64{low, high, third}, false)
+		return
+	}
 	if low|high == 0 {
 		return
 	}
 	s, from := b.spec, &v.spec.fields
 	if low&^s.has[0]|high&^s.has[1] != 0 {
-		b.copyEach(v, low, high, false) // up to the field that is not in the dialect
+		b.copyEach(v, [3]uint64{low, high}, false) // up to the field that is not in the dialect
 		return
 	}
 	p := s.copies.Find(from, low, high)
@@ -65,7 +73,7 @@ func (b *Builder) CopySet(v *View, set Set) {
 		s.copies.Learn(from, low, high, func() plan.Copy { return plan.NewCopy(&s.fields, from, [2]uint64{low, high}) })
 	}
 	if p == nil || p.First <= b.last || high != 0 && b.low&both == 0 {
-		b.copyEach(v, low, high, false)
+		b.copyEach(v, [3]uint64{low, high}, false)
 		return
 	}
 	b.last = p.Last
@@ -75,7 +83,7 @@ func (b *Builder) CopySet(v *View, set Set) {
 		step := &p.Steps[i]
 		n := b.copyStep(step, v)
 		if n == 0 {
-			b.copyEach(v, step.Bits[0], step.Bits[1], true)
+			b.copyEach(v, [3]uint64{step.Bits[0], step.Bits[1]}, true)
 			if b.last == stopped {
 				return
 			}
@@ -86,8 +94,8 @@ func (b *Builder) CopySet(v *View, set Set) {
 }
 
 // copyEach copies fields one by one; with open they are in the bitmap already.
-func (b *Builder) copyEach(v *View, low, high uint64, open bool) {
-	for w, left := range [...]uint64{low, high} {
+func (b *Builder) copyEach(v *View, fields [3]uint64, open bool) {
+	for w, left := range fields {
 		for left != 0 && b.last != stopped {
 			z := bits.LeadingZeros64(left)
 			left &^= 1 << 63 >> z
@@ -104,7 +112,7 @@ func (b *Builder) copyEach(v *View, low, high uint64, open bool) {
 // what is spare, and gives the bytes that they become: 0 when one does not fit,
 // is not good, or has not as much around it as words reach for.
 func (b *Builder) copyStep(step *plan.Step, v *View) int {
-	span, n := v.spans[step.N&127], len(b.buf)
+	span, n := v.spans[step.N], len(b.buf)
 	l, p := span.Len(), v.msg[span.At():]
 	if step.Reads > len(p) || n+step.Writes > cap(b.buf) {
 		return 0
@@ -155,7 +163,7 @@ func (b *Builder) copyStep(step *plan.Step, v *View) int {
 
 // copyValue transcodes one value into field n, which is open.
 func (b *Builder) copyValue(n int, f *table.Field, v *View, from int) {
-	src, at, l := &v.spec.fields[from], v.spans[from&127].At(), v.spans[from&127].Len()
+	src, at, l := &v.spec.fields[from], v.spans[from&255].At(), v.spans[from&255].Len()
 	way := plan.Ways[f.Coding][src.Coding]
 	if l > int(f.Max) || f.Prefix == 0 && l != int(f.Max) || way == plan.ByValue ||
 		way == plan.TextToPacked && bcd.BadDigits(v.msg[at:at+l]) >= 0 {
@@ -197,7 +205,11 @@ func (b *Builder) copyValue(n int, f *table.Field, v *View, from int) {
 // become.
 func (b *Builder) copySlow(n int, f *table.Field, v *View, from int) {
 	at := len(b.buf)
-	b.take(int(f.Prefix) + 2*int(f.Max))
+	room := v.Len(from)
+	if f.Prefix == 0 {
+		room = int(f.Max)
+	}
+	b.take(int(f.Prefix) + 2*room)
 	gap := len(b.buf)
 	all := v.AppendText(b.buf, from)
 	value := all[gap:]

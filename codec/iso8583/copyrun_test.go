@@ -7,13 +7,14 @@ import (
 	"sync"
 	"testing"
 
+	"tongka/codec/iso8583/internal/dialect"
 	"tongka/codec/iso8583/internal/table"
 )
 
 // randomRun is a message of one dialect and fields of it to be copied into
 // another; most messages have only what both have.
 func randomRun(t *testing.T, r *rand.Rand) (from, to *Spec, v *View, first, last int) {
-	from, to = every[r.IntN(len(every))].spec, every[r.IntN(len(every))].spec
+	from, to = every[r.IntN(len(every))], every[r.IntN(len(every))]
 	m := randomMessage(r, from, []float64{0.1, 0.4, 0.9}[r.IntN(3)])
 	for n := range m {
 		switch {
@@ -137,7 +138,7 @@ func TestShapesReadAsFieldsOneByOne(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 8583))
 	good, bad := 0, 0
 	for range 20000 {
-		s := every[r.IntN(len(every))].spec
+		s := every[r.IntN(len(every))]
 		m := randomMessage(r, s, 0.1)
 		msg := m.build(t, s, 0x0200)
 		parse(t, s, msg) // learns
@@ -153,8 +154,11 @@ func TestShapesReadAsFieldsOneByOne(t *testing.T) {
 		err1 := s.Parse(&v, msg)
 		w.spec, w.msg = s, msg
 		off, low, high := s.parseHead(&w, msg)
-		w.bits = [2]uint64{low, high}
+		w.bits = [3]uint64{low, high}
 		var err2 error = &w.err
+		if off >= 0 && s.third == dialect.ThirdFollows {
+			off = w.readThird(off)
+		}
 		if off >= 0 {
 			err2 = w.parseFields(off)
 		}
@@ -166,9 +170,9 @@ func TestShapesReadAsFieldsOneByOne(t *testing.T) {
 			continue
 		}
 		good++
-		for n := 2; n <= 128; n++ {
-			if v.Has(n) && v.spans[n&127] != w.spans[n&127] {
-				t.Fatalf("%s F%d at %d, one by one at %d", s.Name(), n, v.spans[n&127].At(), w.spans[n&127].At())
+		for n := 2; n <= MaxField; n++ {
+			if v.Has(n) && v.spans[n&255] != w.spans[n&255] {
+				t.Fatalf("%s F%d at %d, one by one at %d", s.Name(), n, v.spans[n&255].At(), w.spans[n&255].At())
 			}
 		}
 	}
@@ -237,7 +241,7 @@ func TestSpecsLearnConcurrently(t *testing.T) {
 func TestNumbersAreThatOfTheText(t *testing.T) {
 	r := rand.New(rand.NewPCG(15, 8583))
 	for range 5000 {
-		s := every[r.IntN(len(every))].spec
+		s := every[r.IntN(len(every))]
 		n := fieldOf(r, s)
 		var m message
 		m[n] = randomValue(r, s, n)

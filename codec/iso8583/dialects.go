@@ -4,8 +4,6 @@ import (
 	"strings"
 	"sync"
 
-	moov "github.com/moov-io/iso8583"
-
 	"tongka/codec/iso8583/internal/dialect"
 )
 
@@ -32,19 +30,37 @@ func ASCIIHexMap() *Spec { return asciiHexMap() }
 // ASCIIRaw is ASCII with bitmaps and fixed binary fields as bytes.
 func ASCIIRaw() *Spec { return asciiRaw() }
 
+// Binary87 is ISO 8583:1987 packed (87B): numbers of fixed length right aligned,
+// those of variable length and the second track left aligned.
+func Binary87() *Spec { return binary87() }
+
+// ASCII93 is ISO 8583:1993 in characters throughout (93A).
+func ASCII93() *Spec { return ascii93() }
+
+// Binary93 is ISO 8583:1993 packed (93B), its tracks in characters.
+func Binary93() *Spec { return binary93() }
+
+// EBCDIC is ISO 8583:1987 in IBM's characters; bitmaps and fixed binary fields are
+// bytes.
+func EBCDIC() *Spec { return ebcdic87() }
+
 var (
-	pos         = once(dialect.Pos, Options{Framing: TPDUHeader})
-	packed      = once(dialect.BCD, Options{Framing: TPDUOnly, Loose: []int{22}})
-	cups        = once(dialect.Cups, Options{Framing: Centre, Wide: true})
-	ascii       = once(dialect.ASCII, Options{})
-	asciiHexMap = once(dialect.ASCIIHexMap, Options{})
-	asciiRaw    = once(dialect.ASCIIRaw, Options{})
+	pos         = once(dialect.Pos)
+	packed      = once(dialect.Hypercom)
+	cups        = once(dialect.Cups)
+	ascii       = once(dialect.ASCII87)
+	asciiHexMap = once(dialect.ASCIIHexMap)
+	asciiRaw    = once(dialect.ASCIIRaw)
+	binary87    = once(dialect.Binary87)
+	ascii93     = once(dialect.ASCII93)
+	binary93    = once(dialect.Binary93)
+	ebcdic87    = once(dialect.EBCDIC87)
 )
 
 // Builtin gives every dialect that is built in, in the order in which a list shows
 // them and in which one is preferred among equals.
 func Builtin() []*Spec {
-	return []*Spec{Pos(), BCD(), Cups(), ASCII(), ASCIIHexMap(), ASCIIRaw()}
+	return []*Spec{Pos(), BCD(), Cups(), ASCII(), ASCIIHexMap(), ASCIIRaw(), Binary87(), ASCII93(), Binary93(), EBCDIC()}
 }
 
 // Named finds a built-in dialect by its name, or by the short name that others
@@ -67,10 +83,9 @@ var aliases = map[string]string{"87a": "ascii"}
 
 // once compiles a dialect at its first use. A fault in one is a fault in the
 // program, found by the first test that runs.
-func once(declare func() *moov.MessageSpec, o Options) func() *Spec {
+func once(declare func() *Declaration) func() *Spec {
 	return sync.OnceValue(func() *Spec {
-		m := declare()
-		s, err := Compile(m.Name, m, o)
+		s, err := Compile(declare())
 		if err != nil {
 			panic(err)
 		}

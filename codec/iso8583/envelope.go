@@ -31,7 +31,7 @@ type Envelope struct {
 // counts from the start of the frame.
 func (s *Spec) Split(frame []byte, env *Envelope) (msg []byte, err error) {
 	env.TPDU, env.LRI, env.Header, env.Requirement = nil, nil, nil, 0
-	switch s.framing {
+	switch s.decl.Framing {
 	case Centre:
 		return splitCentre(frame, env)
 	case TPDUOnly, TPDUHeader:
@@ -43,7 +43,7 @@ func (s *Spec) Split(frame []byte, env *Envelope) (msg []byte, err error) {
 		}
 		env.TPDU = frame[:tpduSize:tpduSize]
 	}
-	if s.framing == TPDUHeader {
+	if s.decl.Framing == TPDUHeader {
 		return splitHeader(frame, env)
 	}
 	return frame[len(env.TPDU):], nil
@@ -85,7 +85,7 @@ func (s *Spec) AppendReplyEnvelope(dst []byte, env *Envelope) []byte {
 	if t := env.TPDU; len(t) == tpduSize {
 		dst = append(dst, t[0], t[3], t[4], t[1], t[2])
 	}
-	if s.framing == Centre {
+	if s.decl.Framing == Centre {
 		return appendCupsReply(dst, env.Header)
 	}
 	at := len(dst)

@@ -16,13 +16,14 @@ const (
 	BadTrack                         // Got is the byte where a digit or a separator belongs
 	BadHex                           // Got is the byte where a hexadecimal digit belongs
 	BadPad                           // Got is the byte whose pad nibble is neither 0 nor F
-	BadPrefix                        // Got is the byte of the length that is not decimal
+	BadPrefix                        // Got is the byte of the length that is no digit
 	TooLong                          // Want is the greatest length, Got the length
 	WrongLength                      // Want is the only length, Got the length
 	NotInDialect                     // the bitmap or the caller names a field that the dialect has not
 	SecondBitmap                     // bit 1 is set in a dialect of 64 fields
 	OutOfOrder                       // builder: Want is the field put before
 	UnexpectedByte                   // Want is the byte, Got what is there
+	Unfit                            // Want is the Check that the value does not pass
 	WrongTotal                       // Want is the length that is there, Got the length that is claimed
 )
 
@@ -84,7 +85,7 @@ func (e *FieldError) expected() string {
 	case BadPad:
 		return fmt.Sprintf("a pad nibble 0 or F, found %02X", e.Got)
 	case BadPrefix:
-		return fmt.Sprintf("a decimal length, found %02X", e.Got)
+		return fmt.Sprintf("a length in digits, found %02X", e.Got)
 	case TooLong:
 		return fmt.Sprintf("a length of at most %d, found %d", e.Want, e.Got)
 	case WrongLength:
@@ -97,6 +98,8 @@ func (e *FieldError) expected() string {
 		return fmt.Sprintf("a field above %d", e.Want)
 	case UnexpectedByte:
 		return fmt.Sprintf("%02X, found %02X", e.Want, e.Got)
+	case Unfit:
+		return fmt.Sprintf("a value that passes the check %s", Check(e.Want))
 	case WrongTotal:
 		return fmt.Sprintf("a total length of %d, found %d", e.Want, e.Got)
 	}

@@ -3,7 +3,6 @@ package iso8583
 import (
 	"math/bits"
 
-	"tongka/codec/iso8583/internal/bcd"
 	"tongka/codec/iso8583/internal/table"
 )
 
@@ -26,22 +25,17 @@ func (v *View) failHead(n, off int, why Reason, want, got int) (int, uint64, uin
 
 // cut clears the bits of field n and above.
 func (v *View) cut(n int) {
-	switch {
-	case n <= 64:
-		v.bits[0] &^= ^uint64(0) >> (n - 1)
-		v.bits[1] = 0
-	default:
-		v.bits[1] &^= ^uint64(0) >> (n - 65)
-	}
+	w := (n - 1) >> 6
+	v.bits[w] &^= ^uint64(0) >> ((n - 1) & 63)
+	clear(v.bits[w+1:])
 }
 
 // last is the highest field present, 1 when there is none.
 func (v *View) last() int {
-	switch {
-	case v.bits[1] != 0:
-		return 128 - bits.TrailingZeros64(v.bits[1])
-	case v.bits[0] != 0:
-		return 64 - bits.TrailingZeros64(v.bits[0])
+	for w := len(v.bits) - 1; w >= 0; w-- {
+		if v.bits[w] != 0 {
+			return 64*(w+1) - bits.TrailingZeros64(v.bits[w])
+		}
 	}
 	return 1
 }
@@ -59,10 +53,8 @@ func (v *View) badExtent(n, off int) error {
 	}
 	length := int(f.Max)
 	if f.Prefix != 0 {
-		for i, c := range p[:f.Prefix] {
-			if f.BCD && bcd.Dec[c] == bcd.Bad || !f.BCD && c-'0' > 9 {
-				return v.fail(n, off+i, BadPrefix, 0, int(c))
-			}
+		if i := f.BadPrefix(p[:f.Prefix]); i >= 0 {
+			return v.fail(n, off+i, BadPrefix, 0, int(p[i]))
 		}
 		if length = f.Length(p); length > int(f.Max) {
 			return v.fail(n, off, TooLong, int(f.Max), length)
@@ -73,8 +65,13 @@ func (v *View) badExtent(n, off int) error {
 }
 
 func (v *View) badBit(n int) error {
-	at := v.spec.mtiSize + (n-1)*v.spec.mapSize/64
-	return v.fail(n, at, NotInDialect, 0, int(v.msg[at]))
+	field := n
+	at := v.spec.mtiSize
+	if n > 128 {
+		n, at = n-128, v.third
+	}
+	at += (n - 1) * v.spec.mapSize / 64
+	return v.fail(field, at, NotInDialect, 0, int(v.msg[at]))
 }
 
 // badByte is byte i of a value at off, of size bytes and the given length,
@@ -83,9 +80,9 @@ func (v *View) badByte(n, off, i, size, length int) error {
 	c, b := v.spec.fields[n].Coding, v.msg[off+i]
 	why := BadDigit
 	switch {
-	case c == table.Hexed:
+	case c == table.Hexed || c == table.EHexed:
 		why = BadHex
-	case c == table.Track || c == table.PackedTrack:
+	case c == table.Track || c == table.ETrack || c == table.PackedTrack:
 		why = BadTrack
 	}
 	if c >= table.PackedLeft && length&1 == 1 {

@@ -36,7 +36,7 @@ func fuzzDialect(f *testing.F, s *Spec, pattern string) {
 			t.Errorf("%X is built again as %X", msg, built)
 		}
 		copied := s.Begin(nil, v.MTI())
-		for n := 2; n <= 128; n++ {
+		for n := 2; n <= MaxField; n++ {
 			copied.Copy(n, &v, n)
 		}
 		if out, err := copied.End(); err != nil || !bytes.EqualFold(out, built) {
@@ -76,9 +76,9 @@ func FuzzSplit(f *testing.F) {
 		f.Add(c.frame)
 	}
 	f.Fuzz(func(t *testing.T, frame []byte) {
-		for _, d := range every {
+		for _, s := range every {
 			var env Envelope
-			msg, err := d.spec.Split(frame, &env)
+			msg, err := s.Split(frame, &env)
 			if err != nil {
 				if e := err.(*FieldError); e.Offset < 0 || e.Offset > len(frame) {
 					t.Fatalf("%+v for %d bytes", e, len(frame))
@@ -88,7 +88,7 @@ func FuzzSplit(f *testing.F) {
 			if n := len(env.TPDU) + len(env.LRI) + len(env.Header) + len(msg); n != len(frame) {
 				t.Fatalf("%d of %d bytes", n, len(frame))
 			}
-			if n := len(d.spec.AppendReplyEnvelope(nil, &env)); n != len(env.TPDU)+len(env.Header) {
+			if n := len(s.AppendReplyEnvelope(nil, &env)); n != len(env.TPDU)+len(env.Header) {
 				t.Fatalf("a reply envelope of %d bytes", n)
 			}
 		}

@@ -3,6 +3,7 @@ package iso8583
 import (
 	"bytes"
 	"encoding/hex"
+	"maps"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -26,21 +27,41 @@ func unhex(tb testing.TB, s string) []byte {
 }
 
 // every dialect with the specification that it was compiled from.
-var every = []struct {
-	spec *Spec
-	moov func() *moov.MessageSpec
-}{
-	{Pos(), dialect.Pos}, {BCD(), dialect.BCD}, {Cups(), dialect.Cups},
-	{ASCII(), dialect.ASCII}, {ASCIIHexMap(), dialect.ASCIIHexMap}, {ASCIIRaw(), dialect.ASCIIRaw},
+var every = append(Builtin(), triple(dialect.ThirdFollows, "bcd", dialect.Bytes), triple(dialect.ThirdFollows, "ebcdic", dialect.EBCDICHex))
+
+// triple is a built-in dialect with a third bitmap and some fields of its own.
+func triple(where Third, name string, bitmap Coding) *Spec {
+	base, _ := Named(name)
+	d := *base.Declaration()
+	d.Fields = maps.Clone(d.Fields)
+	d.Name, d.Bitmap, d.Third = d.Name+"-triple", bitmap, where
+	delete(d.Fields, 65)
+	d.Fields[66], d.Fields[130] = d.Fields[3], d.Fields[2]
+	d.Fields[150], d.Fields[191], d.Fields[192] = d.Fields[60], d.Fields[35], d.Fields[52]
+	s, err := Compile(&d)
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
+// moovOf says the same dialect in moov's words.
+func moovOf(tb testing.TB, s *Spec) *moov.MessageSpec {
+	tb.Helper()
+	m, err := s.Declaration().Moov()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return m
 }
 
 // message is field values by number; nil is absent.
-type message [129][]byte
+type message [MaxField + 1][]byte
 
 // randomMessage has each field of the dialect with the given probability, with
 // a canonical value of any allowed length.
 func randomMessage(r *rand.Rand, s *Spec, p float64) (m message) {
-	for n := 2; n <= 128; n++ {
+	for n := 2; n <= MaxField; n++ {
 		if s.Kind(n) != Absent && (r.Float64() < p || n == 128 && s.bit1 != 0) {
 			m[n] = randomValue(r, s, n)
 		}
@@ -84,7 +105,7 @@ func (m *message) build(tb testing.TB, s *Spec, mti MTI) []byte {
 
 // values reads a view back into canonical values.
 func values(v *View) (m message) {
-	for n := 2; n <= 128; n++ {
+	for n := 2; n <= MaxField; n++ {
 		if v.Has(n) {
 			m[n] = v.AppendText([]byte{}, n)
 		}

@@ -71,7 +71,7 @@ func TestParseNamesTheFieldAndTheByte(t *testing.T) {
 			if *e != c.want {
 				t.Errorf("%+v, want %+v", *e, c.want)
 			}
-			for n := e.Field; n <= 128; n++ {
+			for n := e.Field; n <= MaxField; n++ {
 				if n >= 2 && v.Has(n) && e.Reason != Trailing {
 					t.Errorf("F%d can be read after the fault", n)
 				}

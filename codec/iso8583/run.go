@@ -18,8 +18,8 @@ func (v *View) Run(from, to int) Run {
 	r := Run{spec: v.spec, bits: v.bits[0] & (^uint64(0) >> (from - 1)) & (^uint64(0) << (64 - to))}
 	if r.bits != 0 {
 		first, last := bits.LeadingZeros64(r.bits)+1, 64-bits.TrailingZeros64(r.bits)
-		end := v.spans[last&127]
-		r.at = uint16(v.spans[first&127].At() - int(v.spec.fields[first].Prefix))
+		end := v.spans[last&255]
+		r.at = uint16(v.spans[first&255].At() - int(v.spec.fields[first].Prefix))
 		r.end = uint16(end.At() + v.spec.fields[last].Coding.Size(end.Len()))
 	}
 	return r

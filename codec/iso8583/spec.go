@@ -1,9 +1,9 @@
 // Package iso8583 reads and writes ISO 8583 messages in place. A dialect is
-// declared once, as a moov-io/iso8583 message specification, and compiled into
-// a table; a View reads by that table straight from the received bytes, and a
-// Builder appends by it straight to the buffer that will be sent. Neither
-// allocates. moov itself is never on the path of a message: it describes, and
-// in the tests it is the oracle.
+// a Declaration, plain data, built in or read from a file (package dialects), and
+// compiled into a table; a View reads by that table straight from the received
+// bytes, and a Builder appends by it straight to the buffer that will be sent.
+// Neither allocates. moov-io/iso8583 is never on the path of a message: a
+// declaration can be said in its words, and in the tests it is the oracle.
 //
 //	frame ─▶ Split ─▶ Envelope (TPDU, LRI, header: lent)
 //	            └──▶ Parse ─▶ View ─ Field, AppendText, Uint, Before
@@ -21,123 +21,122 @@
 package iso8583
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
-	moov "github.com/moov-io/iso8583"
-
+	"tongka/codec/iso8583/internal/dialect"
 	"tongka/codec/iso8583/internal/plan"
 	"tongka/codec/iso8583/internal/table"
 )
 
-// Kind is what a field holds, whatever its coding.
-type Kind uint8
-
-// Kinds. Absent is the kind of a field that the dialect has not.
-const (
-	Absent  Kind = iota
-	Numeric      // decimal digits
-	Track        // digits and separators of a magnetic stripe
-	Text         // characters, of whatever character set
-	Binary       // bytes
+// What a dialect is declared with; see package dialect for each.
+type (
+	Declaration = dialect.Declaration
+	Field       = dialect.Field
+	Parts       = dialect.Parts
+	Part        = dialect.Part
+	Pad         = dialect.Pad
+	Kind        = dialect.Kind
+	Coding      = dialect.Coding
+	Framing     = dialect.Framing
+	Third       = dialect.Third
+	Form        = dialect.Form
+	Check       = dialect.Check
+	Fault       = dialect.Fault
 )
 
-// Framing is what stands before the MTI; see Split.
-type Framing uint8
-
-// Framings of the dialects.
+// Kinds of fields. Absent is the kind of a field that the dialect has not.
 const (
-	Bare       Framing = iota // the MTI comes first
-	TPDUOnly                  // 5 bytes
-	TPDUHeader                // TPDU, perhaps LRI, perhaps the 6-byte UnionPay header
-	Centre                    // the 46-byte header of the card centre
+	Absent  = dialect.Absent
+	Numeric = dialect.Numeric
+	Track   = dialect.Track
+	Text    = dialect.Text
+	Binary  = dialect.Binary
 )
 
-// Options are what a moov specification cannot say of a dialect.
-type Options struct {
-	Framing Framing
-	Wide    bool  // the builder always writes both bitmaps
-	Loose   []int // packed fields whose pad nibble may be anything (it is dropped)
-}
+// Framings: what stands before the MTI; see Split.
+const (
+	Bare       = dialect.Bare
+	TPDUOnly   = dialect.TPDUOnly
+	TPDUHeader = dialect.TPDUHeader
+	Centre     = dialect.Centre
+)
 
-var kinds = [...]Kind{table.Absent: Absent, table.Text: Text, table.Raw: Binary, table.Hexed: Binary, table.Digits: Numeric,
-	table.Track: Track, table.PackedLeft: Numeric, table.PackedRight: Numeric, table.PackedTrack: Track}
+var kinds = [...]Kind{table.Absent: Absent, table.Text: Text, table.EText: Text, table.Raw: Binary, table.Hexed: Binary, table.EHexed: Binary,
+	table.Digits: Numeric, table.EDigits: Numeric, table.Track: Track, table.ETrack: Track,
+	table.PackedLeft: Numeric, table.PackedRight: Numeric, table.PackedTrack: Track}
 
 // Spec is a compiled dialect. It is immutable, but for what it has learned about
 // the bitmaps that it met, and safe for concurrent use.
 type Spec struct {
 	name    string
-	framing Framing
-	mtiSize int    // two packed bytes, or four characters
-	mapSize int    // 8 bytes, or 16 hexadecimal characters
+	mtiSize int          // two packed bytes, or four characters
+	mapSize int          // 8 bytes, or 16 hexadecimal characters
+	maps    table.Coding // of the bitmaps
+	mti     table.Coding
 	first   int    // where the first field of a built message begins
 	bit1    uint64 // bit 1 if the builder always writes both bitmaps
 	second  bool   // the dialect has fields above 64
+	rare    bool   // it has a third bitmap or checks, which most have not
+	third   Third
+	checks  []checked
 	fields  table.Fields
-	about   [129]string
-	has     [2]uint64 // the fields, as a bitmap
+	has     [2]uint64 // the fields up to 128, as a bitmap
 	shapes  plan.Cache[plan.Shape]
 	copies  plan.Cache[plan.Copy]
+	decl    *Declaration
 }
 
-// Compile makes the table of a dialect. Every field must be primitive, in one
-// of the codings that cards use: ASCII, packed (BCD, LBCD), binary, hexadecimal
-// for fixed binary. The error names the field.
-func Compile(name string, spec *moov.MessageSpec, o Options) (*Spec, error) {
-	if err := spec.Validate(); err != nil {
-		return nil, fmt.Errorf("dialect %s: %w", name, err)
+// Compile makes the table of a dialect. The declaration belongs to the Spec from
+// then on. The error joins every Fault.
+func Compile(d *Declaration) (*Spec, error) {
+	if faults := d.Faults(); len(faults) > 0 {
+		errs := make([]error, len(faults))
+		for i, f := range faults {
+			errs[i] = f
+		}
+		return nil, fmt.Errorf("方言 · dialect %s: %w", d.Name, errors.Join(errs...))
 	}
-	s := &Spec{name: name, framing: o.Framing}
-	for n, f := range spec.Fields {
-		if n < 0 || n > 128 {
-			return nil, fmt.Errorf("dialect %s: F%d: fields are 2 to 128", name, n)
-		}
-		d, err := table.Compile(n, f)
-		if err != nil {
-			return nil, fmt.Errorf("dialect %s: F%d: %w", name, n, err)
-		}
-		s.fields[n], s.about[n] = d, f.Spec().Description
+	s := &Spec{name: d.Name, third: d.Third, decl: d, mtiSize: 4, mapSize: 16}
+	for _, n := range d.Numbers() {
+		f := d.Fields[n]
+		s.fields[n] = table.Compile(&f)
 		s.second = s.second || n > 64
-		if n > 1 {
+		if n <= 128 {
 			s.has[(n-1)>>6] |= 1 << 63 >> ((n - 1) & 63)
 		}
-	}
-	for _, n := range o.Loose {
-		if s.Kind(n) == Absent {
-			return nil, fmt.Errorf("dialect %s: F%d is loose but not there", name, n)
+		if f.Check != dialect.NoCheck {
+			s.checks = append(s.checks, checked{n, f.Check})
 		}
-		s.fields[n].Loose = true
 	}
-	s.mtiSize, s.mapSize = 4, 8
-	if s.fields[0].Coding >= table.PackedLeft {
+	s.mti, s.maps = table.CodingOf(Numeric, d.MTI), table.CodingOf(Binary, d.Bitmap)
+	if s.mti == table.PackedLeft {
 		s.mtiSize = 2
 	}
-	if s.fields[1].Coding == table.Hexed {
-		s.mapSize = 16
+	if s.maps == table.Raw {
+		s.mapSize = 8
 	}
 	s.first = s.mtiSize + s.mapSize
-	if o.Wide {
+	if d.Wide {
 		s.first, s.bit1 = s.first+s.mapSize, both
 	}
-	s.fields[0], s.fields[1] = table.Field{}, table.Field{}
-	if s.fields[65].Coding != table.Absent {
-		return nil, fmt.Errorf("dialect %s: F65 would be a third bitmap", name)
-	}
-	if o.Wide && !s.second {
-		return nil, fmt.Errorf("dialect %s: both bitmaps but no field above 64", name)
-	}
+	s.rare = s.checks != nil || s.third != dialect.NoThird
 	return s, nil
 }
 
-// Name is the dialect's name: pos, cups, bcd, ascii.
+// Declaration is what the dialect was compiled from. It is not to be changed.
+func (s *Spec) Declaration() *Declaration { return s.decl }
+
+// Name is the dialect's name: pos, cups, 87b.
 func (s *Spec) Name() string { return s.name }
 
 // Framing is what the dialect puts before the MTI.
-func (s *Spec) Framing() Framing { return s.framing }
+func (s *Spec) Framing() Framing { return s.decl.Framing }
 
 // Kind says what field n holds, Absent when the dialect has no such field.
 func (s *Spec) Kind(n int) Kind {
-	if n < 2 || n > 128 {
+	if n < 2 || n > MaxField {
 		return Absent
 	}
 	return kinds[s.fields[n].Coding]
@@ -149,12 +148,25 @@ func (s *Spec) Fixed(n int) bool { return s.Kind(n) != Absent && s.fields[n].Pre
 // Describe gives field n's name in Chinese and English, empty when the dialect
 // has no such field.
 func (s *Spec) Describe(n int) (zh, en string) {
-	if n < 0 || n > 128 {
-		return "", ""
+	name := s.decl.Fields[n].Name
+	if n == 0 || n == 1 {
+		name = dialect.NameOf(n)
 	}
-	zh, en, ok := strings.Cut(s.about[n], " / ")
+	return Bilingual(name)
+}
+
+// Bilingual splits a name into its Chinese and its English half; a name in one
+// language stands for both.
+func Bilingual(name string) (zh, en string) {
+	zh, en, ok := strings.Cut(name, " / ")
 	if !ok {
 		return zh, zh
 	}
 	return zh, en
 }
+
+// MaxField is the highest field of any dialect.
+const MaxField = dialect.MaxField
+
+// NameOf gives the name that ISO 8583:1987 has for field n, "中文 / English".
+func NameOf(n int) string { return dialect.NameOf(n) }

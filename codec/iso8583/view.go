@@ -5,6 +5,8 @@ import (
 	"math/bits"
 
 	"tongka/codec/iso8583/internal/bcd"
+	"tongka/codec/iso8583/internal/dialect"
+	"tongka/codec/iso8583/internal/ebcdic"
 	"tongka/codec/iso8583/internal/plan"
 	"tongka/codec/iso8583/internal/table"
 )
@@ -15,12 +17,13 @@ const maxMessage = 1<<16 - 1
 
 // View reads one message in place. The bytes are lent by whoever called Parse
 // and everything that a View returns aliases them. A View is reused by parsing
-// again; it is some 650 bytes, so keep one per loop and not one per message.
+// again; it is some 1,100 bytes, so keep one per loop and not one per message.
 type View struct {
 	spec  *Spec
 	msg   []byte
-	bits  [2]uint64
-	spans [128]plan.Span // by number, of which 128 is 0
+	bits  [3]uint64      // bits 1 and 65 are taken away
+	spans [256]plan.Span // by number
+	third int            // where the third bitmap is, if there is one
 	mti   MTI
 	err   FieldError
 }
@@ -35,17 +38,26 @@ type View struct {
 func (s *Spec) Parse(v *View, msg []byte) error {
 	v.spec, v.msg, v.mti = s, msg, 0
 	off, low, high := s.parseHead(v, msg)
-	v.bits[0], v.bits[1] = low, high
+	v.bits[0], v.bits[1], v.bits[2] = low, high, 0
 	if off < 0 {
 		return &v.err
 	}
+	if s.rare {
+		return v.parseRare(off)
+	}
+	return v.parsePlanned(off, low, high)
+}
+
+// parsePlanned reads the fields from off on by the plan for their bitmap.
+func (v *View) parsePlanned(off int, low, high uint64) error {
+	s := v.spec
 	shape := s.shapes.Find(nil, low, high)
-	if shape != nil && shape.Read(&s.fields, msg, off, &v.spans) {
+	if shape != nil && shape.Read(&s.fields, v.msg, off, &v.spans) {
 		return nil
 	}
 	err := v.parseFields(off)
 	if err == nil && shape == nil {
-		s.shapes.Learn(nil, low, high, func() plan.Shape { return plan.NewShape(&s.fields, v.bits) })
+		s.shapes.Learn(nil, low, high, func() plan.Shape { return plan.NewShape(&s.fields, [2]uint64{low, high}) })
 	}
 	return err
 }
@@ -54,6 +66,11 @@ func (s *Spec) Parse(v *View, msg []byte) error {
 func (v *View) parseFields(off int) error {
 	msg := v.msg
 	for w := range v.bits {
+		if w == 1 && v.spec.third == dialect.ThirdIn65 {
+			if off = v.readThird(off); off < 0 {
+				return &v.err
+			}
+		}
 		for left := v.bits[w]; left != 0; {
 			z := bits.LeadingZeros64(left)
 			left &^= 1 << 63 >> (z & 63)
@@ -68,7 +85,7 @@ func (v *View) parseFields(off int) error {
 					return v.badByte(n, at, i, end-at, length)
 				}
 			}
-			v.spans[n&127] = plan.At(at, length)
+			v.spans[n&255] = plan.At(at, length)
 			off = end
 		}
 	}
@@ -98,7 +115,7 @@ func (s *Spec) parseHead(v *View, msg []byte) (off int, low, high uint64) {
 		}
 		if s.mapSize == 8 {
 			high = binary.BigEndian.Uint64(msg[off:])
-		} else if i := bcd.ReadHex(&high, msg[off:end]); i >= 0 {
+		} else if i := bcd.ReadHex(&high, msg[off:end], s.maps.HexOf()); i >= 0 {
 			return v.failHead(1, off+i, BadHex, 0, int(msg[off+i]))
 		}
 		switch {
@@ -123,10 +140,14 @@ func (v *View) readMTI(p []byte) (bad int) {
 		v.mti = MTI(x)
 		return -1
 	}
-	if i := bcd.BadDigits(p); i >= 0 {
+	if v.spec.mti == table.EDigits {
+		if i := v.spec.mti.BadByte(p); i >= 0 {
+			return i
+		}
+	} else if i := bcd.BadDigits(p); i >= 0 {
 		return i
 	}
-	v.mti = MTI(bcd.Four(p))
+	v.mti = MTI(bcd.Four(p)) // the low nibbles, which both codes share
 	return -1
 }
 
@@ -139,10 +160,10 @@ func (v *View) Spec() *Spec { return v.spec }
 // Bytes is the whole message, from the MTI.
 func (v *View) Bytes() []byte { return v.msg }
 
-// Has says whether field n, from 2 to 128, is present.
+// Has says whether field n, from 2 to 192, is present.
 func (v *View) Has(n int) bool {
 	n--
-	return uint(n) < 128 && v.bits[n>>6]<<(n&63)>>63 != 0
+	return uint(n) < 192 && v.bits[n>>6]<<(n&63)>>63 != 0
 }
 
 // Len is field n's length as its prefix counts it: digits of a number or a
@@ -151,7 +172,7 @@ func (v *View) Len(n int) int {
 	if !v.Has(n) {
 		return 0
 	}
-	return v.spans[n&127].Len()
+	return v.spans[n&255].Len()
 }
 
 // Field is the value's bytes as they are on the wire, without the length
@@ -160,8 +181,8 @@ func (v *View) Field(n int) []byte {
 	if !v.Has(n) {
 		return nil
 	}
-	at := v.spans[n&127].At()
-	size := v.spec.fields[n].Coding.Size(v.spans[n&127].Len())
+	at := v.spans[n&255].At()
+	size := v.spec.fields[n].Coding.Size(v.spans[n&255].Len())
 	return v.msg[at : at+size : at+size]
 }
 
@@ -172,31 +193,37 @@ func (v *View) Before(n int) []byte {
 	if !v.Has(n) {
 		return nil
 	}
-	at := v.spans[n&127].At() - int(v.spec.fields[n].Prefix)
+	at := v.spans[n&255].At() - int(v.spec.fields[n].Prefix)
 	return v.msg[:at:at]
 }
 
 // AppendText appends field n's canonical value: the digits of a number without
 // pad, a packed track with its separator as D, text and binary as they are
-// (hexadecimal binary as bytes). It appends nothing when the field is absent. The
+// (hexadecimal binary as bytes, EBCDIC as ASCII). It appends nothing when the field is absent. The
 // spare capacity of dst is scratch, as for Begin.
 func (v *View) AppendText(dst []byte, n int) []byte {
 	p := v.Field(n)
 	if len(p) == 0 {
 		return dst
 	}
-	switch c, behind := v.spec.fields[n].Coding, v.msg[v.spans[n&127].At():]; c {
+	switch c, behind := v.spec.fields[n].Coding, v.msg[v.spans[n&255].At():]; c {
 	case table.PackedLeft, table.PackedRight:
-		return bcd.Append(dst, behind, v.spans[n&127].Len(), c == table.PackedRight)
+		return bcd.Append(dst, behind, v.spans[n&255].Len(), c == table.PackedRight)
 	case table.PackedTrack:
 		at := len(dst)
-		dst = bcd.Append(dst, behind, v.spans[n&127].Len(), false)
+		dst = bcd.Append(dst, behind, v.spans[n&255].Len(), false)
 		bcd.Swap(dst[at:], '=', 'D')
 		return dst
-	case table.Hexed:
+	case table.Hexed, table.EHexed:
+		hex := c.HexOf()
 		for i := 0; i+1 < len(p); i += 2 {
-			dst = append(dst, bcd.Hex[p[i]]<<4|bcd.Hex[p[i+1]])
+			dst = append(dst, hex[p[i]]<<4|hex[p[i+1]])
 		}
+		return dst
+	case table.EText, table.EDigits, table.ETrack:
+		at := len(dst)
+		dst = append(dst, p...)
+		ebcdic.Translate(dst[at:], p, &ebcdic.ToASCII)
 		return dst
 	}
 	return append(dst, p...)
@@ -219,7 +246,7 @@ func (v *View) AppendPacked(dst []byte, n int) []byte {
 		if dst = append(dst, p...); odd {
 			bcd.ShiftLeft(dst[at:])
 		}
-	case table.Digits:
+	case table.Digits, table.EDigits:
 		dst = bcd.Grow(dst, (len(p)+1)/2)
 		bcd.PackLeft(dst[at:], p)
 	}
@@ -232,7 +259,7 @@ func (v *View) Uint(n int) (uint64, bool) {
 	if !v.Has(n) {
 		return 0, false
 	}
-	c, at, l := v.spec.fields[n].Coding, v.spans[n&127].At(), v.spans[n&127].Len()
+	c, at, l := v.spec.fields[n].Coding, v.spans[n&255].At(), v.spans[n&255].Len()
 	if !c.Number() || l == 0 || l > 18 {
 		return 0, false
 	}
@@ -245,7 +272,7 @@ func (v *View) Uint(n int) (uint64, bool) {
 	switch {
 	case c == table.PackedLeft && l&1 == 1:
 		x >>= 4
-	case c == table.Digits:
+	case c == table.Digits || c == table.EDigits:
 		x = bcd.Squeeze(x)
 		if l > 8 {
 			x |= bcd.Squeeze(binary.BigEndian.Uint64(v.msg[end-16:])) << 32

@@ -48,6 +48,8 @@ func expected(e *iso8583.FieldError) string {
 		return "第 1 位为 0：本方言只有 64 个域"
 	case iso8583.UnexpectedByte:
 		return fmt.Sprintf(" %02X，实为 %02X", e.Want, e.Got)
+	case iso8583.Unfit:
+		return fmt.Sprintf("符合校验 %s 的值", iso8583.Check(e.Want))
 	case iso8583.WrongTotal:
 		return fmt.Sprintf("总长度 %d，实为 %d", e.Want, e.Got)
 	}

@@ -26,13 +26,16 @@ const (
 	huge   = 0x4000 // above the maximum of every field
 )
 
+// Flips makes ASCII of eight EBCDIC digits, or the other way round.
+const Flips = 0xC0C0C0C0C0C0C0C0
+
 // Tables of 256 entries, by byte.
 var (
 	Dec     = makeDec()   // packed byte → 0..99, Bad when a nibble is above 9
 	Len     = makeLen()   // packed byte of a length → 0..99, 4000 hexadecimal when a nibble is above 9
 	Digit   = makeDigit() // character of a length → 0..9, 4000 hexadecimal when it is no digit
 	Hex     = makeHex()   // hexadecimal character → 0..15, Bad when it is none
-	trackOf = makeTrack() // track character → nibble, Bad when it is none
+	TrackOf = makeTrack() // track character → nibble, Bad when it is none
 	charsOf = makeChars() // packed byte → two characters, nibble + '0' ('=' for D)
 )
 
@@ -225,10 +228,10 @@ func PackTrack(d, t []byte) {
 	PackRun(d, t, whole)
 	d, t = d[whole/2:], t[whole:]
 	for i := 0; i+1 < len(t); i += 2 {
-		d[i/2] = trackOf[t[i]]<<4 | trackOf[t[i+1]]
+		d[i/2] = TrackOf[t[i]]<<4 | TrackOf[t[i+1]]
 	}
 	if len(t)&1 == 1 {
-		d[len(t)/2] = trackOf[t[len(t)-1]] << 4
+		d[len(t)/2] = TrackOf[t[len(t)-1]] << 4
 	}
 }
 
@@ -278,12 +281,12 @@ func PutFour(d []byte, x uint16) {
 // Four reads the four digits at p that were found good.
 func Four(p []byte) uint16 { return uint16(Squeeze(uint64(binary.BigEndian.Uint32(p)))) }
 
-// ReadHex reads hexadecimal characters, up to 16, into x. It gives the index of
-// the first that is none, -1 when there is no such.
-func ReadHex(x *uint64, p []byte) (bad int) {
+// ReadHex reads hexadecimal characters, up to 16, into x, by a table of what each
+// is worth. It gives the index of the first that is none, -1 when there is no such.
+func ReadHex(x *uint64, p []byte, table *[256]uint8) (bad int) {
 	var y uint64
 	for i, c := range p {
-		d := Hex[c]
+		d := table[c]
 		if d == Bad {
 			return i
 		}

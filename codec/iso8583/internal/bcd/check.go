@@ -66,6 +66,31 @@ func GoodChars(msg []byte, from, to int, track bool) bool {
 	return bad == 0
 }
 
+// GoodEBCDIC does the same for digits in EBCDIC, which differ from ASCII ones by
+// two bits.
+func GoodEBCDIC(msg []byte, from, to int) bool {
+	var bad uint64
+	i := to
+	for ; i-from >= 8; i -= 8 {
+		bad |= NotDigit(binary.BigEndian.Uint64(msg[i-8:i:i]) ^ Flips)
+	}
+	if i > from {
+		s := 8 * uint(8+from-i) & 63
+		bad |= NotDigit((binary.BigEndian.Uint64(msg[i-8:i:i])^Flips)<<s | threes&(1<<s-1))
+	}
+	return bad == 0
+}
+
+// GoodHex says that all of p are hexadecimal digits. Bad is the only entry of the
+// table with bit 7.
+func GoodHex(p []byte) bool {
+	var bad uint8
+	for _, c := range p {
+		bad |= Hex[c]
+	}
+	return bad < 0x80
+}
+
 // notTrack is Above9 but for the nibble D.
 func notTrack(x uint64) uint64 {
 	b2, b1, b0 := x<<1, x<<2, x<<3
@@ -114,7 +139,7 @@ func BadDigits(p []byte) int {
 // BadTrack does the same for ASCII track data: digits, = and D.
 func BadTrack(p []byte) int {
 	for i, b := range p {
-		if trackOf[b] == Bad {
+		if TrackOf[b] == Bad {
 			return i
 		}
 	}

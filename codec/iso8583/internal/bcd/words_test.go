@@ -121,11 +121,11 @@ func TestNumbers(t *testing.T) {
 			t.Fatalf("%s: %d and %d", text, Value(x), Long(text))
 		}
 		var back uint64
-		if ReadHex(&back, text) >= 0 || back != x {
+		if ReadHex(&back, text, &Hex) >= 0 || back != x {
 			t.Fatalf("%s: %X", text, back)
 		}
 	}
-	if i := ReadHex(new(uint64), []byte("12G4")); i != 2 {
+	if i := ReadHex(new(uint64), []byte("12G4"), &Hex); i != 2 {
 		t.Errorf("the bad digit of 12G4 is %d", i)
 	}
 	d := make([]byte, 4)

@@ -1,8 +1,19 @@
 package dialect
 
-// names of the data elements, Chinese and English, as UnionPay's terminal and
+import "fmt"
+
+// NameOf gives field n's name as ISO 8583:1987 has it; above 128 a name of its
+// number.
+func NameOf(n int) string {
+	if n >= 0 && n < len(names87) && names87[n] != "" {
+		return names87[n]
+	}
+	return fmt.Sprintf("域 %d / Field %d", n, n)
+}
+
+// names87 of the data elements, Chinese and English, as UnionPay's terminal and
 // centre specifications and ISO 8583:1987 call them.
-var names = [129]string{
+var names87 = [129]string{
 	0:   "消息类型 / Message type",
 	1:   "位图 / Bitmap",
 	2:   "主账号 / Primary account number",

@@ -28,6 +28,10 @@ var Ways = [...][table.PackedTrack + 1]Way{
 	table.Text:        {table.Text: AsIs, table.Raw: AsIs, table.Digits: AsIs, table.PackedLeft: ToChars, table.PackedRight: ToChars},
 	table.Raw:         {table.Text: AsIs, table.Raw: AsIs, table.Digits: AsIs},
 	table.Hexed:       {table.Hexed: AsIs},
+	table.EText:       {table.EText: AsIs, table.EDigits: AsIs},
+	table.EHexed:      {table.EHexed: AsIs},
+	table.EDigits:     {table.EDigits: AsIs},
+	table.ETrack:      {table.ETrack: AsIs, table.EDigits: AsIs},
 	table.Digits:      {table.Digits: AsIs, table.PackedLeft: ToChars, table.PackedRight: ToChars},
 	table.Track:       {table.Track: AsIs, table.Digits: AsIs, table.PackedTrack: ToChars},
 	table.PackedLeft:  {table.PackedLeft: AsIs, table.Digits: ToPacked, table.Text: TextToPacked},
@@ -97,8 +101,9 @@ func together(f, src *table.Field) Way {
 	fixed := f.Prefix == 0 && src.Prefix == 0 && f.Max == src.Max
 	open := f.Prefix != 0 && src.Prefix != 0 && f.Coding != table.PackedRight && src.Coding != table.PackedRight
 	packed := way == AsIs && f.Coding >= table.PackedLeft
+	hexed := f.Coding == table.Hexed || f.Coding == table.EHexed // a length of half the bytes
 	switch {
-	case open && !packed:
+	case open && !packed && !hexed && f.Max < 1000 && f.Prefix <= 4:
 		return way
 	case fixed && way == AsIs && (!packed || f.Max&1 == 0):
 		return Bytes

@@ -41,7 +41,7 @@ func TestCacheKeepsWhatCameFirst(t *testing.T) {
 func fields() (packed, chars *table.Fields) {
 	packed, chars = new(table.Fields), new(table.Fields)
 	for n, f := range map[int]table.Field{
-		2:  {Coding: table.PackedLeft, Prefix: 1, BCD: true, Max: 19},
+		2:  {Coding: table.PackedLeft, Prefix: 1, Count: table.BCD, Max: 19},
 		3:  {Coding: table.PackedRight, Max: 6, Size: 3},
 		22: {Coding: table.PackedLeft, Max: 3, Size: 2},
 		23: {Coding: table.PackedRight, Max: 3, Size: 2},
@@ -50,7 +50,7 @@ func fields() (packed, chars *table.Fields) {
 	} {
 		packed[n] = f
 		if f.Coding.Number() {
-			f.Coding, f.Size, f.BCD, f.Prefix = table.Digits, f.Max, false, 2*f.Prefix
+			f.Coding, f.Size, f.Count, f.Prefix = table.Digits, f.Max, table.ASCII, 2*f.Prefix
 		}
 		chars[n] = f
 	}
@@ -71,7 +71,7 @@ func TestShapeReadsLegs(t *testing.T) {
 		t.Fatalf("%+v", s)
 	}
 	msg := []byte("headerhead\x03\x12\x30\x00\x10\x00\x05\x10\x00\x01\x06TERMINAL")
-	var spans [128]Span
+	var spans [256]Span
 	if !s.Read(packed, msg, 10, &spans) {
 		t.Fatal("not read")
 	}

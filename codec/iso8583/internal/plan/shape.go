@@ -17,7 +17,8 @@ type leg struct {
 	size   int // of the fixed fields, in bytes
 	fixed  []placed
 	checks []check
-	open   uint8 // the number of the field behind them, 0 at the end of the message
+	flip   uint64 // makes ASCII of the characters, if they are EBCDIC digits
+	open   uint8  // the number of the field behind them, 0 at the end of the message
 }
 
 // placed is a fixed field: its span in the leg, to which the leg's offset is
@@ -56,17 +57,17 @@ func NewShape(fields *table.Fields, present [2]uint64) Shape {
 	var need mask
 	for n := range each(present) {
 		f := &fields[n]
-		if f.Prefix == 0 && (f.Coding <= table.Raw || f.Coding.Number()) {
+		if f.Prefix == 0 && (f.Coding.Free() || f.Coding.Number() && need.joins(f)) {
 			l.fixed = append(l.fixed, placed{uint8(n), At(l.size, int(f.Max))})
 			l.size += int(f.Size)
 			need.add(f)
 			continue
 		}
-		l.open, l.checks = uint8(n), need.checks()
+		l.open, l.checks, l.flip = uint8(n), need.checks(), need.flip
 		shape = append(shape, l)
 		l, need = leg{}, mask{}
 	}
-	l.checks = need.checks()
+	l.checks, l.flip = need.checks(), need.flip
 	return append(shape, l)
 }
 
@@ -84,15 +85,27 @@ func each(present [2]uint64) func(func(int) bool) {
 }
 
 // mask is what a leg's bytes must be, byte by byte.
-type mask struct{ packed, chars, pad []byte }
+type mask struct {
+	packed, chars, pad []byte
+	flip               uint64
+	digits             bool // there are digits in characters, of the code that flip says
+}
+
+// joins says that a field of digits can be checked with those before it: ASCII and
+// EBCDIC ones together cannot.
+func (m *mask) joins(f *table.Field) bool {
+	return f.Coding >= table.PackedLeft || !m.digits || (f.Coding == table.EDigits) == (m.flip != 0)
+}
 
 func (m *mask) add(f *table.Field) {
 	var packed, chars byte
 	switch {
 	case f.Coding >= table.PackedLeft:
 		packed = 0x88
+	case f.Coding == table.EDigits:
+		m.flip, m.digits, chars = bcd.Flips, true, 0xFF
 	case f.Coding == table.Digits:
-		chars = 0xFF
+		m.digits, chars = true, 0xFF
 	}
 	at := len(m.packed)
 	for range f.Size {
@@ -130,10 +143,10 @@ func (m *mask) checks() (list []check) {
 func word(b []byte) uint64 { return binary.BigEndian.Uint64(b) }
 
 // Read looks at the fields of msg, from off on, and notes where they lie, by
-// number (that of field 128 is 0). It is true when the message is surely what its
+// number. It is true when the message is surely what its
 // dialect allows; a pad nibble F in a field of fixed length makes it false, and
 // whatever else is rare.
-func (s Shape) Read(fields *table.Fields, msg []byte, off int, spans *[128]Span) bool {
+func (s Shape) Read(fields *table.Fields, msg []byte, off int, spans *[256]Span) bool {
 	for i := range s {
 		l := &s[i]
 		if l.size > 0 {
@@ -150,7 +163,7 @@ func (s Shape) Read(fields *table.Fields, msg []byte, off int, spans *[128]Span)
 		if end == 0 {
 			return false
 		}
-		spans[l.open&127] = At(at, length)
+		spans[l.open] = At(at, length)
 		off = end
 	}
 	return off == len(msg)
@@ -160,16 +173,17 @@ func (s Shape) Read(fields *table.Fields, msg []byte, off int, spans *[128]Span)
 // where there would be too few registers left for its loops.
 //
 //go:noinline
-func (l *leg) readFixed(msg []byte, off int, spans *[128]Span) bool {
+func (l *leg) readFixed(msg []byte, off int, spans *[256]Span) bool {
 	var bad uint64
+	flip := l.flip
 	for i := range l.checks {
 		c := &l.checks[i]
 		at := off + c.at
 		x := binary.BigEndian.Uint64(msg[at : at+8 : at+8])
-		bad |= bcd.Above9(x)&c.packed | bcd.NotDigit(x)&c.chars | x&c.pad
+		bad |= bcd.Above9(x)&c.packed | bcd.NotDigit(x^flip)&c.chars | x&c.pad
 	}
 	for _, f := range l.fixed {
-		spans[f.n&127] = f.span + Span(off)
+		spans[f.n] = f.span + Span(off)
 	}
 	return bad == 0
 }

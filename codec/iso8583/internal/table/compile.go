@@ -1,94 +1,24 @@
 package table
 
-import (
-	"fmt"
-	"strings"
+import "tongka/codec/iso8583/internal/dialect"
 
-	"github.com/moov-io/iso8583/encoding"
-	"github.com/moov-io/iso8583/field"
-
-	"tongka/codec/iso8583/internal/dialect"
-)
-
-// Compile makes the row of field n of a moov specification. The MTI is field 0
-// and the bitmap field 1, of which only the coding counts.
-func Compile(n int, f field.Field) (Field, error) {
-	m := f.Spec()
-	c, err := codingOf(f)
-	if err != nil {
-		return Field{}, err
+// Compile makes the row of a declared field, in which no faults are left.
+func Compile(f *dialect.Field) Field {
+	d := Field{Coding: CodingOf(f.Kind, f.Coding), Max: uint16(f.Length), Size: uint16(f.Size(f.Length)), Loose: f.Loose}
+	if f.Prefix > 0 {
+		d.Prefix, d.Count = uint8(f.PrefixSize()), counts[f.Count]
 	}
-	d := Field{Coding: c, Max: uint16(m.Length)}
-	if n == 1 {
-		return d, nil
-	}
-	if m.Length < 1 || m.Length > 9999 {
-		return d, fmt.Errorf("length %d: from 1 to 9999", m.Length)
-	}
-	if m.Pad != nil {
-		if pad := string(m.Pad.Inspect()); pad != "" && (pad == "0") != c.Number() {
-			return d, fmt.Errorf("pad %q: zeros left of digits and spaces right of text only", pad)
-		}
-	}
-	d.Size = uint16(c.Size(m.Length))
-	switch name := m.Pref.Inspect(); name {
-	case "BCD.LL", "BCD.LLL":
-		d.BCD, d.Prefix = true, uint8(strings.Count(name, "L")+1)/2
-	case "ASCII.LL", "ASCII.LLL":
-		d.Prefix = uint8(strings.Count(name, "L"))
-	default:
-		if !strings.HasSuffix(name, ".Fixed") {
-			return d, fmt.Errorf("length prefix %s: want fixed, LL or LLL in ASCII or BCD", name)
-		}
-	}
-	switch {
-	case c == Hexed && d.Prefix != 0:
-		return d, fmt.Errorf("hexadecimal of variable length")
-	case strings.HasSuffix(m.Pref.Inspect(), ".LL") && m.Length > 99, d.Prefix != 0 && m.Length > 999:
-		return d, fmt.Errorf("length %d does not fit the length prefix %s", m.Length, m.Pref.Inspect())
-	}
-	return d, nil
+	return d
 }
 
-// codingOf reads the coding off moov's encoder and, where one encoder serves
-// several kinds, off the field's Go type.
-func codingOf(f field.Field) (Coding, error) {
-	switch f.(type) {
-	case *field.Bitmap, *field.String, *field.Numeric, *field.Binary, *field.Track2, *field.Track3:
-	default:
-		return Absent, fmt.Errorf("%T is not a primitive field", f)
-	}
-	switch enc := f.Spec().Enc; enc {
-	case encoding.LBCD:
-		switch f.(type) {
-		case *field.Track2, *field.Track3:
-			return PackedTrack, nil
-		}
-		return PackedLeft, nil
-	case encoding.BCD:
-		return PackedRight, nil
-	case encoding.BytesToASCIIHex:
-		return Hexed, nil
-	case dialect.Digits:
-		return Digits, nil
-	case dialect.Track:
-		return Track, nil
-	case dialect.PackedTrack:
-		return PackedTrack, nil
-	case encoding.Binary, encoding.ASCII:
-		switch f.(type) {
-		case *field.Numeric:
-			return Digits, nil
-		case *field.Track2, *field.Track3:
-			return Track, nil
-		case *field.Binary, *field.Bitmap:
-			return Raw, nil
-		}
-		if pad := f.Spec().Pad; pad != nil && string(pad.Inspect()) == "0" {
-			return Digits, nil // moov's way to say "amount"
-		}
-		return Text, nil
-	default:
-		return Absent, fmt.Errorf("encoder %T is not one of this codec's", enc)
-	}
+// CodingOf joins what a field holds and how it lies on the wire.
+func CodingOf(k dialect.Kind, c dialect.Coding) Coding { return codings[k][c] }
+
+var codings = [...][dialect.EBCDICHex + 1]Coding{
+	dialect.Numeric: {dialect.ASCII: Digits, dialect.EBCDIC: EDigits, dialect.BCD: PackedLeft, dialect.BCDRight: PackedRight},
+	dialect.Track:   {dialect.ASCII: Track, dialect.EBCDIC: ETrack, dialect.BCD: PackedTrack},
+	dialect.Text:    {dialect.ASCII: Text, dialect.EBCDIC: EText},
+	dialect.Binary:  {dialect.Bytes: Raw, dialect.Hex: Hexed, dialect.EBCDICHex: EHexed},
 }
+
+var counts = [...]Count{dialect.ASCII: ASCII, dialect.EBCDIC: EBCDIC, dialect.BCD: BCD, dialect.Bytes: Binary, dialect.Hex: Hex}

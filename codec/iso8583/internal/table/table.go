@@ -2,34 +2,50 @@
 // bytes lie on the wire, how long they may be, and which bytes are good.
 package table
 
-import "tongka/codec/iso8583/internal/bcd"
+import (
+	"tongka/codec/iso8583/internal/bcd"
+	"tongka/codec/iso8583/internal/ebcdic"
+)
 
 // Coding is how a field's bytes lie on the wire. The packed ones, whose length
 // counts half bytes, come last.
 type Coding uint8
 
-// Codings. Absent is that of a field which the dialect has not.
+// Codings. Absent is that of a field which the dialect has not. E stands for
+// EBCDIC.
 const (
 	Absent Coding = iota
 	Text
 	Raw
+	EText
 	Hexed // bytes as hexadecimal characters; the length counts the bytes
+	EHexed
 	Digits
+	EDigits
 	Track
+	ETrack
 	PackedLeft  // pad nibble on the right
 	PackedRight // pad nibble on the left
 	PackedTrack
 )
 
 // Number says that values are decimal digits, in whatever form.
-func (c Coding) Number() bool { return c == Digits || c == PackedLeft || c == PackedRight }
+func (c Coding) Number() bool {
+	return c == Digits || c == EDigits || c == PackedLeft || c == PackedRight
+}
+
+// Free says that any bytes are good.
+func (c Coding) Free() bool { return c <= EText }
+
+// IBM says that the bytes are EBCDIC characters.
+func (c Coding) IBM() bool { return c == EText || c == EHexed || c == EDigits || c == ETrack }
 
 // Size is the number of bytes that l digits or bytes take.
 func (c Coding) Size(l int) int {
 	switch {
 	case c >= PackedLeft:
 		return (l + 1) >> 1
-	case c == Hexed:
+	case c == Hexed || c == EHexed:
 		return 2 * l
 	}
 	return l
@@ -39,62 +55,14 @@ func (c Coding) Size(l int) int {
 type Field struct {
 	Coding Coding
 	Prefix uint8  // bytes of the length prefix, 0 for a fixed length
-	BCD    bool   // the length prefix is packed
+	Count  Count  // how the prefix says it
 	Loose  bool   // the pad nibble may be anything
 	Max    uint16 // greatest length, or the only one: digits for packed codings, bytes for others
 	Size   uint16 // bytes of a fixed field
 }
 
 // Fields are the rows of a dialect by number.
-type Fields [129]Field
-
-// Length reads the length prefix at the start of p, which is not cut off. What
-// is not decimal gives a length that is above every maximum.
-func (f *Field) Length(p []byte) int {
-	switch f.Prefix {
-	case 1:
-		return int(bcd.Len[p[0]])
-	case 2:
-		if f.BCD {
-			return int(bcd.Len[p[0]])*100 + int(bcd.Len[p[1]])
-		}
-		return int(bcd.Digit[p[0]])*10 + int(bcd.Digit[p[1]])
-	default:
-		return int(bcd.Digit[p[0]])*100 + int(bcd.Digit[p[1]])*10 + int(bcd.Digit[p[2]])
-	}
-}
-
-// PutLength writes the length prefix of l, at most Max, to d.
-func (f *Field) PutLength(d []byte, l int) {
-	x := f.Lengths()[l]
-	for i := range f.Prefix {
-		d[i] = byte(x >> (8 * i))
-	}
-}
-
-// Lengths gives the prefixes of the lengths 0 to 999, the first byte the lowest.
-func (f *Field) Lengths() *[1000]uint32 {
-	switch {
-	case f.BCD && f.Prefix == 1:
-		return &bcdLL
-	case f.BCD:
-		return &bcdLLL
-	case f.Prefix == 2:
-		return &asciiLL
-	}
-	return &asciiLLL
-}
-
-var bcdLL, bcdLLL, asciiLL, asciiLLL = makeLengths()
-
-func makeLengths() (b1, b2, a2, a3 [1000]uint32) {
-	for l := range b1 {
-		h, t, o := uint32(l/100), uint32(l/10%10), uint32(l%10)
-		b1[l], b2[l] = t<<4|o, h|(t<<4|o)<<8
-		a2[l], a3[l] = '0'+t|('0'+o)<<8, '0'+h|('0'+t)<<8|('0'+o)<<16
-	}
-	return b1, b2, a2, a3
-}
+type Fields [193]Field
 
 // Read finds the value of a field that begins at off in msg and looks at its
 // bytes: where it lies, its length, and where it ends. The end is 0 when the value
@@ -115,7 +83,7 @@ func (f *Field) Read(msg []byte, off int) (at, length, end int) {
 		return 0, 0, 0
 	}
 	switch f.Coding {
-	case Text, Raw:
+	case Text, Raw, EText:
 		return at, length, end
 	case PackedLeft:
 		if bcd.GoodPacked(msg, at, end, length&1 == 1) {
@@ -129,8 +97,29 @@ func (f *Field) Read(msg []byte, off int) (at, length, end int) {
 		if bcd.GoodChars(msg, at, end, f.Coding == Track) {
 			return at, length, end
 		}
+	default:
+		return f.readOther(msg, at, length, end)
 	}
 	return 0, 0, 0
+}
+
+// readOther is Read for the codings that are met less often.
+func (f *Field) readOther(msg []byte, at, length, end int) (int, int, int) {
+	good := false
+	switch f.Coding {
+	case PackedRight: // the pad is a digit 0 as well
+		good = bcd.GoodPacked(msg, at, end, false) && (length&1 == 0 || msg[at]>>4 == 0)
+	case Hexed:
+		good = bcd.GoodHex(msg[at:end])
+	case EDigits:
+		good = bcd.GoodEBCDIC(msg, at, end)
+	default:
+		good = f.Coding.BadByte(msg[at:end]) < 0
+	}
+	if !good || f.Coding == Absent {
+		return 0, 0, 0
+	}
+	return at, length, end
 }
 
 // Extent finds the value of a field that begins at off in msg, whatever its
@@ -167,19 +156,63 @@ func (f *Field) BadByte(p []byte, n int) int {
 		return bcd.BadDigits(p)
 	case Track:
 		return bcd.BadTrack(p)
-	case Hexed:
-		return badHex(p)
 	}
-	return -1
+	return c.BadByte(p)
 }
 
-func badHex(p []byte) int {
-	for i, c := range p {
-		if bcd.Hex[c] == bcd.Bad {
+// BadByte finds the first byte that a coding of EBCDIC or hexadecimal characters
+// does not allow, -1 when there is none.
+func (c Coding) BadByte(p []byte) int {
+	var of *[256]uint8
+	switch c {
+	case Hexed:
+		of = &bcd.Hex
+	case EHexed:
+		of = &eHex
+	case EDigits:
+		of = &eDigit
+	case ETrack:
+		of = &eTrack
+	default:
+		return -1
+	}
+	for i, b := range p {
+		if of[b] == bcd.Bad {
 			return i
 		}
 	}
 	return -1
+}
+
+// By EBCDIC byte: the value of the digit that it is, bcd.Bad for none.
+var (
+	eHex   = ofEBCDIC(&bcd.Hex)
+	eTrack = ofEBCDIC(&bcd.TrackOf)
+	eDigit = eDigits()
+)
+
+// HexOf is the table of the digits in which a bitmap or a binary field is written.
+func (c Coding) HexOf() *[256]uint8 {
+	if c == EHexed {
+		return &eHex
+	}
+	return &bcd.Hex
+}
+
+func ofEBCDIC(table *[256]uint8) (t [256]uint8) {
+	for i := range t {
+		t[i] = table[ebcdic.ToASCII[i]]
+	}
+	return t
+}
+
+func eDigits() (t [256]uint8) {
+	for i := range t {
+		if t[i] = uint8(i & 15); i < 0xF0 || i > 0xF9 {
+			t[i] = bcd.Bad
+		}
+	}
+	return t
 }
 
 // badOdd is BadByte for packed digits with a pad nibble.
@@ -212,7 +245,7 @@ func (c Coding) BadText(value []byte) int {
 	switch {
 	case c.Number():
 		return bcd.BadDigits(value)
-	case c == Track || c == PackedTrack:
+	case c == Track || c == PackedTrack || c == ETrack:
 		return bcd.BadTrack(value)
 	}
 	return -1
