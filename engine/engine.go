@@ -40,7 +40,7 @@ type Journal interface {
 	Get(journal.LSN, *journal.Record) error
 	Replay(from journal.LSN, f func(journal.LSN, *journal.Record) error) error
 	Recovery() (from journal.LSN, next txn.ID)
-	Find(fingerprint uint64) (journal.LSN, bool, error)
+	Find(fingerprint uint64, since int64) (journal.LSN, bool, error)
 }
 
 // Listener is one door for terminals, by its index in the front's listeners.

@@ -176,7 +176,11 @@ func (s *Shard) seekDisk(fp uint64, sl *slot) (r ref, ok bool, err error) {
 // find reads the newest record with a fingerprint into s.rec, 0 when there is
 // none of this very request: a fingerprint is only 64 bits.
 func (s *Shard) find(fp uint64, sl *slot) (journal.LSN, error) {
-	lsn, ok, err := s.log.Find(fp)
+	since := int64(0)
+	if sl.sess != nil && sl.sess.Batch == sl.Batch {
+		since = sl.sess.Since // no batch is older than the sign-in that began it
+	}
+	lsn, ok, err := s.log.Find(fp, since)
 	if err != nil || !ok {
 		return 0, err
 	}

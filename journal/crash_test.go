@@ -278,7 +278,7 @@ func TestSyncErrorIsTheEnd(t *testing.T) {
 	l.Append(&Record{Kind: Started})
 	var r Record
 	_, _, lookup := l.Lookup(nil, nil)
-	_, _, find := l.Find(0)
+	_, _, find := l.Find(0, 0)
 	for what, got := range map[string]error{
 		"commit": l.Commit(), "sync": l.Sync(), "get": l.Get(good, &r), "lookup": lookup, "find": find,
 		"replay": l.Replay(0, nil), "each": l.Each(nil, nil), "close": l.Close(),

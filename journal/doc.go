@@ -15,8 +15,10 @@
 //
 // and in the folder index, which may be removed while nothing runs:
 //
-//	'F' shard print:8     lsn:8                         the newest record of a fingerprint
-//	'P' shard             lsn:8                         how far the index is
+//	'B' shard bits:2 lsn:8  at:8 (print:8 lsn:8) …     a block: fingerprints, sorted, with their newest
+//	                                                    record; those of the records up to lsn, none
+//	                                                    later than at, that begin with the ten bits
+//	'N' shard             lsn:8 at:8                    how far the index is
 //
 // # A sealed value
 //

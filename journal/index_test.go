@@ -73,13 +73,13 @@ func TestFindAtOnce(t *testing.T) {
 	l := openMem(t)
 	r := request(5)
 	fp := printOf(&r)
-	if _, ok, err := l.Find(fp); ok || err != nil {
+	if _, ok, err := l.Find(fp, 0); ok || err != nil {
 		t.Fatal(ok, err)
 	}
 	r.Kind = Intent
 	l.Append(&r)
 	mustCommit(t, l)
-	if _, ok, err := l.Find(fp); ok || err != nil {
+	if _, ok, err := l.Find(fp, 0); ok || err != nil {
 		t.Fatalf("an intent is found: %v", err)
 	}
 	r.Kind = Outcome
@@ -87,18 +87,18 @@ func TestFindAtOnce(t *testing.T) {
 		want := l.Append(&r)
 		other := request(6)
 		l.Append(&other)
-		if got, ok, err := l.Find(fp); got != want || !ok || err != nil {
+		if got, ok, err := l.Find(fp, 0); got != want || !ok || err != nil {
 			t.Fatalf("staged: %v %v %v, want %v", got, ok, err, want)
 		}
 		mustCommit(t, l)
-		if got, ok, err := l.Find(fp); got != want || !ok || err != nil {
+		if got, ok, err := l.Find(fp, 0); got != want || !ok || err != nil {
 			t.Fatalf("durable: %v %v %v, want %v", got, ok, err, want)
 		}
 	}
 	r = request(7)
 	r.Kind = SignedIn
 	l.Append(&r)
-	if _, ok, _ := l.Find(printOf(&r)); ok {
+	if _, ok, _ := l.Find(printOf(&r), 0); ok {
 		t.Error("a sign-in is found by a request")
 	}
 }
@@ -134,7 +134,7 @@ func checkFind(t *testing.T, l *Log, newest map[uint64]LSN) {
 	t.Helper()
 	var r Record
 	for fp, want := range newest {
-		got, ok, err := l.Find(fp)
+		got, ok, err := l.Find(fp, 0)
 		if got != want || !ok || err != nil {
 			t.Fatalf("fingerprint %x: %v %v %v, want %v", fp, got, ok, err, want)
 		}
@@ -193,7 +193,7 @@ func TestIndexFollowsAndCatchesUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		l = mustOpen(t, o)
-		if done, _, err := getLSN(l.index.db, []byte{'P', l.shard}); done != last || err != nil {
+		if done, _, _, err := l.index.progress(); done != last || err != nil {
 			t.Errorf("indexed up to %v, want %v: %v", done, last, err)
 		}
 		checkFind(t, l, newest)
@@ -245,13 +245,45 @@ func TestShardWaitsForIndex(t *testing.T) {
 		}
 		for _, n := range []uint32{0, 9, 10, smallHalf, smallHalf + 19, 2*smallHalf + 1} {
 			r := request(n)
-			if _, ok, err := l.Find(printOf(&r)); !ok || err != nil {
+			if _, ok, err := l.Find(printOf(&r), 0); !ok || err != nil {
 				t.Errorf("inline %v: request %d: %v %v", inline, n, ok, err)
 			}
 		}
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// The disk is searched back to the time that is named, and no farther: whatever
+// order the clock gave the records.
+func TestFindLooksBackToATime(t *testing.T) {
+	o := testOptions(vfs.NewMem())
+	o.InlineIndex = true
+	l := small(mustOpen(t, o))
+	defer l.Close()
+	const n = 8 * smallHalf
+	at := func(i uint32) int64 { return int64(i)*10 - int64(i%7)*15 } // the clock is set back now and then
+	for i := range uint32(n) {
+		r := request(i)
+		r.Facts.At = at(i)
+		l.Append(&r)
+		if i%50 == 49 {
+			mustCommit(t, l)
+		}
+	}
+	stopped := 0
+	for i := range uint32(n) {
+		r := request(i)
+		if _, ok, err := l.Find(printOf(&r), at(i)); !ok || err != nil {
+			t.Fatalf("request %d is not found since its own time: %v", i, err)
+		}
+		if _, ok, _ := l.Find(printOf(&r), at(n-1)-smallHalf*10); !ok {
+			stopped++
+		}
+	}
+	if stopped < n/2 {
+		t.Errorf("only %d searches stopped before they came to an old record", stopped)
 	}
 }
 
@@ -265,10 +297,10 @@ func TestIndexError(t *testing.T) {
 	if err := l.Commit(); err != sick {
 		t.Errorf("commit gave %v", err)
 	}
-	if _, _, err := l.Find(1); err != sick {
+	if _, _, err := l.Find(1, 0); err != sick {
 		t.Errorf("find gave %v", err)
 	}
-	if err := l.index.feed(nil, 1); err != sick {
+	if err := l.index.feed(nil, 1, 0); err != sick {
 		t.Errorf("feed gave %v", err)
 	}
 	if err := l.Close(); err != sick {
@@ -297,7 +329,7 @@ func TestFilterAfterOpen(t *testing.T) {
 	if l.index.filter.Unknown(printOf(&r)) {
 		t.Error("the filter denies what is on disk")
 	}
-	if got, ok, err := l.Find(printOf(&r)); got != want || !ok || err != nil {
+	if got, ok, err := l.Find(printOf(&r), 0); got != want || !ok || err != nil {
 		t.Errorf("%v %v %v", got, ok, err)
 	}
 }
@@ -317,8 +349,8 @@ func TestIndexIsMadeAnew(t *testing.T) {
 	}
 	l = mustOpen(t, testOptions(fs))
 	checkFind(t, l, newest)
-	ahead := binary.LittleEndian.AppendUint64(nil, uint64(l.last+1<<indexBits+1<<40))
-	if err := l.index.db.Set([]byte{'P', l.shard}, ahead, pebble.NoSync); err != nil {
+	ahead := binary.LittleEndian.AppendUint64(make([]byte, 0, 16), uint64(l.last+1<<indexBits+1<<40))[:16]
+	if err := l.index.db.Set(progressKey(l.shard), ahead, pebble.NoSync); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.Close(); err != nil {

@@ -52,6 +52,7 @@ type staging struct {
 	batch *pebble.Batch
 	fresh []entry // for the index, once durable
 	last  LSN
+	at    int64 // the newest time of a record
 }
 
 // Append stages a record in the open tick and gives its place. The body is
@@ -70,6 +71,7 @@ func (l *Log) Append(r *Record) LSN {
 	l.records++
 	l.last = lsn
 	l.plain = appendRecord(l.plain, r)
+	l.open.at = max(l.open.at, r.Facts.At)
 	if r.Kind == Outcome {
 		f := &r.Facts
 		fp := Fingerprint(&f.Terminal, f.MTI, f.Batch, f.Trace)
@@ -183,8 +185,8 @@ func (l *Log) Sync() error {
 	}
 	l.inAir = false
 	l.flying.batch.Reset()
-	err := l.index.feed(l.flying.fresh, l.flying.last)
-	l.flying.fresh = l.flying.fresh[:0]
+	err := l.index.feed(l.flying.fresh, l.flying.last, l.flying.at)
+	l.flying.fresh, l.flying.at = l.flying.fresh[:0], 0
 	if err != nil {
 		return l.fail(err)
 	}

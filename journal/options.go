@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.uber.org/zap"
 
@@ -41,7 +40,7 @@ const (
 	minFilter       = 4 << 10
 	stopWrites      = 4       // memtables that may wait for their flush
 	retainBatch     = 8 << 20 // bytes kept of a batch: more than a tick needs
-	indexMemTable   = 4 << 20 // what a crash may leave out of the index: some 60,000 entries
+	indexMemTable   = 4 << 20 // what a crash may leave out of the index: some 250,000 entries
 	warmFiles       = 3       // one in use, two behind it; they change places from then on
 )
 
@@ -119,11 +118,8 @@ func (o *Options) index(cache *pebble.Cache) *pebble.Options {
 	p.DisableWAL = true
 	p.MemTableSize = indexMemTable
 	// Random keys make every compaction write all of the next level, so let more
-	// come together first. The filters keep the reads from paying for it.
+	// come together first.
 	p.L0CompactionThreshold = 16
 	p.L0StopWritesThreshold = 64
-	for i := range p.Levels {
-		p.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-	}
 	return p
 }

@@ -194,6 +194,12 @@ func tickKey(dst []byte, shard uint8, tick uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(dst, 'T', shard), tick)
 }
 
-func printKey(dst []byte, shard uint8, fp uint64) []byte {
-	return binary.BigEndian.AppendUint64(append(dst, 'F', shard), fp)
+const blockKeySize = 12
+
+// blockKey is of the block of a fingerprint in the chunk that ends with a record.
+func blockKey(dst []byte, shard uint8, fp uint64, last LSN) []byte {
+	dst = binary.BigEndian.AppendUint16(append(dst, 'B', shard), uint16(fp>>(64-blockBits)))
+	return binary.BigEndian.AppendUint64(dst, uint64(last))
 }
+
+func progressKey(shard uint8) []byte { return []byte{'N', shard} }

@@ -143,11 +143,11 @@ func TestDamage(t *testing.T) {
 	if _, _, err := l.Lookup([]byte("a"), nil); !errors.Is(err, ErrDamaged) {
 		t.Fatalf("a value under another key: %v", err)
 	}
-	if err := l.index.db.Set(printKey(nil, l.shard, 5), []byte("short"), pebble.NoSync); err != nil {
+	if err := l.index.db.Set(blockKey(nil, l.shard, 5, 9), []byte("short"), pebble.NoSync); err != nil {
 		t.Fatal(err)
 	}
 	l.index.filter.Add(5)
-	if _, _, err := l.Find(5); !errors.Is(err, ErrDamaged) {
+	if _, _, err := l.Find(5, 0); !errors.Is(err, ErrDamaged) {
 		t.Fatalf("a damaged index entry: %v", err)
 	}
 }

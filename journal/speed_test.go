@@ -66,7 +66,7 @@ func TestAllocations(t *testing.T) {
 		t.Errorf("staging allocates %v", n)
 	}
 	whenReady(t, l)
-	if n := testing.AllocsPerRun(100, func() { _, _, _ = l.Find(Fingerprint(&r.Facts.Terminal, 0x0200, 1, 2)) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { _, _, _ = l.Find(Fingerprint(&r.Facts.Terminal, 0x0200, 1, 2), 0) }); n != 0 {
 		t.Errorf("a new request in the index allocates %v", n)
 	}
 	mustCommit(t, l)
@@ -165,7 +165,7 @@ func whenReady(t testing.TB, l *Log) {
 func benchMiss(b *testing.B, l *Log) {
 	b.ReportAllocs()
 	for i := uint64(0); b.Loop(); i++ {
-		if _, ok, err := l.Find(mix(i, 0x9E3779B97F4A7C15)); ok || err != nil {
+		if _, ok, err := l.Find(mix(i, 0x9E3779B97F4A7C15), 0); ok || err != nil {
 			b.Fatal(ok, err)
 		}
 	}

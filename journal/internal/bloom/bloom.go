@@ -25,6 +25,10 @@ func (f *Filter) place(fp uint64) (word *uint64, mask uint64) {
 	return &f.words[i], mask
 }
 
+// Room is how many fingerprints it takes before it says "perhaps" more often than
+// not.
+func (f *Filter) Room() int { return 16 * len(f.words) }
+
 // Add makes a fingerprint known.
 func (f *Filter) Add(fp uint64) {
 	word, mask := f.place(fp)
