@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"tongka/txn"
+	"tongka/yamlfile"
 )
 
 // check finds what is well-formed but cannot work. A value that was refused
@@ -107,7 +108,7 @@ func (r *reader) routes(c *Config) {
 	for i := range c.Routes {
 		t, path := &c.Routes[i], fmt.Sprintf("routes[%d]", i)
 		if t.Link != "" && !slices.Contains(links, t.Link) {
-			r.faultAt(path+".link", fmt.Sprintf("没有线路 %q · no link %q", t.Link, t.Link), didYouMean(t.Link, links))
+			r.faultAt(path+".link", fmt.Sprintf("没有线路 %q · no link %q", t.Link, t.Link), yamlfile.DidYouMean(t.Link, links))
 		}
 		for j, bin := range t.BIN {
 			if r.filled(fmt.Sprintf("%s.bin[%d]", path, j), bin) {
@@ -162,7 +163,7 @@ func (r *reader) filled(path, s string) bool {
 		return false
 	}
 	for _, f := range r.faults {
-		if f.Line == p.line && f.Column == p.column {
+		if f.Line == p.Line && f.Column == p.Column {
 			return false
 		}
 	}
@@ -203,7 +204,7 @@ func (r *reader) unique(seen map[string]string, path, s, zh, en string) {
 		return
 	}
 	if first, twice := seen[s]; twice {
-		line := r.at[first].line
+		line := r.at[first].Line
 		r.faultAt(path, fmt.Sprintf("%s %q 与第 %d 行重复 · %s %q is in line %d already", zh, s, line, en, s, line), "")
 		return
 	}

@@ -7,28 +7,25 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/token"
 
 	"tongka/hsm"
 	"tongka/txn"
+	"tongka/yamlfile"
 )
-
-// pos is a place in the file, both from 1.
-type pos struct{ line, column int }
 
 // reader fills a Config from the tree of a YAML file. It reads the tree itself,
 // because a library decoder stops at the first fault, and it remembers where
 // every value stood, so that what is found later can be named as well.
 type reader struct {
 	file   string
-	at     map[string]pos // by path: "links[0].address"
-	faults Faults
+	at     map[string]yamlfile.Pos // by path: "links[0].address"
+	faults yamlfile.Faults
 }
 
 // fault notes a fault at a place. It never stops the reading: an operator wants
 // all of them before the next try.
-func (r *reader) fault(p pos, message, hint string) {
-	r.faults = append(r.faults, Fault{r.file, p.line, p.column, message, hint})
+func (r *reader) fault(p yamlfile.Pos, message, hint string) {
+	r.faults = append(r.faults, Fault{File: r.file, Line: p.Line, Column: p.Column, Message: message, Hint: hint})
 }
 
 // faultAt notes a fault at the value of a path or, when the file does not have
@@ -41,39 +38,16 @@ func (r *reader) faultAt(path, message, hint string) {
 		}
 		cut := strings.LastIndexAny(path, ".[")
 		if cut < 0 {
-			r.fault(pos{1, 1}, message, hint)
+			r.fault(yamlfile.Pos{Line: 1, Column: 1}, message, hint)
 			return
 		}
 		path = path[:cut]
 	}
 }
 
-// tokenPos is where a token stands; a tree that the library mended may have
-// nodes without one.
-func tokenPos(t *token.Token) pos {
-	if t == nil || t.Position == nil {
-		return pos{1, 1}
-	}
-	return pos{t.Position.Line, t.Position.Column}
-}
-
-// nodePos is where a value begins. A block mapping's own token is a colon, so
-// its first key is taken.
-func nodePos(n ast.Node) pos {
-	switch n := n.(type) {
-	case *ast.MappingNode:
-		if !n.IsFlowStyle && len(n.Values) > 0 {
-			return tokenPos(n.Values[0].Key.GetToken())
-		}
-	case *ast.MappingValueNode:
-		return tokenPos(n.Key.GetToken())
-	}
-	return tokenPos(n.GetToken())
-}
-
 // value reads node n into v. tag is the field's; an element has its list's.
 func (r *reader) value(n ast.Node, v reflect.Value, path string, tag reflect.StructTag) {
-	r.at[path] = nodePos(n)
+	r.at[path] = yamlfile.NodePos(n)
 	switch p := v.Addr().Interface().(type) {
 	case *time.Duration:
 		r.duration(n, p, tag)
@@ -120,24 +94,13 @@ func (r *reader) wrong(n ast.Node, zh, en string) {
 	case *ast.SequenceNode:
 		hint = "此处为列表 · here: a list"
 	}
-	r.fault(nodePos(n), message, hint)
-}
-
-// pairs gives the key and value nodes of a mapping, false for another node.
-func pairs(n ast.Node) ([]*ast.MappingValueNode, bool) {
-	switch n := n.(type) {
-	case *ast.MappingNode:
-		return n.Values, true
-	case *ast.MappingValueNode:
-		return []*ast.MappingValueNode{n}, true
-	}
-	return nil, false
+	r.fault(yamlfile.NodePos(n), message, hint)
 }
 
 // object reads a mapping into a struct: unknown keys, keys that stand twice and
 // missing ones are faults, and the rest is read all the same.
 func (r *reader) object(n ast.Node, v reflect.Value, path string) {
-	nodes, ok := pairs(n)
+	nodes, ok := yamlfile.Pairs(n)
 	if !ok {
 		r.wrong(n, "键值", "a mapping")
 		return
@@ -151,17 +114,17 @@ func (r *reader) object(n ast.Node, v reflect.Value, path string) {
 	}
 	seen := map[string]int{}
 	for _, kv := range nodes {
-		name, at := kv.Key.GetToken().Value, tokenPos(kv.Key.GetToken())
+		name, at := kv.Key.GetToken().Value, yamlfile.TokenPos(kv.Key.GetToken())
 		i, ok := known[name]
 		if !ok {
-			r.fault(at, fmt.Sprintf("未知配置项 %q · unknown key %q", name, name), didYouMean(name, names))
+			r.fault(at, fmt.Sprintf("未知配置项 %q · unknown key %q", name, name), yamlfile.DidYouMean(name, names))
 			continue
 		}
 		if first, twice := seen[name]; twice {
 			r.fault(at, fmt.Sprintf("%s 在第 %d 行已出现 · %s is in line %d already", name, first, name, first), "")
 			continue
 		}
-		seen[name] = at.line
+		seen[name] = at.Line
 		r.value(kv.Value, v.Field(i), join(path, name), t.Field(i).Tag)
 		// An empty value has no place of its own, so later faults go to its key.
 		if _, null := kv.Value.(*ast.NullNode); null {

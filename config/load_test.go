@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/goccy/go-yaml/ast"
 	"github.com/google/go-cmp/cmp"
 
 	"tongka/hsm"
@@ -170,27 +169,6 @@ func TestLoadMissingAndLarge(t *testing.T) {
 	var faults Faults
 	if _, err := Load(large); !errors.As(err, &faults) || !strings.Contains(err.Error(), "larger than") {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestLibraryPanicIsAFault(t *testing.T) {
-	f, err := guarded(func() (*ast.File, error) { panic("no such token") })
-	if f != nil || err == nil || err.Error() != "no such token" {
-		t.Errorf("got %v, %v", f, err)
-	}
-}
-
-func TestDidYouMean(t *testing.T) {
-	known := []string{"listeners", "links", "limits", "log"}
-	for word, want := range map[string]string{
-		"limit": `"limits"`, "lsiteners": `"listeners"`, "Links": `"links"`, "lgo": `"log"`, "qwertyuiop": "known: listeners, links",
-	} {
-		if got := didYouMean(word, known); !strings.Contains(got, want) {
-			t.Errorf("%s: %s", word, got)
-		}
-	}
-	if got := didYouMean("x", nil); got != "" {
-		t.Errorf("nothing known: %q", got)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"tongka/hsm"
 	"tongka/txn"
+	"tongka/yamlfile"
 )
 
 // text reads a string. A number is refused, because YAML would have lost the
@@ -25,7 +26,7 @@ func (r *reader) text(n ast.Node, v reflect.Value, tag reflect.StructTag) {
 		s = n.Value.Value
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
 		raw := n.GetToken().Value
-		r.fault(nodePos(n), "须为字符串 · wanted: a string", fmt.Sprintf("加引号 · put quotes: \"%s\"", raw))
+		r.fault(yamlfile.NodePos(n), "须为字符串 · wanted: a string", fmt.Sprintf("加引号 · put quotes: \"%s\"", raw))
 		return
 	default:
 		r.wrong(n, "字符串", "a string")
@@ -34,16 +35,16 @@ func (r *reader) text(n ast.Node, v reflect.Value, tag reflect.StructTag) {
 	if enum := tag.Get("enum"); enum != "" {
 		known := strings.Split(enum, ",")
 		if !slices.Contains(known, s) {
-			r.fault(nodePos(n), fmt.Sprintf("%q 须为其一 · %q, wanted one of: %s", s, s, strings.Join(known, ", ")), nearest(s, known))
+			r.fault(yamlfile.NodePos(n), fmt.Sprintf("%q 须为其一 · %q, wanted one of: %s", s, s, strings.Join(known, ", ")), nearest(s, known))
 			return
 		}
 	}
 	v.SetString(s)
 }
 
-// nearest is didYouMean without the list, for messages that have it already.
+// nearest is DidYouMean without the list, for messages that have it already.
 func nearest(s string, known []string) string {
-	if hint := didYouMean(s, known); strings.HasPrefix(hint, "是否") {
+	if hint := yamlfile.DidYouMean(s, known); strings.HasPrefix(hint, "是否") {
 		return hint
 	}
 	return ""
@@ -60,7 +61,7 @@ func (r *reader) integer(n ast.Node, v reflect.Value, tag reflect.StructTag) {
 	low, high, bounded := intRange(tag)
 	x, err := strconv.ParseInt(fmt.Sprint(i.Value), 10, 64)
 	if err != nil || bounded && (x < low || x > high) {
-		r.fault(nodePos(n), fmt.Sprintf("%s 须在 %d 至 %d 之间 · %s, wanted %d to %d", i.Token.Value, low, high, i.Token.Value, low, high), "")
+		r.fault(yamlfile.NodePos(n), fmt.Sprintf("%s 须在 %d 至 %d 之间 · %s, wanted %d to %d", i.Token.Value, low, high, i.Token.Value, low, high), "")
 		return
 	}
 	v.SetInt(x)
@@ -87,12 +88,12 @@ func (r *reader) duration(n ast.Node, p *time.Duration, tag reflect.StructTag) {
 	}
 	d, err := time.ParseDuration(s.Value)
 	if err != nil {
-		r.fault(nodePos(n), fmt.Sprintf("%q 不是时长 · %q is not a duration", s.Value, s.Value), "如 · such as 500ms, 10s, 5m, 24h")
+		r.fault(yamlfile.NodePos(n), fmt.Sprintf("%q 不是时长 · %q is not a duration", s.Value, s.Value), "如 · such as 500ms, 10s, 5m, 24h")
 		return
 	}
 	low, high := durationRange(tag)
 	if d < low || d > high {
-		r.fault(nodePos(n), fmt.Sprintf("%s 须在 %s 至 %s 之间 · %s, wanted %s to %s",
+		r.fault(yamlfile.NodePos(n), fmt.Sprintf("%s 须在 %s 至 %s 之间 · %s, wanted %s to %s",
 			s.Value, short(low), short(high), s.Value, short(low), short(high)), "")
 		return
 	}
@@ -126,7 +127,7 @@ func (r *reader) key(n ast.Node, p *hsm.Key) {
 	case *ast.StringNode:
 		raw = n.Value
 	case *ast.IntegerNode, *ast.FloatNode:
-		r.fault(nodePos(n), "须为字符串 · wanted: a string", "密钥加引号 · put the key in quotes")
+		r.fault(yamlfile.NodePos(n), "须为字符串 · wanted: a string", "密钥加引号 · put the key in quotes")
 		return
 	default:
 		r.wrong(n, "LMK 下的密钥", "a key under the LMK")
@@ -134,7 +135,7 @@ func (r *reader) key(n ast.Node, p *hsm.Key) {
 	}
 	k, err := hsm.ParseKey(raw)
 	if err != nil {
-		r.fault(nodePos(n), "不是 LMK 下的密钥 · not a key under the LMK: "+plain(err), "U/X+32H, T/Y+48H")
+		r.fault(yamlfile.NodePos(n), "不是 LMK 下的密钥 · not a key under the LMK: "+plain(err), "U/X+32H, T/Y+48H")
 		return
 	}
 	*p = k
@@ -156,7 +157,7 @@ func (r *reader) kind(n ast.Node, p *txn.Kind) {
 	}
 	k, ok := txn.ParseKind(s.Value)
 	if !ok {
-		r.fault(nodePos(n), fmt.Sprintf("未知交易种类 %q · unknown kind %q", s.Value, s.Value), didYouMean(s.Value, kindNames()))
+		r.fault(yamlfile.NodePos(n), fmt.Sprintf("未知交易种类 %q · unknown kind %q", s.Value, s.Value), yamlfile.DidYouMean(s.Value, kindNames()))
 		return
 	}
 	*p = k
