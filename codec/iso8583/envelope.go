@@ -25,9 +25,9 @@ type Envelope struct {
 }
 
 // Split finds the MTI of a frame (without its length prefix) and notes in env
-// what stands before it. Of a POS frame the LRI and the header are optional:
-// what begins with 4C5249 is an LRI, what begins with 6 a header, what begins
-// with 0 the MTI. The error is a *FieldError that lives in env; its offset
+// what stands before it. After a TPDU an LRI is optional: what begins with 4C5249
+// is one. Of a POS frame the header is optional, too: what begins with 6 is a
+// header, what begins with 0 the MTI. The error is a *FieldError that lives in env; its offset
 // counts from the start of the frame.
 func (s *Spec) Split(frame []byte, env *Envelope) (msg []byte, err error) {
 	env.TPDU, env.LRI, env.Header, env.Requirement = nil, nil, nil, 0
@@ -42,25 +42,36 @@ func (s *Spec) Split(frame []byte, env *Envelope) (msg []byte, err error) {
 			return nil, env.fail(InTPDU, 0, UnexpectedByte, 0x60, int(frame[0]))
 		}
 		env.TPDU = frame[:tpduSize:tpduSize]
+		at, err := splitDial(frame, env)
+		if err != nil {
+			return nil, err
+		}
+		if s.decl.Framing == TPDUHeader {
+			return splitHeader(frame, at, env)
+		}
+		return frame[at:], nil
 	}
-	if s.decl.Framing == TPDUHeader {
-		return splitHeader(frame, env)
-	}
-	return frame[len(env.TPDU):], nil
+	return frame, nil
 }
 
-func splitHeader(frame []byte, env *Envelope) ([]byte, error) {
-	at := tpduSize
-	if bytes.HasPrefix(frame[at:], []byte("LRI")) {
-		if len(frame)-at < lriSize {
-			return nil, env.fail(InLRI, at, Truncated, lriSize, len(frame)-at)
-		}
-		if n := int(frame[at+3])<<8 | int(frame[at+4]); n != lriSize-5 {
-			return nil, env.fail(InLRI, at+3, WrongLength, lriSize-5, n)
-		}
-		env.LRI = frame[at : at+lriSize : at+lriSize]
-		at += lriSize
+// splitDial notes the LRI, if there is one, and gives the offset of what comes
+// after TPDU and LRI. No MTI and no header begins with an L.
+func splitDial(frame []byte, env *Envelope) (at int, err error) {
+	at = tpduSize
+	if !bytes.HasPrefix(frame[at:], []byte("LRI")) {
+		return at, nil
 	}
+	if len(frame)-at < lriSize {
+		return 0, env.fail(InLRI, at, Truncated, lriSize, len(frame)-at)
+	}
+	if n := int(frame[at+3])<<8 | int(frame[at+4]); n != lriSize-5 {
+		return 0, env.fail(InLRI, at+3, WrongLength, lriSize-5, n)
+	}
+	env.LRI = frame[at : at+lriSize : at+lriSize]
+	return at + lriSize, nil
+}
+
+func splitHeader(frame []byte, at int, env *Envelope) ([]byte, error) {
 	switch {
 	case len(frame) == at:
 		return nil, env.fail(InHeader, at, Truncated, headerSize, 0)

@@ -20,6 +20,7 @@ func TestSplitFindsTheMTI(t *testing.T) {
 		"pos dial-up no header": {Pos(), "6000030000" + lri + "0200", "6000030000", lri, "", "0200"},
 		"pos header 61":         {Pos(), "6000030000 610032003200 0800", "6000030000", "", "610032003200", "0800"},
 		"bcd":                   {BCD(), "6000180000 0800", "6000180000", "", "", "0800"},
+		"bcd dial-up":           {BCD(), "6000180000" + lri + "0800", "6000180000", lri, "", "0800"},
 		"ascii":                 {ASCII(), "30383030", "", "", "", "30383030"},
 		"cups":                  {Cups(), cupsSample + "30323130", "", "", cupsSample, "30323130"},
 	} {
@@ -59,6 +60,7 @@ func TestSplitNamesWhatIsWrong(t *testing.T) {
 		"header cut":        {Pos(), "6000030000 60310031", FieldError{InHeader, 5, Truncated, 6, 4}},
 		"LRI cut":           {Pos(), "6000030000 4C5249001C00", FieldError{InLRI, 5, Truncated, 33, 6}},
 		"LRI other length":  {Pos(), "6000030000 4C5249001D" + strings.Repeat("00", 40), FieldError{InLRI, 8, WrongLength, 28, 29}},
+		"bcd LRI cut":       {BCD(), "6000180000 4C5249001C00", FieldError{InLRI, 5, Truncated, 33, 6}},
 		"cups short":        {Cups(), cupsSample[:60], FieldError{InHeader, 0, Truncated, 46, 28}},
 		"cups length byte":  {Cups(), "2D" + cupsSample[2:] + "30323130", FieldError{InHeader, 0, UnexpectedByte, 0x2E, 0x2D}},
 		"cups total":        {Cups(), cupsSample + "3032313030", FieldError{InHeader, 2, WrongTotal, 51, 50}},
