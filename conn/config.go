@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,6 +19,8 @@ const (
 	defaultDialTimeout  = 5 * time.Second
 	defaultBackoffMin   = 200 * time.Millisecond
 	defaultBackoffMax   = 15 * time.Second
+	defaultLines        = 1
+	defaultSilence      = 90 * time.Second // a bank echoes or keeps alive each minute
 	defaultDrainTime    = time.Minute
 )
 
@@ -34,8 +37,8 @@ type Config struct {
 	Links     []LinkConfig
 	Logger    *zap.Logger // nil logs nothing
 
-	// Inherited are sockets that listen already, by the listener's name, as
-	// TakeOver gives them. One is used when it listens where its listener wants
+	// Inherited are sockets that listen already, by the listener's name (a link's
+	// with a mark in front), as TakeOver gives them. One is used when it listens where its listener wants
 	// to; the others are closed. Only Start reads it.
 	Inherited map[string]*net.TCPListener
 	// DrainTime is how long the connections of a listener or link that Update took
@@ -55,17 +58,26 @@ type ListenerConfig struct {
 	MaxOutbound  int           // bytes that may wait for a peer that reads slowly; default 256 KiB
 }
 
-// LinkConfig is one peer that we dial; each loop gets a line of its own.
+// LinkConfig is one peer: we dial it, and each loop gets a line of its own; or,
+// with Listen, it dials us, and its lines belong to one loop.
 type LinkConfig struct {
 	Name         string
-	Addr         string // host:port
+	Addr         string   // host:port to dial, or to listen on
+	Backups      []string // dialled in turn when Addr cannot be reached
 	Framing      Framing
 	MaxFrame     int           // as for a listener
 	FrameTimeout time.Duration // as for a listener
-	DialTimeout  time.Duration // default 5 s
+	DialTimeout  time.Duration // default 5 s, for each address
 	BackoffMin   time.Duration // first pause between tries that fail; default 200 ms
 	BackoffMax   time.Duration // longest pause; default 15 s
 	MaxOutbound  int           // as for a listener
+
+	Listen   bool           // the peer dials us
+	Allow    []netip.Prefix // who may, with Listen; nobody else
+	MaxLines int            // with Listen: connections at once; default 1
+	// Silence is for how long a line must have brought no frame, with Listen, to
+	// make way for a new one; default 90 s.
+	Silence time.Duration
 }
 
 // Validate reports every fault at once, each with the place it is in.
@@ -87,6 +99,7 @@ func (c *Config) Validate() error {
 		l := &c.Links[i]
 		at := fmt.Sprintf("links[%d] %q", i, l.Name)
 		f.common(at, l.Addr, l.Framing, l.MaxFrame, l.MaxOutbound)
+		f.who(at, l)
 		f.notNegative(at, "frame timeout", int64(l.FrameTimeout))
 		f.notNegative(at, "dial timeout", int64(l.DialTimeout))
 		f.notNegative(at, "shortest backoff", int64(l.BackoffMin))
@@ -115,7 +128,8 @@ func (c *Config) Memory() (idle, worst int64) {
 		add(t.maxConns, t)
 	}
 	for i := range c.Links {
-		add(loops, linkTerms(&c.Links[i]))
+		t := linkTerms(&c.Links[i])
+		add(or(int64(t.places), loops), t)
 	}
 	return idle, worst
 }
@@ -143,6 +157,31 @@ func (f *faults) common(at, addr string, fr Framing, maxFrame, maxOutbound int) 
 	}
 	f.notNegative(at, "maximum frame", int64(maxFrame))
 	f.notNegative(at, "maximum outbound", int64(maxOutbound))
+}
+
+// who checks who dials whom. A door for a bank that is open to everybody is a
+// way to answer for the bank, so whom it is for must be said.
+func (f *faults) who(at string, l *LinkConfig) {
+	for _, a := range l.Backups {
+		if _, _, err := net.SplitHostPort(a); err != nil {
+			f.add("%s: backup address %q: %v", at, a, err)
+		}
+	}
+	f.notNegative(at, "maximum lines", int64(l.MaxLines))
+	f.notNegative(at, "silence", int64(l.Silence))
+	switch {
+	case l.Listen && len(l.Allow) == 0:
+		f.add("%s: listens and allows nobody", at)
+	case l.Listen && len(l.Backups) > 0:
+		f.add("%s: listens and has addresses to dial", at)
+	case !l.Listen && (len(l.Allow) > 0 || l.MaxLines > 0 || l.Silence > 0):
+		f.add("%s: is dialled by us, and says who may dial", at)
+	}
+	for i, p := range l.Allow {
+		if !p.IsValid() {
+			f.add("%s: allow[%d] is no address range", at, i)
+		}
+	}
 }
 
 // or is v, or its default when v is zero.

@@ -22,9 +22,9 @@ func makeID(index, generation uint32) ID { return ID(index)<<32 | ID(generation)
 
 // Peer says who is at the other end.
 type Peer struct {
-	Listener bool           // it came in; otherwise we dialled it
+	Listener bool           // a terminal's door; otherwise a link, whoever dialled
 	Index    int            // which of Config.Listeners or Config.Links
-	Line     int            // which line of the link; each loop has one, so it is the loop's number
+	Line     int            // of a link: the number of the loop that the line is on
 	Remote   netip.AddrPort // its address
 }
 
@@ -92,6 +92,7 @@ var (
 	ErrMalformed = framing.ErrMalformed
 	ErrHalfFrame = errors.New("frame not completed in time")
 	ErrIdle      = errors.New("nothing received for too long")
+	ErrReplaced  = errors.New("silent, and the peer has a newer line")
 	ErrOutbound  = errors.New("peer does not read: too much waits to be sent")
 	ErrStopped   = errors.New("the front is being stopped")
 	ErrDrained   = errors.New("let go: nothing was under way")

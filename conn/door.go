@@ -2,6 +2,8 @@ package conn
 
 import (
 	"context"
+	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -35,6 +37,12 @@ type terms struct {
 	frameTimeout int64  // ns
 	alive        []byte // what is sent on an idle line, nil for nothing; the framing's
 	aliveAfter   int64  // ns without a Send
+
+	allow []netip.Prefix // who may come in; nil is everybody
+
+	// Of a link that its peer dials:
+	places  int   // lines at once
+	silence int64 // ns without a frame, after which a line makes way for a new one
 }
 
 func newDoor(ctx context.Context, name string, listener bool, index int, t *terms) *door {
@@ -51,8 +59,24 @@ func listenerTerms(c *ListenerConfig) *terms {
 	return t
 }
 
+// knocking is how many may be on their way to the loop that decides whether a
+// line makes way for them.
+const knocking = 8
+
 func linkTerms(c *LinkConfig) *terms {
-	return newTerms(c.Framing, c.MaxFrame, c.MaxOutbound, c.FrameTimeout)
+	t := newTerms(c.Framing, c.MaxFrame, c.MaxOutbound, c.FrameTimeout)
+	if c.Listen {
+		t.allow = c.Allow
+		t.places = or(c.MaxLines, defaultLines)
+		t.silence = int64(or(c.Silence, defaultSilence))
+		t.maxConns = int64(t.places) + knocking
+	}
+	return t
+}
+
+// admits says whether an address may come in here.
+func (t *terms) admits(a netip.Addr) bool {
+	return t.allow == nil || slices.ContainsFunc(t.allow, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 func newTerms(f Framing, maxFrame, maxOutbound int, frameTimeout time.Duration) *terms {

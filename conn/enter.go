@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -50,7 +51,13 @@ func (f *Front) accept(e *entrance) {
 			continue
 		}
 		pause = acceptPauseMin
-		if d.open.Load() >= d.terms.Load().maxConns {
+		t := d.terms.Load()
+		if !t.admits(addrPort(c.RemoteAddr()).Addr()) {
+			f.denied.Add(1)
+			refuse(c)
+			continue
+		}
+		if d.open.Load() >= t.maxConns {
 			f.refused.Add(1)
 			refuse(c)
 			continue
@@ -59,11 +66,20 @@ func (f *Front) accept(e *entrance) {
 		if e.bare {
 			_ = c.SetKeepAliveConfig(keepAlive) // a peer that is gone is noticed later
 		}
-		p := &peer{door: d, loop: f.idlest()}
+		p := f.newcomer(d)
 		if result, ok := f.enroll(p, c); ok {
 			f.enrolled <- enrolment{p, result}
 		}
 	}
+}
+
+// newcomer is a connection that came in by the door. All lines of one link
+// belong to one loop, which tells how many there are.
+func (f *Front) newcomer(d *door) *peer {
+	if d.listener {
+		return &peer{door: d, loop: f.idlest()}
+	}
+	return &peer{door: d, loop: f.loops[d.index%len(f.loops)], down: make(chan struct{})}
 }
 
 // refuse resets: a flood of refused callers must not leave a flood of sockets
@@ -121,8 +137,12 @@ func (f *Front) notEnrolled(p *peer, err error) {
 // settle looks at what became of accepted sockets, in place of the acceptors.
 func (f *Front) settle() {
 	defer close(f.settled)
+	var watching sync.WaitGroup
+	defer watching.Wait()
 	for e := range f.enrolled {
-		f.outcome(e)
+		if f.outcome(e) && !e.p.door.listener {
+			watching.Go(func() { f.watch(e.p) })
+		}
 	}
 }
 

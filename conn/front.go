@@ -32,6 +32,7 @@ type Front struct {
 	doors     []*door // also those that were taken away and still have connections
 	places    [2]int  // of links and of listeners: the next index
 	drainTime time.Duration
+	dials     stagger
 	shut      bool // nothing is accepted any more
 
 	ctx      context.Context // done when Stop begins
@@ -40,7 +41,7 @@ type Front struct {
 	enrolled chan enrolment
 	settled  chan struct{} // closed when the last enrolment was looked at
 
-	accepted, refused, acceptErrs, enrollErrs, dialled, dialErrs atomic.Uint64
+	accepted, refused, acceptErrs, enrollErrs, dialled, dialErrs, denied atomic.Uint64
 
 	stopOnce sync.Once
 	stopErr  error
@@ -57,6 +58,7 @@ type listening struct {
 type linking struct {
 	cfg  LinkConfig
 	door *door
+	in   *entrance // nil when we dial
 }
 
 // Start opens the listeners, starts the loops and begins to dial the links.
@@ -83,11 +85,8 @@ func Start(cfg Config, newHandler func(Loop) Handler) (*Front, error) {
 	for _, l := range f.listeners {
 		f.entering.Go(func() { f.accept(l.in) })
 	}
-	for i := range cfg.Links {
-		k := &linking{cfg: cfg.Links[i]}
-		k.door = f.newDoor(k.cfg.Name, false, f.place(false), linkTerms(&k.cfg))
-		f.links = append(f.links, k)
-		f.dial(k, nil)
+	for _, k := range f.links {
+		f.connect(k, nil)
 	}
 	return f, nil
 }
@@ -96,23 +95,43 @@ func (f *Front) listen(cfg *Config) error {
 	defer closeSpare(cfg.Inherited) // what was used is gone from it
 	for i := range cfg.Listeners {
 		c := &cfg.Listeners[i]
-		in, err := f.open(c, cfg.Inherited)
+		in, err := f.open(c.Name, c.Addr, cfg.Inherited)
 		if err != nil {
 			return fmt.Errorf("listeners[%d] %q: %w", i, c.Name, err)
 		}
 		f.enter(c, in, f.place(true))
 	}
+	for i := range cfg.Links {
+		c := &cfg.Links[i]
+		in, err := f.openLink(c, cfg.Inherited)
+		if err != nil {
+			return fmt.Errorf("links[%d] %q: %w", i, c.Name, err)
+		}
+		f.join(c, in, f.place(false))
+	}
 	return nil
 }
 
-// open gives the socket of a listener, a new one unless one was inherited.
-func (f *Front) open(c *ListenerConfig, inherited map[string]*net.TCPListener) (*entrance, error) {
-	if ln := inherited[c.Name]; ln != nil && listensAt(ln, c.Addr) {
-		delete(inherited, c.Name)
+// openLink gives the socket of a link that its peer dials, nil of another.
+func (f *Front) openLink(c *LinkConfig, inherited map[string]*net.TCPListener) (*entrance, error) {
+	if !c.Listen {
+		return nil, nil
+	}
+	return f.open(linkMark+c.Name, c.Addr, inherited)
+}
+
+// linkMark stands before the name of a link where sockets of listeners and links
+// are handed over together.
+const linkMark = "link:"
+
+// open gives a listening socket, a new one unless one was inherited.
+func (f *Front) open(name, addr string, inherited map[string]*net.TCPListener) (*entrance, error) {
+	if ln := inherited[name]; ln != nil && listensAt(ln, addr) {
+		delete(inherited, name)
 		return &entrance{ln: ln, bare: true}, nil
 	}
 	lc := net.ListenConfig{KeepAliveConfig: keepAlive, Control: unpaced}
-	ln, err := lc.Listen(f.ctx, "tcp", c.Addr)
+	ln, err := lc.Listen(f.ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
@@ -125,6 +144,16 @@ func (f *Front) enter(c *ListenerConfig, in *entrance, index int) *listening {
 	l.in.door.Store(l.door)
 	f.listeners = append(f.listeners, l)
 	return l
+}
+
+// join notes a link; connect must follow. in is nil for one that we dial.
+func (f *Front) join(c *LinkConfig, in *entrance, index int) *linking {
+	k := &linking{cfg: *c, in: in, door: f.newDoor(c.Name, false, index, linkTerms(c))}
+	if in != nil {
+		in.door.Store(k.door)
+	}
+	f.links = append(f.links, k)
+	return k
 }
 
 func (f *Front) newDoor(name string, listener bool, index int, t *terms) *door {
@@ -143,9 +172,14 @@ func (f *Front) place(listener bool) int {
 	return *n - 1
 }
 
-// dial starts the lines of a link, when those that were there before have ended:
-// the engine knows one connection of each.
-func (f *Front) dial(k *linking, before *door) {
+// connect starts the lines of a link, when those that were there before have
+// ended: the engine knows one connection of each. Where the peer dials, makeWay
+// sees to that.
+func (f *Front) connect(k *linking, before *door) {
+	if k.in != nil {
+		f.entering.Go(func() { f.accept(k.in) })
+		return
+	}
 	d := k.door
 	d.lines = make(chan struct{})
 	var lines sync.WaitGroup
@@ -179,6 +213,16 @@ func (f *Front) StopAccepting() {
 	f.shut = true
 	for _, l := range f.listeners {
 		_ = l.in.ln.Close()
+	}
+	for _, k := range f.links {
+		k.in.close()
+	}
+}
+
+// close is harmless for a link that we dial.
+func (e *entrance) close() {
+	if e != nil {
+		_ = e.ln.Close()
 	}
 }
 
@@ -235,6 +279,19 @@ func (f *Front) Addr(listener int) net.Addr {
 	return nil
 }
 
+// LinkAddr is where a link listens that its peer dials, by its Peer.Index; nil
+// when there is none.
+func (f *Front) LinkAddr(link int) net.Addr {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, k := range f.links {
+		if k.door.index == link && k.in != nil {
+			return k.in.ln.Addr()
+		}
+	}
+	return nil
+}
+
 // Stop accepts and dials no more, gives each handler a last Tick, sends what
 // waits, closes every connection and ends the loops. When ctx is done first,
 // what is left is cut and ctx's error returned. Handlers are not called after.
@@ -273,6 +330,7 @@ func (f *Front) Stats() Stats {
 	s := Stats{
 		Accepted: f.accepted.Load(), Refused: f.refused.Load(), AcceptErrs: f.acceptErrs.Load(),
 		EnrollErrs: f.enrollErrs.Load(), Dialled: f.dialled.Load(), DialErrs: f.dialErrs.Load(),
+		Denied: f.denied.Load(),
 	}
 	for _, l := range f.loops {
 		l.shared.addTo(&sum)

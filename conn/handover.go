@@ -35,13 +35,13 @@ func (f *Front) HandOver(to *net.UnixConn) error {
 	var fds []int
 	defer func() { closeFDs(fds) }()
 	var names []byte
-	for _, l := range f.listeners {
-		fd, err := dupListener(l.in.ln)
+	for _, s := range f.sockets() {
+		fd, err := dupListener(s.in.ln)
 		if err != nil {
-			return fmt.Errorf("hand over %q: %w", l.cfg.Name, err)
+			return fmt.Errorf("hand over %q: %w", s.name, err)
 		}
 		fds = append(fds, fd)
-		names = append(append(names, l.cfg.Name...), 0)
+		names = append(append(names, s.name...), 0)
 	}
 	if len(fds) > maxHandOver || len(names) > 1<<16-1 {
 		return fmt.Errorf("hand over: %d sockets are over the %d that one message takes", len(fds), maxHandOver)
@@ -59,6 +59,25 @@ func (f *Front) HandOver(to *net.UnixConn) error {
 		return fmt.Errorf("hand over: %w", err)
 	}
 	return nil
+}
+
+// socket is one that listens, and the name that it has on its way.
+type socket struct {
+	name string
+	in   *entrance
+}
+
+// sockets are all that listen; f.mu is held.
+func (f *Front) sockets() (all []socket) {
+	for _, l := range f.listeners {
+		all = append(all, socket{l.cfg.Name, l.in})
+	}
+	for _, k := range f.links {
+		if k.in != nil {
+			all = append(all, socket{linkMark + k.cfg.Name, k.in})
+		}
+	}
+	return all
 }
 
 // dupListener is a descriptor for the same listening socket.

@@ -140,6 +140,102 @@ func TestLinkFramesAreHeldToLimits(t *testing.T) {
 	})
 }
 
+// The primary first, then its backups without a pause, then the primary again:
+// also after a backup was in use.
+func TestBackupAddresses(t *testing.T) {
+	primary, backup := newBank(t), newBank(t)
+	gone := newBank(t)
+	gone.shut()
+	primary.shut()
+	cfg := linkTo(primary)
+	cfg.Links[0].Backups = []string{gone.addr, backup.addr}
+	cfg.Links[0].BackoffMin, cfg.Links[0].BackoffMax = 50*time.Millisecond, 50*time.Millisecond
+	f, probes := run(t, cfg)
+	c := backup.next()
+	ask(t, c, "at the backup")
+	if s := f.Stats(); s.DialErrs != 2 {
+		t.Errorf("%d tries failed, want 2", s.DialErrs)
+	}
+	primary.open()
+	<-time.After(60 * time.Millisecond) // the line has lived
+	_ = c.Close()
+	ask(t, primary.next(), "at home again")
+	probes[0].see(func() {
+		for id, p := range probes[0].peers {
+			want := primary.addr
+			if !isNew(probes[0].closed, id) {
+				want = backup.addr
+			}
+			if p.Remote.String() != want {
+				t.Errorf("peer %+v, want %s", p, want)
+			}
+		}
+	})
+}
+
+// An address that takes lines and drops them is passed over like one that does
+// not answer.
+func TestBackupOfAnAddressThatDrops(t *testing.T) {
+	primary, backup := newBank(t), newBank(t)
+	cfg := linkTo(primary)
+	cfg.Links[0].Backups = []string{backup.addr}
+	cfg.Links[0].BackoffMin, cfg.Links[0].BackoffMax = time.Hour, time.Hour
+	run(t, cfg)
+	_ = primary.next().Close()
+	ask(t, backup.next(), "here")
+}
+
+// A bank that closes after each answer is dialled again after the shortest
+// pause, however often: it has served.
+func TestShortLivedLine(t *testing.T) {
+	b := newBank(t)
+	cfg := linkTo(b)
+	cfg.Links[0].BackoffMin, cfg.Links[0].BackoffMax = 100*time.Millisecond, time.Hour
+	run(t, cfg)
+	start := time.Now()
+	const lines = 10 // were the pauses to grow, the last would outlast our patience
+	for range lines {
+		c := b.next()
+		ask(t, c, "one question")
+		_ = c.Close()
+	}
+	if d := time.Since(start); d < (lines-1)*50*time.Millisecond {
+		t.Errorf("%d lines in %v: without a pause", lines, d)
+	}
+}
+
+// No two dials in the same instant, and none later than its place in the queue.
+func TestDialsAreStaggered(t *testing.T) {
+	var s stagger
+	now := time.Unix(1000, 0)
+	for i := range 5 {
+		if d := s.turn(now); d != time.Duration(i)*dialStagger {
+			t.Errorf("dial %d waits %v", i, d)
+		}
+	}
+	if d := s.turn(now.Add(time.Second)); d != 0 {
+		t.Errorf("waits %v though nobody dials", d)
+	}
+	if d := s.turn(now); d < time.Second {
+		t.Errorf("%v: a clock set back lets two dial at once", d)
+	}
+}
+
+func TestManyLinksDialOneAfterTheOther(t *testing.T) {
+	b := newBank(t)
+	cfg := linkTo(b)
+	const links = 12
+	for range links - 1 {
+		cfg.Links = append(cfg.Links, cfg.Links[0])
+	}
+	start := time.Now()
+	f, _ := run(t, cfg)
+	within(t, "all up", func() bool { return f.Stats().Dialled == links })
+	if d := time.Since(start); d < (links-1)*dialStagger {
+		t.Errorf("%d lines in %v", links, d)
+	}
+}
+
 // Each loop has a line of its own to each link.
 func TestEachLoopHasItsLine(t *testing.T) {
 	banks := []*bank{newBank(t), newBank(t)}

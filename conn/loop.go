@@ -272,7 +272,7 @@ func (l *loop) watchIdle(p *peer) {
 	if limit == 0 {
 		return
 	}
-	if at := p.seen + limit; at > l.now {
+	if at := p.heard() + limit; at > l.now {
 		p.idle = l.wheel.Arm(at, p.timerID(idleTimer))
 		return
 	}

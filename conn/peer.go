@@ -24,12 +24,13 @@ type peer struct {
 	door   *door
 	loop   *loop
 	c      gnet.Conn
-	down   chan struct{} // of a link: closed when the line is lost
+	down   chan struct{} // of a link: closed when the line is lost, after why and seen were set
 	id     ID
 	part   []byte // the beginning of a frame that is not whole yet
 	why    error  // set before we close it ourselves
 	until  int64  // when closing: unix ns of our patience's end
-	seen   int64  // unix ns of the last whole frame, as exact as the loop's turn
+	born   int64  // unix ns of Opened
+	seen   int64  // unix ns of the last whole frame, as exact as the loop's turn; 0 before the first
 	sent   int64  // unix ns of the last Send, where keep-alives are sent
 	idle   timeout.Token
 	alive  timeout.Token
@@ -50,6 +51,9 @@ const (
 	leaveTimer
 	timerKinds = 8 // room for the kinds, in whole bits
 )
+
+// heard is when the peer gave the last sign of life, unix ns.
+func (p *peer) heard() int64 { return max(p.seen, p.born) }
 
 func (p *peer) timerID(kind uint64) uint64 { return uint64(p.id.Index())*timerKinds | kind }
 

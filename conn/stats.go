@@ -11,6 +11,9 @@ type Stats struct {
 	EnrollErrs uint64 // accepted or dialled, but no loop could take it
 	Dialled    uint64 // links that came up
 	DialErrs   uint64 // tries to dial that failed
+	Denied     uint64 // closed at once: the address may not come in here
+
+	LinesRefused uint64 // of peers that dial us: one more than there may be, while none is silent
 
 	FramesIn   uint64
 	BytesIn    uint64
@@ -30,6 +33,7 @@ type Stats struct {
 	ClosedHalfFrame   uint64
 	ClosedIdle        uint64
 	ClosedOutboundCap uint64
+	ClosedReplaced    uint64 // a silent line made way for a new one
 }
 
 // counter is one number that a loop counts.
@@ -52,6 +56,8 @@ const (
 	closedHalfFrame
 	closedIdle
 	closedOutboundCap
+	closedReplaced
+	linesRefused
 	counters
 )
 
@@ -65,6 +71,7 @@ var reasons = [counters]error{
 	closedHalfFrame:   ErrHalfFrame,
 	closedIdle:        ErrIdle,
 	closedOutboundCap: ErrOutbound,
+	closedReplaced:    ErrReplaced,
 }
 
 // counts are plain numbers of one goroutine: the hot path counts without a
@@ -101,5 +108,6 @@ func (s *Stats) fill(c *counts) {
 	s.ClosedByPeer, s.ClosedByUs, s.ClosedReset = c[closedByPeer], c[closedByUs], c[closedReset]
 	s.ClosedDrained = c[closedDrained]
 	s.ClosedOversize, s.ClosedEmpty, s.ClosedMalformed = c[closedOversize], c[closedEmpty], c[closedMalformed]
+	s.ClosedReplaced, s.LinesRefused = c[closedReplaced], c[linesRefused]
 	s.ClosedHalfFrame, s.ClosedIdle, s.ClosedOutboundCap = c[closedHalfFrame], c[closedIdle], c[closedOutboundCap]
 }

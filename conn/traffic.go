@@ -19,7 +19,9 @@ type events struct{ gnet.BuiltinEventEngine }
 func (*events) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	switch x := c.Context().(type) {
 	case *peer:
-		x.loop.opened(c, x)
+		if !x.loop.opened(c, x) {
+			return nil, gnet.Close
+		}
 	case *loop:
 		x.el = c.EventLoop() // gnet has no list of its loops: this is how we learn them
 	}
@@ -45,8 +47,15 @@ func (*events) OnClose(c gnet.Conn, err error) gnet.Action {
 	return gnet.None
 }
 
-func (l *loop) opened(c gnet.Conn, p *peer) {
+// opened is false when there is no place for the newcomer.
+func (l *loop) opened(c gnet.Conn, p *peer) bool {
 	l.reported()
+	p.opened = true
+	if !p.door.listener && !l.makeWay(p.door) {
+		l.count[linesRefused]++
+		_ = c.SetLinger(0)
+		return false
+	}
 	i := uint32(len(l.slots))
 	if n := len(l.free); n > 0 {
 		i, l.free = l.free[n-1], l.free[:n-1]
@@ -58,8 +67,8 @@ func (l *loop) opened(c gnet.Conn, p *peer) {
 		s.gen = 1
 	}
 	s.p = p
-	p.id, p.c, p.state, p.opened = makeID(i, s.gen), c, open, true
-	p.seen = l.now
+	p.id, p.c, p.state = makeID(i, s.gen), c, open
+	p.born = l.now
 	l.live++
 	l.watchIdle(p)
 	if t := p.door.terms.Load(); t.alive != nil {
@@ -76,6 +85,7 @@ func (l *loop) opened(c gnet.Conn, p *peer) {
 	if last := p.door.leaving.Load(); last != nil { // it was on its way when the others were told
 		l.letLeave(p, last, l.now)
 	}
+	return true
 }
 
 func addrPort(a net.Addr) netip.AddrPort {
@@ -177,6 +187,10 @@ func (l *loop) deliver(p *peer, frame []byte) {
 // own Write and Close. Its gnet.Conn means nothing afterwards.
 func (l *loop) closed(p *peer, err error) {
 	l.reported()
+	if p.state == enrolling { // it found no place, and nobody was told of it
+		l.letGo(p.door)
+		return
+	}
 	if l.stopping && p.why == nil && err == nil {
 		p.why = ErrStopped
 	}

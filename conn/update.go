@@ -21,7 +21,7 @@ type Diff struct {
 	Removed  []Place
 	Changed  []Place // in place, for connections that are open, too
 	Moved    []Place // another address, and the same index: the old connections leave
-	Replaced []Place // another framing, so a new index, for what comes from now on
+	Replaced []Place // another framing, or another side that dials, so a new index, for what comes from now on
 }
 
 // Place is a listener or link and its Peer.Index. An index is never used again;
@@ -183,8 +183,9 @@ func listenerStep(was, is *ListenerConfig) stepKind {
 func linkStep(was, is *LinkConfig) stepKind {
 	limited := *was
 	limited.MaxFrame, limited.FrameTimeout, limited.MaxOutbound = is.MaxFrame, is.FrameTimeout, is.MaxOutbound
+	limited.Allow, limited.MaxLines, limited.Silence = is.Allow, is.MaxLines, is.Silence
 	switch {
-	case !reflect.DeepEqual(was.Framing, is.Framing):
+	case !reflect.DeepEqual(was.Framing, is.Framing) || was.Listen != is.Listen:
 		return replaced
 	case !reflect.DeepEqual(&limited, is):
 		return moved
@@ -226,22 +227,43 @@ func (c *Change) note(s *step) {
 func (f *Front) openNew(steps []step) error {
 	for i := range steps {
 		s := &steps[i]
-		wanted := s.kind == added || s.kind == moved || s.kind == replaced && s.in != nil && s.in.cfg.Addr != s.asIn.Addr
-		if s.asIn == nil || !wanted {
-			continue
+		var err error
+		switch {
+		case s.asIn != nil && s.wantsSocket():
+			s.fresh, err = f.open(s.asIn.Name, s.asIn.Addr, nil)
+		case s.asOut != nil && s.wantsSocket():
+			s.fresh, err = f.openLink(s.asOut, nil)
 		}
-		in, err := f.open(s.asIn, nil)
 		if err != nil {
 			for j := range i {
-				if steps[j].fresh != nil {
-					_ = steps[j].fresh.ln.Close()
-				}
+				steps[j].fresh.close()
 			}
-			return fmt.Errorf("listener %q: %w", s.asIn.Name, err)
+			return fmt.Errorf("%s: %w", s.what(), err)
 		}
-		s.fresh = in
 	}
 	return nil
+}
+
+// wantsSocket is false when what listens now can go on, and for a link also when
+// nothing has to listen.
+func (s *step) wantsSocket() bool {
+	switch {
+	case s.kind == added:
+		return true
+	case s.kind != moved && s.kind != replaced:
+		return false
+	case s.asIn != nil:
+		return s.in.cfg.Addr != s.asIn.Addr
+	}
+	return s.link.in == nil || s.link.cfg.Addr != s.asOut.Addr
+}
+
+// what names the step's new listener or link in an error.
+func (s *step) what() string {
+	if s.asIn != nil {
+		return fmt.Sprintf("listener %q", s.asIn.Name)
+	}
+	return fmt.Sprintf("link %q", s.asOut.Name)
 }
 
 // apply cannot fail.
@@ -305,20 +327,23 @@ func (f *Front) applyLink(s *step) (gone *door) {
 		f.links = append(f.links, s.link)
 		return nil
 	case removed:
+		s.link.in.close()
 		return s.link.door
 	}
 	f.places[0] = max(f.places[0], s.index+1)
-	k := &linking{cfg: *s.asOut, door: f.newDoor(s.asOut.Name, false, s.index, linkTerms(s.asOut))}
-	f.links = append(f.links, k)
-	if s.link == nil {
-		f.dial(k, nil)
-		return nil
+	if s.link != nil {
+		gone = s.link.door
+		if s.link.in != nil && s.fresh == nil && s.asOut.Listen { // the same socket, another framing
+			f.join(s.asOut, s.link.in, s.index)
+			return gone
+		}
+		s.link.in.close()
 	}
-	gone = s.link.door
+	k := f.join(s.asOut, s.fresh, s.index)
 	if s.kind == replaced { // it has an index of its own and need not wait
-		f.dial(k, nil)
+		f.connect(k, nil)
 	} else {
-		f.dial(k, gone)
+		f.connect(k, gone)
 	}
 	return gone
 }
