@@ -38,10 +38,6 @@ func (c *Finish) perform(s *Shard) error {
 	return nil
 }
 
-// Draining implements conn.Drainer: from the first call on the shard keeps
-// account of who is owed an answer.
-func (s *Shard) Draining(conn.ID) { s.draining = true }
-
 // Owes implements conn.Drainer. A terminal is owed the answers of its requests
 // in flight, and what stands in its buffer until the turn ends; a bank or a
 // module is needed while anything is in flight with it.

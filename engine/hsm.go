@@ -20,6 +20,8 @@ type module struct {
 	late     int     // commands that nobody waits for any more
 	since    int64   // when it was connected or lost, Unix nanoseconds
 	expired  uint64  // deadlines since the start
+	leaves   bool    // the front lets its connection go
+	gone     bool    // not of the configuration any more
 }
 
 // maxMissed deadlines in a row end a module's line: one that takes commands and
@@ -31,7 +33,12 @@ const maxMissed = 3
 const lateShare = 4
 
 // opened begins a line; what an older one left was cleared when it ended.
-func (m *module) opened(id conn.ID, now int64) { m.id, m.missed, m.since = id, 0, now }
+func (m *module) opened(id conn.ID, now int64) {
+	m.id, m.missed, m.since, m.leaves = id, 0, now, false
+}
+
+// takes says that it can be asked.
+func (m *module) takes() bool { return m.id != 0 && !m.leaves && !m.gone }
 
 // closed ends it, or says that nothing more goes there.
 func (m *module) closed(now int64) {
@@ -242,7 +249,7 @@ func (s *Shard) secured(sl *slot, step flow.Step, r *hsm.Reply) flow.Event {
 func (s *Shard) command(sl *slot, step flow.Step, seal bool) bool {
 	best := -1
 	for i := range s.hsms {
-		if s.hsms[i].id != 0 && (best < 0 || s.hsms[i].inFlight < s.hsms[best].inFlight) {
+		if s.hsms[i].takes() && (best < 0 || s.hsms[i].inFlight < s.hsms[best].inFlight) {
 			best = i
 		}
 	}

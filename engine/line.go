@@ -24,6 +24,7 @@ type line struct {
 	since      int64
 	timer      timeout.Token
 	armed      bool
+	moves      bool // the front let it go, and brings it back elsewhere
 	gen        uint32
 	netSTAN    uint32 // of the network message that is out
 	netAsked   uint16 // its F70, 0 = none is out
@@ -40,22 +41,39 @@ type wire struct {
 }
 
 // addLines makes the lines of a link, and the table by which their sockets are
-// known.
-func (s *Shard) addLines(id txn.LinkID) {
+// known. A line that is among old goes on under its new settings.
+func (s *Shard) addLines(id txn.LinkID, old []*line) {
 	l := &s.links[id]
 	for i := range l.cfg.Lines {
 		c := &l.cfg.Lines[i]
-		n := &line{cfg: c, link: id, number: i + 1, since: s.started, Line: flow.NewLine(flow.LineLimits{
-			AnswerTimeout: int64(l.cfg.EchoTimeout), EchoInterval: int64(l.cfg.EchoInterval),
-			Window: c.Window, MaxMissed: l.cfg.MaxMissed})}
-		w := wire{kind: bankPeer, index: uint16(len(s.lines))}
-		s.lines = append(s.lines, n)
+		limits := flow.LineLimits{AnswerTimeout: int64(l.cfg.EchoTimeout), EchoInterval: int64(l.cfg.EchoInterval),
+			Window: c.Window, MaxMissed: l.cfg.MaxMissed}
+		n := sameLine(old, c.Send)
+		index := uint16(len(s.lines))
+		if n == nil {
+			n = &line{link: id, since: s.now, Line: flow.NewLine(limits)}
+			s.lines = append(s.lines, n)
+		} else {
+			index = uint16(s.lineIndex(n))
+		}
+		n.cfg, n.number, n.Limits = c, i+1, limits
 		l.lines = append(l.lines, n)
+		w := wire{kind: bankPeer, index: index}
 		s.wires[c.Send] = w
 		w.receives = c.Receive != c.Send
 		s.wires[c.Receive] = w
 	}
 	l.serving = make([]*line, 0, len(l.lines))
+}
+
+// sameLine finds the line that sends on a socket.
+func sameLine(lines []*line, send int) *line {
+	for _, n := range lines {
+		if n.cfg.Send == send {
+			return n
+		}
+	}
+	return nil
 }
 
 // Up says whether a link takes a request now.
@@ -216,6 +234,7 @@ func (s *Shard) lineOpened(n *line, id conn.ID, receives bool) {
 		n.recv = id
 	}
 	if n.send != 0 && n.recv != 0 {
+		s.moved(n)
 		s.lineEvent(n, flow.Connected)
 	}
 }

@@ -64,13 +64,16 @@ func sessionKey(t *txn.Terminal) []byte {
 	return append(append(key, t.Merchant[:]...), t.Number[:]...)
 }
 
+// linkKey is where the name of the link in a place is kept.
+func linkKey(i int) []byte { return fmt.Appendf(nil, "link/%05d", i) }
+
 // bindLinks holds every link to its place. What is owed, and what may still be
 // reversed, names its bank by that number: in another order it would go to
 // another bank, whose "unknown" would settle it.
 func (s *Shard) bindLinks() error {
 	for i := range s.links {
 		name := s.links[i].cfg.Name
-		key := fmt.Appendf(nil, "link/%05d", i)
+		key := linkKey(i)
 		was, ok, err := s.log.Lookup(key, nil)
 		switch {
 		case err != nil:

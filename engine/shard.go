@@ -74,6 +74,7 @@ type Shard struct {
 	dead      bool // the store failed; nothing is done any more
 	draining  bool // connections are let go: owing is kept
 	finishing bool // no request is taken any more
+	leaving   bool // the process is about to stop
 	owing     owing
 
 	slots     []slot
@@ -208,7 +209,7 @@ func newShard(cfg Config, log Journal, reg *registry.Registry) *Shard {
 		l := &cfg.Links[i]
 		policies[i] = l.Reversal
 		s.links = append(s.links, link{cfg: l, was: flow.LineDialing, since: s.started})
-		s.addLines(txn.LinkID(i))
+		s.addLines(txn.LinkID(i), nil)
 		s.env.AnswerTimeout = append(s.env.AnswerTimeout, int64(l.AnswerTimeout))
 	}
 	s.owed = storefwd.New(log, policies, cfg.Seed)

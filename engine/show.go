@@ -52,6 +52,9 @@ func (s *Shard) show() {
 	}
 	for i := range s.hsms {
 		m := &s.hsms[i]
+		if m.gone {
+			continue
+		}
 		p.HSMs = append(p.HSMs, HSMView{Name: s.cfg.HSMs[i].Name, Connected: m.id != 0, Since: m.since,
 			InFlight: m.inFlight, Late: m.late, Missed: m.expired})
 	}

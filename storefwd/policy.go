@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/bits"
 	"time"
+
+	"tongka/txn"
 )
 
 // Policy says how what is owed to one destination is offered. A zero field
@@ -49,6 +51,18 @@ func (p *Policy) Validate() error {
 		faults = append(faults, fmt.Errorf("storefwd: backoff-min %v is above backoff-max %v", c.BackoffMin, c.BackoffMax))
 	}
 	return errors.Join(faults...)
+}
+
+// Retune replaces the policies, by LinkID; there are never fewer, and more make
+// room for new links. They have passed Validate. What waits keeps the time it
+// waits for; a window that shrank fills no more until enough have landed.
+func (q *Queue) Retune(policies []Policy) {
+	for i, p := range policies {
+		if i == len(q.links) {
+			q.links = append(q.links, link{byID: map[txn.ID]int32{}, youngest: map[uint64]int32{}, waiting: heap{s: &q.items}})
+		}
+		q.links[i].policy = p.filled()
+	}
 }
 
 func (p Policy) filled() Policy {

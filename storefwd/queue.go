@@ -81,14 +81,8 @@ const hotSlots = 2048
 // seed is for the jitter of pauses.
 func New(store Store, policies []Policy, seed uint64) *Queue {
 	q := &Queue{store: store, seed: seed, items: slab{free: none},
-		links: make([]link, len(policies)), hot: make([]hotFacts, hotSlots)}
-	for i := range q.links {
-		l := &q.links[i]
-		l.policy = policies[i].filled()
-		l.byID, l.youngest = map[txn.ID]int32{}, map[uint64]int32{}
-		l.waiting.s = &q.items
-		l.flying = make([]int32, 0, l.policy.Window)
-	}
+		hot: make([]hotFacts, hotSlots)}
+	q.Retune(policies)
 	return q
 }
 
