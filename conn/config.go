@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"tongka/conn/cert"
 )
 
 // What the zero value of a setting stands for.
@@ -56,6 +58,7 @@ type ListenerConfig struct {
 	Idle         time.Duration // close after this long without a frame; 0 is never
 	FrameTimeout time.Duration // from the first byte of a frame to its last; default 15 s
 	MaxOutbound  int           // bytes that may wait for a peer that reads slowly; default 256 KiB
+	TLS          *TLS          // nil speaks plain
 }
 
 // LinkConfig is one peer: we dial it, and each loop gets a line of its own; or,
@@ -71,6 +74,7 @@ type LinkConfig struct {
 	BackoffMin   time.Duration // first pause between tries that fail; default 200 ms
 	BackoffMax   time.Duration // longest pause; default 15 s
 	MaxOutbound  int           // as for a listener
+	TLS          *TLS          // nil speaks plain
 
 	Listen   bool           // the peer dials us
 	Allow    []netip.Prefix // who may, with Listen; nobody else
@@ -79,6 +83,10 @@ type LinkConfig struct {
 	// make way for a new one; default 90 s.
 	Silence time.Duration
 }
+
+// TLS says which files a listener or link takes its certificates from, and whom
+// it lets in. Update reads the files again.
+type TLS = cert.Options
 
 // Validate reports every fault at once, each with the place it is in.
 func (c *Config) Validate() error {
@@ -93,6 +101,7 @@ func (c *Config) Validate() error {
 		f.common(at, l.Addr, l.Framing, l.MaxFrame, l.MaxOutbound)
 		f.notNegative(at, "maximum connections", int64(l.MaxConns))
 		f.notNegative(at, "idle", int64(l.Idle))
+		f.tls(at, l.TLS, true)
 		f.notNegative(at, "frame timeout", int64(l.FrameTimeout))
 	}
 	for i := range c.Links {
@@ -102,6 +111,7 @@ func (c *Config) Validate() error {
 		f.who(at, l)
 		f.notNegative(at, "frame timeout", int64(l.FrameTimeout))
 		f.notNegative(at, "dial timeout", int64(l.DialTimeout))
+		f.tls(at, l.TLS, l.Listen)
 		f.notNegative(at, "shortest backoff", int64(l.BackoffMin))
 		f.notNegative(at, "longest backoff", int64(l.BackoffMax))
 		if l.BackoffMax > 0 && l.BackoffMin > l.BackoffMax {
@@ -123,13 +133,21 @@ func (c *Config) Memory() (idle, worst int64) {
 		idle += conns * idleCost
 		worst += conns * (idleCost + 1<<classOf(t.room) + int64(t.maxOutbound))
 	}
+	addTLS := func(conns int64, o *TLS) {
+		if o != nil {
+			idle += conns * tlsIdle
+			worst += conns * tlsWorst
+		}
+	}
 	for i := range c.Listeners {
-		t := listenerTerms(&c.Listeners[i])
+		t := listenerTerms(&c.Listeners[i], nil)
 		add(t.maxConns, t)
+		addTLS(t.maxConns, c.Listeners[i].TLS)
 	}
 	for i := range c.Links {
-		t := linkTerms(&c.Links[i])
+		t := linkTerms(&c.Links[i], nil)
 		add(or(int64(t.places), loops), t)
+		addTLS(or(int64(t.places), loops), c.Links[i].TLS)
 	}
 	return idle, worst
 }
@@ -141,6 +159,15 @@ func (f *faults) add(format string, args ...any) { *f = append(*f, fmt.Errorf(fo
 func (f *faults) notNegative(at, what string, v int64) {
 	if v < 0 {
 		f.add("%s: %s is negative", at, what)
+	}
+}
+
+func (f *faults) tls(at string, o *TLS, server bool) {
+	if o == nil {
+		return
+	}
+	if err := o.Validate(server); err != nil {
+		f.add("%s: %w", at, err)
 	}
 }
 

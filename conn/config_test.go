@@ -50,7 +50,7 @@ func TestValidateReportsEveryFault(t *testing.T) {
 }
 
 func TestDefaults(t *testing.T) {
-	l := listenerTerms(&ListenerConfig{Name: "pos", Framing: ASCII4})
+	l := listenerTerms(&ListenerConfig{Name: "pos", Framing: ASCII4}, nil)
 	if l.maxConns != defaultMaxConns || l.framing.Max() != defaultMaxFrame ||
 		l.room != defaultMaxFrame+framing.Overhead || l.maxOutbound != defaultMaxOutbound || l.idle != 0 || l.frameTimeout != int64(defaultFrameTimeout) {
 		t.Errorf("%+v", l)

@@ -26,6 +26,7 @@ type Peer struct {
 	Index    int            // which of Config.Listeners or Config.Links
 	Line     int            // of a link: the number of the loop that the line is on
 	Remote   netip.AddrPort // its address
+	Holder   string         // whose TLS certificate it has shown: a verified one's common name
 }
 
 // Handler is told what happens on one loop, always by that loop's goroutine,

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tongka/conn/cert"
 	"tongka/conn/framing"
 )
 
@@ -20,6 +21,7 @@ type door struct {
 	terms   atomic.Pointer[terms]
 	leaving atomic.Pointer[leaving] // set once, when its connections shall go
 	open    atomic.Int64            // connections handed to a loop and not closed since
+	pending atomic.Int64            // TLS handshakes under way
 
 	ctx    context.Context // done when nothing more shall come by it
 	cancel context.CancelFunc
@@ -33,8 +35,9 @@ type terms struct {
 	room         int     // bytes kept of a frame that is not whole yet
 	maxConns     int64
 	maxOutbound  int
-	idle         int64  // ns, 0 is never
-	frameTimeout int64  // ns
+	idle         int64 // ns, 0 is never
+	frameTimeout int64 // ns
+	tls          *cert.Side
 	alive        []byte // what is sent on an idle line, nil for nothing; the framing's
 	aliveAfter   int64  // ns without a Send
 
@@ -52,10 +55,11 @@ func newDoor(ctx context.Context, name string, listener bool, index int, t *term
 	return d
 }
 
-func listenerTerms(c *ListenerConfig) *terms {
+func listenerTerms(c *ListenerConfig, side *cert.Side) *terms {
 	t := newTerms(c.Framing, c.MaxFrame, c.MaxOutbound, c.FrameTimeout)
 	t.maxConns = int64(or(c.MaxConns, defaultMaxConns))
 	t.idle = int64(c.Idle)
+	t.tls = side
 	return t
 }
 
@@ -63,8 +67,9 @@ func listenerTerms(c *ListenerConfig) *terms {
 // line makes way for them.
 const knocking = 8
 
-func linkTerms(c *LinkConfig) *terms {
+func linkTerms(c *LinkConfig, side *cert.Side) *terms {
 	t := newTerms(c.Framing, c.MaxFrame, c.MaxOutbound, c.FrameTimeout)
+	t.tls = side
 	if c.Listen {
 		t.allow = c.Allow
 		t.places = or(c.MaxLines, defaultLines)

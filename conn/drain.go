@@ -63,7 +63,7 @@ func (f *Front) letGo(doors []*door, how *leaving) {
 // empty waits until no connection of the doors is open.
 func (f *Front) empty(ctx context.Context, doors []*door) error {
 	for _, d := range doors {
-		for d.open.Load() > 0 {
+		for d.open.Load()+d.pending.Load() > 0 {
 			if !f.pause(ctx, drainStep) {
 				return ctx.Err()
 			}
@@ -97,7 +97,7 @@ func (l *loop) drain(how *leaving) {
 
 // letLeave tells the handler and sets the time of the first look.
 func (l *loop) letLeave(p *peer, how *leaving, at int64) {
-	if p.state != open {
+	if p.state != open || p.ended {
 		return
 	}
 	p.until = how.until
@@ -117,9 +117,9 @@ func (l *loop) leave(p *peer) {
 	switch {
 	case p.state != open:
 	case p.part == nil && !l.owes(p):
-		l.finish(p, ErrDrained)
+		l.finish(p, or(p.why, ErrDrained))
 	case l.now >= p.until:
-		_ = l.cut(p, ErrDrained)
+		_ = l.cut(p, or(p.why, ErrDrained))
 	default:
 		p.out = l.wheel.Arm(min(l.now+int64(leaveStep), p.until), p.timerID(leaveTimer))
 	}

@@ -57,7 +57,7 @@ func (f *Front) accept(e *entrance) {
 			refuse(c)
 			continue
 		}
-		if d.open.Load() >= t.maxConns {
+		if d.open.Load()+d.pending.Load() >= t.maxConns {
 			f.refused.Add(1)
 			refuse(c)
 			continue
@@ -65,6 +65,10 @@ func (f *Front) accept(e *entrance) {
 		f.accepted.Add(1)
 		if e.bare {
 			_ = c.SetKeepAliveConfig(keepAlive) // a peer that is gone is noticed later
+		}
+		if t.tls != nil {
+			f.greet(d, t.tls, c)
+			continue
 		}
 		p := f.newcomer(d)
 		if result, ok := f.enroll(p, c); ok {

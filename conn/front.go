@@ -11,6 +11,8 @@ import (
 	"github.com/panjf2000/gnet/v2"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"tongka/conn/cert"
 )
 
 // keepAlive finds dead peers that never say good-bye: about a minute.
@@ -40,8 +42,10 @@ type Front struct {
 	entering sync.WaitGroup // acceptors and dialers
 	enrolled chan enrolment
 	settled  chan struct{} // closed when the last enrolment was looked at
+	tokens   chan struct{} // of TLS handshakes
 
 	accepted, refused, acceptErrs, enrollErrs, dialled, dialErrs, denied atomic.Uint64
+	handshakes, handshakesBad, handshakesLate, handshakesRefused         atomic.Uint64
 
 	stopOnce sync.Once
 	stopErr  error
@@ -68,10 +72,14 @@ func Start(cfg Config, newHandler func(Loop) Handler) (*Front, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	sides, err := loadSides(&cfg, time.Now())
+	if err != nil {
+		return nil, err
+	}
 	f := &Front{log: or(cfg.Logger, zap.NewNop()), enrolled: make(chan enrolment, 256), settled: make(chan struct{}),
-		drainTime: or(cfg.DrainTime, defaultDrainTime)}
+		drainTime: or(cfg.DrainTime, defaultDrainTime), tokens: newTokens()}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
-	if err := f.listen(&cfg); err != nil {
+	if err := f.listen(&cfg, sides); err != nil {
 		f.closeListeners()
 		return nil, err
 	}
@@ -91,7 +99,7 @@ func Start(cfg Config, newHandler func(Loop) Handler) (*Front, error) {
 	return f, nil
 }
 
-func (f *Front) listen(cfg *Config) error {
+func (f *Front) listen(cfg *Config, s sides) error {
 	defer closeSpare(cfg.Inherited) // what was used is gone from it
 	for i := range cfg.Listeners {
 		c := &cfg.Listeners[i]
@@ -99,7 +107,7 @@ func (f *Front) listen(cfg *Config) error {
 		if err != nil {
 			return fmt.Errorf("listeners[%d] %q: %w", i, c.Name, err)
 		}
-		f.enter(c, in, f.place(true))
+		f.enter(c, in, f.place(true), s.listeners[i])
 	}
 	for i := range cfg.Links {
 		c := &cfg.Links[i]
@@ -107,7 +115,7 @@ func (f *Front) listen(cfg *Config) error {
 		if err != nil {
 			return fmt.Errorf("links[%d] %q: %w", i, c.Name, err)
 		}
-		f.join(c, in, f.place(false))
+		f.join(c, in, f.place(false), s.links[i])
 	}
 	return nil
 }
@@ -139,16 +147,16 @@ func (f *Front) open(name, addr string, inherited map[string]*net.TCPListener) (
 }
 
 // enter notes a listener; accept must follow for an entrance that is new.
-func (f *Front) enter(c *ListenerConfig, in *entrance, index int) *listening {
-	l := &listening{cfg: *c, in: in, door: f.newDoor(c.Name, true, index, listenerTerms(c))}
+func (f *Front) enter(c *ListenerConfig, in *entrance, index int, side *cert.Side) *listening {
+	l := &listening{cfg: *c, in: in, door: f.newDoor(c.Name, true, index, listenerTerms(c, side))}
 	l.in.door.Store(l.door)
 	f.listeners = append(f.listeners, l)
 	return l
 }
 
 // join notes a link; connect must follow. in is nil for one that we dial.
-func (f *Front) join(c *LinkConfig, in *entrance, index int) *linking {
-	k := &linking{cfg: *c, in: in, door: f.newDoor(c.Name, false, index, linkTerms(c))}
+func (f *Front) join(c *LinkConfig, in *entrance, index int, side *cert.Side) *linking {
+	k := &linking{cfg: *c, in: in, door: f.newDoor(c.Name, false, index, linkTerms(c, side))}
 	if in != nil {
 		in.door.Store(k.door)
 	}
@@ -329,6 +337,8 @@ func (f *Front) Stats() Stats {
 	var sum counts
 	s := Stats{
 		Accepted: f.accepted.Load(), Refused: f.refused.Load(), AcceptErrs: f.acceptErrs.Load(),
+		Handshakes: f.handshakes.Load(), HandshakesBad: f.handshakesBad.Load(),
+		HandshakesLate: f.handshakesLate.Load(), HandshakesRefused: f.handshakesRefused.Load(),
 		EnrollErrs: f.enrollErrs.Load(), Dialled: f.dialled.Load(), DialErrs: f.dialErrs.Load(),
 		Denied: f.denied.Load(),
 	}

@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"crypto/tls"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -132,6 +133,12 @@ func (n *line) connect(addr string) (*peer, error) {
 		return nil, err
 	}
 	p := &peer{door: n.door, loop: n.loop, down: make(chan struct{})}
+	if side := n.door.terms.Load().tls; side != nil {
+		if p.tls, err = n.f.secure(n.door.ctx, c, tls.Client, side); err != nil {
+			_ = c.Close()
+			return nil, err
+		}
+	}
 	result, ok := n.f.enroll(p, c)
 	if !ok || !n.f.outcome(enrolment{p, result}) {
 		return nil, errNotOpened

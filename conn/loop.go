@@ -57,6 +57,8 @@ type loop struct {
 
 	pending  []ending // connections that are gone, not told yet
 	partials partials
+	plain    []byte // what one TLS record held
+	sealed   []byte // TLS records on their way out; empty between two calls
 	count    counts
 }
 
@@ -94,6 +96,13 @@ func (l *loop) Send(id ID, framed []byte) error {
 	if waits := p.c.OutboundBuffered(); waits > 0 && waits+len(framed) > limit {
 		return l.cut(p, ErrOutbound)
 	}
+	if p.tls != nil {
+		var err error
+		if framed, err = l.seal(p, framed); err != nil {
+			return l.cut(p, ErrTLS)
+		}
+		defer l.unseal()
+	}
 	l.count[sends]++
 	l.count[bytesOut] += uint64(len(framed))
 	p.sent = l.now
@@ -119,6 +128,11 @@ func (l *loop) finish(p *peer, why error) {
 	p.until = l.now + int64(closePatience)
 	l.disarm(p)
 	l.dropPart(p)
+	if p.tls != nil {
+		if l.sayGoodbye(p); p.state == gone {
+			return
+		}
+	}
 	l.closeOn(p)
 }
 

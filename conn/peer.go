@@ -39,6 +39,8 @@ type peer struct {
 	state  peerState
 	shut   bool // when closing: our direction is shut down
 	opened bool
+	tls    *wire // nil without TLS
+	ended  bool  // it said by TLS that it sends no more
 }
 
 // What a timer in the loop's wheel is for: the low bits of its id, under the

@@ -15,6 +15,11 @@ type Stats struct {
 
 	LinesRefused uint64 // of peers that dial us: one more than there may be, while none is silent
 
+	Handshakes        uint64 // TLS sessions that were begun by those who came in
+	HandshakesBad     uint64 // not TLS, no certificate or a wrong one, no version in common
+	HandshakesLate    uint64 // not done in time
+	HandshakesRefused uint64 // too many were under way already
+
 	FramesIn   uint64
 	BytesIn    uint64
 	Sends      uint64 // each can hold many frames
@@ -32,6 +37,7 @@ type Stats struct {
 	ClosedMalformed   uint64
 	ClosedHalfFrame   uint64
 	ClosedIdle        uint64
+	ClosedTLS         uint64 // what came was no record of the session
 	ClosedOutboundCap uint64
 	ClosedReplaced    uint64 // a silent line made way for a new one
 }
@@ -55,6 +61,7 @@ const (
 	closedMalformed
 	closedHalfFrame
 	closedIdle
+	closedTLS
 	closedOutboundCap
 	closedReplaced
 	linesRefused
@@ -70,6 +77,7 @@ var reasons = [counters]error{
 	closedMalformed:   ErrMalformed,
 	closedHalfFrame:   ErrHalfFrame,
 	closedIdle:        ErrIdle,
+	closedTLS:         ErrTLS,
 	closedOutboundCap: ErrOutbound,
 	closedReplaced:    ErrReplaced,
 }
@@ -106,7 +114,7 @@ func (s *Stats) fill(c *counts) {
 	s.Sends, s.BytesOut = c[sends], c[bytesOut]
 	s.KeepAlives, s.KeepAlivesSent = c[keepAlives], c[keepAlivesSent]
 	s.ClosedByPeer, s.ClosedByUs, s.ClosedReset = c[closedByPeer], c[closedByUs], c[closedReset]
-	s.ClosedDrained = c[closedDrained]
+	s.ClosedDrained, s.ClosedTLS = c[closedDrained], c[closedTLS]
 	s.ClosedOversize, s.ClosedEmpty, s.ClosedMalformed = c[closedOversize], c[closedEmpty], c[closedMalformed]
 	s.ClosedReplaced, s.LinesRefused = c[closedReplaced], c[linesRefused]
 	s.ClosedHalfFrame, s.ClosedIdle, s.ClosedOutboundCap = c[closedHalfFrame], c[closedIdle], c[closedOutboundCap]

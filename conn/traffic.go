@@ -7,6 +7,8 @@ import (
 	"net/netip"
 
 	"github.com/panjf2000/gnet/v2"
+
+	"tongka/conn/cert"
 )
 
 // mangle makes a handler that keeps a lent frame fail at once.
@@ -80,10 +82,18 @@ func (l *loop) opened(c gnet.Conn, p *peer) bool {
 		who.Line = l.number
 	}
 	l.telling = true
+	if p.tls != nil {
+		cs := p.tls.session.ConnectionState()
+		who.Holder = cert.Holder(&cs)
+		p.tls.l = l
+	}
 	l.h.Opened(p.id, who)
 	l.told()
 	if last := p.door.leaving.Load(); last != nil { // it was on its way when the others were told
 		l.letLeave(p, last, l.now)
+	}
+	if p.tls != nil && p.state == open { // crypto/tls may have read ahead
+		l.pump(p, nil)
 	}
 	return true
 }
@@ -97,11 +107,20 @@ func addrPort(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
 }
 
-// received cuts what has come into frames. Whole frames are delivered from
-// where gnet read them; only the beginning of one that is not whole is copied.
+// received takes what has come.
 func (l *loop) received(p *peer, b []byte) {
 	l.reported()
 	l.count[bytesIn] += uint64(len(b))
+	if p.tls != nil {
+		l.pump(p, b)
+		return
+	}
+	l.frames(p, b)
+}
+
+// frames cuts what has come into frames. Whole frames are delivered from
+// where gnet read them; only the beginning of one that is not whole is copied.
+func (l *loop) frames(p *peer, b []byte) {
 	for len(b) > 0 && p.state == open {
 		var used int
 		var err error
@@ -133,7 +152,9 @@ func (l *loop) whole(p *peer, b []byte) (used int, err error) {
 		return 0, ErrOversize
 	}
 	p.part = l.partials.add(nil, b)
-	p.half = l.wheel.Arm(l.now+t.frameTimeout, p.timerID(halfTimer))
+	if p.half == 0 { // half a TLS record may have set it
+		p.half = l.wheel.Arm(l.now+t.frameTimeout, p.timerID(halfTimer))
+	}
 	return len(b), nil
 }
 
@@ -215,6 +236,9 @@ func verdict(p *peer, err error) (counter, error) {
 	if p.state == closing {
 		if p.why == ErrDrained {
 			return closedDrained, p.why
+		}
+		if p.why == io.EOF {
+			return closedByPeer, p.why
 		}
 		return closedByUs, p.why
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"reflect"
 	"time"
+
+	"tongka/conn/cert"
 )
 
 // Change is what Update does, or would do. It cuts no session: the connections
@@ -46,6 +48,7 @@ type step struct {
 	index int
 	kind  stepKind
 	fresh *entrance // opened for it
+	side  *cert.Side
 }
 
 type stepKind uint8
@@ -102,8 +105,12 @@ func (f *Front) plan(cfg *Config) (steps []step, c Change, err error) {
 	if len(all) > 0 {
 		return nil, c, errors.Join(all...)
 	}
+	s, err := loadSides(cfg, time.Now())
+	if err != nil {
+		return nil, c, err
+	}
 	places := f.places
-	steps = append(f.planListeners(cfg.Listeners, &places[1]), f.planLinks(cfg.Links, &places[0])...)
+	steps = append(f.planListeners(cfg.Listeners, s.listeners, &places[1]), f.planLinks(cfg.Links, s.links, &places[0])...)
 	for i := range steps {
 		c.note(&steps[i])
 	}
@@ -120,13 +127,14 @@ func (f *faults) unique(what string, n int, name func(int) string) {
 	}
 }
 
-func (f *Front) planListeners(configs []ListenerConfig, next *int) (steps []step) {
+func (f *Front) planListeners(configs []ListenerConfig, sides []*cert.Side, next *int) (steps []step) {
 	kept := map[*listening]bool{}
 	for i := range configs {
-		s := step{asIn: &configs[i], kind: added}
+		s := step{asIn: &configs[i], kind: added, side: sides[i]}
 		for _, l := range f.listeners {
 			if l.cfg.Name == s.asIn.Name {
 				s.in, s.index, s.kind = l, l.door.index, listenerStep(&l.cfg, s.asIn)
+				s.renew(l.door)
 				kept[l] = true
 			}
 		}
@@ -143,13 +151,14 @@ func (f *Front) planListeners(configs []ListenerConfig, next *int) (steps []step
 	return steps
 }
 
-func (f *Front) planLinks(configs []LinkConfig, next *int) (steps []step) {
+func (f *Front) planLinks(configs []LinkConfig, sides []*cert.Side, next *int) (steps []step) {
 	kept := map[*linking]bool{}
 	for i := range configs {
-		s := step{asOut: &configs[i], kind: added}
+		s := step{asOut: &configs[i], kind: added, side: sides[i]}
 		for _, k := range f.links {
 			if k.cfg.Name == s.asOut.Name {
 				s.link, s.index, s.kind = k, k.door.index, linkStep(&k.cfg, s.asOut)
+				s.renew(k.door)
 				kept[k] = true
 			}
 		}
@@ -164,6 +173,15 @@ func (f *Front) planLinks(configs []LinkConfig, next *int) (steps []step) {
 		}
 	}
 	return steps
+}
+
+// renew keeps the TLS settings of before when their files are the same; other
+// files are a change, although no word of the configuration is another.
+func (s *step) renew(d *door) {
+	before := d.terms.Load().tls
+	if s.side = newer(before, s.side); s.side != before && s.kind == stays {
+		s.kind = changed
+	}
 }
 
 func listenerStep(was, is *ListenerConfig) stepKind {
@@ -184,6 +202,7 @@ func linkStep(was, is *LinkConfig) stepKind {
 	limited := *was
 	limited.MaxFrame, limited.FrameTimeout, limited.MaxOutbound = is.MaxFrame, is.FrameTimeout, is.MaxOutbound
 	limited.Allow, limited.MaxLines, limited.Silence = is.Allow, is.MaxLines, is.Silence
+	limited.TLS = is.TLS // for the next time it connects
 	switch {
 	case !reflect.DeepEqual(was.Framing, is.Framing) || was.Listen != is.Listen:
 		return replaced
@@ -296,7 +315,7 @@ func (f *Front) applyListener(s *step) (gone *door) {
 	switch s.kind {
 	case stays, changed:
 		s.in.cfg = *s.asIn
-		s.in.door.terms.Store(listenerTerms(s.asIn))
+		s.in.door.terms.Store(listenerTerms(s.asIn, s.side))
 		f.listeners = append(f.listeners, s.in)
 		return nil
 	case removed:
@@ -308,13 +327,13 @@ func (f *Front) applyListener(s *step) (gone *door) {
 		gone = s.in.door
 	}
 	if s.fresh == nil { // the same socket, another framing
-		f.enter(s.asIn, s.in.in, s.index)
+		f.enter(s.asIn, s.in.in, s.index, s.side)
 		return gone
 	}
 	if s.in != nil {
 		_ = s.in.in.ln.Close()
 	}
-	l := f.enter(s.asIn, s.fresh, s.index)
+	l := f.enter(s.asIn, s.fresh, s.index, s.side)
 	f.entering.Go(func() { f.accept(l.in) })
 	return gone
 }
@@ -323,7 +342,7 @@ func (f *Front) applyLink(s *step) (gone *door) {
 	switch s.kind {
 	case stays, changed:
 		s.link.cfg = *s.asOut
-		s.link.door.terms.Store(linkTerms(s.asOut))
+		s.link.door.terms.Store(linkTerms(s.asOut, s.side))
 		f.links = append(f.links, s.link)
 		return nil
 	case removed:
@@ -334,12 +353,12 @@ func (f *Front) applyLink(s *step) (gone *door) {
 	if s.link != nil {
 		gone = s.link.door
 		if s.link.in != nil && s.fresh == nil && s.asOut.Listen { // the same socket, another framing
-			f.join(s.asOut, s.link.in, s.index)
+			f.join(s.asOut, s.link.in, s.index, s.side)
 			return gone
 		}
 		s.link.in.close()
 	}
-	k := f.join(s.asOut, s.fresh, s.index)
+	k := f.join(s.asOut, s.fresh, s.index, s.side)
 	if s.kind == replaced { // it has an index of its own and need not wait
 		f.connect(k, nil)
 	} else {
