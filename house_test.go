@@ -36,7 +36,7 @@ var house = map[string]room{
 	"codec/iso8583": {nil, []string{"github.com/moov-io/iso8583"}, "bytes to views and back; a dialect can be said in moov's words"},
 	"codec/iso8583/dialects": {[]string{"codec/iso8583", "yamlfile"}, []string{"github.com/goccy/go-yaml"},
 		"reads and writes files of dialects, which the pure codec may not"},
-	"codec/iso8583/explain": {[]string{"codec/iso8583", "txn"}, []string{"golang.org/x/text"}, "messages for people"},
+	"codec/iso8583/explain": {[]string{"codec/iso8583", "conn/framing", "txn"}, []string{"golang.org/x/text"}, "messages for people"},
 	"conn/framing":          {nil, nil, "tells frames apart, keeps no state"},
 	"conn/cert":             {nil, nil, "certificates from files, for crypto/tls"},
 	"conn/cert/certtest":    {nil, nil, "makes certificates for tests"},

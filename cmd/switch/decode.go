@@ -1,19 +1,23 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 	"unicode"
 
+	"tongka/codec/iso8583"
+	"tongka/codec/iso8583/dialects"
 	"tongka/codec/iso8583/explain"
 )
 
 // decodeCmd reads one captured message. It needs no config and no switch.
 type decodeCmd struct {
 	JSON    bool     `help:"输出 JSON · write JSON"`
-	Dialect string   `placeholder:"NAME" enum:"auto,pos,bcd,cups,ascii" default:"auto" help:"方言 · dialect: ${enum}"`
+	Dialect string   `placeholder:"NAME|FILE" help:"方言名或方言文件，缺省自动识别 · dialect by name or file; found when not given (switch dialect list)"`
+	Framing string   `placeholder:"NAME" help:"分帧，缺省自动识别 · framing, found when not given: binary2, ascii4, …, none"`
 	Unmask  bool     `help:"显示卡号、磁道与 PIN 块 · show card numbers, tracks and PIN blocks"`
 	Raw     bool     `help:"输入为原始字节 · the input is the bytes themselves"`
 	Input   []string `arg:"" optional:"" name:"input" help:"十六进制（可分多段）、文件名（十六进制文本或原始字节），或 - 为标准输入 · hexadecimal in one or more pieces, a file of hexadecimal text or raw bytes, or - for standard input"`
@@ -29,18 +33,57 @@ func (c *decodeCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
-	o := explain.Options{Dialect: c.Dialect, Unmask: c.Unmask}
-	if o.Dialect == "auto" {
-		o.Dialect = ""
+	o := explain.Options{Framing: c.Framing, Unmask: c.Unmask}
+	if o.Dialects, err = dialectsOf(c.Dialect); err != nil {
+		return err
 	}
 	r, err := c.decode(b, o)
 	if err != nil {
-		return err
+		return c.refused(s, err)
 	}
 	if c.JSON {
 		return writeJSON(s.out, r)
 	}
-	return r.WriteText(s.out)
+	return r.WriteText(s.out, styleOf(s.out))
+}
+
+// dialectsOf is what --dialect names: nothing for all that are built in, and for
+// ascii its variants with bytes in places, too, which look alike in a log.
+func dialectsOf(name string) ([]*iso8583.Spec, error) {
+	switch name {
+	case "":
+		return nil, nil
+	case "ascii":
+		return []*iso8583.Spec{iso8583.ASCII(), iso8583.ASCIIHexMap(), iso8583.ASCIIRaw()}, nil
+	}
+	d, err := dialects.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return []*iso8583.Spec{d}, nil
+}
+
+// refused draws how far a message could be read, and passes the error on.
+func (c *decodeCmd) refused(s *streams, err error) error {
+	var e *explain.RefusedError
+	if !errors.As(err, &e) {
+		return err
+	}
+	if c.JSON {
+		return errors.Join(writeJSON(s.out, e), err)
+	}
+	return errors.Join(e.WriteText(s.out, styleOf(s.out)), err)
+}
+
+// styleOf colours what goes to a terminal, unless the user's NO_COLOR says not to
+// (no-color.org).
+func styleOf(w io.Writer) explain.Style {
+	f, ok := w.(*os.File)
+	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		return explain.Style{}
+	}
+	info, err := f.Stat()
+	return explain.Style{Color: err == nil && info.Mode()&os.ModeCharDevice != 0}
 }
 
 // read gives the input as it is: text from the arguments, or what a file or

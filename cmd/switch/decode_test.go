@@ -110,7 +110,8 @@ func TestDecodeRefuses(t *testing.T) {
 		"long nothing": {"", []string{strings.Repeat("z", 100)}, []string{"zzz…"}},
 	} {
 		r := call(c.stdin, append([]string{"decode"}, c.args...)...)
-		if r.code != exitFailed || r.out != "" || strings.Count(r.err, "\n") != 1 {
+		drawn := name == "cut short" // how far it could be read
+		if r.code != exitFailed || (r.out != "") != drawn || strings.Count(r.err, "\n") != 1 {
 			t.Errorf("%s: %v", name, r)
 		}
 		for _, want := range c.want {

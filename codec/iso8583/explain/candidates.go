@@ -2,58 +2,77 @@ package explain
 
 import (
 	"bytes"
+	"slices"
 
 	"tongka/codec/iso8583"
+	"tongka/conn/framing"
 )
 
-// candidate is one way to read the input: a length prefix or none, an envelope
-// or none, a dialect. Detection tries them all.
-type candidate struct {
-	prefix  int           // bytes of the length prefix: 0, 2 binary, 4 ASCII digits
-	envelop *iso8583.Spec // whose Split takes the envelope off; nil: the MTI comes first
-	dialect *iso8583.Spec
+// wrap is what a frame is wrapped in: its length and perhaps a trailer.
+type wrap struct {
+	name string
+	head int             // bytes in front of the payload
+	f    framing.Framing // nil: nothing
 }
 
-// dialects in the order of preference among equals.
-func dialects() []*iso8583.Spec {
-	return []*iso8583.Spec{iso8583.Pos(), iso8583.BCD(), iso8583.Cups(), iso8583.ASCII(), iso8583.ASCIIHexMap(), iso8583.ASCIIRaw()}
-}
+// guesses are the framings that are tried when none is given. Those whose length
+// counts itself are not: a plain length that is off by two would pass for one,
+// and that is a fault which people look for.
+var guesses = []string{"binary2", "ascii4", "bcd2", "hex4", "binary4", "binary3", "binary2-pad2", "binary2-etx"}
 
-// packed says that a dialect's MTI is two packed bytes.
-func packed(s *iso8583.Spec) bool { return s == iso8583.Pos() || s == iso8583.BCD() }
+// bare is no framing.
+var bare = wrap{name: "none"}
 
-// envelopes that a dialect is seen in.
-func envelopes(s *iso8583.Spec) []*iso8583.Spec {
-	if packed(s) {
-		return []*iso8583.Spec{iso8583.Pos(), nil}
+func wrapOf(name string) (wrap, bool) {
+	if name == bare.name {
+		return bare, true
 	}
-	return []*iso8583.Spec{iso8583.Cups(), iso8583.BCD(), nil}
+	f, ok := framing.Named(name)
+	if !ok {
+		return wrap{}, false
+	}
+	return wrap{name, len(f.Begin(nil)), f}, true
 }
 
-func candidates(only string) []candidate {
-	var all []candidate
-	for _, prefix := range []int{2, 4, 0} {
-		for _, d := range dialects() {
-			if only != "" && d.Name() != only && (only != "ascii" || packed(d) || d == iso8583.Cups()) {
-				continue
-			}
-			for _, e := range envelopes(d) {
-				all = append(all, candidate{prefix, e, d})
-			}
+func wraps(only string) (all []wrap, ok bool) {
+	if only != "" {
+		w, ok := wrapOf(only)
+		return []wrap{w}, ok
+	}
+	for _, name := range guesses {
+		if w, ok := wrapOf(name); ok {
+			all = append(all, w)
 		}
 	}
-	return all
+	return append(all, bare), true
 }
 
-// claim is what the length prefix of a frame says and whether it is one.
-func claim(frame []byte, prefix int) (n int, ok bool) {
-	if len(frame) < prefix {
+// open gives what is in the frame, and how many bytes follow it. claim is what a
+// length of the two commonest kinds says when it is wrong; ok is false when the
+// input is not wrapped so.
+func (w *wrap) open(frame []byte) (payload []byte, tail, claim int, ok bool) {
+	if w.f == nil {
+		return frame, 0, 0, true
+	}
+	if p, used, err := w.f.Next(frame); err == nil && used == len(frame) && p != nil {
+		return p, len(frame) - w.head - len(p), len(p), true
+	}
+	if w.name != "binary2" && w.name != "ascii4" {
+		return nil, 0, 0, false
+	}
+	n, ok := claimed(frame, w.head)
+	return frame[min(w.head, len(frame)):], 0, n, ok
+}
+
+// claimed is the number in front of a frame: two bytes, or four digits.
+func claimed(frame []byte, head int) (n int, ok bool) {
+	if len(frame) < head {
 		return 0, false
 	}
-	if prefix == 2 {
+	if head == 2 {
 		return int(frame[0])<<8 | int(frame[1]), true
 	}
-	for _, c := range frame[:prefix] {
+	for _, c := range frame[:head] {
 		if c < '0' || c > '9' {
 			return 0, false
 		}
@@ -62,14 +81,72 @@ func claim(frame []byte, prefix int) (n int, ok bool) {
 	return n, true
 }
 
+// candidate is one way to read the input: a length prefix or none, an envelope
+// or none, a dialect. Detection tries them all.
+type candidate struct {
+	wrap    wrap
+	envelop *iso8583.Spec // whose Split takes the envelope off; nil: the MTI comes first
+	dialect *iso8583.Spec
+}
+
+// head is how the MTI and the bitmap of a dialect lie.
+type head struct {
+	mti int  // bytes of the MTI: two packed ones, or four
+	raw bool // the bitmap is bytes and not characters
+}
+
+func headOf(s *iso8583.Spec) head {
+	b := s.Begin(nil, 0x0800)
+	m, _ := b.End() // an empty message has nothing that can be wrong
+	h := head{mti: 4}
+	if m[0] == 8 {
+		h.mti = 2
+	}
+	// The bitmap of an empty message has no bit or bit 1: as a byte, or as a digit
+	// in ASCII or EBCDIC.
+	h.raw = m[h.mti] == 0 || m[h.mti] == 0x80
+	return h
+}
+
+func mtiSize(s *iso8583.Spec) int { return headOf(s).mti }
+
+// envelopes that a dialect is seen in.
+func envelopes(s *iso8583.Spec) []*iso8583.Spec {
+	if mtiSize(s) == 2 {
+		return []*iso8583.Spec{iso8583.Pos(), nil}
+	}
+	return []*iso8583.Spec{iso8583.Cups(), iso8583.BCD(), nil}
+}
+
+func candidates(o *Options) (all []candidate, err error) {
+	frames, ok := wraps(o.Framing)
+	if !ok {
+		return nil, noFraming(o.Framing)
+	}
+	dialects := o.Dialects
+	if len(dialects) == 0 {
+		dialects = iso8583.Builtin()
+	}
+	for _, w := range frames {
+		for _, d := range dialects {
+			for _, e := range envelopes(d) {
+				all = append(all, candidate{w, e, d})
+			}
+		}
+	}
+	return all, nil
+}
+
 // reading is a candidate tried.
 type reading struct {
 	candidate
-	env   iso8583.Envelope
-	view  iso8583.View
-	base  int // of the MTI in the input
-	score int
-	err   *iso8583.FieldError // nil: everything fits; its offset counts from the input's start
+	env     iso8583.Envelope
+	view    iso8583.View
+	base    int // of the MTI in the input
+	tail    int // bytes behind the message that are the framing's
+	score   int
+	err     *iso8583.FieldError // nil: everything fits; its offset counts from the input's start
+	charset *Charset            // the fault is a length counted in another character set
 }
 
 // try reads the input as the candidate says; nil when the candidate is out of
@@ -78,20 +155,19 @@ type reading struct {
 // reading that fails, it says how far the message made sense.
 func (c candidate) try(input []byte, start int) *reading {
 	r := &reading{candidate: c}
-	frame := input[start:]
-	var wrong *iso8583.FieldError
-	if c.prefix > 0 {
-		n, ok := claim(frame, c.prefix)
-		if !ok {
-			return nil
-		}
-		if n == len(frame)-c.prefix {
-			r.score += 20
-		} else {
-			wrong = &iso8583.FieldError{Field: iso8583.InLength, Offset: start, Reason: iso8583.WrongTotal, Want: len(frame) - c.prefix, Got: n}
-		}
+	frame, tail, claim, ok := c.wrap.open(input[start:])
+	if !ok {
+		return nil
 	}
-	frame, r.base = frame[c.prefix:], start+c.prefix
+	var wrong *iso8583.FieldError
+	switch {
+	case c.wrap.f == nil:
+	case claim == len(frame):
+		r.score += 20
+	default:
+		wrong = &iso8583.FieldError{Field: iso8583.InLength, Offset: start, Reason: iso8583.WrongTotal, Want: len(frame), Got: claim}
+	}
+	r.tail, r.base = tail, start+c.wrap.head
 	msg := frame
 	if c.envelop != nil {
 		m, err := c.envelop.Split(frame, &r.env)
@@ -140,6 +216,9 @@ func envelopeScore(e *iso8583.Envelope) int {
 // read the same bytes.
 func affinity(r *reading) int {
 	n := 0
+	if !slices.Contains(iso8583.Builtin(), r.dialect) {
+		n++ // a dialect of the user's own goes before one of ours
+	}
 	switch d := r.dialect; {
 	case d == iso8583.Pos():
 		if r.env.Header != nil || r.view.Has(60) {

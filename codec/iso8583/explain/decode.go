@@ -1,42 +1,43 @@
 // Package explain takes a captured message apart without being told what it
 // is: it finds length prefix, TPDU, LRI, header and dialect by itself, says
-// what it chose and why, and shows the fields with card data masked. It is for
+// what it chose and why, and draws the bytes of each field beside their meaning,
+// with card data masked. It also makes messages from what it shows. It is for
 // people and tools, never on the path of a transaction.
 package explain
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"tongka/codec/iso8583"
+	"tongka/conn/framing"
 )
 
 // Options choose how to read and what to show.
 type Options struct {
-	Dialect string // pos, bcd, cups or ascii; empty: find out
-	Unmask  bool   // show card numbers, tracks and PIN blocks
+	Dialects []*iso8583.Spec // those to try; none: all that are built in
+	Framing  string          // a name that conn/framing knows, or none; empty: find out
+	Unmask   bool            // show card numbers, tracks and PIN blocks
 }
 
 // Result is a message taken apart. Numbers are digits without pad, text is
 // text (bytes above 7F as Latin-1), everything else upper-case hexadecimal.
 type Result struct {
 	Dialect      string            `json:"dialect"`
-	LengthPrefix int               `json:"length_prefix"` // bytes: 0, 2 binary, 4 ASCII digits
+	Framing      string            `json:"framing"`       // as conn/framing names it, or none
+	LengthPrefix int               `json:"length_prefix"` // bytes in front of the message: 2 of binary2, 4 of ascii4
 	TPDU         string            `json:"tpdu,omitempty"`
 	LRI          string            `json:"lri,omitempty"`
 	Header       string            `json:"header,omitempty"`
 	MTI          string            `json:"mti"`
+	Transaction  *Words            `json:"transaction,omitempty"` // what the message is for, where that is known
 	Fields       map[string]string `json:"fields"`
-	Why          []string          `json:"why"` // in Chinese and English
-
-	rows []row
-}
-
-// row is one field of the table for people.
-type row struct {
-	n             int
-	zh, en, value string
+	Hex          []string          `json:"hex,omitempty"`  // the text fields whose value is hexadecimal, being no text
+	Text         map[string]string `json:"text,omitempty"` // fields in GBK or UTF-8, as people read them
+	Why          []string          `json:"why"`            // in Chinese and English
+	Parts        []Part            `json:"parts,omitempty"`
 }
 
 // RefusedError says why the input is no message, as the most plausible reading
@@ -44,11 +45,39 @@ type row struct {
 type RefusedError struct {
 	Dialect string
 	iso8583.FieldError
+	Charset *Charset // the fault behind the fault, when it is one of character sets
+	Parts   []Part   // the drawing up to the first bad byte
+	Bad     byte     // the first bad byte
+	Left    int      // bytes of the input behind the drawing, with the bad one; 0: the input ended too early
 }
 
 // Error is one line in Chinese and English.
 func (e *RefusedError) Error() string {
+	if c := e.Charset; c != nil {
+		return fmt.Sprintf("按 %s 方言读不通：%s / not readable as %s: %s", e.Dialect, c.chinese(), e.Dialect, c.english())
+	}
 	return fmt.Sprintf("按 %s 方言读不通：%s / not readable as %s: %s", e.Dialect, chinese(&e.FieldError), e.Dialect, e.FieldError.Error())
+}
+
+// MarshalJSON gives the fault in both languages beside its place and the drawing.
+func (e *RefusedError) MarshalJSON() ([]byte, error) {
+	w := Words{chinese(&e.FieldError), e.FieldError.Error()}
+	if e.Charset != nil {
+		w = Words{e.Charset.chinese(), e.Charset.english()}
+	}
+	return json.Marshal(struct {
+		Dialect string   `json:"dialect"`
+		Place   string   `json:"place"`
+		Offset  int      `json:"offset"`
+		Refused Words    `json:"refused"`
+		Charset *Charset `json:"charset,omitempty"`
+		Parts   []Part   `json:"parts"`
+	}{e.Dialect, e.Place(), e.Offset, w, e.Charset, e.Parts})
+}
+
+func noFraming(name string) error {
+	list := strings.Join(append(framing.Names(), bare.name), ", ")
+	return fmt.Errorf("没有分帧 %q：可用 %s / no framing %q: there are %s", name, list, name, list)
 }
 
 // Decode takes input, the bytes of one frame or of one HTTP request with a
@@ -58,15 +87,16 @@ func Decode(input []byte, o Options) (*Result, error) {
 	start := httpBody(input)
 	var best, worst *reading
 	var also []string
-	all := candidates(o.Dialect)
-	if len(all) == 0 {
-		return nil, fmt.Errorf("没有方言 %q：可用 pos, bcd, cups, ascii / no dialect %q: there are pos, bcd, cups, ascii", o.Dialect, o.Dialect)
+	all, err := candidates(&o)
+	if err != nil {
+		return nil, err
 	}
 	for _, c := range all {
 		r := c.try(input, start)
 		switch {
 		case r == nil:
 		case r.err != nil:
+			r.suspectCharset(input)
 			if worst == nil || r.score > worst.score {
 				worst = r
 			}
@@ -79,10 +109,32 @@ func Decode(input []byte, o Options) (*Result, error) {
 			also = append(also, r.label())
 		}
 	}
-	if best == nil {
-		return nil, &RefusedError{Dialect: worst.dialect.Name(), FieldError: *worst.err}
+	switch {
+	case best != nil:
+		return best.result(input, start, also, o.Unmask), nil
+	case worst == nil:
+		return nil, notFramed(o.Framing, input)
 	}
-	return best.result(input, start, also, o.Unmask), nil
+	return nil, worst.refusal(input, start, o.Unmask)
+}
+
+// notFramed is the refusal of an input that is not framed as it was said to be.
+func notFramed(name string, input []byte) error {
+	w, _ := wrapOf(name)
+	why := "帧不完整，或后面另有字节 / the frame is not whole, or more follows"
+	if _, _, err := w.f.Next(input); err != nil {
+		why = "帧有误 / " + err.Error()
+	}
+	return fmt.Errorf("%d 字节，不是 %s 分帧的一帧：%s / %d bytes are not one frame of %s", len(input), name, why, len(input), name)
+}
+
+// refusal is the reading's error with the drawing up to the first bad byte.
+func (r *reading) refusal(input []byte, start int, unmask bool) *RefusedError {
+	e := &RefusedError{Dialect: r.dialect.Name(), FieldError: *r.err, Charset: r.charset, Parts: r.drawing(input, start, unmask)}
+	if at := r.err.Offset; at < len(input) && r.err.Reason != iso8583.Truncated {
+		e.Bad, e.Left = input[at], len(input)-at
+	}
+	return e
 }
 
 func (r *reading) label() string {
@@ -93,23 +145,33 @@ func (r *reading) label() string {
 			at = "header"
 		}
 	}
-	return fmt.Sprintf("%s@%d+%s", r.dialect.Name(), r.prefix, at)
+	return fmt.Sprintf("%s@%s+%s", r.dialect.Name(), r.wrap.name, at)
 }
 
 func (r *reading) result(input []byte, start int, also []string, unmask bool) *Result {
 	res := &Result{
-		Dialect: r.dialect.Name(), LengthPrefix: r.prefix, MTI: r.view.MTI().String(), Fields: map[string]string{},
+		Dialect: r.dialect.Name(), Framing: r.wrap.name, LengthPrefix: r.wrap.head, MTI: r.view.MTI().String(), Fields: map[string]string{},
 		TPDU: upper(r.env.TPDU), LRI: upper(r.env.LRI), Header: upper(r.env.Header),
-		Why: r.why(input, start, also),
+		Why: r.why(input, start, also), Parts: r.drawing(input, start, unmask),
 	}
-	for n := 2; n <= 128; n++ {
+	if w := transaction(r.fieldset()); w.ZH != "" {
+		res.Transaction = &w
+	}
+	for n := 2; n <= lastField; n++ {
 		if !r.view.Has(n) {
 			continue
 		}
-		value := show(&r.view, n, unmask)
-		zh, en := r.dialect.Describe(n)
-		res.Fields[strconv.Itoa(n)] = value
-		res.rows = append(res.rows, row{n, zh, en, value})
+		c, key := r.cell(n, input, unmask), strconv.Itoa(n)
+		res.Fields[key] = c.shown
+		if kind := r.dialect.Kind(n); kind == iso8583.Text && !printable(c.raw) && !r.dialect.Fixed(n) {
+			res.Hex = append(res.Hex, key)
+		}
+		if t, _ := c.read(); t != c.shown {
+			if res.Text == nil {
+				res.Text = map[string]string{}
+			}
+			res.Text[key] = t
+		}
 	}
 	return res
 }
@@ -121,16 +183,18 @@ func (r *reading) why(input []byte, start int, also []string) []string {
 	if start > 0 {
 		say(fmt.Sprintf("HTTP 报文体自第 %d 字节起", start), fmt.Sprintf("HTTP body from byte %d on", start))
 	}
-	rest := len(input) - start - r.prefix
-	switch r.prefix {
-	case 2:
+	rest := len(input) - start - r.wrap.head
+	switch r.wrap.name {
+	case "none":
+		say("没有长度前缀", "no length prefix")
+	case "binary2":
 		say(fmt.Sprintf("2 字节二进制长度 %X，其后恰有 %d 字节", input[start:start+2], rest),
 			fmt.Sprintf("2-byte binary length %X, and %d bytes follow", input[start:start+2], rest))
-	case 4:
+	case "ascii4":
 		say(fmt.Sprintf("4 位 ASCII 长度 %s，其后恰有 %d 字节", input[start:start+4], rest),
 			fmt.Sprintf("4-digit ASCII length %s, and %d bytes follow", input[start:start+4], rest))
 	default:
-		say("没有长度前缀", "no length prefix")
+		say(fmt.Sprintf("按 %s 分帧恰好一帧", r.wrap.name), fmt.Sprintf("exactly one frame of %s", r.wrap.name))
 	}
 	if r.env.TPDU != nil {
 		say("TPDU 以 60 开头", "a TPDU begins with 60")

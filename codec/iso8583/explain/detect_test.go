@@ -181,7 +181,7 @@ func TestNoSampleShowsItsCard(t *testing.T) {
 		}
 		r := decode(t, input, Options{})
 		var b strings.Builder
-		if err := r.WriteText(&b); err != nil {
+		if err := r.WriteText(&b, Style{}); err != nil {
 			t.Fatal(err)
 		}
 		for _, n := range []string{"2", "35", "36", "52"} {

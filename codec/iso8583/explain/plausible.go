@@ -7,23 +7,21 @@ import "tongka/codec/iso8583"
 // gets these right. Every field read counts a little.
 func plausible(v *iso8583.View, msg []byte) int {
 	score := 0
-	if m := v.MTI(); m>>12 == 0 && m>>8&15 >= 1 && m>>8&15 <= 9 && m&15 <= 5 {
+	if m := v.MTI(); m>>12 <= 2 && m>>8&15 >= 1 && m>>8&15 <= 9 && m&15 <= 5 {
 		score += 5
 	} else {
 		score -= 10
 	}
-	if !packed(v.Spec()) && len(msg) >= 20 {
-		if hexBitmap(msg[4:20]) == (v.Spec() == iso8583.ASCIIRaw() || v.Spec() == iso8583.Cups()) {
-			score -= 10
-		}
+	if h := headOf(v.Spec()); h.mti > 2 && len(msg) >= 20 && hexBitmap(msg[4:20]) && h.raw {
+		score -= 10
 	}
 	var buf [64]byte
-	for n := 2; n <= 128; n++ {
+	for n := 2; n <= lastField; n++ {
 		if !v.Has(n) {
 			continue
 		}
 		score++
-		if check := checks[n]; check != nil && v.Len(n) <= len(buf) && !check(v.AppendText(buf[:0], n)) {
+		if check := checkOf(n); check != nil && v.Len(n) <= len(buf) && !check(v.AppendText(buf[:0], n)) {
 			score -= 4
 		}
 	}
@@ -40,17 +38,29 @@ func hexBitmap(p []byte) bool {
 	return true
 }
 
-var checks = [129]func([]byte) bool{
-	7:  func(t []byte) bool { return monthDay(t[:4]) && clock(t[4:]) },
-	12: clock,
-	13: monthDay,
-	22: entryMode,
-	37: printable,
-	38: printable,
-	39: printable,
-	41: printable,
-	42: printable,
-	49: printable,
+// checkOf gives what a field's value must be like in any dialect that declares it
+// with the length that the check knows.
+func checkOf(n int) func([]byte) bool {
+	switch n {
+	case 7:
+		return sized(10, func(t []byte) bool { return monthDay(t[:4]) && clock(t[4:]) })
+	case 12:
+		return func(t []byte) bool {
+			return len(t) != 6 && len(t) != 12 || clock(t[len(t)-6:])
+		}
+	case 13:
+		return sized(4, monthDay)
+	case 22:
+		return sized(3, entryMode)
+	case 37, 38, 39, 41, 42, 49:
+		return printable
+	}
+	return nil
+}
+
+// sized is a check for values of one length; others pass.
+func sized(n int, check func([]byte) bool) func([]byte) bool {
+	return func(t []byte) bool { return len(t) != n || check(t) }
 }
 
 func clock(t []byte) bool {

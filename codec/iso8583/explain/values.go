@@ -7,15 +7,6 @@ import (
 	"tongka/codec/iso8583"
 )
 
-// show gives field n for people and for comparison with other decoders.
-func show(v *iso8583.View, n int, unmask bool) string {
-	raw := v.AppendText(nil, n)
-	if !unmask {
-		return masked(v, n, raw)
-	}
-	return plain(v.Spec(), n, raw)
-}
-
 // plain shows a canonical value. Text of variable length may hold bytes, as a
 // sender likes; then all of it is shown as hexadecimal. A fixed text is always
 // text: merchants' names come in GBK and are shown byte by byte as Latin-1. A
@@ -28,7 +19,7 @@ func plain(s *iso8583.Spec, n int, raw []byte) string {
 		return latin1(raw)
 	case kind == iso8583.Text && printable(raw):
 		return string(raw)
-	case !packed(s) && (n == 64 || n == 128) && printable(raw):
+	case mtiSize(s) > 2 && (n == 64 || n == 128) && printable(raw):
 		return string(raw)
 	}
 	return fmt.Sprintf("%X", raw)
@@ -47,8 +38,7 @@ func latin1(raw []byte) string {
 // a PIN block nothing. It goes by what a field is and never by what a value looks
 // like: batch and terminal numbers in F60 pass for a card number now and then,
 // and whoever looks for a fault there must see them.
-func masked(v *iso8583.View, n int, raw []byte) string {
-	value := plain(v.Spec(), n, raw)
+func masked(v *iso8583.View, n int, raw []byte, value string) string {
 	switch n {
 	case 2, 34, 102, 103:
 		return pan(value)
@@ -61,11 +51,20 @@ func masked(v *iso8583.View, n int, raw []byte) string {
 			return upload(value)
 		}
 	case 55:
-		if value != string(raw) || len(raw) == 0 {
-			return chip(raw)
+		if b, ok := chipBytes(raw); ok {
+			return chip(b)
 		}
 	}
 	return value
+}
+
+// chipBytes gives the bytes of F55, which an ASCII dialect may carry in
+// hexadecimal characters; false for text that is neither.
+func chipBytes(raw []byte) ([]byte, bool) {
+	if b, ok := unhex(string(raw)); ok {
+		return b, true
+	}
+	return raw, !printable(raw)
 }
 
 func stars(n int) string { return strings.Repeat("*", n) }
