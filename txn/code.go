@@ -43,6 +43,7 @@ type Words struct{ ZH, EN string }
 
 var codeWords = map[Code]Words{
 	OK: {"成功", "approved"}, {'0', '1'}: {"请联系发卡行", "refer to issuer"}, BadMerchant: {"无效商户", "invalid merchant"},
+	{'0', '2'}: {"请联系发卡行（特殊情况）", "refer to issuer, special"}, {'0', '9'}: {"请求正在处理", "request in progress"},
 	{'0', '4'}: {"没收卡", "capture card"}, {'0', '5'}: {"不予承兑", "do not honour"}, {'0', '6'}: {"出错", "error"},
 	BadTransaction: {"无效交易", "invalid transaction"}, BadAmount: {"无效金额", "invalid amount"}, BadCard: {"无效卡号", "invalid card number"},
 	{'1', '0'}: {"部分承兑", "approved for a part"}, {'1', '1'}: {"重要人物批准", "approved, important person"}, {'1', '6'}: {"批准，更新第三磁道", "approved, new third track"},

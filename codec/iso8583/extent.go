@@ -9,6 +9,6 @@ func (v *View) Extent(n int) (start, value, end int) {
 		return 0, 0, 0
 	}
 	start, p := len(v.Before(n)), v.Field(n)
-	value = v.spans[n&127].At()
+	value = v.spans[n&255].At()
 	return start, value, value + len(p)
 }

@@ -5,12 +5,17 @@ import "testing"
 // The extents of a message's fields follow each other from the bitmap to the
 // end, prefix and value together.
 func TestExtentsCoverTheMessage(t *testing.T) {
-	for _, s := range []*Spec{Pos(), BCD(), Cups(), ASCII(), ASCIIRaw()} {
+	for _, s := range Builtin() {
 		b := s.Begin([]byte("front"), 0x0200)
 		b.Put(2, []byte("6225880000000001"))
 		b.Put(4, []byte("100"))
 		b.Put(41, []byte("T0000001"))
 		b.Put(60, []byte("2200000"))
+		fields := []int{2, 4, 41, 60}
+		if s.Kind(128) != Absent {
+			fields = append(fields, 128)
+			b.Put(128, []byte("MACMACMA"))
+		}
 		out, err := b.End()
 		if err != nil {
 			t.Fatal(err)
@@ -19,8 +24,8 @@ func TestExtentsCoverTheMessage(t *testing.T) {
 		if err := s.Parse(&v, out[5:]); err != nil {
 			t.Fatal(err)
 		}
-		at := s.first
-		for _, n := range []int{2, 4, 41, 60} {
+		at, _, _ := v.Extent(2)
+		for _, n := range fields {
 			start, value, end := v.Extent(n)
 			if start != at || string(out[5+value:5+end]) != string(v.Field(n)) || (value > start) == s.Fixed(n) {
 				t.Errorf("%s F%d: %d, %d, %d, want the start %d", s.Name(), n, start, value, end, at)

@@ -87,6 +87,7 @@ type candidate struct {
 	wrap    wrap
 	envelop *iso8583.Spec // whose Split takes the envelope off; nil: the MTI comes first
 	dialect *iso8583.Spec
+	guess   bool // among several dialects
 }
 
 // head is how the MTI and the bitmap of a dialect lie.
@@ -130,7 +131,7 @@ func candidates(o *Options) (all []candidate, err error) {
 	for _, w := range frames {
 		for _, d := range dialects {
 			for _, e := range envelopes(d) {
-				all = append(all, candidate{w, e, d})
+				all = append(all, candidate{w, e, d, len(dialects) > 1})
 			}
 		}
 	}
@@ -180,6 +181,9 @@ func (c candidate) try(input []byte, start int) *reading {
 		r.base += len(frame) - len(msg)
 	}
 	err := c.dialect.Parse(&r.view, msg)
+	if c.guess && of1993(c.dialect) && r.view.MTI()>>12 != 1 {
+		return nil // what is of 1993 says so in its MTI
+	}
 	r.score += plausible(&r.view, msg) + affinity(r)
 	switch {
 	case err != nil:
@@ -212,6 +216,8 @@ func envelopeScore(e *iso8583.Envelope) int {
 	return 0
 }
 
+func of1993(s *iso8583.Spec) bool { return s == iso8583.ASCII93() || s == iso8583.Binary93() }
+
 // affinity is what the shape of the whole says for a dialect where two may
 // read the same bytes.
 func affinity(r *reading) int {
@@ -231,6 +237,10 @@ func affinity(r *reading) int {
 		if r.view.Has(24) && r.env.Header == nil {
 			n += 3
 		}
+	case d == iso8583.Binary87():
+		n -= 6 // seldom met, and reads much of what pos and bcd terminals send
+	case of1993(d):
+		n += 3 // its MTI said so
 	case d == iso8583.Cups():
 		if len(r.env.Header) > 6 || r.view.Has(128) {
 			n += 3

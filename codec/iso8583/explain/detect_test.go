@@ -68,6 +68,7 @@ func TestDetectionFindsWhatWasBuilt(t *testing.T) {
 		iso8583.Cups():     {"", string(iso8583.AppendCupsHeader(nil, "00010000", "04384530"))},
 		iso8583.ASCII():    {"", "\x60\x00\x18\x00\x00"},
 		iso8583.ASCIIRaw(): {""},
+		iso8583.EBCDIC():   {"", "\x60\x00\x18\x00\x00"},
 	}
 	for s, envelopes := range fronts {
 		for i := range 300 {
@@ -99,6 +100,29 @@ func TestDetectionFindsWhatWasBuilt(t *testing.T) {
 					t.Fatalf("%s as %s: F%d is %q, want %q", s.Name(), res.Dialect, n, got, want)
 				}
 			}
+		}
+	}
+}
+
+// A message of 1993 says so in its MTI. One of 87B looks like one of other packed
+// terminals; whoever knows better says so.
+func TestOtherDialectsAreFoundOrGiven(t *testing.T) {
+	for _, c := range []struct {
+		spec  *iso8583.Spec
+		given bool
+	}{{iso8583.ASCII93(), false}, {iso8583.Binary93(), false}, {iso8583.Binary93(), true}, {iso8583.Binary87(), true}, {iso8583.EBCDIC(), true}} {
+		mti, clock, entry := iso8583.MTI(0x0200), "101112", "051"
+		if of1993(c.spec) {
+			mti, clock, entry = 0x1200, "260613101112", "510101510001"
+		}
+		msg := build(t, c.spec, nil, mti, 2, "6222021234567890005", 3, "000000", 4, "1234", 11, "000123", 12, clock, 22, entry, 41, "T0000001", 49, "156")
+		var o Options
+		if c.given {
+			o.Dialects = []*iso8583.Spec{c.spec}
+		}
+		r := decode(t, prefixed(msg), o)
+		if r.Dialect != c.spec.Name() || r.MTI != mti.String() || r.Fields["12"] != clock || r.Fields["22"] != entry || r.Fields["2"] != "622202*********0005" {
+			t.Errorf("%s: taken for %s: %v", c.spec.Name(), r.Dialect, r.Fields)
 		}
 	}
 }

@@ -161,7 +161,7 @@ func security(f *fieldset, v string) []Words {
 	if len(v) != 16 || strings.Trim(v, "0123456789") != "" {
 		return nil
 	}
-	if f.mti&0xFFEF == 0x0800 && !f.pos() {
+	if f.mti&0x0F00 == 0x0800 && !f.pos() {
 		return found(map[string]Words{"1": {"重置 PIN 密钥", "change of the PIN key"}, "2": {"重置 MAC 密钥", "change of the MAC key"}}, v[:1])
 	}
 	pin := found(map[string]Words{

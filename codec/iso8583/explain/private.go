@@ -160,9 +160,8 @@ func keys62(value string) []piece {
 	}
 	var p []piece
 	for i := range count {
-		at := fmt.Sprintf("62.%d", i+1)
-		p = append(p, piece{at, key, Words{names[i].ZH + "（主密钥加密）", names[i].EN + ", under the master key"}, halfKey},
-			piece{at, 8, Words{"校验值", "check value"}, nil})
+		p = append(p, piece{fmt.Sprintf("62.%d", 2*i+1), key, Words{names[i].ZH + "（主密钥加密）", names[i].EN + ", under the master key"}, halfKey},
+			piece{fmt.Sprintf("62.%d", 2*i+2), 8, Words{"校验值", "check value"}, nil})
 	}
 	return p
 }

@@ -146,7 +146,7 @@ func responseWords(mti iso8583.MTI, code string) []Words {
 		return []Words{unknown}
 	}
 	words := Words{w.ZH, w.EN}
-	if mti&0xFFF0 == 0x0400 {
+	if mti&0x0F10 == 0x0400 {
 		words = Words{"冲正原因：" + w.ZH, "reason of the reversal: " + w.EN}
 	}
 	return []Words{words}
