@@ -51,7 +51,7 @@ func (c *decodeCmd) Run(s *streams) error {
 // ascii its variants with bytes in places, too, which look alike in a log.
 func dialectsOf(name string) ([]*iso8583.Spec, error) {
 	switch name {
-	case "":
+	case "", "auto":
 		return nil, nil
 	case "ascii":
 		return []*iso8583.Spec{iso8583.ASCII(), iso8583.ASCIIHexMap(), iso8583.ASCIIRaw()}, nil
