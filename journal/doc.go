@@ -9,8 +9,8 @@
 //
 //	'E' shard epoch:4     salt:32 limit:8 check:16      one for each Open
 //	'T' shard tick:8      sealed(record …)              the records of a tick
+//	'T' shard tick:8 'M'  sealed(from:8 next:8)         a recovery point; the newest counts
 //	'U' shard key…        sealed(plain)                 what Put wrote
-//	'M' shard             sealed(from:8 next:8)         the recovery point
 //	'W' shard                                           never there: passes through at Open
 //
 // and in the folder index, which may be removed while nothing runs:

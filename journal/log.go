@@ -102,7 +102,7 @@ func (l *Log) Mark(from LSN, next txn.ID) {
 	var b [16]byte
 	binary.LittleEndian.PutUint64(b[:], uint64(from))
 	binary.LittleEndian.PutUint64(b[8:], uint64(next))
-	l.key = append(l.key[:0], 'M', l.shard)
+	l.key = markKey(l.key[:0], l.shard, l.tick)
 	l.putSealed(b[:])
 	l.markFrom, l.markNext = from, next
 }

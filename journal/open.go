@@ -114,14 +114,30 @@ func span(letter byte, shard uint8, prefix ...byte) *pebble.IterOptions {
 	return &pebble.IterOptions{LowerBound: low, UpperBound: high}
 }
 
-func (l *Log) readMark() error {
-	key := []byte{'M', l.shard}
-	plain, ok, err := l.read.value(key, nil)
-	if err != nil || !ok {
+// readMark finds the newest mark, a second's ticks from the end.
+func (l *Log) readMark() (err error) {
+	it, err := l.db.NewIter(span('T', l.shard))
+	if err != nil {
+		return fmt.Errorf("journal: mark: %w", err)
+	}
+	defer func() { err = cmp.Or(err, it.Close()) }()
+	ok := it.Last()
+	for ok && len(it.Key()) != markKeySize {
+		ok = it.Prev()
+	}
+	if !ok {
+		return it.Error()
+	}
+	value, err := it.ValueAndErr()
+	if err != nil {
+		return fmt.Errorf("journal: mark: %w", err)
+	}
+	plain, err := l.read.ring.open(nil, it.Key(), value)
+	if err != nil {
 		return err
 	}
 	if len(plain) != 16 {
-		return fmt.Errorf("%w at key %x: %d bytes", ErrDamaged, key, len(plain))
+		return fmt.Errorf("%w at key %x: %d bytes", ErrDamaged, it.Key(), len(plain))
 	}
 	l.markFrom = LSN(binary.LittleEndian.Uint64(plain))
 	l.markNext = txn.ID(binary.LittleEndian.Uint64(plain[8:]))

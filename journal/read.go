@@ -101,7 +101,11 @@ func (d *Reader) Replay(from LSN, f func(LSN, *Record) error) (err error) {
 	opts := span('T', d.shard)
 	opts.LowerBound = tickKey(nil, d.shard, from.tick())
 	return d.each(opts, func(key, page []byte) error {
-		if len(key) != 10 {
+		switch len(key) {
+		case markKeySize:
+			return nil
+		case tickKeySize:
+		default:
 			return fmt.Errorf("%w: key %x is no tick", ErrDamaged, key)
 		}
 		return eachRecord(page, binary.BigEndian.Uint64(key[2:]), from, f)

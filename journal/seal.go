@@ -194,6 +194,18 @@ func tickKey(dst []byte, shard uint8, tick uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(dst, 'T', shard), tick)
 }
 
+// markKey lies behind the tick that is open when the mark is made. A key of its
+// own place would put a file's range over all older ticks, and Pebble would write
+// these anew each time that it compacts the file.
+func markKey(dst []byte, shard uint8, tick uint64) []byte {
+	return append(tickKey(dst, shard, tick), 'M')
+}
+
+const (
+	tickKeySize = 10
+	markKeySize = 11
+)
+
 const blockKeySize = 12
 
 // blockKey is of the block of a fingerprint in the chunk that ends with a record.

@@ -25,6 +25,32 @@ func stageTick(l *Log, r *Record, records int, body []byte) {
 	}
 }
 
+// Ticks come in the order of their keys, so what was flushed need not be written
+// again, recovery marks notwithstanding.
+func TestTicksAreWrittenOnce(t *testing.T) {
+	o := testOptions(vfs.NewMem())
+	o.MemTable = minMemTable
+	l := mustOpen(t, o)
+	defer l.Close()
+	r, body := speedRecord(), make([]byte, 100)
+	before := l.db.Metrics().Total()
+	for i := range 1500 {
+		stageTick(l, r, 128, body)
+		if i%10 == 0 {
+			l.Mark(LSN(i), 2)
+		}
+		mustCommit(t, l)
+	}
+	if err := l.db.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	m := l.db.Metrics().Total()
+	flushed, again := m.TableBytesFlushed-before.TableBytesFlushed, m.TableBytesCompacted-before.TableBytesCompacted
+	if flushed < 20<<20 || again*5 > flushed {
+		t.Errorf("%d bytes flushed, %d written again", flushed, again)
+	}
+}
+
 func speedRecord() *Record {
 	return &Record{Facts: txn.Facts{MTI: 0x0200, Amount: 100, Terminal: txn.Terminal{Number: [8]byte([]byte("10000001"))}}}
 }
