@@ -58,8 +58,8 @@ func (r *reader) listeners(c *Config, taken map[string]string) {
 	}
 }
 
-// links looks for lines that cannot be dialled or whose clocks contradict each
-// other. Two links may have one address: a bank may offer several lines at it.
+// links looks for banks whose lines cannot be dialled or whose clocks contradict
+// each other.
 func (r *reader) links(c *Config) {
 	names := map[string]string{}
 	if r.has("links") && len(c.Links) == 0 {
@@ -69,7 +69,7 @@ func (r *reader) links(c *Config) {
 		l, path := &c.Links[i], fmt.Sprintf("links[%d]", i)
 		r.name(path+".name", l.Name)
 		r.unique(names, path+".name", l.Name, "名称", "name")
-		r.target(path+".address", l.Address)
+		r.lines(l, path)
 		r.digits(path+".destination", l.Destination, 11)
 		r.digits(path+".source", l.Source, 11)
 		// A single DES key protects no PIN; the form is right, the strength is not.

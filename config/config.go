@@ -54,10 +54,11 @@ type Listener struct {
 	FrameTimeout   time.Duration `json:"frame_timeout,omitempty" range:"100ms,10m" jsonschema:"半帧超时 · a frame that does not end is given up after this"`
 }
 
-// Link is a line to a bank that the switch dials.
+// Link is a bank, with one line or several.
 type Link struct {
 	Name          string        `json:"name" jsonschema:"名称，不可重复 · name, unique"`
-	Address       string        `json:"address" jsonschema:"银行地址 主机:端口 · host:port of the bank"`
+	Address       string        `json:"address,omitempty" jsonschema:"银行地址 主机:端口，只有一条线路时代替 lines · host:port of the bank, instead of lines when there is one"`
+	Lines         []Line        `json:"lines,omitempty" jsonschema:"线路 · lines to this bank"`
 	Dialect       string        `json:"dialect,omitempty" enum:"cups" jsonschema:"报文方言 · dialect"`
 	Destination   string        `json:"destination" jsonschema:"报文头目的站代码，1–11 位数字 · destination station of the header, 1 to 11 digits"`
 	Source        string        `json:"source,omitempty" jsonschema:"报文头源站代码，缺省为受理机构 · source station of the header, the acquirer when left out"`
@@ -65,6 +66,8 @@ type Link struct {
 	AnswerTimeout time.Duration `json:"answer_timeout,omitempty" range:"1s,10m" reload:"now" jsonschema:"银行应答时限 · how long a bank may take to answer"`
 	EchoInterval  time.Duration `json:"echo_interval,omitempty" range:"1s,1h" reload:"now" jsonschema:"回响测试间隔 · time between echo tests on a link"`
 	EchoTimeout   time.Duration `json:"echo_timeout,omitempty" range:"100ms,10m" reload:"now" jsonschema:"回响应答时限 · how long an echo may take"`
+	MaxMissed     int           `json:"max_missed,omitempty" range:"0,100000" jsonschema:"连续多少笔无应答即摘除线路并探测，0 不摘除 · requests in a row without an answer that take a line out, to be probed; 0: never"`
+	WhenFull      string        `json:"when_full,omitempty" enum:"91,96" jsonschema:"全部线路已满时的应答码 · response code when all lines are full"`
 	Reversal      Reversal      `json:"reversal,omitempty" reload:"now" jsonschema:"冲正投递 · delivery of reversals"`
 }
 
@@ -163,7 +166,7 @@ func (l *Listener) start() {
 func (l *Link) start() {
 	*l = Link{
 		Dialect: "cups", AnswerTimeout: 25 * time.Second,
-		EchoInterval: time.Minute, EchoTimeout: 10 * time.Second,
+		EchoInterval: time.Minute, EchoTimeout: 10 * time.Second, MaxMissed: 10, WhenFull: "96",
 		Reversal: Reversal{
 			Interval: 5 * time.Second, MaxInterval: 5 * time.Minute,
 			MaxAttempts: 100, Window: 16, AnswerTimeout: 10 * time.Second,

@@ -62,9 +62,9 @@ data: ./data
 listeners: [{name: pos, address: "0.0.0.0:8583", dialect: pos, max_connections: 5, max_frame: 100, idle_timeout: 1m30s, frame_timeout: 10s}]
 links:
   - {name: a, address: "127.0.0.1:9001", dialect: cups, destination: "00010000", source: "9", zpk: U0123456789ABCDEF0123456789ABCDEF,
-     answer_timeout: 2s, echo_interval: 3s, echo_timeout: 1s,
+     answer_timeout: 2s, echo_interval: 3s, echo_timeout: 1s, max_missed: 4, when_full: "91",
      reversal: {interval: 1s, max_interval: 2s, max_attempts: 3, window: 4, answer_timeout: 5s}}
-  - {name: b, address: "bank:9002", destination: "2", zpk: "X0123456789ABCDEF0123456789ABCDEF"}
+  - {name: b, lines: [{address: "bank:9002", window: 8}, {send: "bank:9003", receive: "bank:9004", priority: 2}], destination: "2", zpk: "X0123456789ABCDEF0123456789ABCDEF"}
 routes: [{kinds: [sale], bin: ["62", "6225"], link: a}, {link: b}]
 hsm: {mode: tcp, addresses: ["127.0.0.1:1500", "127.0.0.2:1500"], header: 4, timeout: 500ms}
 registry: {session_ttl: 12h, max_terminals: 7, import: /t.csv}
@@ -87,7 +87,8 @@ func wholeConfig(t *testing.T) *Config {
 	}
 	b := Link{}
 	b.start()
-	b.Name, b.Address, b.Destination, b.Source = "b", "bank:9002", "2", "48023310"
+	b.Name, b.Destination, b.Source = "b", "2", "48023310"
+	b.Lines = []Line{{Address: "bank:9002", Priority: 1, Window: 8}, {Send: "bank:9003", Receive: "bank:9004", Priority: 2}}
 	b.ZPK = key("X0123456789ABCDEF0123456789ABCDEF")
 	return &Config{
 		Node: Node{Name: "n", Acquirer: "48023310", Forwarder: "123"},
@@ -95,7 +96,7 @@ func wholeConfig(t *testing.T) *Config {
 		Listeners: []Listener{{Name: "pos", Address: "0.0.0.0:8583", Dialect: "pos", MaxConnections: 5, MaxFrame: 100,
 			IdleTimeout: 90 * time.Second, FrameTimeout: 10 * time.Second}},
 		Links: []Link{{Name: "a", Address: "127.0.0.1:9001", Dialect: "cups", Destination: "00010000", Source: "9",
-			ZPK: key("U0123456789ABCDEF0123456789ABCDEF"), AnswerTimeout: 2 * time.Second, EchoInterval: 3 * time.Second, EchoTimeout: time.Second,
+			ZPK: key("U0123456789ABCDEF0123456789ABCDEF"), AnswerTimeout: 2 * time.Second, EchoInterval: 3 * time.Second, EchoTimeout: time.Second, MaxMissed: 4, WhenFull: "91",
 			Reversal: Reversal{Interval: time.Second, MaxInterval: 2 * time.Second, MaxAttempts: 3, Window: 4, AnswerTimeout: 5 * time.Second}}, b},
 		Routes:   []Route{{Kinds: []txn.Kind{txn.Sale}, BIN: []string{"62", "6225"}, Link: "a"}, {Link: "b"}},
 		HSM:      HSM{Mode: "tcp", Addresses: []string{"127.0.0.1:1500", "127.0.0.2:1500"}, Header: 4, Timeout: 500 * time.Millisecond},

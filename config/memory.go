@@ -16,7 +16,7 @@ const (
 	tracesBytes    = 8 << 20  // the upstream trace numbers, a million of them
 	connBytes      = 512      // a connection's state, besides its buffers
 	terminalBytes  = 192      // registry: the terminal, its place in the table, a session
-	linkFrames     = 1024     // frames that a link may hold back before it refuses
+	lineFrames     = 1024     // frames that a line may hold back before it refuses
 	registryBytes  = 40 << 20 // Badger's memory tables and indexes
 	journalBytes   = 96 << 20 // Pebble's memory tables and cache
 	processBytes   = 32 << 20 // the program, its loops and its page cache of templates
@@ -34,11 +34,12 @@ func (c *Config) Memory() []Term {
 		conns += int64(l.MaxConnections)
 		connBuf += int64(l.MaxConnections) * (connBytes + buffersPerConn*int64(l.MaxFrame))
 	}
-	var window int64
+	var window, lines int64
 	for i := range c.Links {
+		lines += int64(len(c.Links[i].AllLines()))
 		window += int64(c.Links[i].Reversal.Window)
 	}
-	links, frame := int64(len(c.Links)), int64(c.Limits.MaxFrame)
+	frame := int64(c.Limits.MaxFrame)
 	return []Term{
 		product("在途交易 · transactions in flight", int64(c.Limits.InFlight), slotBytes),
 		product("终端近期交易 · last transactions of terminals", int64(c.Registry.MaxTerminals)*int64(c.Limits.History), historyBytes),
@@ -48,7 +49,7 @@ func (c *Config) Memory() []Term {
 			How:   fmt.Sprintf("%d × (%d + %d × max_frame)", conns, connBytes, buffersPerConn),
 			Bytes: connBuf,
 		},
-		product("银行线路缓冲 · link buffers", links*linkFrames, frame),
+		product("银行线路缓冲 · link buffers", lines*lineFrames, frame),
 		product("在途冲正 · reversals under way", window, reversalBytes),
 		product("终端登记 · terminals", int64(c.Registry.MaxTerminals), terminalBytes),
 		fixed("登记库 Badger · registry store", registryBytes),

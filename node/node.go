@@ -145,10 +145,10 @@ func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 		if err != nil {
 			return ec, cc, err
 		}
-		bank.Lines = []engine.Line{{Send: len(cc.Links), Receive: len(cc.Links), Priority: 1}}
+		for i, line := range l.AllLines() {
+			bank.Lines = append(bank.Lines, n.line(&cc, fmt.Sprintf("%s#%d", l.Name, i+1), &line))
+		}
 		ec.Links = append(ec.Links, bank)
-		cc.Links = append(cc.Links, conn.LinkConfig{Name: l.Name, Addr: l.Address, Framing: conn.ASCII4,
-			MaxFrame: cfg.Limits.MaxFrame, MaxOutbound: 16 << 20, BackoffMax: 5 * time.Second})
 	}
 	if cfg.HSM.Mode == "soft" {
 		ec.Module = soft.New(soft.TestLMK())
@@ -163,6 +163,23 @@ func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 	return ec, cc, err
 }
 
+// line gives a bank's line its sockets.
+func (n *Node) line(cc *conn.Config, name string, l *config.Line) engine.Line {
+	socket := func(name, addr string) int {
+		cc.Links = append(cc.Links, conn.LinkConfig{Name: name, Addr: addr, Framing: conn.ASCII4,
+			MaxFrame: n.cfg.Limits.MaxFrame, MaxOutbound: 16 << 20, BackoffMax: 5 * time.Second})
+		return len(cc.Links) - 1
+	}
+	line := engine.Line{Priority: l.Priority, Window: l.Window}
+	if l.Pair() {
+		line.Send, line.Receive = socket(name+" send", l.Send), socket(name+" receive", l.Receive)
+	} else {
+		line.Send = socket(name, l.Address)
+		line.Receive = line.Send
+	}
+	return line
+}
+
 // roundsPerWindow bounds what a bank that comes back is offered in a second:
 // so many windows full.
 const roundsPerWindow = 64
@@ -172,6 +189,7 @@ func (n *Node) bank(l *config.Link) (engine.Link, error) {
 	r := &l.Reversal
 	return engine.Link{Name: l.Name, Bank: bank, Framing: conn.ASCII4, ZPK: l.ZPK,
 		AnswerTimeout: l.AnswerTimeout, EchoInterval: l.EchoInterval, EchoTimeout: l.EchoTimeout,
+		MaxMissed: l.MaxMissed, FullCode: l.FullCode(),
 		Reversal: storefwd.Policy{Window: r.Window, PerRound: roundsPerWindow * r.Window, Timeout: r.AnswerTimeout,
 			BackoffMin: r.Interval, BackoffMax: r.MaxInterval, MaxAttempts: r.MaxAttempts}}, err
 }

@@ -115,7 +115,11 @@ func describe(w io.Writer, c *config.Config, terminals int) {
 	}
 	for i := range c.Links {
 		l := &c.Links[i]
-		fmt.Fprintf(w, "银行线路 · link %s: %s %s, 应答 · answer ≤ %v, 冲正 · reversals %v–%v × %d\n", l.Name, l.Dialect, l.Address,
+		var lines []string
+		for _, n := range l.AllLines() {
+			lines = append(lines, n.String())
+		}
+		fmt.Fprintf(w, "银行线路 · link %s: %s %s, 应答 · answer ≤ %v, 冲正 · reversals %v–%v × %d\n", l.Name, l.Dialect, strings.Join(lines, ", "),
 			l.AnswerTimeout, l.Reversal.Interval, l.Reversal.MaxInterval, l.Reversal.MaxAttempts)
 	}
 	for i := range c.Routes {
