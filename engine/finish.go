@@ -51,6 +51,9 @@ func (s *Shard) Owes(id conn.ID) bool {
 		return true
 	case p.kind == bankPeer:
 		n := s.lines[p.index]
+		if n.send != id && n.recv != id { // replaced: answers may still come by it
+			return s.links[n.link].inFlight > 0
+		}
 		return n.InFlight > 0 || n.State == flow.LineDraining // it hangs up itself
 	case p.kind == hsmPeer:
 		return s.hsms[p.index].inFlight > s.hsms[p.index].late

@@ -38,6 +38,7 @@ type world struct {
 	header int // of the module behind a socket
 	logger *zap.Logger
 	names  []string
+	shape  func(*Config) // changes what a life begins with
 	sent   map[conn.ID][][]byte
 	closed map[conn.ID]bool
 	fatal  error
@@ -157,6 +158,9 @@ func (w *world) tryOpen(fs vfs.FS) error {
 	cfg.Module = w.module
 	if w.remote {
 		cfg.Module, cfg.HSMs = nil, []HSM{{Name: "hsm-1", Socket: 2, Framing: conn.Binary2}}
+	}
+	if w.shape != nil {
+		w.shape(&cfg)
 	}
 	w.shard, err = Open(cfg, w.log, w.reg)
 	if err != nil {

@@ -220,12 +220,14 @@ func (s *Shard) leave(sl *slot, how ending) {
 	}
 }
 
-// lineOpened notes a socket of a line. One that is still there is replaced, and
-// with it the line begins anew.
+// lineOpened notes a socket of a line. It takes the place of one that is still
+// there, as when the bank has moved, and with it the line begins anew; what the
+// old one still brings is read until the front closes it.
 func (s *Shard) lineOpened(n *line, id conn.ID, receives bool) {
 	pair := n.cfg.Send != n.cfg.Receive
-	if receives && n.recv != 0 || !receives && n.send != 0 {
-		s.lineGone(n, 0)
+	replaced := receives && n.recv != 0 || !receives && n.send != 0
+	if replaced && n.send != 0 && n.recv != 0 {
+		s.lineEvent(n, flow.Lost)
 	}
 	if !pair || !receives {
 		n.send = id
@@ -239,18 +241,14 @@ func (s *Shard) lineOpened(n *line, id conn.ID, receives bool) {
 	}
 }
 
-// lineClosed notes that a socket has gone, unless it was given up before.
+// lineClosed ends a line because a socket has gone, unless that was given up or
+// replaced before; the other one of a pair is closed.
 func (s *Shard) lineClosed(n *line, id conn.ID) {
-	if n.send == id || n.recv == id {
-		s.lineGone(n, id)
+	if n.send != id && n.recv != id {
+		return
 	}
-}
-
-// lineGone ends a line because of one socket, which has gone already; the other
-// is closed.
-func (s *Shard) lineGone(n *line, gone conn.ID) {
 	whole := n.send != 0 && n.recv != 0
-	s.closeLine(n, gone)
+	s.closeLine(n, id)
 	if whole {
 		s.lineEvent(n, flow.Lost)
 	}

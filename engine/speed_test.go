@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"testing"
 
 	"tongka/codec/iso8583"
@@ -17,6 +18,7 @@ type mill struct {
 	w      *world
 	p      *pos
 	bank   conn.ID
+	more   []conn.ID // further lines of the bank; it answers by the first
 	frames [][]byte
 	asked  [][]byte // requests at the bank
 	answer []byte   // a bank's answer, numbers to be filled in
@@ -48,13 +50,12 @@ func (m *mill) template(t testing.TB) {
 
 // Send plays the sockets.
 func (m *mill) Send(id conn.ID, b []byte) error {
-	if id != m.bank {
+	if id != m.bank && !slices.Contains(m.more, id) {
 		for ; len(b) > 0; m.got++ {
 			b = b[2+(int(b[0])<<8|int(b[1])):]
 		}
 		return nil
 	}
-	m.asked = m.asked[:0]
 	for len(b) > 0 {
 		frame, used, _ := conn.ASCII4.Next(b)
 		m.asked = append(m.asked, frame)
@@ -70,6 +71,7 @@ func (m *mill) grind(from, to int) {
 	s := m.w.shard
 	for from < to {
 		n := min(perTurn, to-from)
+		m.asked = m.asked[:0]
 		for _, f := range m.frames[from : from+n] {
 			s.Frame(m.p.id, f)
 		}
@@ -91,18 +93,41 @@ func ready(t testing.TB, sales int) *mill {
 	w := newWorld(t)
 	m := &mill{w: w}
 	m.bank = w.bankUp(0)
+	m.load(t, sales)
+	return m
+}
+
+// load makes the sales and takes the place of the world's loop.
+func (m *mill) load(t testing.TB, sales int) {
+	w := m.w
 	m.p = w.terminal()
 	m.template(t)
 	for i := range sales {
 		m.frames = append(m.frames, m.p.render(0x0200, m.p.mak, m.p.money(uint64(i%999_999)+1, 1250+uint64(i/999_999), false, "")))
 	}
 	w.shard.Attach(m)
-	return m
 }
 
 func TestSalePathAllocatesNothing(t *testing.T) {
+	allocatesNothing(t, func(turns int) *mill { return ready(t, turns*perTurn) })
+}
+
+// Nor does it with several lines, some of them full.
+func TestSalePathByLinesAllocatesNothing(t *testing.T) {
+	allocatesNothing(t, func(turns int) *mill {
+		w := lined(t, 4, func(l *Link) { l.Lines[0].Window, l.Lines[1].Window = 5, 20 })
+		m := &mill{w: w, bank: w.lineUp(0)}
+		for i := 1; i < 4; i++ {
+			m.more = append(m.more, w.lineUp(i))
+		}
+		m.load(t, turns*perTurn)
+		return m
+	})
+}
+
+func allocatesNothing(t *testing.T, mill func(turns int) *mill) {
 	const turns = 200
-	m := ready(t, (turns+60)*perTurn)
+	m := mill(turns + 60)
 	m.grind(0, 50*perTurn) // until every buffer has its size
 	at := 50 * perTurn
 	perRun := testing.AllocsPerRun(turns, func() {
