@@ -93,8 +93,8 @@ func (s *Shard) idOf(rrn uint64) txn.ID {
 	return id
 }
 
-// deliver offers what is owed to every bank that is up, by any of its lines. The
-// lines' windows are for requests: what is owed has a window of its own.
+// deliver offers what is owed to every bank that is up. The lines' windows are
+// for requests: what is owed has a window of its own.
 func (s *Shard) deliver() {
 	if s.owed.Total() == 0 {
 		return
@@ -108,9 +108,19 @@ func (s *Shard) deliver() {
 			if !ok {
 				break
 			}
-			s.offer(l, l.serving[s.below(len(l.serving))], &f, attempt > 1)
+			s.offer(l, s.lineOf(l, f.ID), &f, attempt > 1)
 		}
 	}
+}
+
+// lineOf is the line for a reversal: the one that its original was sent on, if
+// that is still in service, for there nothing overtakes the original; otherwise
+// any that serves.
+func (s *Shard) lineOf(l *link, id txn.ID) *line {
+	if i := s.pending.line(id); i >= 0 && &s.links[s.lines[i].link] == l && s.lines[i].State == flow.LineUp {
+		return s.lines[i]
+	}
+	return l.serving[s.below(len(l.serving))]
 }
 
 // parked is the alarm for a reversal that is not offered any more. It is known to

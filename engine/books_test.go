@@ -252,10 +252,18 @@ func (t *till) signedIn(v *iso8583.View, code string) {
 type issuer struct {
 	c     *chaos
 	index int
-	id    conn.ID
+	lines []*bankLine
 	rows  map[string]*bankRow // by F37
 	sold  map[uint64]*bankRow // by amount
-	held  [][]byte            // answers not sent yet
+	held  []heldAnswer        // not sent yet
+}
+
+// heldAnswer goes by the line that its request came by; one about money may go
+// by another.
+type heldAnswer struct {
+	line    *bankLine
+	network bool
+	frame   []byte
 }
 
 type bankRow struct {
@@ -265,12 +273,16 @@ type bankRow struct {
 
 // read takes what the switch has sent.
 func (k *issuer) read() {
-	for _, frame := range k.c.take(k.id, conn.ASCII4) {
-		k.got(k.c.parse(iso8583.Cups(), frame))
+	for _, l := range k.lines {
+		for _, frame := range k.c.take(l.ids[0], conn.ASCII4) {
+			if l.mood != deaf {
+				k.got(l, k.c.parse(iso8583.Cups(), frame))
+			}
+		}
 	}
 }
 
-func (k *issuer) got(q *iso8583.View) {
+func (k *issuer) got(l *bankLine, q *iso8583.View) {
 	amount, _ := q.Uint(4)
 	// What a bank does depends on the message alone, so that the order in which
 	// it reads does not change the rest of a history.
@@ -278,25 +290,32 @@ func (k *issuer) got(q *iso8583.View) {
 	if k.c.calm {
 		dice = 50
 	}
-	k.c.note("bank %d hears %v %d", k.index, q.MTI(), amount)
+	k.c.note("bank %d hears %v %d by socket %d", k.index, q.MTI(), amount, l.sockets[0])
 	switch q.MTI() {
 	case 0x0820:
-		k.hold(k.reply(q, func(b *iso8583.Builder) { b.Put(39, []byte("00")); b.Copy(70, q, 70) }))
+		answer := k.reply(q, func(b *iso8583.Builder) { b.Put(39, []byte("00")); b.Copy(70, q, 70) })
+		k.held = append(k.held, heldAnswer{l, true, answer})
+	case 0x0830: // to what it said of its own accord
 	case 0x0200:
-		k.sale(q, amount, dice)
+		k.sale(l, q, amount, dice)
 	case 0x0420, 0x0421:
-		k.reversal(q, amount, dice)
+		k.reversal(l, q, amount, dice)
 	default:
 		k.c.t.Errorf("bank %d: %v", k.index, q.MTI())
 	}
 }
 
-func (k *issuer) sale(q *iso8583.View, amount uint64, dice int) {
+func (k *issuer) sale(l *bankLine, q *iso8583.View, amount uint64, dice int) {
 	rrn := string(q.Field(37))
 	if k.sold[amount] != nil {
 		k.c.t.Errorf("the sale of %d was forwarded twice as new", amount)
 	}
-	if k.rows[rrn] != nil {
+	if early := k.rows[rrn]; early != nil && early.reversed && !early.booked && early.amount == amount {
+		// Its reversal has overtaken it, on another line. A bank remembers that.
+		k.sold[amount] = early
+		k.hold(l, k.reply(q, k.moneyAnswer(q, "94", amount, rrn)))
+		return
+	} else if early != nil {
 		k.c.t.Errorf("reference number %s was used before", rrn)
 	}
 	row := &bankRow{amount: amount, booked: dice < 75}
@@ -309,16 +328,16 @@ func (k *issuer) sale(q *iso8583.View, amount uint64, dice int) {
 	switch {
 	case dice < 10: // silent
 	case dice < 20:
-		k.hold(k.reply(q, k.moneyAnswer(q, "00", amount+1, rrn)), answer) // of another amount, then right
+		k.hold(l, k.reply(q, k.moneyAnswer(q, "00", amount+1, rrn)), answer) // of another amount, then right
 	case dice < 30:
-		k.hold(answer, answer)
+		k.hold(l, answer, answer)
 	case dice >= 90:
 		other := k.c.banks[1-k.index]
-		other.hold(answer) // on the wrong line, and not on the right one
+		other.hold(other.lines[0], answer) // on the wrong line, and not on the right one
 	case dice >= 85:
-		k.hold(k.reply(q, k.moneyAnswer(q, "00", amount, "000000000001")), answer)
+		k.hold(l, k.reply(q, k.moneyAnswer(q, "00", amount, "000000000001")), answer)
 	default:
-		k.hold(answer)
+		k.hold(l, answer)
 	}
 }
 
@@ -333,7 +352,7 @@ func (k *issuer) moneyAnswer(q *iso8583.View, code string, amount uint64, rrn st
 	}
 }
 
-func (k *issuer) reversal(q *iso8583.View, amount uint64, dice int) {
+func (k *issuer) reversal(l *bankLine, q *iso8583.View, amount uint64, dice int) {
 	rrn := string(q.Field(37))
 	row, code := k.rows[rrn], "00"
 	if row == nil {
@@ -350,10 +369,10 @@ func (k *issuer) reversal(q *iso8583.View, amount uint64, dice int) {
 	switch {
 	case dice < 20: // heard, not answered
 	case dice < 30:
-		k.hold(k.reply(q, k.moneyAnswer(q, "96", amount, rrn)))
+		k.hold(l, k.reply(q, k.moneyAnswer(q, "96", amount, rrn)))
 	default:
 		answer := k.reply(q, k.moneyAnswer(q, code, amount, rrn))
-		k.hold(answer, answer)
+		k.hold(l, answer, answer)
 	}
 }
 
@@ -372,18 +391,42 @@ func (k *issuer) reply(q *iso8583.View, fill func(*iso8583.Builder)) []byte {
 	return out
 }
 
-func (k *issuer) hold(frames ...[]byte) { k.held = append(k.held, frames...) }
-
-// speak sends one of the answers that are held, in no order.
-func (k *issuer) speak() {
-	if len(k.held) == 0 || k.c.gone(k.id) {
+// hold keeps answers about money until they are sent; on a mute line none is.
+func (k *issuer) hold(l *bankLine, frames ...[]byte) {
+	if l.mood == mute {
 		return
 	}
+	for _, f := range frames {
+		k.held = append(k.held, heldAnswer{line: l, frame: f})
+	}
+}
+
+// speak sends one of the answers that are held, in no order; false when it cannot
+// be sent now. One about money may go by another line; one to a network message
+// is of no use to a connection that has gone.
+func (k *issuer) speak() bool {
+	if len(k.held) == 0 {
+		return false
+	}
 	i := k.c.rng.IntN(len(k.held))
-	frame := k.held[i]
+	a := k.held[i]
+	lost := k.c.gone(a.line.ids[1])
+	switch {
+	case lost && a.network:
+		k.held = slices.Delete(k.held, i, i+1)
+		return true
+	case lost, !a.network && k.c.rng.IntN(8) == 0:
+		a.line = k.lines[k.c.rng.IntN(len(k.lines))]
+	}
+	if k.c.gone(a.line.ids[1]) {
+		return false
+	}
 	k.held = slices.Delete(k.held, i, i+1)
-	k.c.note("bank %d answers", k.index)
-	k.c.give(k.id, frame)
+	k.c.note("bank %d answers by socket %d", k.index, a.line.sockets[1])
+	if a.line.mood != dumb {
+		k.c.give(a.line.ids[1], a.frame)
+	}
+	return true
 }
 
 // compare holds what the terminals believe against what the banks hold.

@@ -33,9 +33,10 @@ type chaos struct {
 	amount uint64
 	// history is how many transactions of a terminal are at hand: few, so that
 	// what is older must be found on disk, or all.
-	history int
-	spoken  [][]byte // the newest frames of terminals, for a stranger to spoil
-	trail   []string // what happened, to be read when a seed fails
+	history   int
+	terminals map[conn.ID]bool
+	spoken    [][]byte // the newest frames of terminals, for a stranger to spoil
+	trail     []string // what happened, to be read when a seed fails
 }
 
 // chaosRand is the source of one seed.
@@ -45,6 +46,16 @@ type boxReply struct {
 	box   int
 	frame []byte
 }
+
+// chaosLines are the lines of the two banks: two of the first bank and then, by
+// a later priority, a pair of sockets; two of the second.
+var chaosLines = [2][]Line{
+	{{Send: 0, Receive: 0, Priority: 1}, {Send: 1, Receive: 1, Priority: 1, Window: 2}, {Send: 2, Receive: 3, Priority: 2}},
+	{{Send: 4, Receive: 4, Priority: 1}, {Send: 5, Receive: 5, Priority: 1, Window: 1}},
+}
+
+// chaosBoxes is the socket of the first module, behind those of the lines.
+const chaosBoxes = 6
 
 const (
 	chaosSlots   = 6
@@ -70,6 +81,9 @@ func newChaos(t *testing.T, seed uint64, remote bool) *chaos {
 	}
 	for i := range c.banks {
 		c.banks[i] = &issuer{c: c, index: i, rows: map[string]*bankRow{}, sold: map[uint64]*bankRow{}}
+		for _, l := range chaosLines[i] {
+			c.banks[i].lines = append(c.banks[i].lines, &bankLine{sockets: [2]int{l.Send, l.Receive}})
+		}
 	}
 	c.start(vfs.NewCrashableMem())
 	return c
@@ -81,21 +95,30 @@ func (c *chaos) start(fs vfs.FS) {
 	c.open(fs)
 	cfg := c.shard.cfg
 	cfg.InFlight, cfg.History = chaosSlots, c.history
+	for i := range cfg.Links {
+		l := &cfg.Links[i]
+		l.Lines, l.MaxMissed, l.EchoInterval, l.EchoTimeout = chaosLines[i], 3, 4*time.Second, 2*time.Second
+	}
 	if c.remote {
-		cfg.HSMs = []HSM{{Name: "hsm-1", Socket: 2, Framing: conn.Binary2}, {Name: "hsm-2", Socket: 3, Framing: conn.Binary2}}
+		cfg.HSMs = []HSM{{Name: "hsm-1", Socket: chaosBoxes, Framing: conn.Binary2}, {Name: "hsm-2", Socket: chaosBoxes + 1, Framing: conn.Binary2}}
 	}
 	var err error
 	if c.shard, err = Open(cfg, c.log, c.reg); err != nil {
 		c.t.Fatal(err)
 	}
 	c.shard.Attach(c)
-	c.places, c.held = nil, nil
+	c.places, c.held, c.terminals = nil, nil, map[conn.ID]bool{}
 	for _, t := range c.tills {
 		t.conns = nil
 	}
-	c.banks[0].id, c.banks[1].id, c.boxes = c.dial(0), c.dial(1), nil
+	c.boxes = nil
+	for _, k := range c.banks {
+		for _, l := range k.lines {
+			l.dial(c)
+		}
+	}
 	for i := range cfg.HSMs {
-		c.boxes = append(c.boxes, c.dial(2+i))
+		c.boxes = append(c.boxes, c.dial(chaosBoxes+i))
 	}
 }
 
@@ -104,7 +127,7 @@ func (c *chaos) note(format string, a ...any) {
 }
 
 // dial opens a connection, at the place of one that has gone if there is one.
-// peer is a bank's or module's index, or -1 for a terminal.
+// peer is the socket of a line or module, or -1 for a terminal.
 func (c *chaos) dial(peer int) conn.ID {
 	place := uint32(len(c.places))
 	for i, gen := range c.places {
@@ -118,6 +141,7 @@ func (c *chaos) dial(peer int) conn.ID {
 	}
 	c.places[place]++
 	id := conn.ID(place)<<32 | conn.ID(c.places[place])
+	c.terminals[id] = peer < 0
 	c.shard.Opened(id, conn.Peer{Listener: peer < 0, Index: max(peer, 0)})
 	return id
 }
@@ -132,7 +156,7 @@ func (c *chaos) give(id conn.ID, frame []byte) {
 	if c.gone(id) {
 		return
 	}
-	if int(id.Index()) >= 2 && bytes.HasPrefix(frame, []byte{0x60}) && len(frame) > envelopeSize {
+	if c.terminals[id] && bytes.HasPrefix(frame, []byte{0x60}) && len(frame) > envelopeSize {
 		c.spoken = append(c.spoken[max(0, len(c.spoken)-8):], frame)
 	}
 	lent := append([]byte(nil), frame...)
@@ -159,13 +183,13 @@ func (c *chaos) reap() {
 		}
 	}
 	for _, k := range c.banks {
-		if c.told(k.id) && (c.calm || c.rng.IntN(3) == 0) {
-			k.id = c.dial(k.index)
+		for _, l := range k.lines {
+			l.redial(c)
 		}
 	}
 	for i, id := range c.boxes {
 		if c.told(id) && (c.calm || c.rng.IntN(3) == 0) {
-			c.boxes[i] = c.dial(2 + i)
+			c.boxes[i] = c.dial(chaosBoxes + i)
 		}
 	}
 }
@@ -230,7 +254,7 @@ func (c *chaos) crash() {
 func (c *chaos) drop() {
 	switch dice := c.rng.IntN(4); {
 	case dice == 0:
-		c.lose(c.banks[c.rng.IntN(2)].id, io.EOF)
+		c.lose(c.anyLine().ids[c.rng.IntN(2)], io.EOF)
 	case dice == 1 && len(c.boxes) > 0:
 		c.lose(c.boxes[c.rng.IntN(len(c.boxes))], io.EOF)
 	default:
@@ -258,6 +282,8 @@ func (c *chaos) step() {
 		c.drop()
 	case dice < 198:
 		c.crash()
+	case dice < 199:
+		c.sicken()
 	default:
 		c.rubbish()
 	}
@@ -276,14 +302,19 @@ func (c *chaos) settle() {
 	for _, id := range c.boxes { // a command that was lost stays out until its line ends
 		c.lose(id, io.EOF)
 	}
+	for _, k := range c.banks {
+		for _, l := range k.lines {
+			l.mood = well
+		}
+		c.drain(k.index, 0, true)
+	}
 	for range 400 {
 		for range 4 {
 			c.reap()
 			c.serve()
 			for _, k := range c.banks {
 				k.read()
-				for len(k.held) > 0 && !c.gone(k.id) {
-					k.speak()
+				for k.speak() {
 				}
 			}
 			c.tick(0)
@@ -326,6 +357,11 @@ func (c *chaos) empty() {
 	for i := range s.links {
 		if n := s.links[i].inFlight; n != 0 {
 			c.t.Errorf("link %d: %d in flight", i, n)
+		}
+	}
+	for i, l := range s.lines {
+		if l.InFlight != 0 {
+			c.t.Errorf("line %d: %d in flight", i, l.InFlight)
 		}
 	}
 	for i := range s.hsms {
@@ -379,7 +415,7 @@ func (c *chaos) rubbish() {
 	for i := range noise {
 		noise[i] = byte(c.rng.Uint32())
 	}
-	c.give(c.banks[c.rng.IntN(2)].id, noise)
+	c.give(c.anyLine().ids[1], noise)
 	if len(c.spoken) == 0 {
 		return
 	}

@@ -19,6 +19,7 @@ type line struct {
 	flow.Line
 	cfg        *Line
 	link       txn.LinkID
+	index      int // in Shard.lines
 	number     int // of the lines of its link, from 1, for people
 	send, recv conn.ID
 	since      int64
@@ -49,16 +50,13 @@ func (s *Shard) addLines(id txn.LinkID, old []*line) {
 		limits := flow.LineLimits{AnswerTimeout: int64(l.cfg.EchoTimeout), EchoInterval: int64(l.cfg.EchoInterval),
 			Window: c.Window, MaxMissed: l.cfg.MaxMissed}
 		n := sameLine(old, c.Send)
-		index := uint16(len(s.lines))
 		if n == nil {
-			n = &line{link: id, since: s.now, Line: flow.NewLine(limits)}
+			n = &line{link: id, index: len(s.lines), since: s.now, Line: flow.NewLine(limits)}
 			s.lines = append(s.lines, n)
-		} else {
-			index = uint16(s.lineIndex(n))
 		}
 		n.cfg, n.number, n.Limits = c, i+1, limits
 		l.lines = append(l.lines, n)
-		w := wire{kind: bankPeer, index: index}
+		w := wire{kind: bankPeer, index: uint16(n.index)}
 		s.wires[c.Send] = w
 		w.receives = c.Receive != c.Send
 		s.wires[c.Receive] = w
@@ -285,16 +283,12 @@ func (s *Shard) lineEvent(n *line, ev flow.LineEvent) {
 			s.disarmLine(n)
 			n.gen++
 			n.armed = true
-			s.arm(&n.timer, s.now+n.Wait, timerID(timerLine, n.gen, uint32(s.lineIndex(n))))
+			s.arm(&n.timer, s.now+n.Wait, timerID(timerLine, n.gen, uint32(n.index)))
 		case flow.HangUp:
 			s.closeLine(n, 0)
 		}
 	}
 }
-
-// lineIndex is where a line stands in s.lines; it is wanted when a timer is set,
-// which is seldom.
-func (s *Shard) lineIndex(n *line) int { return int(s.wires[n.cfg.Send].index) }
 
 // lineChanged follows a change of state: which lines serve, what is owed, and
 // who must know.

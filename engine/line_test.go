@@ -518,3 +518,36 @@ func TestConfigRefusesLinesThatCannotBe(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// As long as its line is in service, a reversal goes by the line of its original:
+// by another it could overtake it, and be answered "unknown".
+func TestReversalFollowsItsOriginal(t *testing.T) {
+	w := lined(t, 4, nil)
+	var ids []conn.ID
+	for i := range 4 {
+		ids = append(ids, w.lineUp(i))
+	}
+	p := w.terminal()
+	for trace := uint64(1); trace <= 12; trace++ {
+		p.sale(trace, 100+trace, false)
+		p.reverse(trace, 100+trace)
+		w.take(p.id, conn.Binary2)
+		for i, id := range ids {
+			var got []iso8583.MTI
+			var back *iso8583.View
+			for _, f := range w.take(id, conn.ASCII4) {
+				back = w.parse(iso8583.Cups(), f)
+				got = append(got, back.MTI())
+			}
+			if len(got) != 0 && (len(got) != 2 || got[0] != 0x0200 || got[1] != 0x0420) {
+				t.Fatalf("line %d got %v, want a sale and its reversal, or nothing", i+1, got)
+			}
+			if back != nil {
+				w.bankAnswers(id, back, "00")
+			}
+		}
+	}
+	if n := w.shard.stats.Delivered; n != 12 {
+		t.Errorf("%d of 12 delivered", n)
+	}
+}

@@ -292,13 +292,14 @@ func (s *Shard) owe(sl *slot, e *flow.Effect) {
 // forward renders the request into the bank's buffer.
 func (s *Shard) forward(sl *slot) {
 	l := &s.links[sl.Link]
-	s.pending.open(sl.ID, sl.index)
 	l.inFlight++
 	sl.line = s.pick(l)
 	if sl.line == nil {
+		s.pending.open(sl.ID, sl.index, -1)
 		return // the line broke in this turn: the deadline will owe a reversal
 	}
 	n := sl.line
+	s.pending.open(sl.ID, sl.index, n.index)
 	n.InFlight++
 	sl.use = n.Use
 	out := s.out(n.send)

@@ -16,8 +16,9 @@ type pending struct {
 }
 
 type pend struct {
-	era uint32 // ID / 1,000,000: which use of this trace number
-	ref uint32 // slot + 1 while in flight, or one of the marks
+	era  uint16 // ID / 1,000,000: which use of this trace number; after 65 thousand million numbers it begins anew
+	line uint16 // that it was sent on, + 1; 0 is none
+	ref  uint32 // slot + 1 while in flight, or one of the marks
 }
 
 const (
@@ -42,7 +43,7 @@ func touch[T any](tab []T) {
 	}
 }
 
-func era(id txn.ID) uint32 { return uint32(id / 1_000_000) }
+func era(id txn.ID) uint16 { return uint16(id / 1_000_000) }
 
 // busy says that this trace number is in flight.
 func (p *pending) busy(id txn.ID) bool {
@@ -50,7 +51,17 @@ func (p *pending) busy(id txn.ID) bool {
 	return r != neverUsed && r < wasExpired
 }
 
-func (p *pending) open(id txn.ID, slot uint32) { p.tab[id.STAN()] = pend{era(id), slot + 1} }
+func (p *pending) open(id txn.ID, slot uint32, line int) {
+	p.tab[id.STAN()] = pend{era(id), uint16(line + 1), slot + 1}
+}
+
+// line is where a number was sent, -1 when that is not known any more.
+func (p *pending) line(id txn.ID) int {
+	if e := &p.tab[id.STAN()]; e.era == era(id) {
+		return int(e.line) - 1
+	}
+	return -1
+}
 
 // end marks how a transaction in flight ended.
 func (p *pending) end(id txn.ID, mark uint32) {

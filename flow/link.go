@@ -138,7 +138,7 @@ func (o *LineEffects) add(d LineDo) { o.A[o.N], o.N = d, o.N+1 }
 // Bounds of probing.
 const (
 	maxProbes  = 3 // echoes in a row without an answer: a new connection may help more
-	maxDoubled = 4 // the pause before a probe doubles so often
+	maxDoubled = 2 // the pause before a probe doubles so often
 )
 
 // DecideLine moves a line by one event.
