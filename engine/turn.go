@@ -130,7 +130,7 @@ func (s *Shard) out(id conn.ID) *outbuf {
 // that borrows it. What has grown beyond is let go.
 const (
 	usualAnswers = 512
-	maxAnswers   = 4096
+	maxAnswers   = 16 << 10
 	maxLink      = 1 << 20
 	maxBufs      = 1024 // free ones that are kept, more than one turn usually needs
 )
