@@ -34,7 +34,7 @@ var house = map[string]room{
 	"hsm/payshield": {[]string{"hsm", "hsm/clear", "hsm/soft"}, nil, "host commands only; sockets are conn's"},
 	"timeout":       {nil, nil, "owns no clock"},
 	"codec/iso8583": {nil, []string{"github.com/moov-io/iso8583"}, "bytes to views and back; a dialect can be said in moov's words"},
-	"codec/iso8583/dialects": {[]string{"codec/iso8583", "yamlfile"}, []string{"github.com/goccy/go-yaml"},
+	"codec/iso8583/dialects": {[]string{"codec/iso8583", "codec/iso8583/internal/dialect", "yamlfile"}, []string{"github.com/goccy/go-yaml"},
 		"reads and writes files of dialects, which the pure codec may not"},
 	"codec/iso8583/explain": {[]string{"codec/iso8583", "conn/framing", "txn"}, []string{"golang.org/x/text"}, "messages for people"},
 	"conn/framing":          {nil, nil, "tells frames apart, keeps no state"},

@@ -90,6 +90,10 @@ func (r *report) oneOf(key string, c Coding, known ...Coding) {
 	for _, k := range known {
 		list += " " + k.String()
 	}
+	if c == 0 {
+		r.add(key, "缺少编码 · a coding is missing", "可用 · known:"+list)
+		return
+	}
 	r.add(key, fmt.Sprintf("编码 %q 须为其一 · coding %q, wanted one of:%s", c, c, list), "")
 }
 
