@@ -17,7 +17,11 @@ const maxData = 32000
 func (d *Dialect) Append(dst []byte, header uint32, q *hsm.Request) ([]byte, error) {
 	start := len(dst)
 	dst, err := d.appendHeader(dst, header)
-	if err == nil {
+	switch {
+	case err != nil:
+	case q.Verb > hsm.Diagnose:
+		dst, err = d.appendMore(dst, q)
+	default:
 		dst, err = appendCommand(dst, q)
 	}
 	if err != nil {
@@ -135,7 +139,7 @@ func appendTranslate(dst []byte, q *hsm.Request) ([]byte, error) {
 }
 
 // appendGenerate exports in scheme X (ANSI X9.17): terminals decrypt block by
-// block and know no variants. The form with ; says that the key is a terminal's.
+// block and know no variants. The form with ; says whose the master key is.
 func appendGenerate(dst []byte, q *hsm.Request) ([]byte, error) {
 	own, out := byte('U'), byte('X')
 	switch q.Len {
@@ -153,7 +157,11 @@ func appendGenerate(dst []byte, q *hsm.Request) ([]byte, error) {
 	if mode == '0' {
 		return dst, nil
 	}
-	dst, err := appendKey(append(dst, ";1"...), &q.Key, "terminal master key")
+	flag := byte('1')
+	if q.Zone {
+		flag = '0'
+	}
+	dst, err := appendKey(append(dst, ';', flag), &q.Key, "master key")
 	return append(dst, out), err
 }
 

@@ -19,6 +19,7 @@ type cursor struct {
 	at   int
 	code hsm.Code // zero while there is no fault
 	want string   // what should have been at byte at
+	size int      // what the last length said
 }
 
 func (c *cursor) fail(code hsm.Code, want string) {

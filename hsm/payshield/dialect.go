@@ -27,6 +27,8 @@ type Dialect struct {
 	// MACLength says that M7 has a four-digit length before the MAC, as some
 	// simulators send it and no manual has it.
 	MACLength bool
+
+	own map[[2]byte]*command // commands that differ from the manual, or go beyond it
 }
 
 // hexHeader is the width that holds every header number.

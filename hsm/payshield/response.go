@@ -12,6 +12,9 @@ import (
 // byte; r is then not to be used. It allocates nothing but errors.
 func (d *Dialect) Parse(frame []byte, verb hsm.Verb, r *hsm.Reply) (header uint32, err error) {
 	*r = hsm.Reply{}
+	if verb > hsm.Diagnose {
+		return d.parseMore(frame, verb, r)
+	}
 	c := cursor{b: frame}
 	header = c.header(d.width())
 	what := c.take(2, "response code")

@@ -8,10 +8,12 @@ import (
 // Server answers host commands with a module in software: a payShield for
 // simulators and development. One goroutine at a time may use it.
 type Server struct {
-	d   Dialect
-	m   *soft.Module
-	c   cursor // of the command; a local one would not stay on the stack
-	buf []byte // messages that came as hexadecimal digits, or want padding
+	d     Dialect
+	m     *soft.Module
+	c     cursor // of the command; a local one would not stay on the stack
+	f     Fields // of the command and its response
+	buf   []byte // data that came as hexadecimal digits
+	arena []byte // what the response's fields are lent from
 }
 
 // NewServer makes a server for a dialect that is valid (Dialect.Validate).
@@ -19,37 +21,6 @@ func NewServer(m *soft.Module, d Dialect) *Server { return &Server{d: d, m: m} }
 
 // badLMK is the code for an LMK identifier that the module does not have.
 var badLMK = hsm.Code{'1', '3'}
-
-// handler performs one command. It reads its fields from c, calls s.end once,
-// and only then appends response fields to dst. Fields of a failed command are
-// dropped, except under the warning 01 of handlers that say so by keep.
-type handler struct {
-	f    func(s *Server, c *cursor, dst []byte) ([]byte, hsm.Code)
-	keep bool
-}
-
-// commands is all that a server can do: a new command is a line here and a
-// function.
-var commands = map[[2]byte]handler{
-	{'N', 'C'}: {f: diagnose},
-	{'N', 'O'}: {f: status},
-	{'B', '2'}: {f: echo},
-	{'A', '0'}: {f: generateKey},
-	{'A', '6'}: {f: importKey, keep: true},
-	{'A', '8'}: {f: exportKey},
-	{'B', 'U'}: {f: checkValue},
-	{'K', 'A'}: {f: checkValueLegacy},
-	{'F', 'A'}: {f: importZPK, keep: true},
-	{'H', 'A'}: {f: generateTAK},
-	{'H', 'C'}: {f: generateTMK},
-	{'C', 'A'}: {f: translateTPK},
-	{'C', 'C'}: {f: translateZPK},
-	{'M', '6'}: {f: makeMAC},
-	{'M', '8'}: {f: verifyMAC},
-	{'M', 'S'}: {f: makeMAB},
-	{'M', 'A'}: {f: makeTerminalMAC},
-	{'M', 'C'}: {f: verifyTerminalMAC},
-}
 
 // Answer appends the response to one command; both are without the length that
 // goes before them. Header and trailer come back as they came. A frame too short
@@ -60,24 +31,80 @@ func (s *Server) Answer(dst []byte, frame []byte) []byte {
 	if len(frame) < body {
 		return dst
 	}
-	dst = append(dst, frame[:body]...)
-	dst[len(dst)-1]++ // NC is answered by ND
+	dst = append(dst, frame[:s.d.width()]...)
+	if string(frame[body-2:body]) == "NK" {
+		return s.chain(dst, frame, body)
+	}
+	dst, end, failed := s.perform(dst, frame, body-2)
+	return append(dst, trailer(frame[body:], end-body, failed)...)
+}
+
+// perform appends the response to the command at byte at, without header and
+// trailer, and gives where its fields end.
+func (s *Server) perform(dst, frame []byte, at int) (_ []byte, end int, failed bool) {
+	dst = append(dst, frame[at], frame[at+1]+1) // NC is answered by ND
 	codeAt := len(dst)
 	dst = append(dst, "00"...)
-	h, ok := commands[[2]byte(frame[body-2:])]
-	if !ok {
-		h = handler{f: unknown}
+	s.c, s.f, s.arena = cursor{b: frame, at: at + 2}, Fields{}, s.arena[:0]
+	cmd := s.d.command([2]byte(frame[at:]))
+	code := hsm.Disabled
+	if cmd == nil {
+		s.c.fail(code, "a command that is known")
+	} else if s.c.read(cmd.request, &s.f); true {
+		if code = s.end(&s.c); code.OK() {
+			code = cmd.do(s, &s.f)
+		}
+		if code.OK() || cmd.warns && code == hsm.Mismatch {
+			out, err := s.f.write(dst, cmd.response)
+			if err != nil {
+				code = hsm.BadModule // a field of ours that does not fit its own layout
+			} else {
+				dst = out
+			}
+		}
 	}
-	s.c = cursor{b: frame, at: body}
-	dst, code := h.f(s, &s.c, dst)
-	if !code.OK() && !(h.keep && code == hsm.Mismatch) {
+	copy(dst[codeAt:], code[:])
+	end, failed = s.c.at, s.c.failed()
+	s.c.b, s.f = nil, Fields{} // the frame is lent
+	return dst, end, failed
+}
+
+// chain is NK: several commands in one. Flag 1, count 2, then each with its length
+// in four digits; the answer has the same form. With sub-headers each part begins
+// with a header of its own, which comes back.
+func (s *Server) chain(dst, frame []byte, body int) []byte {
+	dst = append(dst, "NL"...)
+	codeAt := len(dst)
+	dst = append(dst, "00"...)
+	c := cursor{b: frame, at: body}
+	width := 0
+	if c.one("01", "sub-header flag") == '1' {
+		width = s.d.width()
+	}
+	n := int(c.number(2, 10, "number of commands"))
+	dst = append2(dst, n)
+	for i := 0; i < n && !c.failed(); i++ {
+		size := int(c.number(4, 10, "length of 4 digits"))
+		part := c.takeOr(size, hsm.BadDataLength, "command as long as its length says")
+		if len(part) < width+2 || string(part[width:width+2]) == "NK" {
+			c.fail(hsm.BadInput, "a command")
+			break
+		}
+		at := len(dst)
+		dst = append(append(dst, "0000"...), part[:width]...)
+		dst, _, _ = s.perform(dst, part, width)
+		copy(dst[at:], append4(nil, len(dst)-at-4))
+	}
+	code := hsm.Code{}
+	if code = s.end(&c); !code.OK() {
 		dst = dst[:codeAt+2]
 	}
 	copy(dst[codeAt:], code[:])
-	dst = append(dst, trailer(frame[body:], s.c.at-body, s.c.failed())...)
-	s.c.b = nil // the frame is lent
-	return dst
+	return append(dst, trailer(frame[body:], c.at-body, c.failed())...)
 }
+
+// append4 appends a number of four digits; greater ones do not fit a frame.
+func append4(dst []byte, n int) []byte { return append2(append2(dst, n/100%100), n%100) }
 
 // trailer finds what goes back behind the fields. Where the fields could not be
 // read, the last mark that a trailer may have is taken for it.
@@ -94,15 +121,16 @@ func trailer(fields []byte, end int, failed bool) []byte {
 }
 
 // end reads what may follow the fields of any command, an LMK identifier and a
-// trailer. It leaves the cursor at the trailer's mark.
+// trailer. It leaves the cursor at the trailer's mark. 01 and 02 name the keys
+// for key blocks, which are told by the blocks themselves.
 func (s *Server) end(c *cursor) hsm.Code {
 	if c.skip('%') {
-		id := c.take(2, "LMK identifier of 2 digits")
+		id := string(c.take(2, "LMK identifier of 2 digits"))
 		own := s.d.LMK
 		if own == "" {
 			own = "00"
 		}
-		if id != nil && string(id) != own {
+		if !c.failed() && id != own && id != "01" && id != "02" {
 			c.fail(badLMK, "an LMK identifier that is loaded")
 		}
 	}
@@ -115,38 +143,52 @@ func (s *Server) end(c *cursor) hsm.Code {
 	return hsm.Done
 }
 
-func unknown(_ *Server, c *cursor, dst []byte) ([]byte, hsm.Code) {
-	c.fail(hsm.Disabled, "a command that is known")
-	return dst, hsm.Disabled
+// put lends a response field.
+func (s *Server) put(f *Fields, id field, text ...byte) {
+	at := len(s.arena)
+	s.arena = append(s.arena, text...)
+	f.v[id] = s.arena[at:len(s.arena):len(s.arena)]
+}
+
+// putHex is put for bytes that travel as digits.
+func (s *Server) putHex(f *Fields, id field, b []byte) {
+	at := len(s.arena)
+	s.arena = hsm.AppendHex(s.arena, b)
+	f.v[id] = s.arena[at:len(s.arena):len(s.arena)]
 }
 
 // diagnose is NC: LMK check value and firmware number.
-func diagnose(s *Server, c *cursor, dst []byte) ([]byte, hsm.Code) {
-	if code := s.end(c); !code.OK() {
-		return dst, code
-	}
+func diagnose(s *Server, f *Fields) hsm.Code {
 	var r hsm.Reply
 	s.m.Do(&hsm.Request{Verb: hsm.Diagnose}, &r)
-	return append(hsm.AppendHex(dst, r.KCV[:]), r.Text[:]...), r.Code
+	s.putHex(f, fKCV, r.KCV[:])
+	s.put(f, fFirmware, r.Text[:]...)
+	return r.Code
 }
 
 // status is NO mode 00: 32 KB buffer, TCP, 64 sockets, firmware, reserved.
-func status(s *Server, c *cursor, dst []byte) ([]byte, hsm.Code) {
-	if c.number(2, 10, "mode 00") != 0 {
-		c.fail(hsm.BadInput, "mode 00")
+func status(s *Server, f *Fields) hsm.Code {
+	if f.number(fMode, 10) != 0 {
+		return hsm.BadInput
 	}
-	if code := s.end(c); !code.OK() {
-		return dst, code
-	}
-	return append(append(append(dst, "3164"...), soft.Firmware...), "00000"...), hsm.Done
+	s.put(f, fBuffer, '3')
+	s.put(f, fNet, '1')
+	s.put(f, fSockets, '6', '4')
+	s.put(f, fFirmware, []byte(soft.Firmware)...)
+	s.put(f, fReserved, []byte("00000")...)
+	return hsm.Done
 }
 
-// echo is B2: length and as much data.
-func echo(s *Server, c *cursor, dst []byte) ([]byte, hsm.Code) {
-	n := int(c.number(4, 16, "length of 4 hexadecimal digits"))
-	data := c.takeOr(n, hsm.BadDataLength, "data as long as the length says")
-	if code := s.end(c); !code.OK() {
-		return dst, code
+// echo is B2: what comes goes back.
+func echo(*Server, *Fields) hsm.Code { return hsm.Done }
+
+// randomNumber is N0.
+func randomNumber(s *Server, f *Fields) hsm.Code {
+	n := f.number(fLength, 10)
+	if n < 1 || n > 256 {
+		return hsm.BadDataLength
 	}
-	return append(dst, data...), hsm.Done
+	b, code := s.m.RandomBytes(nil, n)
+	s.putHex(f, fData, b)
+	return code
 }

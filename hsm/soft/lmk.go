@@ -2,19 +2,32 @@ package soft
 
 import (
 	"crypto/sha256"
+	"crypto/sha512"
 	"fmt"
 	"math/bits"
 
 	"tongka/hsm"
+	"tongka/hsm/clear"
 )
 
 // LMK is a variant local master key: twenty pairs of DES keys, 00-01 to 38-39,
 // in order. It prints as its check value, never as keys.
+// Key blocks are under two more keys, one for 3DES and one for AES.
 type LMK struct {
-	pairs [20][16]byte
-	check [8]byte
-	test  bool
+	pairs  [20][16]byte
+	blocks [2][]byte
+	check  [8]byte
+	test   bool
 }
+
+// The public test keys for key blocks.
+const (
+	testBlockDES = "0123456789ABCDEF8080808080808080FEDCBA9876543210"
+	testBlockAES = "9B71333A13F9FAE72F9D0E2DAB4AD6784718012F9244033F3F26A2DE0C8AA11A"
+)
+
+// block gives the key that key blocks of this kind are under.
+func (l *LMK) block(k clear.BlockKind) []byte { return l.blocks[k-clear.Thales0] }
 
 // testPairs is the public test LMK that vendors and simulators ship; every
 // published sample of a variant key is made under it. Not a secret.
@@ -37,6 +50,9 @@ func TestLMK() LMK {
 	for i := range l.pairs {
 		hsm.DecodeHex(l.pairs[i][:], []byte(testPairs[32*i:]))
 	}
+	l.blocks = [2][]byte{make([]byte, 24), make([]byte, 32)}
+	hsm.DecodeHex(l.blocks[0], []byte(testBlockDES))
+	hsm.DecodeHex(l.blocks[1], []byte(testBlockAES))
 	// How a module derives this value is not published; this one is known from
 	// captured NC answers.
 	l.check = [8]byte{0x26, 0x86, 0x04}
@@ -61,6 +77,15 @@ func NewLMK(pairs [20][16]byte) (LMK, error) {
 		h.Write(pairs[i][:])
 	}
 	copy(l.check[:], h.Sum(nil))
+	// The keys for key blocks follow from the pairs, so there is one secret to keep.
+	more := sha512.New()
+	more.Write([]byte("key blocks"))
+	for i := range pairs {
+		more.Write(pairs[i][:])
+	}
+	sum := more.Sum(nil)
+	l.blocks = [2][]byte{sum[:24], sum[24:56]}
+	forceParity(l.blocks[0])
 	return l, nil
 }
 

@@ -23,6 +23,9 @@ const Firmware = "SOFT-0001"
 type Options struct {
 	MaxKeys int       // expanded keys kept; 0 means 32768
 	Rand    io.Reader // source of keys and PIN fill; nil means crypto/rand
+	// SM4Cards lets cards work with SM4. How they make their session key is not
+	// published; this is the usual reading and was held against no real card.
+	SM4Cards bool
 }
 
 const defaultKeys = 32768
@@ -54,6 +57,10 @@ type Module struct {
 	cache cache
 	name  name    // the cache's key is built here: it would not stay on the stack
 	fill  [8]byte // random bytes, for the same reason
+	sm4   bool    // cards may use it
+	buf   []byte  // a message with its padding
+	out   [8]byte // the last MAC that was given out
+	pin   [12]byte
 }
 
 var _ hsm.Module = (*Module)(nil)
@@ -72,7 +79,7 @@ func NewWith(lmk LMK, o Options) (*Module, error) {
 	if o.Rand == nil {
 		o.Rand = rand.Reader
 	}
-	return &Module{lmk: lmk, rand: o.Rand, cache: cache{at: make(map[name]uint32), max: o.keys()}}, nil
+	return &Module{lmk: lmk, rand: o.Rand, sm4: o.SM4Cards, cache: cache{at: make(map[name]uint32), max: o.keys()}}, nil
 }
 
 // LMK gives the local master key, which tells nothing but its check value and
@@ -96,7 +103,7 @@ func (m *Module) Do(q *hsm.Request, r *hsm.Reply) {
 		r.Code, r.KCV = hsm.Done, m.lmk.check
 		copy(r.Text[:], Firmware)
 	default:
-		r.Code = hsm.Disabled
+		m.more(q, r)
 	}
 }
 
@@ -198,8 +205,8 @@ func (m *Module) Translate(q *hsm.Request) (block [8]byte, n int, code hsm.Code)
 	return to.Encrypt(block), n, hsm.Done
 }
 
-// generateKey makes a key under the LMK and, when the request names a TMK, the
-// same key under that (payShield command A0 modes 0 and 1).
+// generateKey makes a key under the LMK and, when the request names a master key,
+// the same key under that (payShield command A0 modes 0 and 1).
 func (m *Module) generateKey(q *hsm.Request, r *hsm.Reply) {
 	own, out := byte('U'), byte('X')
 	switch q.Len {
@@ -212,7 +219,7 @@ func (m *Module) generateKey(q *hsm.Request, r *hsm.Reply) {
 	}
 	k, code := m.Generate(q.Type, own)
 	if code.OK() && q.Key.N != 0 {
-		r.Export, code = m.Export(q.Type, &k, hsm.TMK, &q.Key, out)
+		r.Export, code = m.Export(q.Type, &k, masterOf(q), &q.Key, out)
 	}
 	if r.Code = code; !code.OK() {
 		return
