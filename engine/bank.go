@@ -76,7 +76,7 @@ func (s *Shard) adviceAnswer(from txn.LinkID, m *translate.BankMessage) {
 	default:
 		return
 	}
-	if s.owed.Settle(s.idOf(m.RRN), from) {
+	if s.owed.Settle(s.idOf(m.RRN), storefwd.Reversal, from) {
 		s.stats.Delivered++
 	} else {
 		s.stats.Unmatched++
@@ -100,15 +100,15 @@ func (s *Shard) deliver() {
 		return
 	}
 	s.owed.Expire(s.now)
-	var f txn.Facts
+	var d storefwd.Debt
 	for i := range s.links {
 		l := &s.links[i]
 		for len(l.serving) > 0 {
-			attempt, ok := s.owed.Due(s.now, txn.LinkID(i), &f)
+			attempt, ok := s.owed.Due(s.now, txn.LinkID(i), &d)
 			if !ok {
 				break
 			}
-			s.offer(l, s.lineOf(l, f.ID), &f, attempt > 1)
+			s.offer(l, s.lineOf(l, d.ID), &d.Facts, attempt > 1)
 		}
 	}
 }

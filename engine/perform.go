@@ -8,6 +8,7 @@ import (
 	"tongka/flow"
 	"tongka/journal"
 	"tongka/registry"
+	"tongka/storefwd"
 	"tongka/txn"
 )
 
@@ -286,7 +287,7 @@ func (s *Shard) owe(sl *slot, e *flow.Effect) {
 	if e.Orig {
 		f = &s.rec.Facts // read by seekOriginal in this very step
 	}
-	s.owed.Owe(f, e.Link, s.now)
+	s.owed.Owe(f, storefwd.Reversal, nil, e.Link, s.now)
 }
 
 // forward renders the request into the bank's buffer.

@@ -10,6 +10,7 @@ import (
 	"tongka/flow"
 	"tongka/journal"
 	"tongka/registry"
+	"tongka/storefwd"
 	"tongka/txn"
 )
 
@@ -128,7 +129,7 @@ func (s *Shard) closeOpen(open map[txn.ID]txn.Facts) error {
 		for _, e := range out.A[:out.N] {
 			switch e.Do {
 			case flow.Owe:
-				s.owed.Owe(&t.Facts, e.Link, s.now)
+				s.owed.Owe(&t.Facts, storefwd.Reversal, nil, e.Link, s.now)
 			case flow.Record:
 				s.newest = s.log.Append(&journal.Record{Kind: journal.Outcome, Facts: t.Facts})
 			}

@@ -24,9 +24,48 @@ func (s State) String() string {
 	return "invalid"
 }
 
+// Form says what is owed of a transaction. The numbers are on disk.
+type Form uint8
+
+// Forms. A transaction may be owed in both: first as an advice, then taken back.
+const (
+	Reversal Form = iota
+	Advice
+)
+
+var formNames = [...]string{"reversal", "advice"}
+
+// String is the form's name in the console.
+func (f Form) String() string {
+	if int(f) < len(formNames) {
+		return formNames[f]
+	}
+	return "invalid"
+}
+
+// Debt is what is offered: the facts of the transaction that is taken back or
+// told of, and what an advice says beyond them, in a form of the caller's own. Body is
+// lent until the next call of the queue.
+type Debt struct {
+	txn.Facts
+	Form Form
+	Body []byte
+}
+
+// name is a debt's own: the transaction and the form.
+type name struct {
+	id   txn.ID
+	form Form
+}
+
+// before orders what is due at one time: older transactions first, and what is
+// told before it is taken back.
+func (n name) before(m name) bool { return n.id < m.id || n.id == m.id && n.form > m.form }
+
 // Item is one thing owed, as the console shows it.
 type Item struct {
 	ID       txn.ID
+	Form     Form
 	Link     txn.LinkID
 	State    State
 	Offers   int   // made so far; one is added at a restart, which cannot know
@@ -46,10 +85,13 @@ type item struct {
 	offers     uint16
 	attempts   uint16
 	state      State
+	form       Form
 }
 
+func (it *item) name() name { return name{it.id, it.form} }
+
 func (it *item) shown() Item {
-	return Item{it.id, it.link, it.state, int(it.offers), int(it.attempts), it.at}
+	return Item{it.id, it.form, it.link, it.state, int(it.offers), int(it.attempts), it.at}
 }
 
 const (
@@ -94,7 +136,7 @@ type heap struct {
 
 func (h *heap) before(a, b int32) bool {
 	x, y := h.s.at(a), h.s.at(b)
-	return x.at < y.at || x.at == y.at && x.id < y.id
+	return x.at < y.at || x.at == y.at && x.name().before(y.name())
 }
 
 func (h *heap) set(pos int, i int32) {

@@ -104,14 +104,14 @@ func TestModel(t *testing.T) {
 		q := New(store, modelPolicies(), seed)
 		m := &model{t: t, seed: seed, items: map[key]*debt{}}
 		now, id := second, txn.ID(0)
-		var f txn.Facts
+		var f Debt
 		for range 400 {
 			to := txn.LinkID(rng.IntN(modelLinks))
 			switch rng.IntN(8) {
 			case 0, 1:
 				id++
 				card := rng.IntN(5)
-				q.Owe(reversal(id, card), to, now)
+				q.Owe(reversal(id, card), Reversal, nil, to, now)
 				m.items[key{to, id}] = &debt{card: card}
 			case 2, 3:
 				m.pass(now)
@@ -120,7 +120,7 @@ func TestModel(t *testing.T) {
 				}
 			case 4:
 				some := txn.ID(rng.Uint64N(uint64(id) + 1))
-				if q.Settle(some, to) != (m.items[key{to, some}] != nil) {
+				if q.Settle(some, Reversal, to) != (m.items[key{to, some}] != nil) {
 					t.Fatalf("seed %d: Settle(%d, %d) is wrong", seed, some, to)
 				}
 				delete(m.items, key{to, some})
@@ -156,14 +156,14 @@ func TestModel(t *testing.T) {
 // what they hold back are left.
 func drain(t *testing.T, q *Queue, m *model, now int64) {
 	t.Helper()
-	var f txn.Facts
+	var f Debt
 	for steps := 0; ; steps++ {
 		did := false
 		for to := range txn.LinkID(modelLinks) {
 			for n, ok := q.Due(now, to, &f); ok; n, ok = q.Due(now, to, &f) {
 				m.pass(now)
 				m.offered(now, to, f.ID, n)
-				q.Settle(f.ID, to)
+				q.Settle(f.ID, Reversal, to)
 				delete(m.items, key{to, f.ID})
 				did = true
 			}
@@ -252,15 +252,15 @@ func (h *house) tick() (offers []txn.ID) {
 		h.id++
 		f := reversal(h.id, h.rng.IntN(6))
 		h.log.Append(&journal.Record{Kind: journal.Outcome, Facts: *f})
-		h.q.Owe(f, 0, h.now)
+		h.q.Owe(f, Reversal, nil, 0, h.now)
 	}
 	for _, id := range h.answers {
-		if h.q.Settle(id, 0) { // a second answer has no effect
+		if h.q.Settle(id, Reversal, 0) { // a second answer has no effect
 			h.log.Append(&journal.Record{Kind: journal.Outcome, Facts: txn.Facts{ID: id, Result: txn.Reversed}})
 		}
 	}
 	h.answers = h.answers[:0]
-	var f txn.Facts
+	var f Debt
 	for n, ok := h.q.Due(h.now, 0, &f); ok; n, ok = h.q.Due(h.now, 0, &f) {
 		if h.bank[f.ID] > 0 && n == 1 {
 			h.t.Fatalf("item %d reached the bank and is offered as new", f.ID)
@@ -348,11 +348,11 @@ func TestCrashAndReload(t *testing.T) {
 
 func (h *house) finish(seed uint64) {
 	h.t.Helper()
-	var f txn.Facts
+	var f Debt
 	for h.q.Total() > 0 {
 		for _, ok := h.q.Due(h.now, 0, &f); ok; _, ok = h.q.Due(h.now, 0, &f) {
 			h.bank[f.ID]++
-			h.q.Settle(f.ID, 0)
+			h.q.Settle(f.ID, Reversal, 0)
 		}
 		at, ok := h.q.Next(h.now)
 		if !ok {

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"math/bits"
 	"time"
-
-	"tongka/txn"
 )
 
 // Policy says how what is owed to one destination is offered. A zero field
@@ -59,7 +57,7 @@ func (p *Policy) Validate() error {
 func (q *Queue) Retune(policies []Policy) {
 	for i, p := range policies {
 		if i == len(q.links) {
-			q.links = append(q.links, link{byID: map[txn.ID]int32{}, youngest: map[uint64]int32{}, waiting: heap{s: &q.items}})
+			q.links = append(q.links, link{byName: map[name]int32{}, youngest: map[uint64]int32{}, waiting: heap{s: &q.items}})
 		}
 		q.links[i].policy = p.filled()
 	}

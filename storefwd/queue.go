@@ -1,6 +1,7 @@
 // Package storefwd knows what we owe to whom, and when to offer it again.
 //
-// A reversal that a bank has not confirmed is a debt. It is written in the same
+// A reversal that a bank has not confirmed is a debt, and so is an advice that it
+// has not taken. It is written in the same
 // batch as the record that caused it, offered until the bank answers, and gone
 // from the disk only in the batch that records the answer. A crash at any time
 // therefore leaves it owed or settled, and offering it once too often does no
@@ -8,7 +9,8 @@
 //
 // On disk an item is
 //
-//	'O' link:2 id:8 (big endian)    journal.AppendFacts
+//	'O' link:2 id:8 (big endian)           journal.AppendFacts            a reversal
+//	'O' link:2 id:8 form:1 (big endian)    journal.AppendFacts, body      any other form
 //
 // and in memory 48 bytes and its place in two maps and a heap; the facts are
 // read back when it is offered, unless they are among the newest.
@@ -26,6 +28,7 @@ package storefwd
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"tongka/journal"
 	"tongka/txn"
@@ -58,7 +61,7 @@ type Queue struct {
 // link is one destination.
 type link struct {
 	policy   Policy
-	byID     map[txn.ID]int32
+	byName   map[name]int32
 	youngest map[uint64]int32 // of each card
 	waiting  heap
 	flying   []int32 // oldest first, so the first fails first
@@ -72,7 +75,9 @@ type link struct {
 // offer, and in the tick that owes them they cannot be read back yet.
 type hotFacts struct {
 	link  txn.LinkID
+	form  Form
 	facts txn.Facts
+	body  []byte
 }
 
 const hotSlots = 2048
@@ -88,9 +93,12 @@ func New(store Store, policies []Policy, seed uint64) *Queue {
 
 const keySize = 11
 
-func (q *Queue) itemKey(id txn.ID, to txn.LinkID) []byte {
+func (q *Queue) itemKey(n name, to txn.LinkID) []byte {
 	q.key = binary.BigEndian.AppendUint16(append(q.key[:0], 'O'), uint16(to))
-	q.key = binary.BigEndian.AppendUint64(q.key, uint64(id))
+	q.key = binary.BigEndian.AppendUint64(q.key, uint64(n.id))
+	if n.form != Reversal {
+		q.key = append(q.key, byte(n.form))
+	}
 	return q.key
 }
 
@@ -98,58 +106,94 @@ func (q *Queue) itemKey(id txn.ID, to txn.LinkID) []byte {
 // first. A debt to a link that the configuration lacks is an error: going on
 // would forget it.
 func (q *Queue) Load() error {
+	// A card's order is that of the debts, which is nearly that of the keys.
+	type loaded struct {
+		name
+		to   txn.LinkID
+		card uint64
+	}
+	var all []loaded
 	var f txn.Facts
-	return q.store.Each([]byte{'O'}, func(key, plain []byte) error {
-		if len(key) != keySize {
+	err := q.store.Each([]byte{'O'}, func(key, plain []byte) error {
+		n := loaded{}
+		switch {
+		case len(key) == keySize:
+		case len(key) == keySize+1 && key[keySize] == byte(Advice):
+			n.form = Advice
+		default:
 			return fmt.Errorf("storefwd: key %x is no owed item", key)
 		}
-		to := txn.LinkID(binary.BigEndian.Uint16(key[1:]))
-		if int(to) >= len(q.links) {
-			return fmt.Errorf("storefwd: key %x is owed to link %d: %d links are configured", key, to, len(q.links))
+		n.to = txn.LinkID(binary.BigEndian.Uint16(key[1:]))
+		if int(n.to) >= len(q.links) {
+			return fmt.Errorf("storefwd: key %x is owed to link %d: %d links are configured", key, n.to, len(q.links))
 		}
 		if err := journal.ReadFacts(plain, &f); err != nil {
 			return fmt.Errorf("storefwd: key %x: %w", key, err)
 		}
-		if uint64(f.ID) != binary.BigEndian.Uint64(key[3:]) {
+		if n.id = f.ID; uint64(n.id) != binary.BigEndian.Uint64(key[3:]) {
 			return fmt.Errorf("storefwd: key %x holds transaction %d", key, f.ID)
 		}
-		if i, ok := q.add(&f, to, 0); ok {
+		n.card = cardOf(&f)
+		all = append(all, n)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(all, func(a, b loaded) int {
+		if a.before(b.name) {
+			return -1
+		}
+		return 1
+	})
+	for _, n := range all {
+		if i, ok := q.add(n.name, n.card, n.to, 0); ok {
 			// It may have been offered before the restart, so the next offer
 			// must say that it is a repeat.
 			q.items.at(i).offers = 1
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // Owe writes f as owed to a link into the open tick, and queues it. Again for
-// the same ID and link it does nothing. An offer made in the same tick must
-// leave after the tick's Sync, as every effect.
-func (q *Queue) Owe(f *txn.Facts, to txn.LinkID, now int64) {
-	if _, ok := q.add(f, to, now); !ok {
+// the same ID, form and link it does nothing. An offer made in the same tick must
+// leave after the tick's Sync, as every effect. Facts and body are copied; a
+// reversal has no body.
+func (q *Queue) Owe(f *txn.Facts, form Form, body []byte, to txn.LinkID, now int64) {
+	n := name{f.ID, form}
+	if _, ok := q.add(n, cardOf(f), to, now); !ok {
 		return
 	}
-	q.hot[uint64(f.ID)%hotSlots] = hotFacts{to, *f}
-	q.scratch = journal.AppendFacts(q.scratch[:0], f)
-	q.store.Put(q.itemKey(f.ID, to), q.scratch)
+	h := &q.hot[uint64(f.ID)%hotSlots]
+	*h = hotFacts{to, form, *f, append(h.body[:0], body...)}
+	q.scratch = append(journal.AppendFacts(q.scratch[:0], f), body...)
+	q.store.Put(q.itemKey(n, to), q.scratch)
 }
 
-func (q *Queue) add(f *txn.Facts, to txn.LinkID, now int64) (i int32, ok bool) {
+// cardOf is what a card's items are ordered by; 0 without a card.
+func cardOf(f *txn.Facts) uint64 {
+	if f.PAN.Len() == 0 {
+		return 0
+	}
+	return f.PAN.Hash() | 1
+}
+
+func (q *Queue) add(n name, card uint64, to txn.LinkID, now int64) (i int32, ok bool) {
 	l := &q.links[to]
-	if _, known := l.byID[f.ID]; known {
+	if _, known := l.byName[n]; known {
 		return none, false
 	}
 	i = q.items.take()
 	it := q.items.at(i)
-	*it = item{id: f.ID, link: to, at: now, prev: none, next: none}
-	l.byID[f.ID] = i
-	if f.PAN.Len() > 0 {
-		it.card = f.PAN.Hash() | 1 // never the mark of no card
-		if older, ok := l.youngest[it.card]; ok {
+	*it = item{id: n.id, form: n.form, link: to, at: now, prev: none, next: none, card: card}
+	l.byName[n] = i
+	if card != 0 {
+		if older, ok := l.youngest[card]; ok {
 			it.prev = older
 			q.items.at(older).next = i
 		}
-		l.youngest[it.card] = i
+		l.youngest[card] = i
 	}
 	if it.prev == none {
 		q.wait(l, i)
@@ -159,11 +203,11 @@ func (q *Queue) add(f *txn.Facts, to txn.LinkID, now int64) (i int32, ok bool) {
 	return i, true
 }
 
-// Due gives the next item to offer on a link and marks it as in flight. f is
+// Due gives the next item to offer on a link and marks it as in flight. d is
 // filled in; attempt is 1 for the very first offer and more for a repeat. To
 // ask says that the link is up. It gives nothing when the window or the round
 // is full or nothing is due.
-func (q *Queue) Due(now int64, to txn.LinkID, f *txn.Facts) (attempt int, ok bool) {
+func (q *Queue) Due(now int64, to txn.LinkID, d *Debt) (attempt int, ok bool) {
 	l := &q.links[to]
 	l.up = true
 	q.expire(l, now)
@@ -179,7 +223,7 @@ func (q *Queue) Due(now int64, to txn.LinkID, f *txn.Facts) (attempt int, ok boo
 		if it.at > now {
 			break
 		}
-		if !q.facts(l, i, now, f) {
+		if !q.read(l, i, now, d) {
 			continue
 		}
 		l.waiting.remove(i)
@@ -192,19 +236,22 @@ func (q *Queue) Due(now int64, to txn.LinkID, f *txn.Facts) (attempt int, ok boo
 	return 0, false
 }
 
-// facts reads what a waiting item says. Otherwise it moves the item out of the
+// read fills in what a waiting item says. Otherwise it moves the item out of the
 // way: one whose tick is not committed yet for a pause, one that cannot be read
 // among the parked.
-func (q *Queue) facts(l *link, i int32, now int64, f *txn.Facts) bool {
+func (q *Queue) read(l *link, i int32, now int64, d *Debt) bool {
 	it := q.items.at(i)
-	if h := &q.hot[uint64(it.id)%hotSlots]; h.facts.ID == it.id && h.link == it.link {
-		*f = h.facts
+	d.Form = it.form
+	if h := &q.hot[uint64(it.id)%hotSlots]; h.facts.ID == it.id && h.link == it.link && h.form == it.form {
+		d.Facts, d.Body = h.facts, h.body
 		return true
 	}
-	plain, ok, err := q.store.Lookup(q.itemKey(it.id, it.link), q.scratch[:0])
+	plain, ok, err := q.store.Lookup(q.itemKey(it.name(), it.link), q.scratch[:0])
 	q.scratch = plain
 	if err == nil && ok {
-		err = journal.ReadFacts(plain, f)
+		if err = journal.ReadFacts(plain, &d.Facts); err == nil {
+			d.Body = plain[journal.FactsSize:]
+		}
 	}
 	switch {
 	case err != nil:
@@ -224,13 +271,14 @@ func (q *Queue) facts(l *link, i int32, now int64, f *txn.Facts) bool {
 // Settle ends an item: the bank has confirmed it, or an operator gives it up.
 // Its key goes in the open tick. False when it is unknown, as after a second
 // confirmation.
-func (q *Queue) Settle(id txn.ID, to txn.LinkID) bool {
+func (q *Queue) Settle(id txn.ID, form Form, to txn.LinkID) bool {
 	l := &q.links[to]
-	i, ok := l.byID[id]
+	n := name{id, form}
+	i, ok := l.byName[n]
 	if !ok {
 		return false
 	}
-	q.store.Delete(q.itemKey(id, to))
+	q.store.Delete(q.itemKey(n, to))
 	it := q.items.at(i)
 	switch it.state {
 	case Waiting:
@@ -240,7 +288,7 @@ func (q *Queue) Settle(id txn.ID, to txn.LinkID) bool {
 	case Parked:
 		l.parked--
 	}
-	delete(l.byID, id)
+	delete(l.byName, n)
 	q.unchain(l, i)
 	q.items.give(i)
 	return true

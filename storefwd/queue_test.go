@@ -77,7 +77,7 @@ func reversal(id txn.ID, card int) *txn.Facts {
 
 func due(t *testing.T, q *Queue, now int64, to txn.LinkID, id txn.ID, attempt int) {
 	t.Helper()
-	var f txn.Facts
+	var f Debt
 	n, ok := q.Due(now, to, &f)
 	if !ok || f.ID != id || n != attempt || f.Amount != int64(id)*100 {
 		t.Fatalf("at %d: item %d attempt %d (%v), want item %d attempt %d", now, f.ID, n, ok, id, attempt)
@@ -86,7 +86,7 @@ func due(t *testing.T, q *Queue, now int64, to txn.LinkID, id txn.ID, attempt in
 
 func notDue(t *testing.T, q *Queue, now int64, to txn.LinkID) {
 	t.Helper()
-	var f txn.Facts
+	var f Debt
 	if n, ok := q.Due(now, to, &f); ok {
 		t.Fatalf("at %d: item %d attempt %d, want none", now, f.ID, n)
 	}
@@ -115,8 +115,8 @@ func TestOweOfferSettle(t *testing.T) {
 	m := newMemStore()
 	q := New(m, make([]Policy, 2), 1)
 	f := reversal(7, 1)
-	q.Owe(f, 1, 0)
-	q.Owe(f, 1, 5) // again
+	q.Owe(f, Reversal, nil, 1, 0)
+	q.Owe(f, Reversal, nil, 1, 5) // again
 	if len(m.open) != 1 || q.Len(1) != 1 || q.Len(0) != 0 || q.Total() != 1 {
 		t.Fatalf("%d puts, %d owed", len(m.open), q.Total())
 	}
@@ -130,7 +130,7 @@ func TestOweOfferSettle(t *testing.T) {
 	due(t, q, 0, 1, 7, 1) // in the same tick
 	notDue(t, q, 0, 1)    // it is in flight
 	m.commit()
-	if q.Settle(7, 0) || !q.Settle(7, 1) || q.Settle(7, 1) {
+	if q.Settle(7, Reversal, 0) || !q.Settle(7, Reversal, 1) || q.Settle(7, Reversal, 1) {
 		t.Fatal("settled on the wrong link, or not, or twice")
 	}
 	m.commit()
@@ -145,7 +145,7 @@ func TestOweOfferSettle(t *testing.T) {
 func TestWindowAndRound(t *testing.T) {
 	q := New(newMemStore(), []Policy{{Window: 3, PerRound: 5}}, 1)
 	for id := range txn.ID(20) {
-		q.Owe(reversal(id+1, 0), 0, 0)
+		q.Owe(reversal(id+1, 0), Reversal, nil, 0, 0)
 	}
 	now := second
 	for id := range txn.ID(3) {
@@ -153,13 +153,13 @@ func TestWindowAndRound(t *testing.T) {
 	}
 	notDue(t, q, now, 0) // the window is full
 	next(t, q, now, now+30*second)
-	q.Settle(1, 0)
-	q.Settle(2, 0)
-	q.Settle(3, 0)
+	q.Settle(1, Reversal, 0)
+	q.Settle(2, Reversal, 0)
+	q.Settle(3, Reversal, 0)
 	next(t, q, now, now)
 	due(t, q, now, 0, 4, 1)
 	due(t, q, now, 0, 5, 1)
-	q.Settle(4, 0)
+	q.Settle(4, Reversal, 0)
 	notDue(t, q, now, 0) // the round is full
 	next(t, q, now, now+second)
 	notDue(t, q, now+second-1, 0)
@@ -170,10 +170,10 @@ func TestWindowAndRound(t *testing.T) {
 func TestOrderOfACard(t *testing.T) {
 	q := New(newMemStore(), []Policy{{MaxAttempts: 1, Timeout: time.Second}, {}}, 1)
 	for id := range txn.ID(4) {
-		q.Owe(reversal(id+1, 1), 0, 0)
+		q.Owe(reversal(id+1, 1), Reversal, nil, 0, 0)
 	}
-	q.Owe(reversal(5, 2), 0, 0)
-	q.Owe(reversal(6, 1), 1, 0) // the same card at another bank
+	q.Owe(reversal(5, 2), Reversal, nil, 0, 0)
+	q.Owe(reversal(6, 1), Reversal, nil, 1, 0) // the same card at another bank
 	due(t, q, 0, 0, 1, 1)
 	due(t, q, 0, 0, 5, 1)
 	due(t, q, 0, 1, 6, 1)
@@ -181,8 +181,8 @@ func TestOrderOfACard(t *testing.T) {
 	if s := state(q, 0, 2).State; s != Blocked {
 		t.Fatalf("item 2 is %v", s)
 	}
-	q.Settle(3, 0) // from the middle
-	q.Settle(1, 0)
+	q.Settle(3, Reversal, 0) // from the middle
+	q.Settle(1, Reversal, 0)
 	due(t, q, 0, 0, 2, 1)
 	notDue(t, q, 0, 0)
 	q.Expire(second) // 2 and 5 are parked
@@ -190,16 +190,16 @@ func TestOrderOfACard(t *testing.T) {
 		t.Fatalf("%d parked", q.Parked(0))
 	}
 	notDue(t, q, 3*second, 0) // 4 must not overtake 2
-	q.Settle(2, 0)
+	q.Settle(2, Reversal, 0)
 	due(t, q, 3*second, 0, 4, 1)
-	q.Owe(reversal(8, 1), 0, 3*second)
-	q.Settle(8, 0) // the youngest goes
-	q.Owe(reversal(9, 1), 0, 3*second)
+	q.Owe(reversal(8, 1), Reversal, nil, 0, 3*second)
+	q.Settle(8, Reversal, 0) // the youngest goes
+	q.Owe(reversal(9, 1), Reversal, nil, 0, 3*second)
 	notDue(t, q, 3*second, 0)
-	q.Settle(4, 0)
+	q.Settle(4, Reversal, 0)
 	due(t, q, 3*second, 0, 9, 1)
-	q.Settle(9, 0)
-	q.Owe(reversal(10, 1), 0, 3*second)
+	q.Settle(9, Reversal, 0)
+	q.Owe(reversal(10, 1), Reversal, nil, 0, 3*second)
 	due(t, q, 3*second, 0, 10, 1)
 }
 
@@ -214,7 +214,7 @@ func TestBackoffAndPark(t *testing.T) {
 		}
 		told = append(told, it)
 	})
-	q.Owe(reversal(1, 1), 0, 0)
+	q.Owe(reversal(1, 1), Reversal, nil, 0, 0)
 	m.commit()
 	now := int64(0)
 	for attempt := 1; attempt <= p.MaxAttempts; attempt++ {
@@ -247,7 +247,7 @@ func TestBackoffAndPark(t *testing.T) {
 	if q.Parked(0) != 1 || q.Len(0) != 1 || len(m.now) != 1 {
 		t.Fatal("the parked item is not counted or not kept")
 	}
-	if q.Release(2, 0, now) || !q.Release(1, 0, now) || q.Release(1, 0, now) {
+	if q.Release(2, Reversal, 0, now) || !q.Release(1, Reversal, 0, now) || q.Release(1, Reversal, 0, now) {
 		t.Fatal("released the wrong one, or not, or twice")
 	}
 	due(t, q, now, 0, 1, 7)
@@ -255,7 +255,7 @@ func TestBackoffAndPark(t *testing.T) {
 	if q.Parked(0) != 0 || state(q, 0, 1).Attempts != 1 {
 		t.Fatal("released with no attempts left")
 	}
-	q.Settle(1, 0) // while it waits: the answer came late
+	q.Settle(1, Reversal, 0) // while it waits: the answer came late
 	if q.Total() != 0 {
 		t.Fatal("still owed")
 	}
@@ -263,10 +263,10 @@ func TestBackoffAndPark(t *testing.T) {
 
 func TestSettleParked(t *testing.T) {
 	q := New(newMemStore(), []Policy{{MaxAttempts: 1}}, 1)
-	q.Owe(reversal(1, 1), 0, 0)
+	q.Owe(reversal(1, 1), Reversal, nil, 0, 0)
 	due(t, q, 0, 0, 1, 1)
 	q.Expire(30 * second)
-	if q.Parked(0) != 1 || !q.Settle(1, 0) || q.Parked(0) != 0 || q.Len(0) != 0 {
+	if q.Parked(0) != 1 || !q.Settle(1, Reversal, 0) || q.Parked(0) != 0 || q.Len(0) != 0 {
 		t.Fatal("a parked item cannot be settled")
 	}
 }
@@ -274,7 +274,7 @@ func TestSettleParked(t *testing.T) {
 func TestLinkDown(t *testing.T) {
 	q := New(newMemStore(), []Policy{{MaxAttempts: 2}}, 1)
 	for id := range txn.ID(3) {
-		q.Owe(reversal(id+1, 0), 0, 0)
+		q.Owe(reversal(id+1, 0), Reversal, nil, 0, 0)
 	}
 	if at, ok := q.Next(0); ok {
 		t.Fatalf("a link that was never up is to be asked at %d", at)
@@ -302,21 +302,21 @@ func TestFactsReadBack(t *testing.T) {
 	q := New(m, []Policy{{Window: 1000, PerRound: 10_000}}, 1)
 	const n = hotSlots + 100
 	for id := range txn.ID(n) {
-		q.Owe(reversal(id+1, 0), 0, 0)
+		q.Owe(reversal(id+1, 0), Reversal, nil, 0, 0)
 	}
 	due(t, q, 0, 0, 101, 1) // 1..100 cannot be read yet
 	m.commit()
-	q.Settle(101, 0)
+	q.Settle(101, Reversal, 0)
 	for id := txn.ID(102); id < 1000; id++ {
 		due(t, q, 0, 0, id, 1)
-		q.Settle(id, 0)
+		q.Settle(id, Reversal, 0)
 	}
 	for id := txn.ID(1); id <= 100; id++ {
 		due(t, q, 4*second, 0, id+999, 1)
 	}
 	q.LinkDown(0)
 	seen := map[txn.ID]bool{}
-	var f txn.Facts
+	var f Debt
 	for now := second; len(seen) < q.Len(0); now += second {
 		for _, ok := q.Due(now, 0, &f); ok; _, ok = q.Due(now, 0, &f) {
 			if seen[f.ID] || f.Amount != int64(f.ID)*100 {
@@ -336,8 +336,8 @@ func TestFactsReadBack(t *testing.T) {
 func TestUnreadableIsParked(t *testing.T) {
 	m := newMemStore()
 	q := New(m, make([]Policy, 1), 1)
-	q.Owe(reversal(1, 1), 0, 0)
-	q.Owe(reversal(2, 2), 0, 0)
+	q.Owe(reversal(1, 1), Reversal, nil, 0, 0)
+	q.Owe(reversal(2, 2), Reversal, nil, 0, 0)
 	m.commit()
 	q = New(m, make([]Policy, 1), 1)
 	if err := q.Load(); err != nil {
@@ -354,7 +354,7 @@ func TestUnreadableIsParked(t *testing.T) {
 		t.Fatalf("%d parked, %v", q.Parked(0), q.Fault())
 	}
 	m.sick = nil
-	q.Release(2, 0, 0)
+	q.Release(2, Reversal, 0, 0)
 	due(t, q, 0, 0, 2, 2)
 }
 
@@ -440,7 +440,7 @@ func TestMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.PAN = pan
-		q.Owe(f, 0, int64(id))
+		q.Owe(f, Reversal, nil, 0, int64(id))
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
@@ -453,18 +453,18 @@ func TestMemory(t *testing.T) {
 
 func TestNoAllocations(t *testing.T) {
 	q := New(nullStore{}, make([]Policy, 1), 1)
-	var got txn.Facts
+	var got Debt
 	f := reversal(1, 1)
 	now := int64(0)
 	cycle := func() {
 		now += second
 		f.ID++
-		q.Owe(f, 0, now)
+		q.Owe(f, Reversal, nil, 0, now)
 		if _, ok := q.Due(now, 0, &got); !ok || got.ID != f.ID {
 			t.Error("not due")
 		}
 		q.Next(now)
-		q.Settle(f.ID, 0)
+		q.Settle(f.ID, Reversal, 0)
 	}
 	cycle()
 	if n := testing.AllocsPerRun(1000, cycle); n != 0 {
@@ -474,15 +474,61 @@ func TestNoAllocations(t *testing.T) {
 
 func BenchmarkOweDueSettle(b *testing.B) {
 	q := New(nullStore{}, make([]Policy, 1), 1)
-	var got txn.Facts
+	var got Debt
 	f := reversal(1, 1)
 	now := int64(0)
 	b.ReportAllocs()
 	for b.Loop() {
 		now += second
 		f.ID++
-		q.Owe(f, 0, now)
+		q.Owe(f, Reversal, nil, 0, now)
 		q.Due(now, 0, &got)
-		q.Settle(f.ID, 0)
+		q.Settle(f.ID, Reversal, 0)
+	}
+}
+
+// An advice brings its body back, at once and after a restart; it and the
+// reversal of the same transaction are two debts, told before it is taken back.
+func TestAdviceAndItsReversal(t *testing.T) {
+	m := newMemStore()
+	q := New(m, make([]Policy, 1), 1)
+	f := reversal(7, 1)
+	body := []byte("what the facts do not hold")
+	q.Owe(f, Advice, body, 0, 0)
+	body[0] = '!' // it was copied
+	q.Owe(f, Reversal, nil, 0, 0)
+	q.Owe(reversal(3, 1), Reversal, nil, 0, 0) // older, of the same card
+	m.commit()
+	for _, restarted := range []bool{false, true} {
+		if restarted {
+			q = New(m, make([]Policy, 1), 1)
+			if err := q.Load(); err != nil {
+				t.Fatal(err)
+			}
+			var d Debt
+			if _, ok := q.Due(0, 0, &d); !ok || d.ID != 3 { // the oldest first
+				t.Fatalf("after the restart: %+v", d)
+			}
+			q.Settle(3, Reversal, 0)
+		}
+		var d Debt
+		n, ok := q.Due(0, 0, &d)
+		if !ok || d.ID != 7 || d.Form != Advice || string(d.Body) != "what the facts do not hold" || d.Facts != *f {
+			t.Fatalf("restarted %v: %v %+v", restarted, ok, d)
+		}
+		if want := map[bool]int{false: 1, true: 2}[restarted]; n != want {
+			t.Fatalf("restarted %v: attempt %d, want %d", restarted, n, want)
+		}
+		notDue(t, q, 0, 0)
+	}
+	if !q.Settle(7, Advice, 0) || q.Settle(7, Advice, 0) {
+		t.Fatal("the advice is not settled, or twice")
+	}
+	var d Debt
+	if _, ok := q.Due(0, 0, &d); !ok || d.ID != 7 || d.Form != Reversal || len(d.Body) != 0 {
+		t.Fatalf("the reversal: %v %+v", ok, d)
+	}
+	if !q.Settle(7, Reversal, 0) || q.Total() != 0 {
+		t.Fatal("something is left")
 	}
 }

@@ -42,9 +42,9 @@ func (q *Queue) LinkDown(to txn.LinkID) {
 
 // Release lets a parked item be offered again, with all its attempts; false
 // when it is not parked.
-func (q *Queue) Release(id txn.ID, to txn.LinkID, now int64) bool {
+func (q *Queue) Release(id txn.ID, form Form, to txn.LinkID, now int64) bool {
 	l := &q.links[to]
-	i, ok := l.byID[id]
+	i, ok := l.byName[name{id, form}]
 	if !ok || q.items.at(i).state != Parked {
 		return false
 	}
@@ -82,7 +82,7 @@ func (q *Queue) Next(now int64) (at int64, ok bool) {
 }
 
 // Len counts what is owed to a link, the parked items included.
-func (q *Queue) Len(to txn.LinkID) int { return len(q.links[to].byID) }
+func (q *Queue) Len(to txn.LinkID) int { return len(q.links[to].byName) }
 
 // Parked counts the items of a link that used up their attempts or cannot be
 // read.
@@ -92,7 +92,7 @@ func (q *Queue) Parked(to txn.LinkID) int { return q.links[to].parked }
 func (q *Queue) Total() int {
 	n := 0
 	for i := range q.links {
-		n += len(q.links[i].byID)
+		n += len(q.links[i].byName)
 	}
 	return n
 }
@@ -104,7 +104,7 @@ func (q *Queue) Fault() error { return q.fault }
 // Each shows the items of a link in no order, until f gives false. For people:
 // it looks at every item.
 func (q *Queue) Each(to txn.LinkID, f func(Item) bool) {
-	for _, i := range q.links[to].byID {
+	for _, i := range q.links[to].byName {
 		if !f(q.items.at(i).shown()) {
 			return
 		}
