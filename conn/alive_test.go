@@ -69,9 +69,9 @@ func TestKeepAliveOnTheLoop(t *testing.T) {
 	if p.alive != 0 {
 		t.Error("a timer for keep-alives that nobody wants")
 	}
-	l.letGo(p.door)
+	l.letGo(p)
 	p.door = newDoor(t.Context(), "pos", true, 0, listenerTerms(&ListenerConfig{Framing: kept(t, time.Second)}, nil))
-	l.takeOn(p.door)
+	l.takeOn(p)
 	p.sent = l.now
 	step := func() {
 		l.now += int64(time.Second)

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"tongka/conn/cert"
+	"tongka/conn/gate"
 )
 
 // What the zero value of a setting stands for.
@@ -59,6 +60,7 @@ type ListenerConfig struct {
 	FrameTimeout time.Duration // from the first byte of a frame to its last; default 15 s
 	MaxOutbound  int           // bytes that may wait for a peer that reads slowly; default 256 KiB
 	TLS          *TLS          // nil speaks plain
+	Guard        Guard         // what an address may do; the zero value lets everybody in
 }
 
 // LinkConfig is one peer: we dial it, and each loop gets a line of its own; or,
@@ -88,6 +90,9 @@ type LinkConfig struct {
 // it lets in. Update reads the files again.
 type TLS = cert.Options
 
+// Guard says which addresses may come in, and what each may do.
+type Guard = gate.Config
+
 // Validate reports every fault at once, each with the place it is in.
 func (c *Config) Validate() error {
 	var f faults
@@ -102,6 +107,9 @@ func (c *Config) Validate() error {
 		f.notNegative(at, "maximum connections", int64(l.MaxConns))
 		f.notNegative(at, "idle", int64(l.Idle))
 		f.tls(at, l.TLS, true)
+		if err := l.Guard.Validate(); err != nil {
+			f.add("%s: %w", at, err)
+		}
 		f.notNegative(at, "frame timeout", int64(l.FrameTimeout))
 	}
 	for i := range c.Links {

@@ -2,13 +2,12 @@ package conn
 
 import (
 	"context"
-	"net/netip"
-	"slices"
 	"sync/atomic"
 	"time"
 
 	"tongka/conn/cert"
 	"tongka/conn/framing"
+	"tongka/conn/gate"
 )
 
 // door is what the connections of one listener or link have in common. It keeps
@@ -19,6 +18,7 @@ type door struct {
 	index    int
 
 	terms   atomic.Pointer[terms]
+	gate    *gate.Gate              // by address
 	leaving atomic.Pointer[leaving] // set once, when its connections shall go
 	open    atomic.Int64            // connections handed to a loop and not closed since
 	pending atomic.Int64            // TLS handshakes under way
@@ -38,10 +38,9 @@ type terms struct {
 	idle         int64 // ns, 0 is never
 	frameTimeout int64 // ns
 	tls          *cert.Side
+	guard        Guard
 	alive        []byte // what is sent on an idle line, nil for nothing; the framing's
 	aliveAfter   int64  // ns without a Send
-
-	allow []netip.Prefix // who may come in; nil is everybody
 
 	// Of a link that its peer dials:
 	places  int   // lines at once
@@ -49,17 +48,23 @@ type terms struct {
 }
 
 func newDoor(ctx context.Context, name string, listener bool, index int, t *terms) *door {
-	d := &door{name: name, listener: listener, index: index}
+	d := &door{name: name, listener: listener, index: index, gate: gate.New(t.guard)}
 	d.ctx, d.cancel = context.WithCancel(ctx)
 	d.terms.Store(t)
 	return d
+}
+
+// change replaces the terms, for those who are in, too.
+func (d *door) change(t *terms) {
+	d.terms.Store(t)
+	d.gate.Set(t.guard)
 }
 
 func listenerTerms(c *ListenerConfig, side *cert.Side) *terms {
 	t := newTerms(c.Framing, c.MaxFrame, c.MaxOutbound, c.FrameTimeout)
 	t.maxConns = int64(or(c.MaxConns, defaultMaxConns))
 	t.idle = int64(c.Idle)
-	t.tls = side
+	t.tls, t.guard = side, c.Guard
 	return t
 }
 
@@ -71,17 +76,12 @@ func linkTerms(c *LinkConfig, side *cert.Side) *terms {
 	t := newTerms(c.Framing, c.MaxFrame, c.MaxOutbound, c.FrameTimeout)
 	t.tls = side
 	if c.Listen {
-		t.allow = c.Allow
+		t.guard.Allow = c.Allow
 		t.places = or(c.MaxLines, defaultLines)
 		t.silence = int64(or(c.Silence, defaultSilence))
 		t.maxConns = int64(t.places) + knocking
 	}
 	return t
-}
-
-// admits says whether an address may come in here.
-func (t *terms) admits(a netip.Addr) bool {
-	return t.allow == nil || slices.ContainsFunc(t.allow, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 func newTerms(f Framing, maxFrame, maxOutbound int, frameTimeout time.Duration) *terms {

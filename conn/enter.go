@@ -10,6 +10,8 @@ import (
 
 	"github.com/panjf2000/gnet/v2"
 	"go.uber.org/zap"
+
+	"tongka/conn/gate"
 )
 
 // How long an acceptor pauses when accept fails, each time twice as long.
@@ -52,13 +54,8 @@ func (f *Front) accept(e *entrance) {
 		}
 		pause = acceptPauseMin
 		t := d.terms.Load()
-		if !t.admits(addrPort(c.RemoteAddr()).Addr()) {
-			f.denied.Add(1)
-			refuse(c)
-			continue
-		}
-		if d.open.Load()+d.pending.Load() >= t.maxConns {
-			f.refused.Add(1)
+		guest := f.admit(d, t, c)
+		if guest == nil {
 			refuse(c)
 			continue
 		}
@@ -67,23 +64,47 @@ func (f *Front) accept(e *entrance) {
 			_ = c.SetKeepAliveConfig(keepAlive) // a peer that is gone is noticed later
 		}
 		if t.tls != nil {
-			f.greet(d, t.tls, c)
+			f.greet(d, guest, t.tls, c)
 			continue
 		}
-		p := f.newcomer(d)
+		p := f.newcomer(d, guest)
 		if result, ok := f.enroll(p, c); ok {
 			f.enrolled <- enrolment{p, result}
 		}
 	}
 }
 
+// admit is nil for a caller who is refused, and counts why. Nothing has been
+// spent on him but an accept.
+func (f *Front) admit(d *door, t *terms, c *net.TCPConn) *gate.Guest {
+	now := time.Now().UnixNano()
+	guest, verdict := d.gate.Enter(addrPort(c.RemoteAddr()).Addr(), now)
+	switch verdict {
+	case gate.Denied:
+		f.denied.Add(1)
+	case gate.TooMany:
+		f.tooMany.Add(1)
+	case gate.TooFast:
+		f.tooFast.Add(1)
+	case gate.ShutOut:
+		f.shutOut.Add(1)
+	case gate.In:
+		if d.open.Load()+d.pending.Load() < t.maxConns {
+			return guest
+		}
+		d.gate.Leave(guest, now)
+		f.refused.Add(1)
+	}
+	return nil
+}
+
 // newcomer is a connection that came in by the door. All lines of one link
 // belong to one loop, which tells how many there are.
-func (f *Front) newcomer(d *door) *peer {
+func (f *Front) newcomer(d *door, guest *gate.Guest) *peer {
 	if d.listener {
-		return &peer{door: d, loop: f.idlest()}
+		return &peer{door: d, guest: guest, loop: f.idlest()}
 	}
-	return &peer{door: d, loop: f.loops[d.index%len(f.loops)], down: make(chan struct{})}
+	return &peer{door: d, guest: guest, loop: f.loops[d.index%len(f.loops)], down: make(chan struct{})}
 }
 
 // refuse resets: a flood of refused callers must not leave a flood of sockets
@@ -109,7 +130,7 @@ func (f *Front) idlest() *loop {
 // enroll gives the socket to gnet, which takes it over in any case.
 func (f *Front) enroll(p *peer, c net.Conn) (<-chan gnet.RegisteredResult, bool) {
 	dropZones(c)
-	p.loop.takeOn(p.door)
+	p.loop.takeOn(p)
 	result, err := p.loop.el.Enroll(gnet.NewContext(context.Background(), p), c)
 	if err != nil {
 		_ = c.Close()
@@ -133,7 +154,7 @@ func (f *Front) outcome(e enrolment) bool {
 var errNotOpened = errors.New("the event loop did not take the socket")
 
 func (f *Front) notEnrolled(p *peer, err error) {
-	p.loop.letGo(p.door)
+	p.loop.letGo(p)
 	f.enrollErrs.Add(1)
 	f.log.Warn("connection not enrolled", zap.String("at", p.door.name), zap.Error(or(err, errNotOpened)))
 }
@@ -150,14 +171,17 @@ func (f *Front) settle() {
 	}
 }
 
-func (l *loop) takeOn(d *door) {
+func (l *loop) takeOn(p *peer) {
 	l.open.Add(1)
-	d.open.Add(1)
+	p.door.open.Add(1)
 }
 
-func (l *loop) letGo(d *door) {
+func (l *loop) letGo(p *peer) {
 	l.open.Add(-1)
-	d.open.Add(-1)
+	p.door.open.Add(-1)
+	if p.guest != nil {
+		p.door.gate.Leave(p.guest, time.Now().UnixNano())
+	}
 }
 
 // pause is false when ctx ended meanwhile.

@@ -46,6 +46,7 @@ type Front struct {
 
 	accepted, refused, acceptErrs, enrollErrs, dialled, dialErrs, denied atomic.Uint64
 	handshakes, handshakesBad, handshakesLate, handshakesRefused         atomic.Uint64
+	tooMany, tooFast, shutOut, shutOuts                                  atomic.Uint64
 
 	stopOnce sync.Once
 	stopErr  error
@@ -340,12 +341,13 @@ func (f *Front) Stats() Stats {
 		Handshakes: f.handshakes.Load(), HandshakesBad: f.handshakesBad.Load(),
 		HandshakesLate: f.handshakesLate.Load(), HandshakesRefused: f.handshakesRefused.Load(),
 		EnrollErrs: f.enrollErrs.Load(), Dialled: f.dialled.Load(), DialErrs: f.dialErrs.Load(),
-		Denied: f.denied.Load(),
+		Denied: f.denied.Load(), TooMany: f.tooMany.Load(), TooFast: f.tooFast.Load(), ShutOut: f.shutOut.Load(),
 	}
 	for _, l := range f.loops {
 		l.shared.addTo(&sum)
 		s.Open += uint64(l.open.Load())
 	}
 	s.fill(&sum)
+	s.ShutOuts += f.shutOuts.Load()
 	return s
 }

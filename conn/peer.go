@@ -6,6 +6,7 @@ import (
 	"github.com/panjf2000/gnet/v2"
 	"golang.org/x/sys/unix"
 
+	"tongka/conn/gate"
 	"tongka/timeout"
 )
 
@@ -22,6 +23,7 @@ const (
 // after gnet has said that the connection was opened.
 type peer struct {
 	door   *door
+	guest  *gate.Guest // of the door's gate; nil when we dialled
 	loop   *loop
 	c      gnet.Conn
 	down   chan struct{} // of a link: closed when the line is lost, after why and seen were set

@@ -12,6 +12,10 @@ type Stats struct {
 	Dialled    uint64 // links that came up
 	DialErrs   uint64 // tries to dial that failed
 	Denied     uint64 // closed at once: the address may not come in here
+	TooMany    uint64 // closed at once: its address has all the connections it may
+	TooFast    uint64 // closed at once: its address connects too often
+	ShutOut    uint64 // closed at once: its address is shut out for a while
+	ShutOuts   uint64 // times that an address was shut out, for rubbish
 
 	LinesRefused uint64 // of peers that dial us: one more than there may be, while none is silent
 
@@ -65,6 +69,7 @@ const (
 	closedOutboundCap
 	closedReplaced
 	linesRefused
+	shutOuts
 	counters
 )
 
@@ -116,6 +121,6 @@ func (s *Stats) fill(c *counts) {
 	s.ClosedByPeer, s.ClosedByUs, s.ClosedReset = c[closedByPeer], c[closedByUs], c[closedReset]
 	s.ClosedDrained, s.ClosedTLS = c[closedDrained], c[closedTLS]
 	s.ClosedOversize, s.ClosedEmpty, s.ClosedMalformed = c[closedOversize], c[closedEmpty], c[closedMalformed]
-	s.ClosedReplaced, s.LinesRefused = c[closedReplaced], c[linesRefused]
+	s.ClosedReplaced, s.LinesRefused, s.ShutOuts = c[closedReplaced], c[linesRefused], c[shutOuts]
 	s.ClosedHalfFrame, s.ClosedIdle, s.ClosedOutboundCap = c[closedHalfFrame], c[closedIdle], c[closedOutboundCap]
 }

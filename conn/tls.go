@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"tongka/conn/cert"
+	"tongka/conn/gate"
 )
 
 // TLS on a loop: the handshake is done in a goroutine over the socket, then the
@@ -25,8 +26,6 @@ import (
 // neither a flood of handshakes nor silent peers slow the loop down.
 
 const (
-	// handshakeTime is all that a peer has for its handshake.
-	handshakeTime = 5 * time.Second
 	// maxHandshakes of one listener may be under way at once.
 	maxHandshakes = 512
 	// plainRoom is what one record can hold.
@@ -194,7 +193,7 @@ func (r *record) half() bool { return r.has > 0 || r.need > 0 }
 
 // secure does the handshake. The socket is the caller's to close.
 func (f *Front) secure(ctx context.Context, c net.Conn, start func(net.Conn, *tls.Config) *tls.Conn, side *cert.Side) (*wire, error) {
-	ctx, cancel := context.WithTimeout(ctx, handshakeTime)
+	ctx, cancel := context.WithTimeout(ctx, side.Timeout)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })()
 	w := &wire{Conn: c, ctx: ctx, tokens: f.tokens}
@@ -206,38 +205,45 @@ func (f *Front) secure(ctx context.Context, c net.Conn, start func(net.Conn, *tl
 }
 
 // greet begins a handshake unless too many are under way.
-func (f *Front) greet(d *door, side *cert.Side, c *net.TCPConn) {
-	if d.pending.Add(1) > maxHandshakes {
-		d.pending.Add(-1)
+func (f *Front) greet(d *door, guest *gate.Guest, side *cert.Side, c *net.TCPConn) {
+	if d.pending.Load() >= maxHandshakes || !d.gate.Greet(guest) {
 		f.handshakesRefused.Add(1)
+		d.gate.Leave(guest, time.Now().UnixNano())
 		refuse(c)
 		return
 	}
-	f.entering.Go(func() { f.welcome(d, side, c) })
+	d.pending.Add(1)
+	f.entering.Go(func() { f.welcome(d, guest, side, c) })
 }
 
 // welcome is the way of an accepted socket whose listener speaks TLS.
-func (f *Front) welcome(d *door, side *cert.Side, c *net.TCPConn) {
+func (f *Front) welcome(d *door, guest *gate.Guest, side *cert.Side, c *net.TCPConn) {
 	defer d.pending.Add(-1)
+	defer d.gate.Greeted(guest)
 	w, err := f.secure(f.ctx, c, tls.Server, side)
 	if err != nil {
-		f.handshakeFailed(d, c, err)
+		f.handshakeFailed(d, guest, c, err)
 		return
 	}
 	f.handshakes.Add(1)
-	p := f.newcomer(d)
+	p := f.newcomer(d, guest)
 	p.tls = w
 	if result, ok := f.enroll(p, c); ok {
 		f.enrolled <- enrolment{p, result}
 	}
 }
 
-func (f *Front) handshakeFailed(d *door, c *net.TCPConn, err error) {
+func (f *Front) handshakeFailed(d *door, guest *gate.Guest, c *net.TCPConn, err error) {
+	now := time.Now().UnixNano()
+	defer d.gate.Leave(guest, now)
 	var late net.Error
 	if errors.As(err, &late) && late.Timeout() {
 		f.handshakesLate.Add(1)
 	} else {
 		f.handshakesBad.Add(1)
+		if d.gate.Strike(guest, now) {
+			f.shutOuts.Add(1)
+		}
 	}
 	if f.log.Core().Enabled(zap.DebugLevel) {
 		f.log.Debug("TLS handshake failed", zap.String("listener", d.name), zap.Stringer("peer", c.RemoteAddr()), zap.Error(err))

@@ -209,7 +209,7 @@ func (l *loop) deliver(p *peer, frame []byte) {
 func (l *loop) closed(p *peer, err error) {
 	l.reported()
 	if p.state == enrolling { // it found no place, and nobody was told of it
-		l.letGo(p.door)
+		l.letGo(p)
 		return
 	}
 	if l.stopping && p.why == nil && err == nil {
@@ -220,7 +220,8 @@ func (l *loop) closed(p *peer, err error) {
 	l.disarm(p)
 	l.dropPart(p)
 	p.state, p.c = gone, nil
-	l.letGo(p.door)
+	l.strike(p, reason)
+	l.letGo(p)
 	l.pending = append(l.pending, ending{p.id, why})
 	if p.down != nil {
 		p.why = why
@@ -228,6 +229,16 @@ func (l *loop) closed(p *peer, err error) {
 	}
 	if !l.telling {
 		l.told()
+	}
+}
+
+// strike tells the gate of a guest who sent what is nothing to us.
+func (l *loop) strike(p *peer, reason counter) {
+	switch reason {
+	case closedOversize, closedEmpty, closedMalformed, closedTLS:
+		if p.guest != nil && p.door.gate.Strike(p.guest, l.now) {
+			l.count[shutOuts]++
+		}
 	}
 }
 

@@ -315,7 +315,7 @@ func (f *Front) applyListener(s *step) (gone *door) {
 	switch s.kind {
 	case stays, changed:
 		s.in.cfg = *s.asIn
-		s.in.door.terms.Store(listenerTerms(s.asIn, s.side))
+		s.in.door.change(listenerTerms(s.asIn, s.side))
 		f.listeners = append(f.listeners, s.in)
 		return nil
 	case removed:
@@ -342,7 +342,7 @@ func (f *Front) applyLink(s *step) (gone *door) {
 	switch s.kind {
 	case stays, changed:
 		s.link.cfg = *s.asOut
-		s.link.door.terms.Store(linkTerms(s.asOut, s.side))
+		s.link.door.change(linkTerms(s.asOut, s.side))
 		f.links = append(f.links, s.link)
 		return nil
 	case removed:

@@ -3,6 +3,7 @@
 package cert
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -31,13 +32,18 @@ type Options struct {
 	// ServerName is what a bank's certificate must be made for; a link's, default
 	// the host that it dials.
 	ServerName string
+	// Timeout is all that the other side has for its handshake; default 5 s.
+	Timeout time.Duration
 	// Min is the oldest version: "1.2", which is the default, or "1.3".
 	Min string
 }
 
+const defaultTimeout = 5 * time.Second
+
 // Side is one end with its files read.
 type Side struct {
 	Config   *tls.Config
+	Timeout  time.Duration
 	NotAfter time.Time // of our certificate; zero when we have none
 	sum      [32]byte  // of all files
 	options  Options
@@ -63,6 +69,9 @@ func (o *Options) Validate(server bool) error {
 	}
 	if server && o.ServerName != "" || !server && o.Optional {
 		fault("tls: a server name is a link's, an optional certificate a listener's")
+	}
+	if o.Timeout < 0 {
+		fault("tls: the time for a handshake is negative")
 	}
 	if slices.Contains(o.Names, "") {
 		fault("tls: an empty name would fit certificates without one")
@@ -106,7 +115,7 @@ func Client(o *Options, host string, now time.Time) (*Side, error) {
 }
 
 func load(o *Options, now time.Time) (*Side, *x509.CertPool, error) {
-	s := &Side{Config: &tls.Config{MinVersion: versions[o.Min], DynamicRecordSizingDisabled: true}, options: *o}
+	s := &Side{Timeout: cmp.Or(o.Timeout, defaultTimeout), Config: &tls.Config{MinVersion: versions[o.Min], DynamicRecordSizingDisabled: true}, options: *o}
 	sum := sha256.New()
 	read := func(path string) ([]byte, error) {
 		b, err := os.ReadFile(path)

@@ -76,6 +76,7 @@ func TestValidate(t *testing.T) {
 		{Options{Names: []string{""}}, false, "empty name"},
 		{Options{Cert: "c", Key: "k", ServerName: "s"}, true, "server name"},
 		{Options{Optional: true}, false, "optional"},
+		{Options{Timeout: -1}, false, "negative"},
 		{Options{Min: "1.1"}, false, `version "1.1"`},
 	} {
 		err := c.o.Validate(c.server)
@@ -92,7 +93,7 @@ func TestSumAndVersions(t *testing.T) {
 	o := Options{Cert: good.Cert, Key: good.Key, CA: ca.File, Min: "1.3"}
 	a, errA := Server(&o, time.Now())
 	b, errB := Server(&o, time.Now())
-	if errA != nil || errB != nil || !a.Same(b) || a.NotAfter.IsZero() {
+	if errA != nil || errB != nil || !a.Same(b) || a.NotAfter.IsZero() || a.Timeout != defaultTimeout {
 		t.Fatalf("%v, %v", errA, errB)
 	}
 	if a.Config.MinVersion != tls.VersionTLS13 || a.Config.ClientAuth != tls.RequireAndVerifyClientCert {
