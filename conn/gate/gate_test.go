@@ -158,8 +158,10 @@ func TestShutOut(t *testing.T) {
 func TestHandshakesOfOneAddress(t *testing.T) {
 	g := New(Config{MaxHandshakes: 2})
 	x, _ := g.Enter(netip.MustParseAddr("10.0.0.1"), 0)
-	if !g.Greet(x) || !g.Greet(x) || g.Greet(x) {
-		t.Error("not two")
+	for i, want := range []bool{true, true, false} {
+		if g.Greet(x) != want {
+			t.Errorf("handshake %d: %v", i+1, !want)
+		}
 	}
 	g.Greeted(x)
 	if !g.Greet(x) {
