@@ -1,7 +1,7 @@
 # Tongka 通卡. `make help` lists the targets · 列出所有目标
 GO ?= go
 
-.PHONY: help demo test check bench fuzz soak picture schema build
+.PHONY: help demo test check bench front fuzz soak picture schema build
 
 help: ## this list · 本列表
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -19,6 +19,9 @@ build: ## bin/switch
 
 bench: ## the switch against a raw relay, in one run · 与裸转发对比的压测
 	$(GO) run ./cmd/switch bench --json bench/out/latest.json
+
+front: ## honest terminals beside slow senders and short-lived ones, and idle ones · 慢发送者、短连接与空闲终端
+	$(GO) run ./cmd/switch bench --front --idle 10000 --json bench/out/front.json
 
 FUZZTIME ?= 60s
 fuzz: ## every fuzz target for FUZZTIME (60s) · 模糊测试

@@ -21,6 +21,11 @@ type Options struct {
 	Raw         bool               `help:"只测裸转发。 Measure the raw relay only."`
 	PIN         bool               `name:"pin" help:"交易带 PIN。 Sales carry a PIN block (F52)."`
 	Idle        int                `help:"空闲终端内存测量的连接数，0 不测。 Connections for the memory of an idle terminal, 0: none." default:"5000"`
+	Front       bool               `help:"改测接入：慢发送者与短连接旁的诚实终端。 Measure the front instead: honest terminals beside slow senders and short-lived ones."`
+	Slow        int                `help:"--front 的慢发送者数，每秒一字节。 Slow senders of --front, a byte a second each." default:"10000"`
+	Gather      float64            `help:"--front 的慢发送者陆续到来的秒数；缺省等于交换的半帧时限，此后每秒断开与重连同样多。 Seconds in which the slow senders come; as long as the switch lets a frame take, so that later as many are cut in each second as come again." default:"10"`
+	Connects    int                `help:"--front 每秒短连接数。 Connects a second of short-lived terminals of --front." default:"1000"`
+	MaxFront    float64            `name:"max-front-ratio" help:"--front p99 之比的上限。 Fail when a p99 ratio of --front is above." placeholder:"2"`
 	JSON        string             `name:"json" help:"结果写入文件。 Write the figures to a file." placeholder:"FILE"`
 	Switch      string             `help:"被测程序，缺省为本程序。 The switch, this program when left out." placeholder:"PROGRAM"`
 	Dir         string             `help:"临时目录的位置，须在真实磁盘上。 Where the temporary folder is made; a real disk." placeholder:"DIR"`
@@ -78,6 +83,11 @@ func (o *Options) Validate() error {
 		}
 		fault(o.Raw && len(limits) > 0, "--%s：--raw 时没有比值 · there is no ratio with --raw", flag)
 	}
+	fault(o.Front && o.Raw, "--front --raw：二者择一 · one of the two")
+	fault(o.Front && (o.Slow < 1 || o.Slow > 50_000), "--slow %d：须在 1 至 50000 之间 · from 1 to 50000", o.Slow)
+	fault(o.Front && (o.Gather < 0 || o.Gather > 600), "--gather %g：须在 0 至 600 之间 · from 0 to 600", o.Gather)
+	fault(o.Front && (o.Connects < 1 || o.Connects > 10_000), "--connects %d：须在 1 至 10000 之间 · from 1 to 10000", o.Connects)
+	fault(!o.Front && o.MaxFront != 0, "--max-front-ratio：须与 --front 同用 · only with --front")
 	fault(o.MaxIdle != 0 && (o.Raw || o.Idle == 0), "--max-idle：本次不测内存 · memory is not measured in this run")
 	return errors.Join(errs...)
 }
@@ -89,10 +99,24 @@ func (o *Options) limits() map[string]map[string]float64 {
 func (o *Options) window() time.Duration { return time.Duration(o.Seconds * float64(time.Second)) }
 func (o *Options) warmUp() time.Duration { return time.Duration(o.WarmUp * float64(time.Second)) }
 
+func (o *Options) gather() time.Duration { return time.Duration(o.Gather * float64(time.Second)) }
+
+// connections is how many the switch must take at once.
+func (o *Options) connections() int {
+	n := max(o.Idle, 500) + 500
+	if o.Front {
+		n = max(n, 2*o.Slow+frontTerminals+2*shortTerminals) // those that are cut come again before they are counted out
+	}
+	return n
+}
+
 // bound is how long the whole run may take before it is ended: three times what
 // it should, and the time that slow starts need.
 func (o *Options) bound() time.Duration {
 	once := o.window() + o.warmUp() + time.Second
+	if o.Front {
+		return 3*(3*once+o.gather())*time.Duration(o.Pairs) + 3*time.Minute
+	}
 	return 3*once*time.Duration(2*o.Pairs*len(o.Shape)) + 3*time.Minute
 }
 
@@ -100,6 +124,9 @@ func (o *Options) bound() time.Duration {
 // that no trace number is used twice at a switch that refuses repeats.
 func (o *Options) terminals() int {
 	n := idleTerminals
+	if o.Front {
+		return n + o.Pairs*(3*frontTerminals+shortTerminals)
+	}
 	for _, name := range o.Shape {
 		n += o.Pairs * shapes[name].terminals
 	}

@@ -23,6 +23,7 @@ type Report struct {
 	Machine proc.Machine     `json:"machine"`
 	Shapes  map[string]Shape `json:"shapes"`
 	Idle    *Idle            `json:"idle,omitempty"`
+	Front   *Front           `json:"front,omitempty"`
 	Codec   float64          `json:"codec_ns,omitempty"` // see package codecspeed
 	order   []string
 }
@@ -131,6 +132,9 @@ func (r *Report) check(o *Options) error {
 	each("max-p99-ratio", o.MaxP99Ratio, func(s *Shape) float64 { return s.P99Ratio }, above)
 	if o.MaxIdle > 0 && r.Idle != nil && r.Idle.Each > o.MaxIdle {
 		missed = append(missed, fmt.Errorf("未达标 missed: --max-idle %g：%.0f", o.MaxIdle, r.Idle.Each))
+	}
+	if f := r.Front; f != nil && o.MaxFront > 0 && max(f.SlowRatio, f.BothRatio) > o.MaxFront {
+		missed = append(missed, fmt.Errorf("未达标 missed: --max-front-ratio %g：%.2f, %.2f", o.MaxFront, f.SlowRatio, f.BothRatio))
 	}
 	return errors.Join(missed...)
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"tongka/bench/internal/bank"
+	"tongka/bench/internal/crowd"
 	"tongka/bench/internal/load"
 	"tongka/bench/internal/relay"
 )
@@ -21,6 +22,7 @@ const (
 	roleRelay = "relay"
 	roleLoad  = "load"
 	roleHold  = "hold"
+	roleCrowd = "crowd"
 )
 
 // bankReady, relayReady and held are what parts say when they are ready.
@@ -78,8 +80,31 @@ func play(name string, in *json.Decoder, out *json.Encoder, complaints io.Writer
 			}
 			return untilEnd(in)
 		})
+	case roleCrowd:
+		return playCrowd(in, out)
 	}
 	return fmt.Errorf("no such role")
+}
+
+// playCrowd says when all are there, and at the end of its input what they did.
+func playCrowd(in *json.Decoder, out *json.Encoder) error {
+	var s crowd.Spec
+	if err := in.Decode(&s); err != nil {
+		return err
+	}
+	stop := make(chan struct{})
+	ready := func() error {
+		go func() {
+			_ = untilEnd(in)
+			close(stop)
+		}()
+		return out.Encode(held{s.Connections})
+	}
+	r, err := crowd.Run(s, ready, stop)
+	if err != nil {
+		return err
+	}
+	return out.Encode(r)
 }
 
 // playBank says where both doors are and serves until the end of its input.

@@ -52,8 +52,10 @@ func (b *bench) run(ctx context.Context) (rep *Report, err error) {
 		return nil, fmt.Errorf("bench: open files: %w", err)
 	}
 	rep = newReport(b.o, proc.Look(dir))
-	if rep.Codec, err = codecspeed.Measure(); err != nil {
-		return nil, err
+	if !b.o.Front {
+		if rep.Codec, err = codecspeed.Measure(); err != nil {
+			return nil, err
+		}
 	}
 	bank, ready, err := b.startBank(ctx)
 	if err != nil {
@@ -76,6 +78,10 @@ func (b *bench) run(ctx context.Context) (rep *Report, err error) {
 				return nil, err
 			}
 		}
+	}
+	if b.o.Front {
+		rep.Front, err = b.front(ctx)
+		return rep, err
 	}
 	return rep, b.measureAll(ctx, rep)
 }
@@ -113,7 +119,7 @@ func (b *bench) startSwitch(ctx context.Context, dir string, bank bankReady) (*s
 	if program == "" {
 		program = b.self[0] // we are a command of the switch
 	}
-	p, err := provision(dir, b.o.terminals(), max(b.o.Idle, 500)+500, bank.Centre)
+	p, err := provision(dir, b.o.terminals(), b.o.connections(), bank.Centre)
 	if err != nil {
 		return nil, err
 	}
@@ -163,16 +169,25 @@ func (b *bench) measure(ctx context.Context, t *target, name string) (load.Resul
 }
 
 // load runs the load generator against fresh terminals.
-func (b *bench) load(ctx context.Context, t *target, s load.Spec) (r load.Result, err error) {
+func (b *bench) load(ctx context.Context, t *target, s load.Spec) (load.Result, error) {
+	c, err := b.startLoad(ctx, t, s)
+	if err != nil {
+		return load.Result{}, err
+	}
+	return loaded(ctx, c)
+}
+
+// startLoad lets the load begin; loaded gives what came of it.
+func (b *bench) startLoad(ctx context.Context, t *target, s load.Spec) (*child, error) {
 	s.FirstTrace, s.PID, s.PIN, s.Drain = 1, t.pid, b.o.PIN, 12*time.Second
 	if !s.Echo {
 		s.First = b.fresh
 		b.fresh += s.Terminals
 	}
-	c, err := b.role(ctx, roleLoad, s)
-	if err != nil {
-		return r, err
-	}
+	return b.role(ctx, roleLoad, s)
+}
+
+func loaded(ctx context.Context, c *child) (r load.Result, err error) {
 	if err := c.hear(&r); err != nil {
 		return r, errors.Join(err, context.Cause(ctx))
 	}

@@ -26,6 +26,21 @@ func (r *Report) print(w io.Writer) {
 	if m.Volatile() {
 		fmt.Fprintln(w, "注意：数据在内存文件系统上，落盘不花时间，结果无意义 · The data is on tmpfs, where a sync costs nothing: these figures mean nothing. Use --dir.")
 	}
+	if r.Front != nil {
+		r.Front.print(w)
+	} else {
+		r.printShapes(w)
+	}
+	if i := r.Idle; i != nil {
+		fmt.Fprintf(w, "空闲终端 idle terminals: %d，每终端 each %.0f B（%.1f → %.1f MiB）\n",
+			i.Connections, i.Each, float64(i.Before)/(1<<20), float64(i.After)/(1<<20))
+	}
+	if r.Codec > 0 {
+		fmt.Fprintf(w, "解析并双向转换 parse + translate both ways, 18 fields: %.0f ns\n", r.Codec)
+	}
+}
+
+func (r *Report) printShapes(w io.Writer) {
 	var zh, en []string
 	for _, c := range columns {
 		zh, en = append(zh, c.zh), append(en, c.en)
@@ -39,13 +54,6 @@ func (r *Report) print(w io.Writer) {
 			ratios := []string{fmt.Sprintf("%.2f", s.CPURatio), fmt.Sprintf("%.2f", s.TPSRatio), fmt.Sprintf("%.2f", s.P99Ratio)}
 			row(w, append(append([]string{"", "交换 switch"}, s.cells()...), ratios...)...)
 		}
-	}
-	if i := r.Idle; i != nil {
-		fmt.Fprintf(w, "空闲终端 idle terminals: %d，每终端 each %.0f B（%.1f → %.1f MiB）\n",
-			i.Connections, i.Each, float64(i.Before)/(1<<20), float64(i.After)/(1<<20))
-	}
-	if r.Codec > 0 {
-		fmt.Fprintf(w, "解析并双向转换 parse + translate both ways, 18 fields: %.0f ns\n", r.Codec)
 	}
 }
 

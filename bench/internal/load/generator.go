@@ -27,6 +27,7 @@ type generator struct {
 	sending   bool
 	clock     time.Time // of the last wake-up
 	began     time.Time
+	pacer     pacer
 	latency   *hdrhistogram.Histogram
 	faults    map[string]int64
 	scratch   []byte
@@ -37,6 +38,8 @@ type generator struct {
 type session struct {
 	poll.Stream
 	term int    // index of the terminal
+	busy bool   // at a rate: its sale is not answered
+	owed int64  // at a rate: when the next sale was due that could not be sent
 	sent []sent // ring by trace number, a power of two
 }
 
@@ -87,12 +90,16 @@ func (g *generator) close() {
 // start connects everybody and sends the first requests.
 func (g *generator) start() error {
 	g.sending = true
+	g.pacer.start(g.spec.Rate)
 	for i := range g.sessions {
 		s := &g.sessions[i]
+		if g.paced() && g.spec.Reconnect { // each connects when it is its turn
+			continue
+		}
 		if err := g.connect(s); err != nil {
 			return err
 		}
-		if !g.spec.Silent {
+		if !g.spec.Silent && !g.paced() {
 			if err := g.send(s, g.spec.Depth, g.now()); err != nil {
 				return err
 			}
@@ -122,7 +129,11 @@ func (g *generator) connect(s *session) (err error) {
 // until runs the loop up to a moment.
 func (g *generator) until(end time.Time) error {
 	for g.clock = time.Now(); g.clock.Before(end); {
-		if err := g.turn(int(time.Until(end).Milliseconds()) + 1); err != nil {
+		wait := max(time.Until(g.pacer.before(end)), 0) // a negative one would be for ever
+		if err := g.turn(int(wait.Milliseconds()) + 1); err != nil {
+			return err
+		}
+		if err := g.sendDue(); err != nil {
 			return err
 		}
 	}
@@ -193,26 +204,34 @@ func (g *generator) serve(s *session, events uint32) error {
 	switch {
 	case answers == 0 || !g.sending:
 		return nil
+	case g.paced():
+		return g.next(s)
 	case g.spec.Reconnect:
-		return g.again(s)
+		g.leave(s)
+		return g.begin(s, g.now())
 	}
 	return g.send(s, answers, now)
 }
 
-// again closes a session's connection as a terminal does and opens one for the
+// leave closes a session's connection as a terminal does; the next one is for the
 // next terminal in turn. Sessions step over each other's, so no terminal is in
 // two places.
-func (g *generator) again(s *session) error {
+func (g *generator) leave(s *session) {
 	_ = unix.Close(s.FD)
 	if s.term += len(g.sessions); s.term >= len(g.terminals) {
 		s.term = int(s.Tag)
 	}
 	s.Stream = poll.Stream{FD: -1, Tag: s.Tag}
-	now := g.now()
-	if err := g.connect(s); err != nil {
-		return err
+}
+
+// begin sends one sale, on a new connection where there is none.
+func (g *generator) begin(s *session, at int64) error {
+	if s.FD < 0 {
+		if err := g.connect(s); err != nil {
+			return err
+		}
 	}
-	return g.send(s, 1, now)
+	return g.send(s, 1, at)
 }
 
 // send sends n requests in one write.

@@ -1,6 +1,7 @@
-// Package load is the bench's terminals: a closed loop of sales in one thread.
-// Each connection keeps its share of requests under way and sends the next one
-// when an answer comes, so the system under test sets the pace.
+// Package load is the bench's terminals: sales in one thread, as a closed loop
+// where each connection keeps its share of requests under way and sends the next
+// one when an answer comes, so that the system under test sets the pace; or at a
+// rate, as people do who come to a counter whether or not it is quick.
 package load
 
 import (
@@ -23,6 +24,7 @@ type Spec struct {
 	Connections int            `json:"connections"`
 	Depth       int            `json:"depth"`     // requests under way on each
 	Reconnect   bool           `json:"reconnect"` // a new connection for every request
+	Rate        int            `json:"rate"`      // sales a second, all connections in turn; 0 is a closed loop
 	Terminals   int            `json:"terminals"` // connections take them in turn
 	First       int            `json:"first"`     // index of the first terminal
 	FirstTrace  uint32         `json:"first_trace"`
@@ -43,6 +45,7 @@ func (s *Spec) validate() error {
 		"address":     !s.Address.Addr().Is4(),
 		"connections": s.Connections < 1 || s.Connections > 100_000,
 		"depth":       s.Depth < 1 || s.Depth > 1024 || s.Reconnect && s.Depth != 1,
+		"rate":        s.Rate < 0 || s.Rate > 100_000 || s.Rate > 0 && s.Depth != 1,
 		"terminals":   s.Terminals < 1 || s.Terminals > 1_000_000 || s.Reconnect && s.Terminals < s.Connections,
 		"first":       s.First < 0 || s.First+s.Terminals > 1_000_000,
 		"first_trace": s.FirstTrace < 1 || s.FirstTrace > sale.MaxTrace,
@@ -56,7 +59,8 @@ func (s *Spec) validate() error {
 }
 
 // Result is what one window gave. Percentiles are microseconds from the moment
-// before the write to the moment after the read (Reconnect: from connect).
+// before the write to the moment after the read (Reconnect: from connect; Rate:
+// from the moment at which it was due, when the one before held it up).
 type Result struct {
 	Answers int64            `json:"answers"`
 	Seconds float64          `json:"seconds"`
