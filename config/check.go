@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"tongka/txn"
 	"tongka/yamlfile"
 )
 
@@ -24,6 +23,7 @@ func (r *reader) check(c *Config) {
 	r.listeners(c, taken)
 	r.links(c)
 	r.routes(c)
+	r.flowControl(c)
 	r.hsm(&c.HSM)
 	if c.Console.Address != "" {
 		r.address("console.address", c.Console.Address)
@@ -93,37 +93,6 @@ func (r *reader) links(c *Config) {
 	}
 }
 
-// routes looks for ways that lead nowhere. The same BIN may stand in several
-// routes: when a link is down, the next one in the order is tried.
-func (r *reader) routes(c *Config) {
-	if r.has("routes") && len(c.Routes) == 0 {
-		r.faultAt("routes", "至少一条路由 · at least one route is wanted", "")
-	}
-	var links []string
-	for i := range c.Links {
-		if c.Links[i].Name != "" {
-			links = append(links, c.Links[i].Name)
-		}
-	}
-	for i := range c.Routes {
-		t, path := &c.Routes[i], fmt.Sprintf("routes[%d]", i)
-		if t.Link != "" && !slices.Contains(links, t.Link) {
-			r.faultAt(path+".link", fmt.Sprintf("没有线路 %q · no link %q", t.Link, t.Link), yamlfile.DidYouMean(t.Link, links))
-		}
-		for j, bin := range t.BIN {
-			if r.filled(fmt.Sprintf("%s.bin[%d]", path, j), bin) {
-				r.digits(fmt.Sprintf("%s.bin[%d]", path, j), bin, 10)
-			}
-		}
-		for j, k := range t.Kinds {
-			if k == txn.SignIn || k == txn.Echo || k == txn.Reversal {
-				r.faultAt(fmt.Sprintf("%s.kinds[%d]", path, j), fmt.Sprintf("%s 不按路由转发 · %s is not routed", k, k),
-					"签到与回响由本机应答，冲正随原交易 · sign-in and echo are answered here, a reversal follows its original")
-			}
-		}
-	}
-}
-
 // hsm looks for a module that is not reached, or for two that contradict each
 // other. The test LMK must be said in so many words: nobody shall run a switch
 // with public keys because a line was left out.
@@ -158,17 +127,15 @@ func (r *reader) filled(path, s string) bool {
 	if s != "" {
 		return true
 	}
-	p, ok := r.at[path]
-	if !ok {
-		return false
+	if p, ok := r.at[path]; ok && !r.faulty(p) {
+		r.fault(p, "不可为空 · must not be empty", "")
 	}
-	for _, f := range r.faults {
-		if f.Line == p.Line && f.Column == p.Column {
-			return false
-		}
-	}
-	r.fault(p, "不可为空 · must not be empty", "")
 	return false
+}
+
+// faulty says that a place has been complained of.
+func (r *reader) faulty(p yamlfile.Pos) bool {
+	return slices.ContainsFunc(r.faults, func(f Fault) bool { return f.Line == p.Line && f.Column == p.Column })
 }
 
 // digits checks an institution, a station or a BIN: 1 to most decimal digits.

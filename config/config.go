@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"tongka/hsm"
-	"tongka/txn"
 )
 
 //go:generate go test -run TestSchemaIsUpToDate . -rewrite
@@ -21,19 +20,22 @@ import (
 // Config is one node. Paths are as the process can open them: a relative path
 // of the file was taken from the file's own folder.
 type Config struct {
-	Node      Node       `json:"node" jsonschema:"本节点 · this node"`
-	Data      string     `json:"data,omitempty" jsonschema:"数据目录，相对于本文件 · data folder, relative to this file"`
-	Listeners []Listener `json:"listeners" jsonschema:"终端接入 · doors for terminals"`
-	Links     []Link     `json:"links" jsonschema:"银行线路 · links to banks"`
-	Routes    []Route    `json:"routes" reload:"now" jsonschema:"路由，最长卡 BIN 优先，其次按顺序 · routes; the longest BIN wins, then the order"`
-	HSM       HSM        `json:"hsm" jsonschema:"加密机 · security module"`
-	Registry  Registry   `json:"registry,omitempty" jsonschema:"终端登记 · terminals and their keys"`
-	Journal   Journal    `json:"journal,omitempty" jsonschema:"流水 · transaction journal"`
-	Limits    Limits     `json:"limits,omitempty" jsonschema:"容量上限 · limits, sized at start"`
-	Console   Console    `json:"console,omitempty" jsonschema:"控制台 · web console and admin API"`
-	Admin     Admin      `json:"admin,omitempty" jsonschema:"管理接口 · admin API"`
-	Stop      Stop       `json:"stop,omitempty" jsonschema:"停机与热重启 · stop and hot restart"`
-	Log       Log        `json:"log,omitempty" jsonschema:"日志 · log"`
+	Node        Node        `json:"node" jsonschema:"本节点 · this node"`
+	Data        string      `json:"data,omitempty" jsonschema:"数据目录，相对于本文件 · data folder, relative to this file"`
+	Listeners   []Listener  `json:"listeners" jsonschema:"终端接入 · doors for terminals"`
+	Links       []Link      `json:"links" jsonschema:"银行线路 · links to banks"`
+	Routes      []Route     `json:"routes" reload:"now" jsonschema:"路由，卡号段最窄者优先，其次按顺序 · routes; the narrowest card range wins, then the order"`
+	BINTable    string      `json:"bin_table,omitempty" reload:"now" jsonschema:"卡 BIN 表 CSV（列 bin、issuer），相对于本文件 · CSV of card ranges (columns bin, issuer), relative to this file"`
+	Calendar    Calendar    `json:"calendar,omitempty" reload:"now" jsonschema:"节假日与调休 · days that are not what their weekday says"`
+	FlowControl FlowControl `json:"flow_control,omitempty" reload:"now" jsonschema:"流量控制 · flow control"`
+	HSM         HSM         `json:"hsm" jsonschema:"加密机 · security module"`
+	Registry    Registry    `json:"registry,omitempty" jsonschema:"终端登记 · terminals and their keys"`
+	Journal     Journal     `json:"journal,omitempty" jsonschema:"流水 · transaction journal"`
+	Limits      Limits      `json:"limits,omitempty" jsonschema:"容量上限 · limits, sized at start"`
+	Console     Console     `json:"console,omitempty" jsonschema:"控制台 · web console and admin API"`
+	Admin       Admin       `json:"admin,omitempty" jsonschema:"管理接口 · admin API"`
+	Stop        Stop        `json:"stop,omitempty" jsonschema:"停机与热重启 · stop and hot restart"`
+	Log         Log         `json:"log,omitempty" jsonschema:"日志 · log"`
 }
 
 // Node is who the switch is towards banks.
@@ -69,6 +71,7 @@ type Link struct {
 	MaxMissed     int           `json:"max_missed,omitempty" range:"0,100000" jsonschema:"连续多少笔无应答即摘除线路并探测，0 不摘除 · requests in a row without an answer that take a line out, to be probed; 0: never"`
 	WhenFull      string        `json:"when_full,omitempty" enum:"91,96" jsonschema:"全部线路已满时的应答码 · response code when all lines are full"`
 	Reversal      Reversal      `json:"reversal,omitempty" reload:"now" jsonschema:"冲正投递 · delivery of reversals"`
+	Limit         Cap           `json:"limit,omitempty" reload:"now" jsonschema:"发往该行的流量上限 · what may go to this bank at most"`
 }
 
 // Reversal says how reversals that are owed to a bank are offered to it.
@@ -78,13 +81,6 @@ type Reversal struct {
 	MaxAttempts   int           `json:"max_attempts,omitempty" range:"1,65534" jsonschema:"最多次数，之后挂起并告警 · offers at most, then it is parked with an alarm"`
 	Window        int           `json:"window,omitempty" range:"1,1024" jsonschema:"同时在途的冲正数 · reversals under way at once"`
 	AnswerTimeout time.Duration `json:"answer_timeout,omitempty" range:"1s,10m" jsonschema:"应答时限 · how long a bank may take to answer one"`
-}
-
-// Route sends transactions to a link.
-type Route struct {
-	Kinds []txn.Kind `json:"kinds,omitempty" jsonschema:"交易种类，空为全部 · kinds, all when left out"`
-	BIN   []string   `json:"bin,omitempty" jsonschema:"卡号前缀，各 1–10 位数字，空为全部 · card number prefixes of 1 to 10 digits, all when left out"`
-	Link  string     `json:"link" jsonschema:"线路名 · name of the link"`
 }
 
 // HSM says which security module is asked.
@@ -141,14 +137,15 @@ type Log struct {
 // Defaults is the config that a file starts from.
 func Defaults() Config {
 	return Config{
-		Node:     Node{Name: "tongka-1"},
-		Data:     "data",
-		HSM:      HSM{Header: 8, Timeout: 2 * time.Second},
-		Registry: Registry{SessionTTL: 24 * time.Hour, MaxTerminals: 100_000},
-		Limits:   Limits{InFlight: 16384, History: 16, MaxFrame: 2048},
-		Console:  Console{Address: "127.0.0.1:8080"},
-		Stop:     Stop{Deadline: 10 * time.Second, RestartDeadline: 2 * time.Second},
-		Log:      Log{Level: "info"},
+		Node:        Node{Name: "tongka-1"},
+		Data:        "data",
+		HSM:         HSM{Header: 8, Timeout: 2 * time.Second},
+		Registry:    Registry{SessionTTL: 24 * time.Hour, MaxTerminals: 100_000},
+		FlowControl: FlowControl{Code: "96", Payments: perSecond, Enquiries: perSecond, Terminal: perSecond, Merchant: perSecond},
+		Limits:      Limits{InFlight: 16384, History: 16, MaxFrame: 2048},
+		Console:     Console{Address: "127.0.0.1:8080"},
+		Stop:        Stop{Deadline: 10 * time.Second, RestartDeadline: 2 * time.Second},
+		Log:         Log{Level: "info"},
 	}
 }
 
@@ -166,7 +163,7 @@ func (l *Listener) start() {
 func (l *Link) start() {
 	*l = Link{
 		Dialect: "cups", AnswerTimeout: 25 * time.Second,
-		EchoInterval: time.Minute, EchoTimeout: 10 * time.Second, MaxMissed: 10, WhenFull: "96",
+		EchoInterval: time.Minute, EchoTimeout: 10 * time.Second, MaxMissed: 10, WhenFull: "96", Limit: perSecond,
 		Reversal: Reversal{
 			Interval: 5 * time.Second, MaxInterval: 5 * time.Minute,
 			MaxAttempts: 100, Window: 16, AnswerTimeout: 10 * time.Second,

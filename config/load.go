@@ -66,6 +66,7 @@ func (c *Config) settle(dir string) {
 	}
 	c.Data = under(dir, c.Data)
 	c.Registry.Import = under(dir, c.Registry.Import)
+	c.BINTable = under(dir, c.BINTable)
 	c.Log.File = under(dir, c.Log.File)
 	c.Admin.Tokens = under(dir, c.Admin.Tokens)
 	if c.Admin.Socket == "" {

@@ -63,9 +63,28 @@ listeners: [{name: pos, address: "0.0.0.0:8583", dialect: pos, max_connections: 
 links:
   - {name: a, address: "127.0.0.1:9001", dialect: cups, destination: "00010000", source: "9", zpk: U0123456789ABCDEF0123456789ABCDEF,
      answer_timeout: 2s, echo_interval: 3s, echo_timeout: 1s, max_missed: 4, when_full: "91",
-     reversal: {interval: 1s, max_interval: 2s, max_attempts: 3, window: 4, answer_timeout: 5s}}
+     reversal: {interval: 1s, max_interval: 2s, max_attempts: 3, window: 4, answer_timeout: 5s}, limit: {rate: 10, per: 2s, burst: 3, in_flight: 4}}
   - {name: b, lines: [{address: "bank:9002", window: 8}, {send: "bank:9003", receive: "bank:9004", priority: 2}], destination: "2", zpk: "X0123456789ABCDEF0123456789ABCDEF"}
-routes: [{kinds: [sale], bin: ["62", "6225"], link: a}, {link: b}]
+routes:
+  - {kinds: [sale], bin: ["62", "6225-6229"], link: a}
+  - name: large
+    kinds: [sale, balance]
+    issuer: [CMB]
+    merchant: ["898310048160001", "8983*"]
+    group: [1, 65535]
+    amount: {min_fen: 100, max_fen: 999999999999}
+    hours: ["08:00-20:00", "22:00-02:00"]
+    days: [workday, sunday]
+    to: [{link: a, weight: 70}, {link: b}]
+  - {link: b, fallback: [a]}
+bin_table: bins.csv
+calendar: {holidays: ["2026-10-01"], workdays: ["2026-10-10"]}
+flow_control:
+  code: "91"
+  payments: {rate: 3000, burst: 6000, in_flight: 500}
+  enquiries: {rate: 100}
+  terminal: {rate: 20, per: 1m, burst: 5, in_flight: 2}
+  merchant: {in_flight: 50}
 hsm: {mode: tcp, addresses: ["127.0.0.1:1500", "127.0.0.2:1500"], header: 4, timeout: 500ms}
 registry: {session_ttl: 12h, max_terminals: 7, import: /t.csv}
 journal: {key_file: key}
@@ -97,8 +116,16 @@ func wholeConfig(t *testing.T) *Config {
 			IdleTimeout: 90 * time.Second, FrameTimeout: 10 * time.Second}},
 		Links: []Link{{Name: "a", Address: "127.0.0.1:9001", Dialect: "cups", Destination: "00010000", Source: "9",
 			ZPK: key("U0123456789ABCDEF0123456789ABCDEF"), AnswerTimeout: 2 * time.Second, EchoInterval: 3 * time.Second, EchoTimeout: time.Second, MaxMissed: 4, WhenFull: "91",
-			Reversal: Reversal{Interval: time.Second, MaxInterval: 2 * time.Second, MaxAttempts: 3, Window: 4, AnswerTimeout: 5 * time.Second}}, b},
-		Routes:   []Route{{Kinds: []txn.Kind{txn.Sale}, BIN: []string{"62", "6225"}, Link: "a"}, {Link: "b"}},
+			Reversal: Reversal{Interval: time.Second, MaxInterval: 2 * time.Second, MaxAttempts: 3, Window: 4, AnswerTimeout: 5 * time.Second}, Limit: Cap{10, 2 * time.Second, 3, 4}}, b},
+		Routes: []Route{{Kinds: []txn.Kind{txn.Sale}, BIN: []string{"62", "6225-6229"}, Link: "a"},
+			{Label: "large", Kinds: []txn.Kind{txn.Sale, txn.Balance}, Issuer: []string{"CMB"}, Merchant: []string{"898310048160001", "8983*"},
+				Group: []int{1, 65535}, Amount: Amount{Min: 100, Max: 999_999_999_999}, Hours: []string{"08:00-20:00", "22:00-02:00"},
+				Days: []string{"workday", "sunday"}, To: []To{{"a", 70}, {"b", 1}}},
+			{Link: "b", Fallback: []string{"a"}}},
+		BINTable: "/etc/bins.csv",
+		Calendar: Calendar{Holidays: []string{"2026-10-01"}, Workdays: []string{"2026-10-10"}},
+		FlowControl: FlowControl{Code: "91", Payments: Cap{3000, time.Second, 6000, 500}, Enquiries: Cap{100, time.Second, 0, 0},
+			Terminal: Cap{20, time.Minute, 5, 2}, Merchant: Cap{0, time.Second, 0, 50}},
 		HSM:      HSM{Mode: "tcp", Addresses: []string{"127.0.0.1:1500", "127.0.0.2:1500"}, Header: 4, Timeout: 500 * time.Millisecond},
 		Registry: Registry{SessionTTL: 12 * time.Hour, MaxTerminals: 7, Import: "/t.csv"},
 		Journal:  Journal{KeyFile: "/etc/key"},

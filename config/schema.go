@@ -87,6 +87,10 @@ func refine(s *jsonschema.Schema, v reflect.Value) error {
 // limit gives the schema of a field what its tags allow. The range of a
 // duration is said in words: a schema cannot compare "10s" with "5m".
 func limit(p *jsonschema.Schema, f reflect.StructField) {
+	whole := p
+	if f.Type.Kind() == reflect.Slice && p.Items != nil {
+		p = p.Items // a tag of a list is about its elements
+	}
 	if enum := f.Tag.Get("enum"); enum != "" {
 		for word := range strings.SplitSeq(enum, ",") {
 			p.Enum = append(p.Enum, word)
@@ -95,7 +99,7 @@ func limit(p *jsonschema.Schema, f reflect.StructField) {
 	switch {
 	case f.Type == reflect.TypeFor[time.Duration]():
 		low, high := durationRange(f.Tag)
-		p.Description += fmt.Sprintf(" (%s – %s)", short(low), short(high))
+		whole.Description += fmt.Sprintf(" (%s – %s)", short(low), short(high))
 	default:
 		if low, high, ok := intRange(f.Tag); ok {
 			a, b := float64(low), float64(high)

@@ -44,6 +44,7 @@ var (
 	descLinkOwed     = describe("link_owed_reversals", "Reversals owed to the link.", "link")
 	descLinkSent     = describe("link_sent_total", "Requests sent on the link.", "link")
 	descLinkAnswered = describe("link_answered_total", "Answers that came in time.", "link")
+	descLinkOver     = describe("link_over_total", "Requests refused because all links of their route were full, this one wanted.", "link")
 	descLinkTimedOut = describe("link_timed_out_total", "Requests whose deadline passed.", "link")
 
 	descHSMUp       = describe("hsm_up", "1 when the security module is connected; none is shown when one answers in the process.", "module")
@@ -69,7 +70,7 @@ type collector struct{ src Source }
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descReady, descStarted, descAt, descSlots, descInFlight, descOwed, descParked, descDuration,
-		descLinkUp, descLinkSince, descLinkInFlight, descLinkOwed, descLinkSent, descLinkAnswered, descLinkTimedOut,
+		descLinkUp, descLinkSince, descLinkInFlight, descLinkOwed, descLinkSent, descLinkAnswered, descLinkTimedOut, descLinkOver,
 		descHSMUp, descHSMInFlight, descHSMMissed,
 	} {
 		ch <- d
@@ -125,6 +126,7 @@ func collectLink(ch chan<- prometheus.Metric, l *engine.LinkView) {
 	metric(descLinkSent, prometheus.CounterValue, float64(l.Sent))
 	metric(descLinkAnswered, prometheus.CounterValue, float64(l.Answered))
 	metric(descLinkTimedOut, prometheus.CounterValue, float64(l.TimedOut))
+	metric(descLinkOver, prometheus.CounterValue, float64(l.Over))
 }
 
 // histogram folds the engine's fine buckets into few cumulative ones, in

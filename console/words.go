@@ -17,6 +17,7 @@ type Words struct {
 var kindWords = map[txn.Kind]Words{
 	txn.Unknown: {"未知", "unknown"}, txn.SignIn: {"签到", "sign-in"}, txn.Echo: {"链路测试", "echo"},
 	txn.Sale: {"消费", "sale"}, txn.Reversal: {"冲正", "reversal"},
+	txn.Balance: {"余额查询", "balance"},
 }
 
 var resultWords = map[txn.Result]Words{
@@ -78,6 +79,12 @@ var counters = []counter{
 	{"hsm_faults", Words{"加密机故障", "HSM faults"}, "Failed commands to a security module.", func(c *engine.Counters) uint64 { return c.HSMFaults }},
 	{"sign_ins", Words{"终端签到", "sign-ins"}, "Terminals that signed in.", func(c *engine.Counters) uint64 { return c.SignIns }},
 	{"echoes", Words{"链路测试", "echoes"}, "Echo tests of terminals answered.", func(c *engine.Counters) uint64 { return c.Echoes }},
+	{"enquiries", Words{"查询", "enquiries"}, "Enquiries that a bank was to answer, however they ended; no money moves.", func(c *engine.Counters) uint64 { return c.Enquiries }},
+	{"over_terminal", Words{"终端超限", "over terminal limit"}, "Requests refused because their terminal was over its limit.", func(c *engine.Counters) uint64 { return c.OverTerminal }},
+	{"over_merchant", Words{"商户超限", "over merchant limit"}, "Requests refused because their merchant was over its limit.", func(c *engine.Counters) uint64 { return c.OverMerchant }},
+	{"over_payments", Words{"全节点超限", "over node limit"}, "Requests refused because the node was over its limit.", func(c *engine.Counters) uint64 { return c.OverPayments }},
+	{"over_enquiries", Words{"查询超限", "over enquiry limit"}, "Enquiries refused because the node was over its limit for them.", func(c *engine.Counters) uint64 { return c.OverEnquiries }},
+	{"over_link", Words{"线路满载", "links full"}, "Requests refused because all links of their route were full.", func(c *engine.Counters) uint64 { return c.OverLink }},
 	{"line_changes", Words{"线路状态变化", "line changes"}, "Changes of state of bank lines.", func(c *engine.Counters) uint64 { return c.LineChanges }},
 	{"commits", Words{"落盘批次", "commits"}, "Journal batches made durable.", func(c *engine.Counters) uint64 { return c.Commits }},
 	{"records", Words{"落盘记录", "records"}, "Journal records made durable.", func(c *engine.Counters) uint64 { return c.Records }},
@@ -85,7 +92,7 @@ var counters = []counter{
 
 // Which counters stand where on the page. Trouble is lit while it grows.
 var (
-	troubleKeys = []string{"timed_out", "bad_mac", "bad_format", "unregistered", "refused", "late_answers", "unmatched", "hsm_faults"}
+	troubleKeys = []string{"timed_out", "bad_mac", "bad_format", "unregistered", "refused", "over_terminal", "over_merchant", "over_payments", "over_enquiries", "over_link", "late_answers", "unmatched", "hsm_faults"}
 	totalKeys   = []string{"received", "approved", "declined", "reversed", "delivered", "repeats", "sign_ins"}
 )
 

@@ -38,12 +38,12 @@ func (s *Shard) answer(sl *slot) []byte {
 	return b
 }
 
-// reply answers a terminal, but for one case: a sale that is refused before
+// reply answers a terminal, but for one case: a sale or the like that is refused before
 // anybody looked whether it is a repeat, while its first is in flight or was
 // approved. The terminal would take the refusal for final and the money would be
 // gone; unanswered it repeats, or reverses.
 func (s *Shard) reply(sl *slot) {
-	if !sl.Proved && sl.Kind == txn.Sale && sl.Code != txn.Duplicate && s.mayBeBooked(sl) {
+	if !sl.Proved && flow.MovesMoney(sl.Kind) && sl.Code != txn.Duplicate && s.mayBeBooked(sl) {
 		return
 	}
 	if body := s.answer(sl); body != nil {
@@ -56,13 +56,12 @@ func (s *Shard) mayBeBooked(sl *slot) bool {
 		return false // an unknown terminal has no transactions
 	}
 	fp := identity(&sl.Facts)
-	if s.cfg.Module == nil && sl.Code == txn.SystemFault {
-		// A copy of it may be with a module that works.
-		for i := range s.slots {
-			if o := &s.slots[i]; o.State == flow.Securing && o.Terminal == sl.Terminal && identity(&o.Facts) == fp {
-				return true
-			}
-		}
+	// A copy of it may be with a module that works.
+	if s.cfg.Module == nil && (sl.Code == txn.SystemFault || s.gates.caps != nil && sl.Code == s.gates.caps.Code) && s.securing(sl, fp) {
+		return true
+	}
+	if sl.sess != nil && s.surelyNew(sl) {
+		return false
 	}
 	r, ok := sl.hist.get(fp)
 	if !ok {
@@ -73,6 +72,25 @@ func (s *Shard) mayBeBooked(sl *slot) bool {
 	}
 	index, live := r.live()
 	return ok && (live && index != sl.index && s.holds(index, fp) || !live && r.result() == txn.Approved)
+}
+
+// securing says that another slot has the same request and is not done with its
+// securing steps.
+func (s *Shard) securing(sl *slot, fp uint64) bool {
+	if s.gates.caps != nil && sl.hist.gate.InFlight() == 0 {
+		return false // nothing of this terminal is under way
+	}
+	busy := len(s.slots) - len(s.free)
+	for i := 0; i < len(s.slots) && busy > 0; i++ {
+		o := &s.slots[i]
+		if o.State == flow.New {
+			continue
+		}
+		if busy--; o != sl && o.State == flow.Securing && o.Terminal == sl.Terminal && identity(&o.Facts) == fp {
+			return true
+		}
+	}
+	return false
 }
 
 // resend gives a repeat the answer that its first got, byte for byte but for the

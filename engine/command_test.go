@@ -102,7 +102,7 @@ func TestRerouteTakesEffectAtOnce(t *testing.T) {
 	p := w.terminal()
 	p.sale(1, 100, false)
 	q := w.bankGot(a)
-	to1, err := router.Compile([]router.Rule{{Link: 1}})
+	to1, err := router.Compile(router.Source{Rules: []router.Rule{{To: []router.Target{{Link: 1, Weight: 1}}}}})
 	if err != nil {
 		t.Fatal(err)
 	}

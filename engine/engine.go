@@ -91,11 +91,13 @@ type Config struct {
 	Dialect    payshield.Dialect
 	HSMTimeout time.Duration
 	Routes     *router.Table
-	InFlight   int    // transactions at once
-	History    int    // transactions of each terminal that are at hand, to know a repeat
-	Seed       uint64 // of the jitter
-	Clock      func() int64
-	Logger     *zap.Logger
+	// FlowControl bounds what is let through; nil: nothing does.
+	FlowControl *FlowControl
+	InFlight    int    // transactions at once
+	History     int    // transactions of each terminal that are at hand, to know a repeat
+	Seed        uint64 // of the jitter
+	Clock       func() int64
+	Logger      *zap.Logger
 	// Fatal is called once when the store fails: no effect of that turn leaves,
 	// and the process must end; the next start reads the truth from disk.
 	Fatal func(error)
@@ -135,6 +137,9 @@ func (c *Config) Validate() error {
 	}
 	for _, m := range c.HSMs {
 		take(m.Name, m.Socket)
+	}
+	if err := c.FlowControl.validate(len(c.Links)); err != nil {
+		faults = append(faults, err)
 	}
 	for _, l := range c.Links {
 		if len(l.Lines) == 0 || l.MaxMissed < 0 {

@@ -130,7 +130,12 @@ func (w *world) tryOpen(fs vfs.FS) error {
 	w.t.Cleanup(func() { log.Close() })
 	w.fs, w.log = fs, &watchedLog{Log: log}
 	w.sent, w.closed, w.nextID = map[conn.ID][][]byte{}, map[conn.ID]bool{}, 0
-	routes, err := router.Compile([]router.Rule{{BIN: "62", Link: 0}, {Link: 1}})
+	bin, err := router.ParseRange("62")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	routes, err := router.Compile(router.Source{Rules: []router.Rule{
+		{BINs: []router.Range{bin}, To: []router.Target{{Link: 0, Weight: 1}}}, {To: []router.Target{{Link: 1, Weight: 1}}}}})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -379,17 +384,23 @@ func (p *pos) money(trace, amount uint64, pin bool, reason string) func(*iso8583
 		p.identity(b)
 		b.Put(49, []byte("156"))
 		if pin {
-			pan, _ := txn.ParsePAN([]byte("6225880000000003"))
-			pan12 := pan.Tail12()
-			block, err := p.pik.EncryptPIN([]byte("123456"), &pan12, pinISO0)
-			if err != nil {
-				p.w.t.Fatal(err)
-			}
-			b.Put(52, block[:])
-			b.Put(53, []byte("2600000000000000"))
+			p.putPIN(b)
 		}
 		b.Put(60, []byte("22"+p.batch))
 	}
+}
+
+// putPIN puts F52 and F53 of the card that money names.
+func (p *pos) putPIN(b *iso8583.Builder) {
+	p.w.t.Helper()
+	pan, _ := txn.ParsePAN([]byte("6225880000000003"))
+	pan12 := pan.Tail12()
+	block, err := p.pik.EncryptPIN([]byte("123456"), &pan12, pinISO0)
+	if err != nil {
+		p.w.t.Fatal(err)
+	}
+	b.Put(52, block[:])
+	b.Put(53, []byte("2600000000000000"))
 }
 
 func (p *pos) sale(trace, amount uint64, pin bool) []byte {

@@ -84,17 +84,6 @@ func (s *Shard) Up(id txn.LinkID) bool {
 	return false
 }
 
-// Full says that a link is up, and that the windows of its lines are full.
-func (s *Shard) Full(id txn.LinkID) bool { return len(s.links[id].serving) > 0 && !s.Up(id) }
-
-// FullCode is what a request is told that finds all lines of its link full.
-func (s *Shard) FullCode(id txn.LinkID) txn.Code {
-	if c := s.links[id].cfg.FullCode; c != (txn.Code{}) {
-		return c
-	}
-	return txn.SystemFault
-}
-
 // pick gives the line for the next request: of two at random the one with fewer
 // requests out, which spreads nearly as well as looking at all, and unlike that
 // does not send everybody to the line that came back last. nil when none can

@@ -138,19 +138,28 @@ func (s *Shard) seekOriginal(sl *slot, fp uint64, r ref, ok bool, ev *flow.Event
 	case live:
 		sl.orig = index + 1
 		sl.Orig, sl.Link = s.slots[index].ID, s.slots[index].Link
-		ev.Fate = sameOr(flow.Live, &s.slots[index].Facts, &sl.Facts)
+		ev.Fate, ev.Deny = sameOr(flow.Live, &s.slots[index].Facts, &sl.Facts), reversible(s.slots[index].Kind)
 	case r.lsn() == 0: // reversed before, and never came
 	case !s.get(r.lsn()):
 		ev.Deny = txn.SystemFault
 	default:
 		orig := &s.rec.Facts
 		sl.Orig, sl.Link = orig.ID, orig.Link
-		ev.Orig = r.result()
+		ev.Orig, ev.Deny = r.result(), reversible(orig.Kind)
 		ev.Fate = sameOr(flow.Known, orig, &sl.Facts)
 		if ev.Fate == flow.Known && ev.Orig == txn.Approved {
 			sl.fp = fp
 		}
 	}
+}
+
+// reversible gives the code that refuses the reversal of what moved no money,
+// zero otherwise.
+func reversible(k txn.Kind) txn.Code {
+	if flow.MovesMoney(k) {
+		return txn.Code{}
+	}
+	return txn.BadTransaction
 }
 
 // seekDisk looks for a request that is not at hand, by the index that follows
@@ -199,9 +208,10 @@ func (s *Shard) holds(index uint32, fp uint64) bool {
 	return s.slots[index].fp == fp && s.slots[index].State != flow.New
 }
 
-// sameOr is fate when both requests mean the same amount and card, else Clash.
+// sameOr is fate when request b means the same kind, amount and card as a, or
+// reverses it, else Clash.
 func sameOr(fate flow.Fate, a, b *txn.Facts) flow.Fate {
-	if a.Amount != b.Amount || a.PAN.Len() > 0 && b.PAN.Len() > 0 && a.PAN != b.PAN {
+	if b.Kind != txn.Reversal && a.Kind != b.Kind || a.Amount != b.Amount || a.PAN.Len() > 0 && b.PAN.Len() > 0 && a.PAN != b.PAN {
 		return flow.Clash
 	}
 	return fate
@@ -275,7 +285,7 @@ func (s *Shard) markReversed(sl *slot) {
 func (s *Shard) cancel(sl *slot) {
 	if sl.State == flow.Waiting {
 		s.leave(sl, cancelled)
-		s.stats.TimedOut++
+		s.countTimeout(sl)
 		s.pending.end(sl.ID, wasExpired)
 	}
 	s.run(sl, flow.Event{Kind: flow.Cancelled, Now: s.now})
@@ -294,6 +304,9 @@ func (s *Shard) owe(sl *slot, e *flow.Effect) {
 func (s *Shard) forward(sl *slot) {
 	l := &s.links[sl.Link]
 	l.inFlight++
+	if c := s.gates.caps; c != nil {
+		s.gates.links[sl.Link].Take(c.Links[sl.Link].Rate, s.now)
+	}
 	sl.line = s.pick(l)
 	if sl.line == nil {
 		s.pending.open(sl.ID, sl.index, -1)

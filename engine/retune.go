@@ -26,11 +26,14 @@ type Retune struct {
 	HSMs       []HSM
 	HSMTimeout time.Duration
 	Routes     *router.Table
+	// FlowControl is nil for no limits. What is in flight stays counted.
+	FlowControl *FlowControl
 }
 
 func (c *Retune) perform(s *Shard) error {
 	next := s.cfg
 	next.Listeners, next.Links, next.HSMTimeout, next.Routes = c.Listeners, c.Links, c.HSMTimeout, c.Routes
+	next.FlowControl = c.FlowControl
 	if next.Module == nil {
 		next.HSMs = c.HSMs
 	}
@@ -47,6 +50,7 @@ func (c *Retune) perform(s *Shard) error {
 	s.cfg.Routes, s.env.Routes = c.Routes, c.Routes
 	s.retuneModules(next.HSMs)
 	s.retuneLinks(c.Links)
+	s.limit(c.FlowControl)
 	return s.bindLinks()
 }
 

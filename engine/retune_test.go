@@ -21,7 +21,7 @@ func (w *world) retuned() *Retune {
 	for i := range links {
 		links[i].Lines = slices.Clone(links[i].Lines)
 	}
-	return &Retune{slices.Clone(c.Listeners), links, slices.Clone(c.HSMs), c.HSMTimeout, c.Routes}
+	return &Retune{slices.Clone(c.Listeners), links, slices.Clone(c.HSMs), c.HSMTimeout, c.Routes, c.FlowControl}
 }
 
 // another gives a link like the first one, under another name and socket.
@@ -33,7 +33,7 @@ func (r *Retune) another(name string, socket int) {
 
 func to(t *testing.T, rules ...router.Rule) *router.Table {
 	t.Helper()
-	table, err := router.Compile(rules)
+	table, err := router.Compile(router.Source{Rules: rules})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestRetuneAddsABank(t *testing.T) {
 	r := w.retuned()
 	r.another("bank-c", 7)
 	r.Links[0].AnswerTimeout = 3 * time.Second
-	r.Routes = to(t, router.Rule{Link: 2})
+	r.Routes = to(t, router.Rule{To: []router.Target{{Link: 2, Weight: 1}}})
 	if err := w.do(r); err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"tongka/hsm"
 	"tongka/journal"
 	"tongka/registry"
+	"tongka/router/limit"
 	"tongka/storefwd"
 	"tongka/timeout"
 	"tongka/translate"
@@ -21,20 +22,21 @@ import (
 // slot is one transaction in flight. Slots are made at the start and used again.
 type slot struct {
 	flow.Txn
-	index uint32
-	gen   uint32 // how often the slot was used: old timers and replies miss it
-	conn  conn.ID
-	term  *registry.Terminal
-	sess  *registry.Session
-	hist  *history
-	timer timeout.Token
-	line  *line  // that it was sent on
-	use   uint32 // and which use of it
-	fp    uint64 // identity, 0 when this transaction is not the one remembered under it
-	orig  uint32 // a reversal's original, or a repeat's first, in flight: slot + 1
-	door  uint16 // the listener it came by
-	armed bool
-	seals bool // its answer waits for a MAC from a module behind a socket
+	index   uint32
+	gen     uint32 // how often the slot was used: old timers and replies miss it
+	conn    conn.ID
+	term    *registry.Terminal
+	sess    *registry.Session
+	hist    *history
+	timer   timeout.Token
+	line    *line  // that it was sent on
+	use     uint32 // and which use of it
+	fp      uint64 // identity, 0 when this transaction is not the one remembered under it
+	orig    uint32 // a reversal's original, or a repeat's first, in flight: slot + 1
+	door    uint16 // the listener it came by
+	armed   bool
+	entered bool // is counted by flow control
+	seals   bool // its answer waits for a MAC from a module behind a socket
 	// The newest record of this transaction, and that of its intent.
 	last, intent journal.LSN
 	sealFrom     int // where the MAC's data begins in frame
@@ -84,6 +86,7 @@ type Shard struct {
 	pending   pending
 	histories map[txn.Terminal]*history
 	newest    journal.LSN
+	gates     gates
 	holdsFn   func(slot uint32, fp uint64) bool // s.holds, made once
 
 	peers   []peer       // by conn.ID index
@@ -199,6 +202,7 @@ func newShard(cfg Config, log Journal, reg *registry.Registry) *Shard {
 		hsms:      make([]module, len(cfg.HSMs)),
 		done:      make([]finished, 64),
 		commands:  make(chan posted, maxCommands),
+		gates:     gates{merchants: map[[15]byte]*limit.Gate{}},
 	}
 	s.view = &s.views[0]
 	s.started = cfg.Clock()
@@ -212,6 +216,7 @@ func newShard(cfg Config, log Journal, reg *registry.Registry) *Shard {
 		s.addLines(txn.LinkID(i), nil)
 		s.env.AnswerTimeout = append(s.env.AnswerTimeout, int64(l.AnswerTimeout))
 	}
+	s.limit(cfg.FlowControl)
 	s.owed = storefwd.New(log, policies, cfg.Seed)
 	s.owed.OnPark(s.parked)
 	for i := range s.hsms {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"tongka/flow"
 	"tongka/txn"
 )
 
@@ -23,10 +24,17 @@ func (s *Shard) count(sl *slot) {
 		s.stats.Echoes++
 	case sl.Kind == txn.Reversal && sl.Code == txn.OK:
 		s.stats.Reversed++
-	case sl.Kind == txn.Sale && sl.Result == txn.Approved:
+	case !flow.Forwarded(sl.Kind):
+	case !flow.MovesMoney(sl.Kind):
+		s.stats.Enquiries++
+	case sl.Result == txn.Approved:
 		s.stats.Approved++
-	case sl.Kind == txn.Sale && sl.Result == txn.Declined:
+	case sl.Result == txn.Declined:
 		s.stats.Declined++
+	}
+	if sl.Over {
+		s.stats.OverLink++
+		s.gates.linkOver[sl.Link]++
 	}
 	s.done[s.doneAt] = finished{sl.Facts, (s.now - sl.At) / 1000}
 	s.doneAt = (s.doneAt + 1) % len(s.done)
@@ -48,7 +56,7 @@ func (s *Shard) show() {
 		id := txn.LinkID(i)
 		p.Parked += s.owed.Parked(id)
 		p.Links = append(p.Links, l.view())
-		p.Links[i].Owed = s.owed.Len(id)
+		p.Links[i].Owed, p.Links[i].Over = s.owed.Len(id), s.gates.linkOver[i]
 	}
 	for i := range s.hsms {
 		m := &s.hsms[i]
@@ -93,4 +101,11 @@ func (s *Shard) view1(d *finished) View {
 		v.Link = s.links[f.Link].cfg.Name
 	}
 	return v
+}
+
+// countTimeout counts what a bank did not answer in time and may have booked.
+func (s *Shard) countTimeout(sl *slot) {
+	if flow.MovesMoney(sl.Kind) {
+		s.stats.TimedOut++
+	}
 }

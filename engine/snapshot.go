@@ -26,7 +26,7 @@ type Counters struct {
 	Received     uint64 // requests with a known kind from a known terminal
 	Approved     uint64
 	Declined     uint64
-	TimedOut     uint64 // told 98, reversal owed
+	TimedOut     uint64 // told 98, reversal owed; enquiries are not among them
 	Reversed     uint64 // terminal reversals accepted
 	Delivered    uint64 // owed reversals that a bank confirmed
 	Repeats      uint64 // answered from the journal
@@ -39,9 +39,12 @@ type Counters struct {
 	HSMFaults    uint64
 	SignIns      uint64
 	Echoes       uint64
+	Enquiries    uint64 // asked of a bank without moving money, however they ended
 	Commits      uint64 // ticks made durable
 	Records      uint64
 	LineChanges  uint64 // changes of state of bank lines
+	// Requests refused by flow control, by the limit that they were over.
+	OverTerminal, OverMerchant, OverPayments, OverEnquiries, OverLink uint64
 }
 
 // Latency is a histogram of terminal request to terminal answer, in
@@ -60,6 +63,7 @@ type LinkView struct {
 	Since    int64  // Unix nanoseconds of the last change
 	InFlight int
 	Owed     int
+	Over     uint64 // requests that were refused because the links of their route were full, this one wanted
 	Sent     uint64
 	Answered uint64
 	TimedOut uint64

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"tongka/journal"
+	"tongka/router/limit"
 	"tongka/txn"
 )
 
@@ -81,6 +82,8 @@ type history struct {
 	next         int
 	batch, trace uint32 // the highest seen; zero before the first
 	hint         uint32 // where the module keeps the terminal's MAC key
+	gate         limit.Gate
+	merchant     *limit.Gate // shared by the merchant's terminals
 }
 
 type known struct {
@@ -159,7 +162,7 @@ func (h *history) put(fp uint64, r ref, holds func(slot uint32, fp uint64) bool)
 func (s *Shard) historyOf(t *txn.Terminal) *history {
 	h := s.histories[*t]
 	if h == nil {
-		h = &history{ring: make([]known, s.cfg.History)}
+		h = &history{ring: make([]known, s.cfg.History), merchant: s.merchantGate(&t.Merchant)}
 		s.histories[*t] = h
 	}
 	return h

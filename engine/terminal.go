@@ -90,12 +90,12 @@ func (s *Shard) admit(p *peer, sl *slot) txn.Code {
 		s.stats.Refused++
 		return txn.NotAllowed
 	}
-	sl.sess = sl.term.Session(s.now)
+	sl.sess, sl.Group = sl.term.Session(s.now), sl.term.Group
 	if sl.sess == nil && flow.NeedsSession(sl.Kind) {
 		s.stats.Refused++
 		return txn.SignInAgain
 	}
-	if sl.Kind == txn.Sale && sl.sess.Batch != 0 && sl.Batch != sl.sess.Batch {
+	if flow.Forwarded(sl.Kind) && sl.sess.Batch != 0 && sl.Batch != sl.sess.Batch {
 		s.stats.Refused++
 		return txn.SignInAgain // the batch of another session; a reversal may name one
 	}
@@ -104,7 +104,7 @@ func (s *Shard) admit(p *peer, sl *slot) txn.Code {
 		s.refusedLine(sl, "no MAC")
 		return txn.BadMAC
 	}
-	return txn.Code{}
+	return s.pass(sl)
 }
 
 // unreadable answers a frame that is not in the dialect: format error, when
@@ -180,13 +180,14 @@ func (s *Shard) take() *slot {
 	sl.gen++
 	sl.Txn = flow.Txn{Facts: txn.Facts{ID: s.lastID}}
 	sl.term, sl.sess, sl.hist, sl.keys = nil, nil, nil, nil
-	sl.orig, sl.armed, sl.seals, sl.fp = 0, false, false, 0
+	sl.orig, sl.armed, sl.entered, sl.seals, sl.fp = 0, false, false, false, 0
 	sl.last, sl.intent = 0, 0
 	return sl
 }
 
 // give takes a slot back.
 func (s *Shard) give(sl *slot) {
+	s.exit(sl)
 	if sl.index != scratchIndex {
 		s.free = append(s.free, sl.index)
 	}

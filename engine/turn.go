@@ -267,7 +267,7 @@ func (s *Shard) expire(id uint64) {
 
 func (s *Shard) timedOut(sl *slot) {
 	s.leave(sl, missed)
-	s.stats.TimedOut++
+	s.countTimeout(sl)
 	s.pending.end(sl.ID, wasExpired)
 	s.run(sl, flow.Event{Kind: flow.Expired, Now: s.now})
 }
@@ -286,7 +286,7 @@ func (s *Shard) mark() {
 	s.marked = s.now
 	from := s.newest
 	for i := range s.slots {
-		if sl := &s.slots[i]; sl.State == flow.Waiting && sl.intent < from {
+		if sl := &s.slots[i]; sl.State == flow.Waiting && sl.intent != 0 && sl.intent < from {
 			from = sl.intent
 		}
 	}

@@ -9,6 +9,7 @@
 //	        ─▶ forward kinds: Record intent, Arm, Forward ─▶ waiting
 //	             Answered ─▶ Record outcome, Reply            ─▶ done
 //	             Expired  ─▶ Record outcome 98, Owe, Reply    ─▶ done
+//	           (those that move no money have no intent and owe nothing)
 //	        ─▶ local kinds: Record, Reply ─▶ done
 //
 // A refusal on the way is an outcome like any other, recorded once the terminal
@@ -44,14 +45,16 @@ type Txn struct {
 	State  State
 	Step   uint8 // which securing step is being done
 	HasPIN bool
-	Proved bool // the request's MAC was right
+	Proved bool   // the request's MAC was right
+	Over   bool   // refused because its links were at their limit
+	Group  uint16 // of its terminal
 }
 
 // Health tells of the links what a decision must know.
 type Health interface {
 	router.Health
-	// Full says that a link is up and has no room: FullCode is the answer then.
-	Full(txn.LinkID) bool
+	// FullCode is the answer to a request that wanted this link and found it, and
+	// all that could stand in for it, at their limits.
 	FullCode(txn.LinkID) txn.Code
 }
 
@@ -298,36 +301,39 @@ func original(t *Txn, ev *Event, out *Effects) bool {
 
 // route picks the link; the PIN is translated under its key afterwards.
 func route(env *Env, t *Txn, out *Effects) bool {
-	link, why := env.Routes.Pick(&t.Facts, env.Health)
+	link, why := env.Routes.Pick(&t.Facts, t.Group, env.Health)
 	switch why {
 	case router.NoRule:
 		deny(t, txn.NoRoute, out)
 		return false
 	case router.Down:
-		deny(t, env.refusal(link), out)
+		deny(t, txn.LinkDown, out)
+		return false
+	case router.Full:
+		t.Link, t.Over = link, true
+		deny(t, env.Health.FullCode(link), out)
 		return false
 	}
 	t.Link = link
 	return true
 }
 
-// refusal is the code when a link takes no request now.
-func (e *Env) refusal(l txn.LinkID) txn.Code {
-	if e.Health.Full(l) {
-		return e.Health.FullCode(l)
-	}
-	return txn.LinkDown
-}
-
 // send writes the intent down and lets the request go. The line may have gone
-// down while a security module was asked.
+// down, or filled up, while a security module was asked.
 func send(env *Env, t *Txn, ev *Event, out *Effects) {
-	if !env.Health.Up(t.Link) {
-		deny(t, env.refusal(t.Link), out)
+	switch env.Health.Ready(t.Link) {
+	case router.Away:
+		deny(t, txn.LinkDown, out)
+		return
+	case router.Busy:
+		t.Over = true
+		deny(t, env.Health.FullCode(t.Link), out)
 		return
 	}
 	t.Sent, t.Result = ev.Now, txn.Open
-	out.add(Effect{Do: Record, Rec: Intent})
+	if profiles[t.Kind].money {
+		out.add(Effect{Do: Record, Rec: Intent})
+	}
 	out.add(Effect{Do: Arm, At: ev.Now + env.AnswerTimeout[t.Link]})
 	out.add(Effect{Do: Forward, Link: t.Link})
 	t.State = Waiting
@@ -343,13 +349,15 @@ func answered(t *Txn, ev *Event, out *Effects) {
 }
 
 // expired closes a transaction whose answer did not come in time, or whose
-// terminal gave up: told 98, and a reversal owed, in one record.
+// terminal gave up: told 98, and a reversal owed if money moves, in one record.
 func expired(t *Txn, ev *Event, out *Effects) {
 	t.Code, t.Result = txn.NoAnswer, txn.TimedOut
 	if ev.Kind == Cancelled {
 		out.add(Effect{Do: Disarm})
 	}
-	out.add(Effect{Do: Owe, Link: t.Link})
+	if profiles[t.Kind].money {
+		out.add(Effect{Do: Owe, Link: t.Link})
+	}
 	finish(t, out, ev.Kind == Expired)
 }
 

@@ -33,24 +33,61 @@ const (
 	reversal         // answered from the switch's own books
 )
 
-// profile is what a kind of transaction needs.
+// profile is what a kind of transaction needs. How its messages look is
+// translate's.
 type profile struct {
 	machine machine
-	money   bool // moves money: has an amount, needs a session
+	session bool  // needs a terminal that has signed in, a MAC, and seals its answer
+	money   bool  // moves money: an intent is on disk before it leaves, and unanswered it is taken back
+	class   Class // whose limits it counts against
 	steps   []Step
 }
+
+// Class says whose flow control a kind of request counts against.
+type Class uint8
+
+// Classes.
+const (
+	Payment Class = iota // all that is no other
+	Enquiry              // changes nothing, and may come in storms
+	Exempt               // makes good what went wrong, and is never held up
+)
 
 var profiles = [...]profile{
 	txn.Unknown:  {},
 	txn.SignIn:   {machine: local, steps: []Step{MakePIK, CheckPIK, MakeMAK, CheckMAK}},
-	txn.Echo:     {machine: local},
-	txn.Sale:     {machine: forward, money: true, steps: []Step{VerifyMAC, SeekRepeat, PickRoute, TranslatePIN}},
-	txn.Reversal: {machine: reversal, money: true, steps: []Step{VerifyMAC, SeekOriginal}},
+	txn.Echo:     {machine: local, class: Enquiry},
+	txn.Sale:     {machine: forward, session: true, money: true, steps: forwarded},
+	txn.Reversal: {machine: reversal, session: true, class: Exempt, steps: []Step{VerifyMAC, SeekOriginal}},
+	txn.Balance:  {machine: forward, session: true, class: Enquiry, steps: forwarded},
 }
+
+// forwarded is what is done with a request before a bank sees it.
+var forwarded = []Step{VerifyMAC, SeekRepeat, PickRoute, TranslatePIN}
 
 // NeedsSession says whether a kind is refused to a terminal that has not signed
 // in: its MAC could not be verified.
-func NeedsSession(k txn.Kind) bool { return profiles[k].money }
+func NeedsSession(k txn.Kind) bool { return profiles[k].session }
 
 // Supported says whether the switch handles a kind.
 func Supported(k txn.Kind) bool { return profiles[k].machine != none }
+
+// Forwarded says whether a bank is asked, and so whether a kind is routed.
+func Forwarded(k txn.Kind) bool { return profiles[k].machine == forward }
+
+// MovesMoney says whether a bank books something, so that what is not known to
+// have come to an end must be taken back.
+func MovesMoney(k txn.Kind) bool { return profiles[k].money }
+
+// ClassOf gives the flow control that a kind counts against.
+func ClassOf(k txn.Kind) Class { return profiles[k].class }
+
+// Routed are the kinds that a routing table is asked for.
+func Routed() (kinds []txn.Kind) {
+	for k := range profiles {
+		if Forwarded(txn.Kind(k)) {
+			kinds = append(kinds, txn.Kind(k))
+		}
+	}
+	return kinds
+}

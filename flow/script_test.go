@@ -27,16 +27,12 @@ type script struct {
 	txn   *Txn
 	line1 *Line
 	now   time.Duration
-	links map[txn.LinkID]bool
+	links map[txn.LinkID]router.Readiness
 	out   bytes.Buffer
 }
 
-func (s *script) Up(l txn.LinkID) bool           { return s.links[l] }
-func (s *script) Full(l txn.LinkID) bool         { return l == fullLink }
-func (s *script) FullCode(l txn.LinkID) txn.Code { return txn.SystemFault }
-
-// fullLink is up and has no room.
-const fullLink = txn.LinkID(6)
+func (s *script) Ready(l txn.LinkID) router.Readiness { return s.links[l] }
+func (s *script) FullCode(txn.LinkID) txn.Code        { return txn.SystemFault }
 
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
@@ -64,12 +60,20 @@ func TestScripts(t *testing.T) {
 }
 
 func play(t *testing.T, in []byte) []byte {
-	table, err := router.Compile([]router.Rule{{BIN: "62", Link: 7}, {BIN: "63", Link: 8}, {BIN: "64", Link: fullLink}})
+	var rules []router.Rule
+	for bin, link := range map[string]txn.LinkID{"62": 7, "63": 8, "64": 9} {
+		r, err := router.ParseRange(bin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rules = append(rules, router.Rule{BINs: []router.Range{r}, To: []router.Target{{Link: link, Weight: 1}}})
+	}
+	table, err := router.Compile(router.Source{Rules: rules})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &script{t: t, links: map[txn.LinkID]bool{7: true}}
-	s.env = Env{Routes: table, Health: s, AnswerTimeout: make([]int64, 9)}
+	s := &script{t: t, links: map[txn.LinkID]router.Readiness{8: router.Away, 9: router.Busy}}
+	s.env = Env{Routes: table, Health: s, AnswerTimeout: make([]int64, 10)}
 	s.env.AnswerTimeout[7] = int64(30 * time.Second)
 	lines := bufio.NewScanner(bytes.NewReader(in))
 	for lines.Scan() {
@@ -106,6 +110,8 @@ func (s *script) line(w []string) {
 		var out Effects
 		Resume(s.txn, &out)
 		s.print(&out)
+	case "room":
+		s.links[7] = map[string]router.Readiness{"full": router.Busy, "down": router.Away, "ready": router.Ready}[w[1]]
 	default:
 		if i := slices.Index(lineEventNames[:], w[0]); i >= 0 {
 			s.lineEvent(LineEvent(i))

@@ -21,10 +21,8 @@ import (
 	"tongka/hsm/soft"
 	"tongka/journal"
 	"tongka/registry"
-	"tongka/router"
 	"tongka/storefwd"
 	"tongka/translate"
-	"tongka/txn"
 )
 
 // Options are what the process decides and not the file.
@@ -159,7 +157,8 @@ func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 		ec.HSMs = append(ec.HSMs, engine.HSM{Name: name, Socket: len(cc.Links), Framing: conn.Binary2})
 		cc.Links = append(cc.Links, conn.LinkConfig{Name: name, Addr: a, Framing: conn.Binary2, MaxOutbound: 4 << 20, BackoffMax: 5 * time.Second})
 	}
-	ec.Routes, err = n.routes()
+	ec.FlowControl = FlowControl(cfg)
+	ec.Routes, err = Routes(cfg)
 	return ec, cc, err
 }
 
@@ -192,24 +191,6 @@ func (n *Node) bank(l *config.Link) (engine.Link, error) {
 		MaxMissed: l.MaxMissed, FullCode: l.FullCode(),
 		Reversal: storefwd.Policy{Window: r.Window, PerRound: roundsPerWindow * r.Window, Timeout: r.AnswerTimeout,
 			BackoffMin: r.Interval, BackoffMax: r.MaxInterval, MaxAttempts: r.MaxAttempts}}, err
-}
-
-func (n *Node) routes() (*router.Table, error) {
-	index := map[string]txn.LinkID{}
-	for i := range n.cfg.Links {
-		index[n.cfg.Links[i].Name] = txn.LinkID(i)
-	}
-	var rules []router.Rule
-	for _, r := range n.cfg.Routes {
-		bins := r.BIN
-		if len(bins) == 0 {
-			bins = []string{""}
-		}
-		for _, bin := range bins {
-			rules = append(rules, router.Rule{Kinds: r.Kinds, BIN: bin, Link: index[r.Link]})
-		}
-	}
-	return router.Compile(rules)
 }
 
 // Addr is where a listener listens, by its index in the file.

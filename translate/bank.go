@@ -124,14 +124,17 @@ var (
 	formatAndChip = iso8583.Fields(53, 55)
 )
 
-// putMoney puts F2 to F4: card, if there is one, processing code and amount.
+// putMoney puts F2 to F4: card, if there is one, processing code, and amount, if
+// money moves.
 func putMoney(b *iso8583.Builder, f *txn.Facts) {
 	var buf [19]byte
 	if f.PAN.Len() > 0 {
 		b.Put(2, f.PAN.AppendDigits(buf[:0]))
 	}
 	b.PutUint(3, uint64(f.Proc))
-	b.PutUint(4, uint64(f.Amount))
+	if f.Amount != 0 {
+		b.PutUint(4, uint64(f.Amount))
+	}
 }
 
 // putTrace puts F7 to F14: times, our trace and the card's expiry.

@@ -52,12 +52,6 @@ func (e *Envelope) Append(dst []byte, s *iso8583.Spec, code txn.Code) []byte {
 
 const requireSignIn = 3
 
-// Net codes of F60.3 that this package knows.
-const (
-	netSignInDouble = 3
-	netEcho         = 301
-)
-
 // zero is a code that denies nothing.
 var zero txn.Code
 
@@ -76,18 +70,19 @@ func ReadRequest(v *iso8583.View, f *txn.Facts, e *Echo) txn.Code {
 	f.Batch = uint32(number(e.F60[:e.N60], 2, 8))
 	trace, hasTrace := v.Uint(11)
 	f.Trace = uint32(trace)
-	f.Kind = kindOf(v, e)
-	switch f.Kind {
-	case txn.Unknown:
+	shape := shapeOf(v, e)
+	f.Kind = shape.kind
+	if f.Kind == txn.Unknown {
 		return txn.NotSupported
-	case txn.SignIn, txn.Echo:
+	}
+	if !isFinancial(f.MTI) {
 		return zero
 	}
 	// Without its batch a request would have the name of another one.
 	if !hasTrace || e.N60 < 8 {
 		return txn.BadFormat
 	}
-	return readMoney(v, f)
+	return readMoney(v, f, shape.amount)
 }
 
 // readF60 keeps the beginning of F60, which may be longer.
@@ -100,38 +95,14 @@ func readF60(v *iso8583.View, e *Echo) {
 	e.N60 = uint8(copy(e.F60[:], v.AppendText(buf[:0], 60)))
 }
 
-// kindOf identifies a transaction by MTI, F3, F25 and F60.
-func kindOf(v *iso8583.View, e *Echo) txn.Kind {
-	net := number(e.F60[:e.N60], 8, 11)
-	switch v.MTI() {
-	case 0x0800:
-		if net == netSignInDouble && e.N60 == 11 && number(e.F60[:], 0, 2) == 0 {
-			return txn.SignIn
-		}
-	case 0x0820:
-		if net == netEcho {
-			return txn.Echo
-		}
-	case 0x0200:
-		proc, ok := v.Uint(3)
-		cond, _ := v.Uint(25)
-		// F25 06 is a pre-authorisation completion, 60.1 36 an offline sale.
-		if ok && proc/10000 == 0 && cond != 6 && number(e.F60[:e.N60], 0, 2) != 36 {
-			return txn.Sale
-		}
-	case 0x0400:
-		return txn.Reversal
-	}
-	return txn.Unknown
-}
-
-// readMoney reads the fields of a request that moves money.
-func readMoney(v *iso8583.View, f *txn.Facts) txn.Code {
+// readMoney reads the fields of a request about a card; wanted says that it has
+// an amount.
+func readMoney(v *iso8583.View, f *txn.Facts, wanted bool) txn.Code {
 	amount, ok := v.Uint(4)
-	if !ok || v.Len(55) > maxChip || v.Len(62) > maxCode {
+	if !ok && wanted || v.Len(55) > maxChip || v.Len(62) > maxCode {
 		return txn.BadFormat
 	}
-	if amount == 0 {
+	if wanted != (amount != 0) {
 		return txn.BadAmount
 	}
 	f.Amount = int64(amount)

@@ -65,7 +65,7 @@ const (
 	Open Result = iota
 	Approved
 	Declined
-	TimedOut // the terminal was told 98 and a reversal is owed to the bank
+	TimedOut // the terminal was told 98; if money moves, a reversal is owed to the bank
 	Reversed // approved, then reversed by the terminal
 )
 
@@ -84,9 +84,10 @@ const (
 	Echo
 	Sale
 	Reversal
+	Balance
 )
 
-var kindNames = [...]string{"unknown", "sign-in", "echo", "sale", "reversal"}
+var kindNames = [...]string{"unknown", "sign-in", "echo", "sale", "reversal", "balance"}
 
 // String is the kind's name in logs, scripts, routes and the console.
 func (k Kind) String() string { return name(kindNames[:], uint8(k)) }

@@ -93,7 +93,7 @@ func TestKinds(t *testing.T) {
 			t.Errorf("%v: parsed as %v, %v", k, got, ok)
 		}
 	}
-	if n != int(Reversal)+1 || Kind(255).String() != "invalid" {
+	if n != int(Balance)+1 || Kind(255).String() != "invalid" {
 		t.Errorf("%d kinds have names", n)
 	}
 	for _, bad := range []string{"", "Sale", "invalid", "refund"} {
