@@ -1,6 +1,11 @@
 package iso8583
 
-import "testing"
+import (
+	"maps"
+	"testing"
+
+	"tongka/codec/iso8583/internal/dialect"
+)
 
 // The dialects, held as whoever serves a line holds them.
 var posSpec, cupsSpec = Pos(), Cups()
@@ -49,27 +54,83 @@ func toPos(dst []byte, v *View) ([]byte, error) {
 	return b.End()
 }
 
+// saleIn is the same sale in any dialect, its MAC in F128 where F64 is none.
+func saleIn(tb testing.TB, s *Spec) []byte {
+	tb.Helper()
+	b := s.Begin(nil, 0x0200)
+	for _, f := range saleFields {
+		n := f.n
+		if n == 64 && s.Kind(64) == Absent {
+			n = 128
+		}
+		b.Put(n, []byte(f.text))
+	}
+	msg, err := b.End()
+	if err != nil {
+		tb.Fatalf("%s: %v", s.Name(), err)
+	}
+	return msg
+}
+
+// Every dialect, 18 fields each, those with a third bitmap and with a check on a
+// field too.
 func BenchmarkParse(b *testing.B) {
 	var v View
-	msg := saleMessage(b)
-	b.Run("pos", func(b *testing.B) {
-		for b.Loop() {
-			if err := posSpec.Parse(&v, msg); err != nil {
-				b.Fatal(err)
+	for _, s := range append(every, dated(b)) {
+		msg := saleIn(b, s)
+		b.Run(s.Name(), func(b *testing.B) {
+			for b.Loop() {
+				if err := s.Parse(&v, msg); err != nil {
+					b.Fatal(err)
+				}
 			}
-		}
-	})
-	out, err := toCups(nil, &v)
-	if err != nil {
-		b.Fatal(err)
+		})
 	}
-	b.Run("cups", func(b *testing.B) {
-		for b.Loop() {
-			if err := cupsSpec.Parse(&v, out); err != nil {
-				b.Fatal(err)
+}
+
+// dated is pos with a check on the card's expiry.
+func dated(tb testing.TB) *Spec {
+	d := *Pos().Declaration()
+	d.Name, d.Fields = "pos-checked", maps.Clone(d.Fields)
+	f := d.Fields[14]
+	f.Check = dialect.YYMM
+	d.Fields[14] = f
+	s, err := Compile(&d)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}
+
+// No dialect allocates: to parse, to read values, to copy into its own like, and
+// out of and into each other.
+func TestNoDialectAllocates(t *testing.T) {
+	var v View
+	var b Builder
+	buf, value := make([]byte, 0, 4096), make([]byte, 0, 4096)
+	for _, s := range append(every, dated(t)) {
+		msg := saleIn(t, s)
+		for _, to := range every {
+			some := Fields(2, 3, 4, 11, 14, 23, 35, 41, 42, 49, 52)
+			if n := testing.AllocsPerRun(20, func() {
+				if s.Parse(&v, msg) != nil {
+					t.Fatal("not read")
+				}
+				for f := 2; f <= 128; f++ {
+					value = v.AppendText(value[:0], f)
+				}
+				b.Reset(to, buf[:0], 0x0200)
+				b.CopySet(&v, some)
+				b.PutUint(70, 301)
+				b.Copy(102, &v, 102)
+				if out, err := b.End(); err == nil && &out[0] != &buf[:1][0] {
+					t.Fatal("the buffer was left")
+				}
+			}); n != 0 && to.Kind(70) != Absent {
+				t.Errorf("%s to %s: %v allocations", s.Name(), to.Name(), n)
 			}
 		}
-	})
+	}
 }
 
 func BenchmarkTranscode(b *testing.B) {

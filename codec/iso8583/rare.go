@@ -71,18 +71,22 @@ func (v *View) check() error {
 		if i < 0 {
 			continue
 		}
-		f, span := v.spec.fields[c.field], v.spans[c.field]
+		return v.fail(c.field, v.wireOffset(c.field, i), Unfit, int(c.check), 0)
+	}
+	return nil
+}
+
+// wireOffset is where byte i of field n's canonical value stands in the message.
+func (v *View) wireOffset(n, i int) int {
+	f, span := &v.spec.fields[n], v.spans[n&255]
+	switch f.Coding.Size(2) {
+	case 1:
 		if f.Coding == table.PackedRight && span.Len()&1 == 1 {
 			i++ // the pad nibble
 		}
-		at := span.At() + i
-		switch f.Coding.Size(2) {
-		case 1:
-			at = span.At() + i/2
-		case 4:
-			at = span.At() + 2*i
-		}
-		return v.fail(c.field, at, Unfit, int(c.check), 0)
+		return span.At() + i/2
+	case 4:
+		return span.At() + 2*i
 	}
-	return nil
+	return span.At() + i
 }

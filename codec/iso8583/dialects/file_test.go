@@ -56,7 +56,7 @@ func TestFileReadsAsItIsMeant(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 	for n, want := range map[int]iso8583.Field{
-		2: {Name: iso8583.NameOf(2), Kind: iso8583.Numeric, Coding: dialect.BCD, Length: 19, Prefix: 2, Count: dialect.BCD, Check: dialect.Luhn},
+		2:  {Name: iso8583.NameOf(2), Kind: iso8583.Numeric, Coding: dialect.BCD, Length: 19, Prefix: 2, Count: dialect.BCD, Check: dialect.Luhn},
 		37: {Name: iso8583.NameOf(37), Kind: iso8583.Text, Coding: dialect.ASCII, Length: 12, Pad: iso8583.Pad{Left: true, Char: '0'}},
 		48: {Name: "附加数据 / Additional data", Kind: iso8583.Text, Coding: dialect.ASCII, Length: 999, Prefix: 3, Count: dialect.BCD,
 			Parts: &iso8583.Parts{Form: dialect.TLV, Tag: 2, Length: 3, List: []iso8583.Part{{Tag: "AS", Name: "原金额 / original amount"}, {Tag: "10"}}}},

@@ -284,6 +284,14 @@ func Four(p []byte) uint16 { return uint16(Squeeze(uint64(binary.BigEndian.Uint3
 // ReadHex reads hexadecimal characters, up to 16, into x, by a table of what each
 // is worth. It gives the index of the first that is none, -1 when there is no such.
 func ReadHex(x *uint64, p []byte, table *[256]uint8) (bad int) {
+	if len(p) == 16 && table == &Hex {
+		h, wrongH := hexWord(binary.BigEndian.Uint64(p))
+		l, wrongL := hexWord(binary.BigEndian.Uint64(p[8:]))
+		if wrongH|wrongL == 0 {
+			*x = Squeeze(h)<<32 | Squeeze(l)
+			return -1
+		}
+	}
 	var y uint64
 	for i, c := range p {
 		d := table[c]

@@ -67,28 +67,47 @@ func GoodChars(msg []byte, from, to int, track bool) bool {
 }
 
 // GoodEBCDIC does the same for digits in EBCDIC, which differ from ASCII ones by
-// two bits.
-func GoodEBCDIC(msg []byte, from, to int) bool {
+// two bits; the separators differ by more.
+func GoodEBCDIC(msg []byte, from, to int, track bool) bool {
 	var bad uint64
-	i := to
-	for ; i-from >= 8; i -= 8 {
-		bad |= NotDigit(binary.BigEndian.Uint64(msg[i-8:i:i]) ^ Flips)
-	}
-	if i > from {
-		s := 8 * uint(8+from-i) & 63
-		bad |= NotDigit((binary.BigEndian.Uint64(msg[i-8:i:i])^Flips)<<s | threes&(1<<s-1))
+	for i := to; i > from; i -= 8 {
+		x := binary.BigEndian.Uint64(msg[i-8:i:i]) ^ Flips
+		if i-from < 8 {
+			s := 8 * uint(8+from-i) & 63
+			x = x<<s | threes&(1<<s-1)
+		}
+		if track {
+			m := (equal(x, 0x7E^0xC0) | equal(x, 0xC4^0xC0)) >> 7 * 0xFF
+			x = x&^m | threes&m
+		}
+		bad |= NotDigit(x)
 	}
 	return bad == 0
 }
 
-// GoodHex says that all of p are hexadecimal digits. Bad is the only entry of the
-// table with bit 7.
+// GoodHex says that all of p are hexadecimal digits.
 func GoodHex(p []byte) bool {
-	var bad uint8
-	for _, c := range p {
-		bad |= Hex[c]
+	var bad uint64
+	for len(p) >= 8 {
+		_, wrong := hexWord(binary.BigEndian.Uint64(p))
+		bad |= wrong
+		p = p[8:]
 	}
-	return bad < 0x80
+	for _, c := range p {
+		bad |= uint64(Hex[c] & 0x80) // Bad is the only entry with bit 7
+	}
+	return bad == 0
+}
+
+// hexWord reads eight hexadecimal characters, a nibble a byte. What is wrong with
+// them is not zero. A letter has bit 6, and a value of 9 more than its low half.
+func hexWord(x uint64) (nibbles, wrong uint64) {
+	letter := x >> 6 & ones
+	low := x & lows
+	wrong = (x&^(letter<<5))&highs ^ (threes + letter<<4) // 3x, or 4x and 6x
+	wrong |= (low + sixes + 3*letter) & (ones << 4)       // at most 9, or F
+	wrong |= ^(low + lows) & (letter << 4)                // not @
+	return low + 9*letter, wrong
 }
 
 // notTrack is Above9 but for the nibble D.

@@ -161,3 +161,18 @@ func TestNumbersAreWrittenInFull(t *testing.T) {
 		}
 	}
 }
+
+// Every byte, at every place of a word.
+func TestGoodHexKnowsEveryByte(t *testing.T) {
+	for i := range 16 {
+		for c := range 256 {
+			p := []byte("0123456789abCDEF")
+			p[i] = byte(c)
+			want := Hex[c] != Bad
+			var x uint64
+			if GoodHex(p) != want || (ReadHex(&x, p, &Hex) < 0) != want {
+				t.Fatalf("%q: good %v, want %v", p, GoodHex(p), want)
+			}
+		}
+	}
+}

@@ -42,7 +42,8 @@ func (c Check) Bad(value []byte) int {
 			at = t.End
 		}
 		return bad
-	case MMDD, YYMM, YYMMDD, HHMMSS, MMDDHHMMSS, YYMMDDHHMMSS:
+	}
+	if c < BERTLV && moments[c] != "" {
 		return badMoment(value, moments[c])
 	}
 	for i, b := range value {
@@ -89,7 +90,7 @@ func badLuhn(value []byte) int {
 }
 
 // moments are the pairs of digits that a date or time is made of.
-var moments = map[Check]string{MMDD: "MD", YYMM: "YM", YYMMDD: "YMD", HHMMSS: "hms", MMDDHHMMSS: "MDhms", YYMMDDHHMMSS: "YMDhms"}
+var moments = [...]string{MMDD: "MD", YYMM: "YM", YYMMDD: "YMD", HHMMSS: "hms", MMDDHHMMSS: "MDhms", YYMMDDHHMMSS: "YMDhms"}
 
 // days of a month; February has 29, since without the year nobody knows.
 var days = [13]int{0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31}

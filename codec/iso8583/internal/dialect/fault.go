@@ -130,9 +130,12 @@ func (r *report) check(f *Field) {
 
 // checks looks for checks that no value could pass.
 func (r *report) checks(f *Field) {
-	pairs, moment := moments[f.Check]
+	pairs := ""
+	if f.Check < BERTLV {
+		pairs = moments[f.Check]
+	}
 	switch {
-	case moment && (f.Kind != Numeric && f.Kind != Text || f.Length < 2*len(pairs) || f.Prefix == 0 && f.Length != 2*len(pairs)):
+	case pairs != "" && (f.Kind != Numeric && f.Kind != Text || f.Length < 2*len(pairs) || f.Prefix == 0 && f.Length != 2*len(pairs)):
 		r.add("check", fmt.Sprintf("%s 须为 %d 位数字 · %s takes %d digits", f.Check, 2*len(pairs), f.Check, 2*len(pairs)), "")
 	case f.Check == Luhn && f.Kind != Numeric, f.Check == BERTLV && f.Kind != Binary, f.Kind == Binary && f.Check != NoCheck && f.Check != BERTLV:
 		r.add("check", fmt.Sprintf("%s 不适用于 %s · %s is not for %s", f.Check, f.Kind, f.Check, f.Kind), "")

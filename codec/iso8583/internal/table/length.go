@@ -20,43 +20,44 @@ const (
 // Length reads the length prefix at the start of p, which is not cut off. What
 // does not belong there gives a length that is above every maximum.
 func (f *Field) Length(p []byte) int {
-	switch {
-	case f.Count == BCD && f.Prefix == 1:
-		return int(bcd.Len[p[0]])
-	case f.Count == BCD:
+	of := &bcd.Digit
+	switch f.Count {
+	case BCD:
+		if f.Prefix == 1 {
+			return int(bcd.Len[p[0]])
+		}
 		return int(bcd.Len[p[0]])*100 + int(bcd.Len[p[1]])
-	case f.Count != ASCII:
+	case ASCII:
+	case EBCDIC:
+		of = &eLength
+	default:
 		return f.lengthOther(p)
-	case f.Prefix == 2:
-		return int(bcd.Digit[p[0]])*10 + int(bcd.Digit[p[1]])
-	case f.Prefix == 3:
-		return int(bcd.Digit[p[0]])*100 + int(bcd.Digit[p[1]])*10 + int(bcd.Digit[p[2]])
+	}
+	switch f.Prefix {
+	case 2:
+		return int(of[p[0]])*10 + int(of[p[1]])
+	case 3:
+		return int(of[p[0]])*100 + int(of[p[1]])*10 + int(of[p[2]])
 	}
 	n := 0
 	for _, c := range p[:f.Prefix] {
-		n = n*10 + int(bcd.Digit[c])
+		n = n*10 + int(of[c])
 	}
 	return n
 }
 
 // lengthOther reads what is met less often.
 func (f *Field) lengthOther(p []byte) (n int) {
-	base, of := 10, &eDigit
-	switch f.Count {
-	case Binary:
-		for _, c := range p[:f.Prefix] {
-			n = min(n<<8|int(c), beyond)
-		}
-		return n
-	case Hex:
-		base, of = 16, &bcd.Hex
-	}
 	for _, c := range p[:f.Prefix] {
-		d := of[c]
+		if f.Count == Binary {
+			n = min(n<<8|int(c), beyond)
+			continue
+		}
+		d := bcd.Hex[c]
 		if d == bcd.Bad {
 			return beyond
 		}
-		n = min(n*base+int(d), beyond)
+		n = min(n<<4|int(d), beyond)
 	}
 	return n
 }

@@ -111,8 +111,8 @@ func (f *Field) readOther(msg []byte, at, length, end int) (int, int, int) {
 		good = bcd.GoodPacked(msg, at, end, false) && (length&1 == 0 || msg[at]>>4 == 0)
 	case Hexed:
 		good = bcd.GoodHex(msg[at:end])
-	case EDigits:
-		good = bcd.GoodEBCDIC(msg, at, end)
+	case EDigits, ETrack:
+		good = bcd.GoodEBCDIC(msg, at, end, f.Coding == ETrack)
 	default:
 		good = f.Coding.BadByte(msg[at:end]) < 0
 	}
@@ -189,6 +189,8 @@ var (
 	eHex   = ofEBCDIC(&bcd.Hex)
 	eTrack = ofEBCDIC(&bcd.TrackOf)
 	eDigit = eDigits()
+	// By EBCDIC byte of a length, as bcd.Digit is by ASCII byte.
+	eLength = eLengths()
 )
 
 // HexOf is the table of the digits in which a bitmap or a binary field is written.
@@ -202,6 +204,13 @@ func (c Coding) HexOf() *[256]uint8 {
 func ofEBCDIC(table *[256]uint8) (t [256]uint8) {
 	for i := range t {
 		t[i] = table[ebcdic.ToASCII[i]]
+	}
+	return t
+}
+
+func eLengths() (t [256]uint16) {
+	for i := range t {
+		t[i] = bcd.Digit[ebcdic.ToASCII[i]]
 	}
 	return t
 }
