@@ -85,18 +85,23 @@ func GoodEBCDIC(msg []byte, from, to int, track bool) bool {
 	return bad == 0
 }
 
-// GoodHex says that all of p are hexadecimal digits.
+// GoodHex says that all of p are hexadecimal digits. The last word may look twice
+// at some.
 func GoodHex(p []byte) bool {
 	var bad uint64
-	for len(p) >= 8 {
-		_, wrong := hexWord(binary.BigEndian.Uint64(p))
+	n := len(p)
+	if n < 8 {
+		for _, c := range p {
+			bad |= uint64(Hex[c] & 0x80) // Bad is the only entry with bit 7
+		}
+		return bad == 0
+	}
+	for i := 0; i < n-8; i += 8 {
+		_, wrong := hexWord(binary.BigEndian.Uint64(p[i : i+8 : i+8]))
 		bad |= wrong
-		p = p[8:]
 	}
-	for _, c := range p {
-		bad |= uint64(Hex[c] & 0x80) // Bad is the only entry with bit 7
-	}
-	return bad == 0
+	_, wrong := hexWord(binary.BigEndian.Uint64(p[n-8:]))
+	return bad|wrong == 0
 }
 
 // hexWord reads eight hexadecimal characters, a nibble a byte. What is wrong with
