@@ -97,6 +97,10 @@ func (f *Field) Read(msg []byte, off int) (at, length, end int) {
 		if bcd.GoodChars(msg, at, end, f.Coding == Track) {
 			return at, length, end
 		}
+	case Hexed:
+		if bcd.GoodHex(msg[at:end]) {
+			return at, length, end
+		}
 	default:
 		return f.readOther(msg, at, length, end)
 	}
@@ -109,8 +113,6 @@ func (f *Field) readOther(msg []byte, at, length, end int) (int, int, int) {
 	switch f.Coding {
 	case PackedRight: // the pad is a digit 0 as well
 		good = bcd.GoodPacked(msg, at, end, false) && (length&1 == 0 || msg[at]>>4 == 0)
-	case Hexed:
-		good = bcd.GoodHex(msg[at:end])
 	case EDigits, ETrack:
 		good = bcd.GoodEBCDIC(msg, at, end, f.Coding == ETrack)
 	default:
