@@ -21,7 +21,7 @@ func (r *reader) check(c *Config) {
 	}
 	taken := map[string]string{} // address → path that has it
 	r.listeners(c, taken)
-	r.links(c)
+	r.links(c, taken)
 	r.routes(c)
 	r.flowControl(c)
 	r.hsm(&c.HSM)
@@ -60,7 +60,7 @@ func (r *reader) listeners(c *Config, taken map[string]string) {
 
 // links looks for banks whose lines cannot be dialled or whose clocks contradict
 // each other.
-func (r *reader) links(c *Config) {
+func (r *reader) links(c *Config, taken map[string]string) {
 	names := map[string]string{}
 	if r.has("links") && len(c.Links) == 0 {
 		r.faultAt("links", "至少一条银行线路 · at least one link is wanted", "")
@@ -69,7 +69,7 @@ func (r *reader) links(c *Config) {
 		l, path := &c.Links[i], fmt.Sprintf("links[%d]", i)
 		r.name(path+".name", l.Name)
 		r.unique(names, path+".name", l.Name, "名称", "name")
-		r.lines(l, path)
+		r.lines(l, path, taken)
 		r.digits(path+".destination", l.Destination, 11)
 		r.digits(path+".source", l.Source, 11)
 		// A single DES key protects no PIN; the form is right, the strength is not.

@@ -2,15 +2,21 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
 
 	"tongka/txn"
 )
 
-// Line is one line to a bank: one socket, or one to send and one to receive.
+// Line is one line to a bank: one socket, or one to send and one to receive, each
+// dialled or waited for.
 type Line struct {
-	Address  string `json:"address,omitempty" jsonschema:"双工：银行地址 主机:端口 · one socket for both directions: host:port of the bank"`
-	Send     string `json:"send,omitempty" jsonschema:"单工：发送地址，与 receive 成对 · two sockets: host:port that we send to, with receive"`
-	Receive  string `json:"receive,omitempty" jsonschema:"单工：接收地址，与 send 成对 · two sockets: host:port that we receive from, with send"`
+	Address  string   `json:"address,omitempty" jsonschema:"双工，主动连接：银行地址 主机:端口 · one socket for both directions, dialled: host:port of the bank"`
+	Listen   string   `json:"listen,omitempty" jsonschema:"等待银行来连的地址；单独为双工，与 send 成对为接收，与 receive 成对为发送 · host:port where the bank dials us: for both directions, with send to receive, with receive to send"`
+	Send     string   `json:"send,omitempty" jsonschema:"单工，主动连接以发送；与 receive 或 listen 成对 · dialled to send, with receive or listen"`
+	Receive  string   `json:"receive,omitempty" jsonschema:"单工，主动连接以接收；与 send 或 listen 成对 · dialled to receive, with send or listen"`
+	Allow    []string `json:"allow,omitempty" jsonschema:"与 listen 同用：银行的网段，CIDR；其他一律拒绝 · with listen: networks of the bank as CIDR; nobody else gets in"`
 	Priority int    `json:"priority,omitempty" range:"1,9" jsonschema:"优先级，1 最先；只有更先的线路全部不可用时才用 · 1 is used first, the next only when no line of the one before is up"`
 	Window   int    `json:"window,omitempty" range:"0,500000" jsonschema:"同时在途的请求数，0 不限，1 为半双工 · requests in flight at once, 0: no limit, 1: half-duplex"`
 }
@@ -29,29 +35,45 @@ func (l *Link) AllLines() []Line {
 }
 
 // Pair says that one socket sends and another receives.
-func (n *Line) Pair() bool { return n.Address == "" }
+func (n *Line) Pair() bool { return n.Send != "" || n.Receive != "" }
+
+// Networks gives who may dial us.
+func (n *Line) Networks() (all []netip.Prefix) {
+	for _, a := range n.Allow {
+		if p, err := netip.ParsePrefix(a); err == nil { // checked when it was read
+			all = append(all, p)
+		}
+	}
+	return all
+}
 
 // String says where a line leads.
 func (n Line) String() string {
-	s := n.Address
-	if n.Pair() {
-		s = fmt.Sprintf("→ %s ← %s", n.Send, n.Receive)
+	var parts []string
+	part := func(arrow, address string) {
+		if address != "" {
+			parts = append(parts, arrow+address)
+		}
 	}
+	part("", n.Address)
+	part("→ ", n.Send)
+	part("← ", n.Receive)
+	part("@ ", n.Listen)
 	if n.Priority > 1 {
-		s += fmt.Sprintf(" #%d", n.Priority)
+		parts = append(parts, fmt.Sprintf("#%d", n.Priority))
 	}
 	if n.Window > 0 {
-		s += fmt.Sprintf(" ≤ %d", n.Window)
+		parts = append(parts, fmt.Sprintf("≤ %d", n.Window))
 	}
-	return s
+	return strings.Join(parts, " ")
 }
 
 // FullCode is what requests are told when all lines are full.
 func (l *Link) FullCode() txn.Code { return txn.Code([]byte(l.WhenFull)) }
 
 // lines looks for lines that lead nowhere, or two ways at once. Two lines may
-// have one address: a bank may take several at it.
-func (r *reader) lines(l *Link, path string) {
+// dial one address: a bank may take several at it.
+func (r *reader) lines(l *Link, path string, taken map[string]string) {
 	switch {
 	case l.Address != "" && len(l.Lines) > 0:
 		r.faultAt(path+".lines", "address 与 lines 只能有其一 · either address or lines", "")
@@ -64,17 +86,51 @@ func (r *reader) lines(l *Link, path string) {
 		r.target(path+".address", l.Address)
 	}
 	for i := range l.Lines {
-		n, at := &l.Lines[i], fmt.Sprintf("%s.lines[%d]", path, i)
-		one, two := r.has(at+".address"), r.has(at+".send") && r.has(at+".receive")
-		if one == two || one && (r.has(at+".send") || r.has(at+".receive")) {
-			r.faultAt(at, "须为 address，或 send 与 receive · wanted: address, or send and receive", "")
-			continue
+		r.line(&l.Lines[i], fmt.Sprintf("%s.lines[%d]", path, i), taken)
+	}
+}
+
+// lineWays are the ways in which sockets make a line.
+var lineWays = []string{"address", "listen", "send receive", "send listen", "listen receive"}
+
+func (r *reader) line(n *Line, at string, taken map[string]string) {
+	var has []string
+	for _, key := range [...]string{"address", "send", "listen", "receive"} {
+		if r.has(at + "." + key) {
+			has = append(has, key)
 		}
-		if one {
+	}
+	if !slices.Contains(lineWays, strings.Join(has, " ")) {
+		r.faultAt(at, "须为其一 · wanted one of: address; listen; send, receive; send, listen; listen, receive", "")
+		return
+	}
+	for _, key := range has {
+		switch key {
+		case "address":
 			r.target(at+".address", n.Address)
-			continue
+		case "send":
+			r.target(at+".send", n.Send)
+		case "receive":
+			r.target(at+".receive", n.Receive)
+		case "listen":
+			r.address(at+".listen", n.Listen)
+			r.unique(taken, at+".listen", n.Listen, "地址", "address")
 		}
-		r.target(at+".send", n.Send)
-		r.target(at+".receive", n.Receive)
+	}
+	r.allow(n, at)
+}
+
+// allow wants to know who may dial us: whoever gets in is taken for the bank.
+func (r *reader) allow(n *Line, at string) {
+	switch {
+	case r.has(at+".listen") && len(n.Allow) == 0:
+		r.faultAt(at+".listen", "listen 须有 allow · listen needs allow", `allow: ["10.1.0.0/16"]`)
+	case !r.has(at+".listen") && len(n.Allow) > 0:
+		r.faultAt(at+".allow", "allow 只与 listen 同用 · allow is for listen only", "")
+	}
+	for i, a := range n.Allow {
+		if _, err := netip.ParsePrefix(a); err != nil {
+			r.faultAt(fmt.Sprintf("%s.allow[%d]", at, i), fmt.Sprintf("%q 不是 CIDR 网段 · %q is no network in CIDR form", a, a), "10.1.0.0/16")
+		}
 	}
 }

@@ -164,9 +164,13 @@ func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 
 // line gives a bank's line its sockets.
 func (n *Node) line(cc *conn.Config, name string, l *config.Line) engine.Line {
-	socket := func(name, addr string) int {
-		cc.Links = append(cc.Links, conn.LinkConfig{Name: name, Addr: addr, Framing: conn.ASCII4,
-			MaxFrame: n.cfg.Limits.MaxFrame, MaxOutbound: 16 << 20, BackoffMax: 5 * time.Second})
+	socket := func(name, dial string) int {
+		c := conn.LinkConfig{Name: name, Addr: dial, Framing: conn.ASCII4,
+			MaxFrame: n.cfg.Limits.MaxFrame, MaxOutbound: 16 << 20, BackoffMax: 5 * time.Second}
+		if dial == "" {
+			c.Addr, c.Listen, c.Allow = l.Listen, true, l.Networks()
+		}
+		cc.Links = append(cc.Links, c)
 		return len(cc.Links) - 1
 	}
 	line := engine.Line{Priority: l.Priority, Window: l.Window}
