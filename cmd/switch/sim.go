@@ -57,6 +57,8 @@ type simBankCmd struct {
 	Deaf        bool          `help:"既不记账也不应答 · neither book nor answer"`
 	CloseEvery  int           `help:"每 N 笔记账后断线 · drop the line after each n-th sale"`
 	Twice       bool          `help:"每个应答发两次 · send every answer twice"`
+	Refuse      string        `placeholder:"CODE" help:"对签到、签退与回响的应答码 · response code to sign-on, sign-off and echo"`
+	Line        int           `help:"只有第 N 条连接如此，从 1 起，0 为全部 · only the n-th connection is like that, from 1; 0: all"`
 }
 
 // Run plays until it is told to stop, then prints the totals.
@@ -68,11 +70,15 @@ func (c *simBankCmd) Run(s *streams) error {
 	if len(c.DeclineCode) != 2 {
 		return fmt.Errorf("应答码 %q 须为 2 个字符 · response code %q, wanted 2 characters", c.DeclineCode, c.DeclineCode)
 	}
+	var refuse txn.Code
+	if copy(refuse[:], c.Refuse); c.Refuse != "" && len(c.Refuse) != 2 {
+		return fmt.Errorf("应答码 %q 须为 2 个字符 · response code %q, wanted 2 characters", c.Refuse, c.Refuse)
+	}
 	return sim.RunBank(s.ctx, sim.BankConfig{
-		Name: c.Name, Listen: c.Listen, Connect: c.Connect, ZPK: zpk, Books: c.Books, Limit: c.Limit, Log: simLog(s),
+		Name: c.Name, Listen: c.Listen, Connect: c.Connect, ZPK: zpk, Books: c.Books, Limit: c.Limit, Log: simLog(s), Line: c.Line,
 		Behaviour: sim.Behaviour{
 			Delay: c.Delay, DelayJitter: c.Jitter, Decline: txn.Code([]byte(c.DeclineCode)), DeclineRate: c.DeclineRate,
-			Silent: c.Silent, Deaf: c.Deaf, CloseEvery: c.CloseEvery, Twice: c.Twice,
+			Silent: c.Silent, Deaf: c.Deaf, CloseEvery: c.CloseEvery, Twice: c.Twice, Refuse: refuse,
 		},
 	}, c.options(), s.out)
 }

@@ -26,6 +26,7 @@ type Config struct {
 	Books     string      // file of the ledger; "" keeps it in memory only
 	Limit     int         // bookings held, 2,000,000 when 0; a sale beyond is answered 96
 	Behaviour Behaviour   // at the start; Behave changes it
+	Line      int         // of which line alone, from 1; 0 is of all
 	Log       *zap.Logger // nil = silent
 }
 
@@ -59,6 +60,9 @@ func (c *Config) validate() error {
 	if (c.Listen == "") == (c.Connect == "") {
 		errs = append(errs, errors.New("bank: exactly one of Listen and Connect is wanted"))
 	}
+	if c.Line < 0 || c.Line > maxLines {
+		errs = append(errs, fmt.Errorf("bank: line %d: wanted 0 to %d", c.Line, maxLines))
+	}
 	if c.Limit < 0 {
 		errs = append(errs, fmt.Errorf("bank: limit %d: wanted 0 or more", c.Limit))
 	}
@@ -77,8 +81,9 @@ type Bank struct {
 
 	mu     sync.Mutex // guards all below; taken once for each batch of frames read
 	ledger *ledger
-	pin    *clear.Cipher // nil: PIN blocks are not opened
-	conns  map[net.Conn]struct{}
+	pin    *clear.Cipher    // nil: PIN blocks are not opened
+	conns  map[net.Conn]int // which line it is, from 1
+	apart  map[int]Behaviour
 	sales  int // since the start, for CloseEvery
 	late   int // answers that wait for their delay
 }
@@ -94,7 +99,7 @@ func New(cfg Config) (*Bank, error) {
 	if cfg.Limit == 0 {
 		cfg.Limit = defaultBookings
 	}
-	b := &Bank{cfg: cfg, log: aid.Logger(cfg.Log).With(zap.String("bank", cfg.Name)), conns: map[net.Conn]struct{}{}}
+	b := &Bank{cfg: cfg, log: aid.Logger(cfg.Log).With(zap.String("bank", cfg.Name)), conns: map[net.Conn]int{}, apart: map[int]Behaviour{}}
 	if cfg.ZPK != nil {
 		var err error
 		if b.pin, err = clear.NewCipher(cfg.ZPK); err != nil {
@@ -106,7 +111,11 @@ func New(cfg Config) (*Bank, error) {
 		return nil, err
 	}
 	b.ledger = l
-	b.behaviour.Store(&cfg.Behaviour)
+	everywhere := cfg.Behaviour
+	if cfg.Line > 0 {
+		everywhere, b.apart[cfg.Line] = Behaviour{}, cfg.Behaviour
+	}
+	b.behaviour.Store(&everywhere)
 	b.ctx, b.stop = context.WithCancel(context.Background())
 	return b, nil
 }
@@ -134,7 +143,8 @@ func (b *Bank) Addr() string {
 	return b.ln.Addr().String()
 }
 
-// Behave changes the behaviour at once, for all connections.
+// Behave changes the behaviour at once, for all lines that BehaveLine has not set
+// apart.
 func (b *Bank) Behave(v Behaviour) error {
 	if err := v.validate(); err != nil {
 		return err

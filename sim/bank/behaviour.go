@@ -19,6 +19,7 @@ type Behaviour struct {
 	Deaf        bool          `json:"deaf"`         // reads, and neither books nor answers anything, echo tests included
 	CloseEvery  int           `json:"close_every"`  // each n-th sale is booked, then the connection is dropped; 0 = never
 	Twice       bool          `json:"twice"`        // every financial answer is sent twice
+	Refuse      txn.Code      `json:"-"`            // F39 of the answer to sign-on, sign-off and echo; zero means 00
 }
 
 // maxDelay bounds how long an answer may be held back, and with it the timers
@@ -45,4 +46,51 @@ func (b *Behaviour) declineCode() txn.Code {
 		return txn.Code{'0', '5'}
 	}
 	return b.Decline
+}
+
+// netCode is the code that a network message gets.
+func (b *Behaviour) netCode() txn.Code {
+	if b.Refuse == (txn.Code{}) {
+		return txn.OK
+	}
+	return b.Refuse
+}
+
+// BehaveLine changes the behaviour of one line at once, and leaves the others as
+// they are. Lines are the connections, counted from 1; a new one takes the lowest
+// number that is free, so that a line that is dialled again is as bad as before.
+func (b *Bank) BehaveLine(line int, v Behaviour) error {
+	if line < 1 || line > maxLines {
+		return fmt.Errorf("bank: line %d: wanted 1 to %d", line, maxLines)
+	}
+	if err := v.validate(); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.apart[line] = v
+	return nil
+}
+
+const maxLines = 1000
+
+// behaviourOf is how the bank treats what comes by a line. The lock is held.
+func (b *Bank) behaviourOf(line int) Behaviour {
+	if v, ok := b.apart[line]; ok {
+		return v
+	}
+	return b.Behaviour()
+}
+
+// freeLine is the lowest number that no connection has. The lock is held.
+func (b *Bank) freeLine() int {
+	taken := make(map[int]bool, len(b.conns))
+	for _, line := range b.conns {
+		taken[line] = true
+	}
+	line := 1
+	for taken[line] {
+		line++
+	}
+	return line
 }

@@ -186,3 +186,34 @@ func BenchmarkSales(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "sales/s")
 }
+
+// One of several lines goes bad, and stays bad when it is dialled again.
+func TestOneLineGoesBad(t *testing.T) {
+	b, one := start(t, Config{Behaviour: Behaviour{Silent: true}, Line: 2})
+	one.ask(0x0200, sale(1), "00")
+	two := dial(t, b)
+	two.send(frame(t, 0x0200, sale(2)))
+	two.quiet()
+	one.ask(0x0200, sale(3), "00")
+	if err := b.BehaveLine(1, Behaviour{Silent: true}); err != nil {
+		t.Fatal(err)
+	}
+	one.send(frame(t, 0x0200, sale(4)))
+	one.quiet()
+	if err := b.BehaveLine(2, Behaviour{Refuse: txn.Code{'9', '6'}}); err != nil {
+		t.Fatal(err)
+	}
+	two.ask(0x0200, sale(5), "00")
+	two.ask(0x0820, fields{7: "1121220000", 11: "999999", 70: "301"}, "96")
+	for _, line := range []int{0, -1, maxLines + 1} {
+		if b.BehaveLine(line, Behaviour{}) == nil {
+			t.Errorf("line %d is taken", line)
+		}
+	}
+	if b.BehaveLine(1, Behaviour{CloseEvery: -1}) == nil {
+		t.Error("a behaviour that cannot be is taken")
+	}
+	if _, err := New(Config{Listen: "127.0.0.1:0", Line: -1}); err == nil {
+		t.Error("line -1 is taken")
+	}
+}

@@ -30,6 +30,7 @@ var (
 type bankConn struct {
 	bank *Bank
 	net  net.Conn
+	line int
 	how  Behaviour // as it was when the batch began
 	now  time.Time // of the batch
 	out  []byte    // answers to send at once
@@ -49,11 +50,12 @@ type lateAnswer struct {
 // answered with one write, in this order: what is answered is in the book.
 func (b *Bank) serve(nc net.Conn) {
 	defer nc.Close()
-	if !b.enter(nc) {
+	line, ok := b.enter(nc)
+	if !ok {
 		return
 	}
 	defer b.leave(nc)
-	c := &bankConn{bank: b, net: nc}
+	c := &bankConn{bank: b, net: nc, line: line}
 	buf := make([]byte, 0, bankBuffer)
 	for {
 		n, err := nc.Read(buf[len(buf):cap(buf)])
@@ -74,12 +76,13 @@ func (b *Bank) serve(nc net.Conn) {
 	}
 }
 
-func (b *Bank) enter(c net.Conn) bool {
+func (b *Bank) enter(c net.Conn) (line int, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.conns[c] = struct{}{}
+	line = b.freeLine()
+	b.conns[c] = line
 	// Close may have looked for connections before this one was in the table.
-	return b.ctx.Err() == nil
+	return line, b.ctx.Err() == nil
 }
 
 func (b *Bank) leave(c net.Conn) {
@@ -92,8 +95,9 @@ func (b *Bank) leave(c net.Conn) {
 // ends the connection, after the answers that were ready have left.
 func (c *bankConn) batch(p []byte) (used int, err error) {
 	c.out, c.late = c.out[:0], c.late[:0]
-	c.how, c.now = c.bank.Behaviour(), time.Now()
+	c.now = time.Now()
 	c.bank.mu.Lock()
+	c.how = c.bank.behaviourOf(c.line)
 	for err == nil {
 		frame, n, bad := nextFrame(p[used:])
 		if n == 0 {

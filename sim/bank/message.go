@@ -85,7 +85,7 @@ func (c *bankConn) network() error {
 	case 301:
 		c.bank.ledger.stats.Echoes++
 	}
-	return c.answer(reply{code: txn.OK})
+	return c.answer(reply{code: c.how.netCode()})
 }
 
 // sale books or declines a 0200.
