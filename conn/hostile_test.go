@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +28,15 @@ const (
 	ratedDoor
 	strictDoor // shuts out after three pieces of rubbish
 	idleDoor
+	etxDoor
+	selfDoor
+	bcdDoor
+)
+
+// The doors for banks, by index of their links.
+const (
+	ourBank = iota
+	otherBank
 )
 
 func hostileConfig(t *testing.T, ca *certtest.CA) Config {
@@ -38,7 +48,11 @@ func hostileConfig(t *testing.T, ca *certtest.CA) Config {
 		change(&l)
 		return l
 	}
-	return Config{Listeners: []ListenerConfig{
+	bank := LinkConfig{Name: "ours", Addr: "127.0.0.1:0", Framing: Binary2, MaxFrame: 1000, FrameTimeout: 200 * time.Millisecond,
+		Listen: true, Allow: loopbacks}
+	other := bank
+	other.Name, other.Allow = "other", []netip.Prefix{netip.MustParsePrefix("10.1.2.3/32")}
+	return Config{Links: []LinkConfig{ourBank: bank, otherBank: other}, Listeners: []ListenerConfig{
 		plainDoor: door("plain", func(*ListenerConfig) {}),
 		tlsOnly: door("tls", func(l *ListenerConfig) {
 			l.TLS = &TLS{Cert: own.Cert, Key: own.Key, Timeout: 300 * time.Millisecond}
@@ -52,6 +66,9 @@ func hostileConfig(t *testing.T, ca *certtest.CA) Config {
 		}),
 		ratedDoor:  door("rated", func(l *ListenerConfig) { l.Guard.Connects, l.Guard.Burst = 1, 3 }),
 		strictDoor: door("strict", func(l *ListenerConfig) { l.Guard.Strikes, l.Guard.ShutOut = 3, time.Hour }),
+		etxDoor:    door("etx", func(l *ListenerConfig) { l.Framing = named(t, "binary2-etx") }),
+		selfDoor:   door("self", func(l *ListenerConfig) { l.Framing = named(t, "binary2-self") }),
+		bcdDoor:    door("bcd", func(l *ListenerConfig) { l.Framing = named(t, "bcd2") }),
 		idleDoor:   door("idle", func(l *ListenerConfig) { l.Idle = 150 * time.Millisecond }),
 	}}
 }
@@ -306,7 +323,7 @@ func TestHostile(t *testing.T) {
 		}
 	}
 	serve()
-	rows := append(append(append([]pattern{}, plainPatterns...), gatePatterns...), tlsPatterns...)
+	rows := slices.Concat(plainPatterns, gatePatterns, tlsPatterns, framePatterns, linePatterns)
 	if len(rows) < 20 {
 		t.Fatalf("only %d patterns", len(rows))
 	}
