@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"tongka/codec/iso8583"
 	"tongka/codec/iso8583/dialects"
 	"tongka/codec/iso8583/explain"
+	"tongka/codec/iso8583/explain/capture"
 )
 
 // decodeCmd reads one captured message. It needs no config and no switch.
@@ -20,7 +22,7 @@ type decodeCmd struct {
 	Framing string   `placeholder:"NAME" help:"分帧，缺省自动识别 · framing, found when not given: binary2, ascii4, …, none"`
 	Unmask  bool     `help:"显示卡号、磁道与 PIN 块 · show card numbers, tracks and PIN blocks"`
 	Raw     bool     `help:"输入为原始字节 · the input is the bytes themselves"`
-	Input   []string `arg:"" optional:"" name:"input" help:"十六进制（可分多段）、文件名（十六进制文本或原始字节），或 - 为标准输入 · hexadecimal in one or more pieces, a file of hexadecimal text or raw bytes, or - for standard input"`
+	Input   []string `arg:"" optional:"" name:"input" help:"十六进制（可分多段）、文件名（十六进制文本、原始字节、pcap 或 pcapng），或 - 为标准输入 · hexadecimal in one or more pieces, a file of hexadecimal text, raw bytes or packets (pcap, pcapng), or - for standard input"`
 }
 
 // maxInput bounds what is read from a file or a pipe: many frames' worth.
@@ -29,17 +31,56 @@ const maxInput = 4 << 20
 // Run prints the fields with card data masked, or one line that names the field
 // and the offset of the first byte that does not fit.
 func (c *decodeCmd) Run(s *streams) error {
+	o := explain.Options{Framing: c.Framing, Unmask: c.Unmask}
+	var err error
+	if o.Dialects, err = dialectsOf(c.Dialect); err != nil {
+		return err
+	}
+	if f := c.captureFile(); f != nil {
+		defer f.Close()
+		return c.capture(s, f, o)
+	}
 	b, err := c.read(s.in)
 	if err != nil {
 		return err
 	}
-	o := explain.Options{Framing: c.Framing, Unmask: c.Unmask}
-	if o.Dialects, err = dialectsOf(c.Dialect); err != nil {
-		return err
+	if capture.Is(b) {
+		return c.capture(s, bytes.NewReader(b), o)
 	}
 	r, err := c.decode(b, o)
 	if err != nil {
 		return c.refused(s, err)
+	}
+	if c.JSON {
+		return writeJSON(s.out, r)
+	}
+	return r.WriteText(s.out, styleOf(s.out))
+}
+
+// captureFile opens the input when it is a file of packets, which may be larger
+// than a message: nil when it is none.
+func (c *decodeCmd) captureFile() *os.File {
+	if len(c.Input) != 1 {
+		return nil
+	}
+	f, err := os.Open(c.Input[0])
+	if err != nil {
+		return nil // read says why, if it was meant as a file
+	}
+	var head [4]byte
+	if _, err := f.ReadAt(head[:], 0); err != nil || !capture.Is(head[:]) {
+		_ = f.Close() // opened for reading: nothing can be lost
+		return nil
+	}
+	return f
+}
+
+// capture writes what packets hold. Messages that cannot be read are told where
+// they stand and are no failure: a capture may hold other things, too.
+func (c *decodeCmd) capture(s *streams, in io.Reader, o explain.Options) error {
+	r, err := capture.Read(in, o)
+	if err != nil {
+		return err
 	}
 	if c.JSON {
 		return writeJSON(s.out, r)

@@ -1,12 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
 )
 
 // A sale with a test card number (BIN 622588, invented) as a terminal sends it:
@@ -119,5 +126,39 @@ func TestDecodeRefuses(t *testing.T) {
 				t.Errorf("%s: %q is not in %s", name, want, r.err)
 			}
 		}
+	}
+}
+
+// A file of packets, by its name or on standard input, is told from a message.
+func TestDecodeReadsACapture(t *testing.T) {
+	var file bytes.Buffer
+	w := pcapgo.NewWriter(&file)
+	if err := w.WriteFileHeader(65535, layers.LinkTypeIPv4); err != nil {
+		t.Fatal(err)
+	}
+	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: net.IP{10, 0, 0, 1}, DstIP: net.IP{10, 0, 0, 2}}
+	tcp := &layers.TCP{SrcPort: 40001, DstPort: 7001, Seq: 1, ACK: true}
+	b := gopacket.NewSerializeBuffer()
+	if err := gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true}, ip, tcp, gopacket.Payload(saleBytes(t))); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.WritePacket(gopacket.CaptureInfo{Timestamp: time.Unix(1, 0), CaptureLength: len(b.Bytes()), Length: len(b.Bytes())}, b.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "x.pcap")
+	if err := os.WriteFile(path, file.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, r := range map[string]result{"file": call("", "decode", path), "stdin": call(file.String(), "decode", "-")} {
+		if r.code != exitDone || !strings.Contains(r.out, "10.0.0.1:40001 → 10.0.0.2:7001") || !strings.Contains(r.out, "622588******0001") {
+			t.Errorf("%s: %v", name, r)
+		}
+	}
+	var rep struct{ Messages []struct{ From string } }
+	if r := call("", "decode", "--json", path); json.Unmarshal([]byte(r.out), &rep) != nil || len(rep.Messages) != 1 || rep.Messages[0].From != "10.0.0.1:40001" {
+		t.Error(r)
+	}
+	if r := call(file.String()[:30], "decode", "-"); r.code != exitFailed || !strings.Contains(r.err, "damaged") {
+		t.Error(r)
 	}
 }

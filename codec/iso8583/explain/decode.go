@@ -22,6 +22,12 @@ type Options struct {
 	Unmask   bool            // show card numbers, tracks and PIN blocks
 }
 
+// Check says what is wrong with the options, before there is an input.
+func (o *Options) Check() error {
+	_, err := candidates(o)
+	return err
+}
+
 // Result is a message taken apart. Numbers are digits without pad, text is
 // text (bytes above 7F as Latin-1), everything else upper-case hexadecimal.
 type Result struct {

@@ -209,6 +209,10 @@ func (s *sheet) appendMessage(out []byte, spec *iso8583.Spec) ([]byte, error) {
 	return out, err
 }
 
+func fieldFault(n int, zh, en string) error {
+	return fmt.Errorf("%s：%s / %[1]s: %[3]s", "F"+strconv.Itoa(n), zh, en)
+}
+
 // readFields reads the object of fields. The library would let the last of two
 // with the same number win, and somebody's change would be lost.
 func readFields(raw json.RawMessage) (map[int]string, error) {
@@ -233,10 +237,10 @@ func readFields(raw json.RawMessage) (map[int]string, error) {
 		case err != nil || n < 2 || n > lastField || strconv.Itoa(n) != key:
 			return nil, fmt.Errorf("fields：%q 不是 2 至 %d 的域号 / fields: %q is not the number of a field, 2 to %d", key, lastField, key, lastField)
 		case !isText:
-			return nil, fmt.Errorf("F%d：值应为字符串 / F%d: the value must be a string", n, n)
+			return nil, fieldFault(n, "值应为字符串", "the value must be a string")
 		default:
 			if _, twice := fields[n]; twice {
-				return nil, fmt.Errorf("F%d：出现两次 / F%d is there twice", n, n)
+				return nil, fieldFault(n, "出现两次", "is there twice")
 			}
 			fields[n] = text
 		}
@@ -248,7 +252,7 @@ func readFields(raw json.RawMessage) (map[int]string, error) {
 func canonical(spec *iso8583.Spec, n int, value string, inHex bool) ([]byte, error) {
 	kind := spec.Kind(n)
 	if strings.Contains(value, "**") {
-		return nil, fmt.Errorf("F%d：值已屏蔽，请用 --unmask 解读后再编码 / F%d: the value is masked; decode with --unmask first", n, n)
+		return nil, fieldFault(n, "值已屏蔽，请用 --unmask 解读后再编码", "the value is masked; decode with --unmask first")
 	}
 	switch {
 	case kind == iso8583.Binary && (n == 64 || n == 128) && len(value) == 8 && mtiSize(spec) > 2:
@@ -256,7 +260,7 @@ func canonical(spec *iso8583.Spec, n int, value string, inHex bool) ([]byte, err
 	case kind == iso8583.Binary || inHex:
 		raw, ok := unhex(value)
 		if !ok && value != "" {
-			return nil, fmt.Errorf("F%d：应为整字节的十六进制 / F%d must be hexadecimal of whole bytes", n, n)
+			return nil, fieldFault(n, "应为整字节的十六进制", "must be hexadecimal of whole bytes")
 		}
 		return raw, nil
 	case kind != iso8583.Text || !strings.ContainsFunc(value, func(c rune) bool { return c > 0xFF }):
@@ -268,7 +272,7 @@ func canonical(spec *iso8583.Spec, n int, value string, inHex bool) ([]byte, err
 	}
 	raw, err := simplifiedchinese.GBK.NewEncoder().Bytes([]byte(value))
 	if err != nil {
-		return nil, fmt.Errorf("F%d：有 GBK 没有的字符 / F%d has a character that GBK has not", n, n)
+		return nil, fieldFault(n, "有 GBK 没有的字符", "has a character that GBK has not")
 	}
 	return raw, nil
 }

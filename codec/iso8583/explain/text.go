@@ -9,6 +9,7 @@ import (
 // Style is how a drawing looks.
 type Style struct {
 	Color bool // with the escapes of a terminal
+	Brief bool // the drawing only, without what the message was taken for
 }
 
 // Colours of a drawing: what is not the message itself is dim, the first bad byte
@@ -34,6 +35,11 @@ const rowBytes = 12
 // taken for and why, and then its bytes, with their meaning on the right.
 func (r *Result) WriteText(w io.Writer, style Style) error {
 	var b strings.Builder
+	if style.Brief {
+		newDrawer(&b, style).parts(r.Parts, 0)
+		_, err := io.WriteString(w, b.String())
+		return err
+	}
 	line := func(label, value string) {
 		if value != "" {
 			fmt.Fprintf(&b, "%s  %s\n", pad(label, 22), value)

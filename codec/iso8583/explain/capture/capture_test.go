@@ -1,0 +1,309 @@
+package capture
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
+
+	"tongka/codec/iso8583"
+	"tongka/codec/iso8583/explain"
+	"tongka/conn/framing"
+)
+
+// tape writes packets between a terminal and a switch, one a millisecond.
+type tape struct {
+	t   *testing.T
+	out bytes.Buffer
+	w   *pcapgo.Writer
+	ng  *pcapgo.NgWriter
+	now time.Time
+	seq [2]uint32 // that comes next, of terminal and switch
+}
+
+func newTape(t *testing.T, ng bool) *tape {
+	t.Helper()
+	p := &tape{t: t, now: time.Date(2026, 6, 13, 10, 11, 12, 0, time.UTC), seq: [2]uint32{0xFFFFFFF0, 77}} // wraps round soon
+	var err error
+	if ng {
+		p.ng, err = pcapgo.NewNgWriter(&p.out, layers.LinkTypeEthernet)
+	} else {
+		p.w = pcapgo.NewWriter(&p.out)
+		err = p.w.WriteFileHeader(65535, layers.LinkTypeEthernet)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func (p *tape) packet(from int, seq uint32, data []byte, flags string) {
+	p.t.Helper()
+	ips, ports := [2]net.IP{{10, 0, 0, 1}, {10, 0, 0, 2}}, [2]layers.TCPPort{40001, 7001}
+	eth := &layers.Ethernet{SrcMAC: make(net.HardwareAddr, 6), DstMAC: make(net.HardwareAddr, 6), EthernetType: layers.EthernetTypeIPv4}
+	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: ips[from], DstIP: ips[1-from]}
+	tcp := &layers.TCP{SrcPort: ports[from], DstPort: ports[1-from], Seq: seq, ACK: !strings.Contains(flags, "s"),
+		SYN: strings.ContainsAny(flags, "sS"), FIN: strings.Contains(flags, "F"), Window: 1000}
+	if err := tcp.SetNetworkLayerForChecksum(ip); err != nil {
+		p.t.Fatal(err)
+	}
+	b := gopacket.NewSerializeBuffer()
+	if err := gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, eth, ip, tcp, gopacket.Payload(data)); err != nil {
+		p.t.Fatal(err)
+	}
+	p.now = p.now.Add(time.Millisecond)
+	info := gopacket.CaptureInfo{Timestamp: p.now, CaptureLength: len(b.Bytes()), Length: len(b.Bytes())}
+	var err error
+	if p.ng != nil {
+		err = p.ng.WritePacket(info, b.Bytes())
+	} else {
+		err = p.w.WritePacket(info, b.Bytes())
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// open is the handshake.
+func (p *tape) open() {
+	p.packet(0, p.seq[0]-1, nil, "s")
+	p.packet(1, p.seq[1]-1, nil, "S")
+}
+
+// send is data in its turn.
+func (p *tape) send(from int, data []byte) {
+	p.packet(from, p.seq[from], data, "")
+	p.seq[from] += uint32(len(data))
+}
+
+// lose is data that the capture does not have.
+func (p *tape) lose(from int, data []byte) { p.seq[from] += uint32(len(data)) }
+
+func (p *tape) read(o explain.Options) *Report {
+	p.t.Helper()
+	if p.ng != nil {
+		if err := p.ng.Flush(); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	r, err := Read(bytes.NewReader(p.out.Bytes()), o)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return r
+}
+
+// message is a framed sale of a trace number, or its answer.
+func message(t *testing.T, wrap string, s *iso8583.Spec, mti iso8583.MTI, trace uint64) []byte {
+	t.Helper()
+	f, ok := framing.Named(wrap)
+	if !ok {
+		t.Fatal(wrap)
+	}
+	var front string
+	if s == iso8583.Pos() {
+		front = "\x60\x00\x03\x00\x00\x60\x31\x00\x31\x13\x02"
+	}
+	b := s.Begin(append(f.Begin(nil), front...), mti)
+	b.Put(2, []byte("6222021234567890005"))
+	b.Put(3, []byte("000000"))
+	b.PutUint(4, 100*trace)
+	b.PutUint(11, trace)
+	if mti&0x10 != 0 {
+		b.Put(39, []byte("00"))
+	}
+	b.Put(41, []byte("T0000001"))
+	b.Put(60, []byte("22000001"))
+	out, err := b.End()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err = f.End(out, 0); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestConversationIsReadAndPaired(t *testing.T) {
+	for _, c := range []struct {
+		wrap string
+		spec *iso8583.Spec
+		ng   bool
+	}{{"binary2", iso8583.Pos(), false}, {"ascii4", iso8583.Cups(), true}, {"bcd2", iso8583.BCD(), true}, {"hex4", iso8583.ASCII(), false}, {"binary4", iso8583.Pos(), true}} {
+		p := newTape(t, c.ng)
+		p.open()
+		q1, q2 := message(t, c.wrap, c.spec, 0x0200, 1), message(t, c.wrap, c.spec, 0x0200, 2)
+		p.send(0, q1[:7]) // in two segments, with the next request behind it
+		p.send(0, append(q1[7:len(q1):len(q1)], q2...))
+		p.send(1, message(t, c.wrap, c.spec, 0x0210, 2))
+		p.send(1, message(t, c.wrap, c.spec, 0x0210, 1))
+		p.send(0, message(t, c.wrap, c.spec, 0x0200, 3))
+		r := p.read(explain.Options{})
+		if len(r.Connections) != 1 || len(r.Messages) != 5 {
+			t.Fatalf("%s: %d connections, %d messages", c.wrap, len(r.Connections), len(r.Messages))
+		}
+		if a := r.Connections[0]; a.Framing != c.wrap || a.Client != "10.0.0.1:40001" || a.Server != "10.0.0.2:7001" || a.Messages != 5 || a.Lost+a.Retransmitted+a.Skipped+a.Refused != 0 {
+			t.Errorf("%s: %+v", c.wrap, a)
+		}
+		m := r.Messages
+		if m[0].AnsweredBy != 4 || m[3].Answers != 1 || m[3].Took != 2000 || m[1].AnsweredBy != 3 || m[2].Answers != 2 || m[2].Took != 1000 || m[4].AnsweredBy != 0 {
+			t.Errorf("%s: pairs %+v", c.wrap, m)
+		}
+		if m[0].From != "10.0.0.1:40001" || m[3].From != "10.0.0.2:7001" || m[0].Time.Format("15:04:05.000") != "10:11:12.004" {
+			t.Errorf("%s: %+v", c.wrap, m[0])
+		}
+		var text strings.Builder
+		if err := r.WriteText(&text, explain.Style{}); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"answers #1，2ms", "answered by #4", "no answer in the capture", "framing " + c.wrap, "622202*********0005"} {
+			if !strings.Contains(text.String(), want) {
+				t.Errorf("%s: %q is not in\n%s", c.wrap, want, &text)
+			}
+		}
+		if strings.Contains(text.String(), "6222021234567890005") {
+			t.Error("the card can be seen")
+		}
+		if _, err := json.Marshal(r); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestLossRepeatAndDisorderAreTold(t *testing.T) {
+	q := func(n uint64) []byte { return message(t, "binary2", iso8583.Pos(), 0x0200, n) }
+	p := newTape(t, false)
+	p.open()
+	p.send(0, q(1))
+	p.packet(0, p.seq[0]-uint32(len(q(1))), q(1), "") // again
+	one, two := q(2), q(3)
+	p.packet(0, p.seq[0]+uint32(len(one)), two, "") // before its turn
+	p.packet(0, p.seq[0], one, "")
+	p.seq[0] += uint32(len(one) + len(two))
+	p.send(0, q(4)[:20])
+	p.lose(0, q(4)[20:]) // never seen
+	p.send(0, q(5))
+	p.send(0, q(6)[:9]) // the capture ends
+	r := p.read(explain.Options{})
+	var traces []string
+	for _, m := range r.Messages {
+		if m.Result == nil {
+			t.Fatalf("%v", m.Refused)
+		}
+		traces = append(traces, m.Result.Fields["11"])
+	}
+	if got := strings.Join(traces, " "); got != "000001 000002 000003 000005" {
+		t.Errorf("messages %s", got)
+	}
+	if a := r.Connections[0]; a.Retransmitted != 1 || a.Reordered < 1 || a.Lost != len(q(4))-20 || a.Skipped != 20+9 {
+		t.Errorf("%+v", a)
+	}
+}
+
+// A capture that begins in the middle of a message goes on with the next one.
+func TestCaptureFromTheMiddle(t *testing.T) {
+	p := newTape(t, true)
+	p.send(0, append(message(t, "binary2", iso8583.Pos(), 0x0200, 1)[25:], message(t, "binary2", iso8583.Pos(), 0x0200, 2)...))
+	p.send(1, message(t, "binary2", iso8583.Pos(), 0x0210, 2))
+	r := p.read(explain.Options{})
+	if len(r.Messages) != 2 || r.Messages[1].Answers != 1 || r.Connections[0].Skipped == 0 {
+		t.Errorf("%+v %+v", r.Connections, r.Messages)
+	}
+}
+
+func TestFramingGiven(t *testing.T) {
+	p := newTape(t, false)
+	p.open()
+	m := message(t, "binary2", iso8583.Pos(), 0x0200, 1)
+	p.send(0, m[2:])
+	if r := p.read(explain.Options{}); r.Connections[0].Framing != "none" || len(r.Messages) != 1 {
+		t.Errorf("each segment a message: %+v", r.Connections)
+	}
+	if r := p.read(explain.Options{Framing: "ascii4"}); r.Connections[0].Messages != 0 {
+		t.Errorf("by another framing: %+v", r.Connections)
+	}
+	p.send(0, []byte("GET / HTTP/1.1\r\n\r\n"))
+	if r := p.read(explain.Options{Framing: "none"}); r.Connections[0].Messages != 1 || r.Connections[0].Refused != 1 || r.Messages[1].Refused == nil {
+		t.Errorf("%+v", r.Connections)
+	}
+	if _, err := Read(bytes.NewReader(p.out.Bytes()), explain.Options{Framing: "morse"}); err == nil || !strings.Contains(err.Error(), "morse") {
+		t.Errorf("%v", err)
+	}
+}
+
+// The same ports may serve one connection after another.
+func TestPortsUsedAgain(t *testing.T) {
+	p := newTape(t, false)
+	for range 2 {
+		p.open()
+		p.send(0, message(t, "binary2", iso8583.Pos(), 0x0200, 1))
+		p.send(1, message(t, "binary2", iso8583.Pos(), 0x0210, 1))
+		p.packet(0, p.seq[0], nil, "F")
+		p.seq = [2]uint32{12345, 999}
+	}
+	if r := p.read(explain.Options{}); len(r.Connections) != 2 || len(r.Messages) != 4 || r.Messages[3].Answers != 3 || r.Connections[1].Lost != 0 {
+		t.Errorf("%+v", r.Connections)
+	}
+}
+
+func TestWhatIsNoCapture(t *testing.T) {
+	p := newTape(t, false)
+	p.send(0, message(t, "binary2", iso8583.Pos(), 0x0200, 1))
+	whole := p.out.Bytes()
+	for name, c := range map[string]struct {
+		in   []byte
+		want string
+	}{
+		"nothing": {nil, "not a pcap"}, "text": {[]byte("hello"), "not a pcap"}, "head only": {whole[:10], "damaged behind packet 0"},
+		"cut": {whole[:len(whole)-3], "damaged behind packet 0"}, "pcapng head": {[]byte{0x0A, 0x0D, 0x0D, 0x0A, 1, 2}, "damaged"},
+	} {
+		_, err := Read(bytes.NewReader(c.in), explain.Options{})
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if r := newTape(t, false).read(explain.Options{}); len(r.Connections)+len(r.Messages) != 0 {
+		t.Errorf("%+v", r)
+	}
+	if !Is(whole) || Is([]byte("0200")) {
+		t.Error("captures are not told from messages")
+	}
+}
+
+// Other traffic in a capture is passed over.
+func TestOtherTraffic(t *testing.T) {
+	p := newTape(t, false)
+	p.open()
+	p.send(0, bytes.Repeat([]byte("not a payment "), 300))
+	r := p.read(explain.Options{})
+	if len(r.Messages) != 0 || r.Connections[0].Framing != "" {
+		t.Errorf("%+v", r.Connections)
+	}
+}
+
+func TestRefusalAsJSON(t *testing.T) {
+	for want, err := range map[string]error{`"none of it"`: errors.New("none of it"), `{"dialect":"pos"`: &explain.RefusedError{Dialect: "pos"}} {
+		b, e := (&Refusal{err}).MarshalJSON()
+		if e != nil || !strings.HasPrefix(string(b), want) {
+			t.Errorf("%s, %v, want %s", b, e, want)
+		}
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add([]byte{0xD4, 0xC3, 0xB2, 0xA1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 0, 0, 1, 0, 0, 0})
+	f.Add([]byte{0x0A, 0x0D, 0x0D, 0x0A, 28, 0, 0, 0, 0x4D, 0x3C, 0x2B, 0x1A, 1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255, 28, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := Read(bytes.NewReader(b), explain.Options{})
+		if (r == nil) == (err == nil) {
+			t.Fatalf("%+v and %v", r, err)
+		}
+	})
+}
