@@ -31,6 +31,7 @@ var house = map[string]room{
 	"hsm":           {nil, nil, "values only: what is asked, not how it gets there"},
 	"hsm/clear":     {[]string{"hsm"}, []string{"github.com/emmansun/gmsm"}, "SM2, SM3 and SM4 by one file; keys in clear live here and in hsm/soft, for simulators and the software module"},
 	"hsm/soft":      {[]string{"hsm", "hsm/clear"}, nil, "answers in the process, knows no wire"},
+	"hsm/pool":              {[]string{"hsm"}, nil, "pure: who gets a command and whom to trust; sockets and clocks are its owner's"},
 	"hsm/payshield": {[]string{"hsm", "hsm/clear", "hsm/soft"}, nil, "host commands only; sockets are conn's"},
 	"timeout":       {nil, nil, "owns no clock"},
 	"codec/iso8583": {nil, []string{"github.com/moov-io/iso8583"}, "bytes to views and back; a dialect can be said in moov's words"},
@@ -79,6 +80,7 @@ var pure = map[string][]string{
 	"txn":           {"os", "net", "sync", "context", "time", "math/rand", "log"},
 	"timeout":       {"os", "net", "sync", "context", "log"},
 	"storefwd":      {"os", "net", "sync", "context", "log"},
+	"hsm/pool":      {"os", "net", "sync", "context", "math/rand", "log"},
 }
 
 const (

@@ -153,10 +153,6 @@ func (c *cursor) key(want string) (k hsm.Key) {
 	return k
 }
 
-func (c *cursor) keyType() hsm.KeyType {
-	return hsm.KeyType(c.number(3, 16, "key type of 3 hexadecimal digits"))
-}
-
 // end checks that nothing is left but a trailer, and gives that with its mark.
 func (c *cursor) end() []byte {
 	if c.failed() || c.left() == 0 {
