@@ -22,8 +22,8 @@ import (
 type Config struct {
 	Node        Node        `json:"node" jsonschema:"本节点 · this node"`
 	Data        string      `json:"data,omitempty" jsonschema:"数据目录，相对于本文件 · data folder, relative to this file"`
-	Listeners   []Listener  `json:"listeners" jsonschema:"终端接入 · doors for terminals"`
-	Links       []Link      `json:"links" jsonschema:"银行线路 · links to banks"`
+	Listeners   []Listener  `json:"listeners" reload:"now" jsonschema:"终端接入 · doors for terminals"`
+	Links       []Link      `json:"links" reload:"add" jsonschema:"银行线路 · links to banks"`
 	Routes      []Route     `json:"routes" reload:"now" jsonschema:"路由，卡号段最窄者优先，其次按顺序 · routes; the narrowest card range wins, then the order"`
 	BINTable    string      `json:"bin_table,omitempty" reload:"now" jsonschema:"卡 BIN 表 CSV（列 bin、issuer），相对于本文件 · CSV of card ranges (columns bin, issuer), relative to this file"`
 	Calendar    Calendar    `json:"calendar,omitempty" reload:"now" jsonschema:"节假日与调休 · days that are not what their weekday says"`
@@ -49,7 +49,7 @@ type Node struct {
 type Listener struct {
 	Name           string        `json:"name" jsonschema:"名称，不可重复 · name, unique"`
 	Address        string        `json:"address" jsonschema:"监听地址 主机:端口 · host:port to listen on"`
-	Dialect        string        `json:"dialect,omitempty" enum:"pos" jsonschema:"报文方言 · dialect"`
+	Dialect        string        `json:"dialect,omitempty" enum:"pos" reload:"no" jsonschema:"报文方言 · dialect"`
 	MaxConnections int           `json:"max_connections,omitempty" range:"1,1000000" jsonschema:"最大连接数 · connections at most"`
 	MaxFrame       int           `json:"max_frame,omitempty" range:"64,65535" jsonschema:"单帧最大字节 · bytes of a frame at most"`
 	IdleTimeout    time.Duration `json:"idle_timeout,omitempty" range:"1s,24h" jsonschema:"空闲断开 · a silent connection is closed after this"`
@@ -59,17 +59,17 @@ type Listener struct {
 // Link is a bank, with one line or several.
 type Link struct {
 	Name          string        `json:"name" jsonschema:"名称，不可重复 · name, unique"`
-	Address       string        `json:"address,omitempty" jsonschema:"银行地址 主机:端口，只有一条线路时代替 lines · host:port of the bank, instead of lines when there is one"`
-	Lines         []Line        `json:"lines,omitempty" jsonschema:"线路 · lines to this bank"`
+	Address       string        `json:"address,omitempty" reload:"now" jsonschema:"银行地址 主机:端口，只有一条线路时代替 lines · host:port of the bank, instead of lines when there is one"`
+	Lines         []Line        `json:"lines,omitempty" reload:"now" jsonschema:"线路 · lines to this bank"`
 	Dialect       string        `json:"dialect,omitempty" enum:"cups" jsonschema:"报文方言 · dialect"`
-	Destination   string        `json:"destination" jsonschema:"报文头目的站代码，1–11 位数字 · destination station of the header, 1 to 11 digits"`
-	Source        string        `json:"source,omitempty" jsonschema:"报文头源站代码，缺省为受理机构 · source station of the header, the acquirer when left out"`
+	Destination   string        `json:"destination" reload:"now" jsonschema:"报文头目的站代码，1–11 位数字 · destination station of the header, 1 to 11 digits"`
+	Source        string        `json:"source,omitempty" reload:"now" jsonschema:"报文头源站代码，缺省为受理机构 · source station of the header, the acquirer when left out"`
 	ZPK           hsm.Key       `json:"zpk" reload:"now" jsonschema:"LMK 下的区域 PIN 密钥，U/X+32H 或 T/Y+48H · zone PIN key under the LMK: U or X and 32 hex digits, T or Y and 48"`
 	AnswerTimeout time.Duration `json:"answer_timeout,omitempty" range:"1s,10m" reload:"now" jsonschema:"银行应答时限 · how long a bank may take to answer"`
 	EchoInterval  time.Duration `json:"echo_interval,omitempty" range:"1s,1h" reload:"now" jsonschema:"回响测试间隔 · time between echo tests on a link"`
 	EchoTimeout   time.Duration `json:"echo_timeout,omitempty" range:"100ms,10m" reload:"now" jsonschema:"回响应答时限 · how long an echo may take"`
-	MaxMissed     int           `json:"max_missed,omitempty" range:"0,100000" jsonschema:"连续多少笔无应答即摘除线路并探测，0 不摘除 · requests in a row without an answer that take a line out, to be probed; 0: never"`
-	WhenFull      string        `json:"when_full,omitempty" enum:"91,96" jsonschema:"全部线路已满时的应答码 · response code when all lines are full"`
+	MaxMissed     int           `json:"max_missed,omitempty" range:"0,100000" reload:"now" jsonschema:"连续多少笔无应答即摘除线路并探测，0 不摘除 · requests in a row without an answer that take a line out, to be probed; 0: never"`
+	WhenFull      string        `json:"when_full,omitempty" enum:"91,96" reload:"now" jsonschema:"全部线路已满时的应答码 · response code when all lines are full"`
 	Reversal      Reversal      `json:"reversal,omitempty" reload:"now" jsonschema:"冲正投递 · delivery of reversals"`
 	Limit         Cap           `json:"limit,omitempty" reload:"now" jsonschema:"发往该行的流量上限 · what may go to this bank at most"`
 }
@@ -86,7 +86,7 @@ type Reversal struct {
 // HSM says which security module is asked.
 type HSM struct {
 	Mode      string        `json:"mode" enum:"soft,tcp" jsonschema:"soft 内置软模块（仅测试），tcp 加密机 · soft: in the process, for tests only; tcp: modules behind sockets"`
-	Addresses []string      `json:"addresses,omitempty" jsonschema:"加密机地址，mode 为 tcp 时必填 · host:port of each module, wanted when mode is tcp"`
+	Addresses []string      `json:"addresses,omitempty" reload:"now" jsonschema:"加密机地址，mode 为 tcp 时必填 · host:port of each module, wanted when mode is tcp"`
 	Header    int           `json:"header,omitempty" range:"4,255" jsonschema:"主机命令消息头字节数 · bytes of the host command header"`
 	Timeout   time.Duration `json:"timeout,omitempty" range:"10ms,1m" reload:"now" jsonschema:"命令时限 · how long a command may take"`
 	TestLMK   bool          `json:"test_lmk,omitempty" jsonschema:"公开测试 LMK，绝不可用于生产 · the public test LMK, never for production"`
@@ -119,7 +119,7 @@ type Console struct {
 // Admin says who may tell a running switch what to do.
 type Admin struct {
 	Socket string `json:"socket,omitempty" jsonschema:"本机管理套接字，只有本进程用户与 root 可用，缺省为数据目录下 admin.sock · unix socket for this user and root, admin.sock in the data folder when left out"`
-	Tokens string `json:"tokens,omitempty" jsonschema:"令牌文件，每行 名称:令牌，控制台上的管理操作须持令牌，空为只读 · file of name:token lines for admin actions on the console; without it the console only reads"`
+	Tokens string `json:"tokens,omitempty" reload:"now" jsonschema:"令牌文件，每行 名称:令牌，控制台上的管理操作须持令牌，空为只读 · file of name:token lines for admin actions on the console; without it the console only reads"`
 }
 
 // Stop says how much time what is under way gets.

@@ -39,7 +39,7 @@ func TestCompare(t *testing.T) {
 		{"one deeper", `destination: "2",`, `destination: "2", reversal: {window: 4},`, []string{"links[b].reversal.window: 16 → 4"}},
 		{"a key", `"1", zpk: "U01`, `"1", zpk: "U11`, []string{"links[a].zpk: *** → ***"}},
 		{"who we are", `"48023310"`, `"48023311"`, []string{`!node.acquirer: "48023310" → "48023311"`, `!node.forwarder: "48023310" → "48023311"`,
-			`!links[a].source: "48023310" → "48023311"`, `!links[b].source: "48023310" → "48023311"`}},
+			`links[a].source: "48023310" → "48023311"`, `links[b].source: "48023310" → "48023311"`}},
 		{"routes", "routes: [{link: a}]", `routes: [{bin: ["62"], link: b}, {link: a}]`, []string{`routes: [{link: "a"}] → [{bin: ["62"], link: "b"}, {link: "a"}]`}},
 		{"the log", "hsm:", "log: {level: debug}\nhsm:", []string{`log.level: "info" → "debug"`}},
 		{"a data folder", "hsm:", "data: other\nhsm:", []string{`!data: "data" → "other"`, `!journal.key_file: "data/journal.key" → "other/journal.key"`,

@@ -139,6 +139,13 @@ func judge(snap *engine.Snapshot, now time.Time) State {
 	return Degraded
 }
 
+// Judge says how a switch is whose newest snapshot this is, in a word for
+// programs and in words for people.
+func Judge(snap *engine.Snapshot, now time.Time) (State, Words) {
+	st := judge(snap, now)
+	return st, stateWords[st]
+}
+
 // secured says that commands find a module: one that is connected, or the one in
 // the process.
 func secured(hsms []engine.HSMView) bool {

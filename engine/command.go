@@ -87,3 +87,29 @@ func (c Reroute) perform(s *Shard) error {
 	s.cfg.Routes, s.env.Routes = c.Routes, c.Routes
 	return nil
 }
+
+// KeptKey is where a Keep stands in the journal's database.
+func KeptKey(name string) []byte { return []byte("kept/" + name) }
+
+// Keep is the command that keeps a few bytes in the journal's database, durably
+// and sealed like all that is there.
+type Keep struct {
+	Name  string
+	Value []byte
+}
+
+func (c *Keep) perform(s *Shard) error {
+	s.log.Put(KeptKey(c.Name), c.Value)
+	return nil
+}
+
+// Kept is the command that reads what was kept; Value is nil when nothing was.
+type Kept struct {
+	Name  string
+	Value []byte
+}
+
+func (c *Kept) perform(s *Shard) (err error) {
+	c.Value, _, err = s.log.Lookup(KeptKey(c.Name), nil)
+	return err
+}

@@ -123,3 +123,19 @@ func TestRerouteTakesEffectAtOnce(t *testing.T) {
 		t.Error("no routes are taken for routes")
 	}
 }
+
+func TestKeepAndKept(t *testing.T) {
+	w := newWorld(t)
+	got := Kept{Name: "x"}
+	if err := w.do(&got); err != nil || got.Value != nil {
+		t.Errorf("%q, %v", got.Value, err)
+	}
+	for _, v := range []string{"one", "two"} {
+		if err := w.do(&Keep{"x", []byte(v)}); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.do(&got); err != nil || string(got.Value) != v {
+			t.Errorf("%q, %v", got.Value, err)
+		}
+	}
+}

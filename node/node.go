@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
+	"tongka/admin"
+	"tongka/audit"
 	"tongka/codec/iso8583"
 	"tongka/config"
 	"tongka/conn"
@@ -21,6 +24,7 @@ import (
 	"tongka/hsm/soft"
 	"tongka/journal"
 	"tongka/registry"
+	"tongka/sdnotify"
 	"tongka/storefwd"
 	"tongka/translate"
 )
@@ -31,25 +35,49 @@ type Options struct {
 	Logger  *zap.Logger
 	// Fatal is called when the store has failed. The process must end.
 	Fatal func(error)
+
+	File   string           // the config's, to be read again; empty: no reload
+	Level  *zap.AtomicLevel // of Logger; nil: it cannot change
+	Notify *sdnotify.Socket // nil: nobody is told
+	// Inherited are sockets that listen already, see conn.Config.
+	Inherited map[string]*net.TCPListener
+	// Stop asks the process to stop this node; nil: it cannot be asked.
+	Stop func()
+	// Prepare starts a process that could follow this one and gives its number;
+	// HandOver asks for the change itself. Both nil: there can be no other.
+	Prepare  func(context.Context) (pid int, err error)
+	HandOver func()
 }
 
 // Node is one running switch.
 type Node struct {
-	cfg     *config.Config
+	opts    Options
 	log     *zap.Logger
 	reg     *registry.Registry
 	journal *journal.Log
+	audit   *audit.Log
 	shard   *engine.Shard
 	front   *conn.Front
 	console *console.Server
+	admin   *admin.Server
 	stop    chan struct{} // ends tidy
 	tidied  chan struct{}
+
+	acting  sync.Mutex // one action at a time; guards stopped
+	stopped bool
+
+	view     sync.RWMutex // guards what a reload changes, for those who look
+	cfg      *config.Config
+	seats    seats
+	parts0   engine.Config // what the shard was told last
+	loaded   time.Time
+	reloaded *admin.Reloading
 }
 
 // Start opens the stores, recovers, and only then opens the doors. What it has
 // opened is closed again when it fails.
 func Start(cfg *config.Config, o Options) (*Node, error) {
-	n := &Node{cfg: cfg, log: o.Logger}
+	n := &Node{cfg: cfg, opts: o, log: o.Logger, loaded: time.Now()}
 	if err := n.open(o); err != nil {
 		return nil, errors.Join(err, n.closeConsole(context.Background()), n.closeStores())
 	}
@@ -67,6 +95,7 @@ func (n *Node) open(o Options) error {
 	if n.shard, err = engine.Open(ec, n.journal, n.reg); err != nil {
 		return err
 	}
+	n.parts0, n.seats, cc.Inherited = ec, seated(&cc), o.Inherited
 	if a := n.cfg.Console.Address; a != "" {
 		n.console = console.New(n.shard, console.Options{Version: o.Version, Address: a, Logger: o.Logger})
 		if err := n.console.Start(); err != nil {
@@ -76,6 +105,9 @@ func (n *Node) open(o Options) error {
 	}
 	if n.front, err = conn.Start(cc, func(l conn.Loop) conn.Handler { return n.shard.Attach(l) }); err != nil {
 		return err
+	}
+	if n.admin, err = admin.Listen(n.cfg.Admin.Socket, n, n.log); err != nil {
+		return errors.Join(err, n.front.Stop(context.Background()))
 	}
 	n.stop, n.tidied = make(chan struct{}), make(chan struct{})
 	go n.tidy(n.stop, n.tidied)
@@ -102,7 +134,10 @@ func (n *Node) openStores() error {
 		return err
 	}
 	n.journal, err = journal.Open(journal.Options{Dir: n.cfg.JournalDir(), Key: key, Logger: n.log})
-	return err
+	if err != nil {
+		return err
+	}
+	return n.openAudit()
 }
 
 func (n *Node) importTerminals(path string) error {
@@ -197,8 +232,16 @@ func (n *Node) bank(l *config.Link) (engine.Link, error) {
 			BackoffMin: r.Interval, BackoffMax: r.MaxInterval, MaxAttempts: r.MaxAttempts}}, err
 }
 
-// Addr is where a listener listens, by its index in the file.
-func (n *Node) Addr(listener int) net.Addr { return n.front.Addr(listener) }
+// Addr is where a listener listens, by its index in the file; nil when the file
+// has no such listener.
+func (n *Node) Addr(listener int) net.Addr {
+	n.view.RLock()
+	defer n.view.RUnlock()
+	if listener >= len(n.cfg.Listeners) {
+		return nil
+	}
+	return n.front.Addr(n.seats.listeners[n.cfg.Listeners[listener].Name])
+}
 
 // ConsoleAddr is where the console listens; empty when it is off.
 func (n *Node) ConsoleAddr() string {
@@ -211,12 +254,11 @@ func (n *Node) ConsoleAddr() string {
 // Snapshot is the newest picture of the switch; nil before the first turn.
 func (n *Node) Snapshot() *engine.Snapshot { return n.shard.Snapshot() }
 
-// Stop closes the doors, then the stores. What is in flight is closed by the
-// next start: its intent is on disk.
-func (n *Node) Stop(ctx context.Context) error {
-	close(n.stop)
-	<-n.tidied
-	return errors.Join(n.front.Stop(ctx), n.closeConsole(ctx), n.closeStores())
+func (n *Node) closeAdmin(ctx context.Context) error {
+	if n.admin == nil {
+		return nil
+	}
+	return n.admin.Close(ctx)
 }
 
 func (n *Node) closeConsole(ctx context.Context) error {
@@ -233,6 +275,9 @@ func (n *Node) closeStores() error {
 	}
 	if n.reg != nil {
 		err = errors.Join(err, n.reg.Close())
+	}
+	if n.audit != nil {
+		err = errors.Join(err, n.audit.Close())
 	}
 	return err
 }

@@ -36,6 +36,7 @@ var errShown = errors.New("shown")
 type cli struct {
 	Demo     demoCmd     `cmd:"" help:"演示：一键运行交换、终端、两家银行与加密机 · the whole world on this machine, no set-up"`
 	Run      runCmd      `cmd:"" help:"运行交换 · run the switch"`
+	Ctl      ctlCmd      `cmd:"" help:"管理运行中的交换 · manage a running switch"`
 	Check    checkCmd    `cmd:"" help:"检查配置：将运行什么、占多少内存 · check a config: what it would run, the memory it takes"`
 	Decode   decodeCmd   `cmd:"" help:"逐字段解读报文 · read a message field by field"`
 	Encode   encodeCmd   `cmd:"" help:"由 JSON 生成报文 · make a message from JSON"`

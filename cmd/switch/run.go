@@ -2,62 +2,265 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
+	"os"
+	"os/signal"
 	"runtime/debug"
+	"sync"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
 
+	"tongka/admin"
+	"tongka/audit"
 	"tongka/config"
 	"tongka/node"
+	"tongka/sdnotify"
+	"tongka/successor"
 )
-
-// stopWithin is how long a stop may take before what is left is cut off.
-const stopWithin = 10 * time.Second
 
 // runCmd runs a switch until it is told to stop.
 type runCmd struct {
 	configFlag
 }
 
+// runner is one process that runs one switch at a time.
+type runner struct {
+	s      *streams
+	file   string
+	log    *zap.Logger
+	level  zap.AtomicLevel
+	notify *sdnotify.Socket
+	node   *node.Node
+	heir   *successor.Heir // whom this process follows; nil: nobody
+
+	fatal    chan error
+	stop     chan struct{}
+	handOver chan struct{}
+
+	mu   sync.Mutex           // guards next: actions come by other goroutines
+	next *successor.Successor // from the action that prepared it to the end of its handing over
+}
+
 // Run starts the switch and waits for a signal, or for the store to fail: then
 // the process ends, and the next start reads the truth from disk.
 func (c *runCmd) Run(s *streams) error {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR2)
+	defer signal.Stop(signals)
+	r := &runner{s: s, file: c.Config, fatal: make(chan error, 1), stop: make(chan struct{}, 1), handOver: make(chan struct{}, 1)}
 	cfg, err := config.Load(c.Config)
 	if err != nil {
 		return err
 	}
-	log, err := logger(&cfg.Log)
+	if r.log, r.level, err = logger(&cfg.Log); err != nil {
+		return err
+	}
+	defer func() { _ = r.log.Sync() }() // standard error cannot be synced
+	if r.notify, err = sdnotify.FromEnv(); err != nil {
+		return err
+	}
+	sockets, err := r.inherit(cfg)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = log.Sync() }() // standard error cannot be synced
-	fatal := make(chan error, 1)
-	n, err := node.Start(cfg, node.Options{Version: version(), Logger: log, Fatal: func(err error) { fatal <- err }})
+	if err := r.start(cfg, sockets); err != nil {
+		return err
+	}
+	return r.serve(signals)
+}
+
+// inheritWithin is how long the process before this one may take to drain.
+const inheritWithin = 11 * time.Minute
+
+// inherit waits for the sockets of the process that this one follows. By then
+// all is known to be right that can be known without the stores.
+func (r *runner) inherit(cfg *config.Config) (map[string]*net.TCPListener, error) {
+	var err error
+	if r.heir, err = successor.FromEnv(); err != nil || r.heir == nil {
+		return nil, err
+	}
+	if _, err := tryImport(cfg); err != nil {
+		return nil, err
+	}
+	if err := usable(cfg, mayUse); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(r.s.ctx, inheritWithin)
+	defer cancel()
+	return r.heir.Take(ctx)
+}
+
+func (r *runner) start(cfg *config.Config, sockets map[string]*net.TCPListener) (err error) {
+	r.node, err = node.Start(cfg, node.Options{Version: version(), Logger: r.log, Level: &r.level, Notify: r.notify, File: r.file,
+		Inherited: sockets,
+		Fatal:     func(err error) { r.fatal <- err },
+		Stop:      func() { ring(r.stop) },
+		Prepare:   r.prepare,
+		HandOver:  func() { ring(r.handOver) }})
 	if err != nil {
 		return err
 	}
 	for i := range cfg.Listeners {
-		fmt.Fprintf(s.out, "终端接入 listening: %s %s\n", cfg.Listeners[i].Name, n.Addr(i))
+		fmt.Fprintf(r.s.out, "终端接入 listening: %s %s\n", cfg.Listeners[i].Name, r.node.Addr(i))
 	}
-	if a := n.ConsoleAddr(); a != "" {
-		fmt.Fprintf(s.out, "控制台 console: http://%s\n", a)
+	if a := r.node.ConsoleAddr(); a != "" {
+		fmt.Fprintf(r.s.out, "控制台 console: http://%s\n", a)
 	}
+	if err := r.notify.Ready(cfg.Node.Name); err != nil {
+		r.log.Warn("systemd not told", zap.Error(err))
+	}
+	if r.heir != nil {
+		r.heir.Ready()
+		r.heir = nil
+	}
+	return nil
+}
+
+// ring asks once; who has been asked already needs no second time.
+func ring(bell chan struct{}) {
 	select {
-	case <-s.ctx.Done():
-	case err := <-fatal:
-		return fmt.Errorf("存储失败，重启后从磁盘恢复 · the store failed, the next start recovers from disk: %w", err)
+	case bell <- struct{}{}:
+	default:
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+}
+
+// serve waits for what ends the process, and does meanwhile what signals ask.
+func (r *runner) serve(signals <-chan os.Signal) error {
+	every, err := sdnotify.WatchdogEvery()
+	if err != nil {
+		r.log.Warn("no watchdog", zap.Error(err))
+	}
+	watch := time.NewTicker(max(every, time.Millisecond))
+	defer watch.Stop()
+	if every == 0 {
+		watch.Stop()
+	}
+	for {
+		select {
+		case <-r.s.ctx.Done():
+			return r.end()
+		case <-r.stop:
+			return r.end()
+		case err := <-r.fatal:
+			return fmt.Errorf("存储失败，重启后从磁盘恢复 · the store failed, the next start recovers from disk: %w", err)
+		case sig := <-signals:
+			verb := admin.Reload
+			if sig == syscall.SIGUSR2 {
+				verb = admin.Restart
+			}
+			who := audit.Who{UID: -1, Via: "signal"} // the kernel does not say whose
+			r.node.Act(r.s.ctx, who, admin.Action{Verb: verb})
+		case <-r.handOver:
+			if done, err := r.succeed(); done || err != nil {
+				return err
+			}
+		case <-watch.C:
+			r.alive()
+		}
+	}
+}
+
+// freshWithin is how old the newest picture of a shard that moves can be.
+const freshWithin = 5 * time.Second
+
+// alive tells systemd's watchdog, as long as the shard moves.
+func (r *runner) alive() {
+	if p := r.node.Snapshot(); p != nil && time.Since(time.Unix(0, p.At)) > freshWithin {
+		return
+	}
+	if err := r.notify.Watchdog(); err != nil {
+		r.log.Warn("systemd not told", zap.Error(err))
+	}
+}
+
+// end stops in order.
+func (r *runner) end() error {
+	cfg := r.node.Running()
+	if err := r.notify.Stopping(cfg.Node.Name); err != nil {
+		r.log.Warn("systemd not told", zap.Error(err))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), cfg.Stop.Deadline)
 	defer cancel()
-	return n.Stop(ctx)
+	return r.node.Stop(ctx)
+}
+
+// prepare starts the successor; it is called by an action of the node.
+func (r *runner) prepare(ctx context.Context) (pid int, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.next != nil {
+		return 0, errors.New("已在交接 · it is being handed over already")
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return 0, err
+	}
+	next, err := successor.Spawn(ctx, program, os.Args[1:])
+	if err != nil {
+		return 0, err
+	}
+	r.next = next
+	return next.PID(), nil
+}
+
+// succeed hands over. done says that the new process runs and this one can end;
+// otherwise this one has opened again, or the error says why it could not.
+func (r *runner) succeed() (done bool, err error) {
+	r.mu.Lock()
+	next := r.next
+	r.mu.Unlock()
+	defer func() {
+		r.mu.Lock()
+		r.next = nil
+		r.mu.Unlock()
+	}()
+	// What is kept serves us if the new one fails.
+	kept, err := successor.Keep(r.node.Sockets())
+	if err == nil {
+		err = next.Give(r.node.Sockets())
+	}
+	if err != nil {
+		r.log.Error("sockets not handed over: this process goes on", zap.Error(errors.Join(err, next.Kill())))
+		closeAll(kept)
+		return false, nil
+	}
+	cfg := r.node.Running()
+	ctx, cancel := context.WithTimeout(context.Background(), cfg.Stop.RestartDeadline)
+	defer cancel()
+	if err := r.node.Stop(ctx); err != nil {
+		r.log.Warn("not stopped in order", zap.Error(err))
+	}
+	if err = next.Go(r.s.ctx); err == nil {
+		r.log.Info("handed over", zap.Int("pid", next.PID()))
+		closeAll(kept)
+		if err := r.notify.MainPID(next.PID()); err != nil {
+			r.log.Warn("systemd not told", zap.Error(err))
+		}
+		return true, nil
+	}
+	if r.s.ctx.Err() != nil { // told to stop meanwhile
+		closeAll(kept)
+		return true, nil
+	}
+	r.log.Error("the new process failed: this one opens again", zap.Error(err))
+	return false, r.start(cfg, kept)
+}
+
+func closeAll(sockets map[string]*net.TCPListener) {
+	for _, ln := range sockets {
+		_ = ln.Close()
+	}
 }
 
 // logger logs JSON lines to the file, or to standard error.
-func logger(c *config.Log) (*zap.Logger, error) {
+func logger(c *config.Log) (*zap.Logger, zap.AtomicLevel, error) {
 	z := zap.NewProductionConfig()
 	if err := z.Level.UnmarshalText([]byte(c.Level)); err != nil {
-		return nil, err
+		return nil, z.Level, err
 	}
 	if c.File != "" {
 		z.OutputPaths, z.ErrorOutputPaths = []string{c.File}, []string{c.File}
@@ -66,7 +269,7 @@ func logger(c *config.Log) (*zap.Logger, error) {
 	if err != nil {
 		err = fmt.Errorf("日志文件 · log file: %w", err)
 	}
-	return log, err
+	return log, z.Level, err
 }
 
 // version is what the console shows.
