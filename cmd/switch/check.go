@@ -8,7 +8,9 @@ import (
 	"strings"
 
 	"tongka/config"
+	"tongka/node"
 	"tongka/registry"
+	"tongka/router"
 )
 
 // configFlag is the file that most commands start from.
@@ -27,6 +29,7 @@ type checkCmd struct {
 type verdict struct {
 	OK        bool          `json:"ok"`
 	Faults    []string      `json:"faults,omitempty"`
+	Warnings  []string      `json:"warnings,omitempty"` // of routes that work and may not be meant
 	Terminals int           `json:"terminals"`
 	Memory    []config.Term `json:"memory,omitempty"`
 	Sum       int64         `json:"sum_bytes"`
@@ -40,8 +43,15 @@ func (c *checkCmd) Run(s *streams) error {
 		terminals, err = tryImport(cfg)
 		err = errors.Join(usable(cfg, mayUse), err)
 	}
+	var warned []string
+	if err == nil {
+		var table *router.Table
+		if table, err = node.Routes(cfg); err == nil {
+			warned = warnings(table, cfg)
+		}
+	}
 	if c.JSON {
-		return c.json(s, cfg, terminals, err)
+		return c.json(s, cfg, terminals, warned, err)
 	}
 	if err != nil {
 		faults := faultLines(err)
@@ -54,13 +64,16 @@ func (c *checkCmd) Run(s *streams) error {
 	fmt.Fprintf(s.out, "配置正确 · OK: %s\n\n", c.Config)
 	describe(s.out, cfg, terminals)
 	memory(s.out, cfg)
+	for _, line := range warned {
+		fmt.Fprintf(s.out, "注意 · note: %s\n", line)
+	}
 	return nil
 }
 
 // json says the same for a program. A refused config is an answer, too, so it
 // goes to standard output; only the exit code tells.
-func (c *checkCmd) json(s *streams, cfg *config.Config, terminals int, err error) error {
-	v := verdict{OK: err == nil, Terminals: terminals}
+func (c *checkCmd) json(s *streams, cfg *config.Config, terminals int, warned []string, err error) error {
+	v := verdict{OK: err == nil, Terminals: terminals, Warnings: warned}
 	if err != nil {
 		v.Faults = faultLines(err)
 		return errors.Join(writeJSON(s.out, v), errShown)
@@ -122,17 +135,7 @@ func describe(w io.Writer, c *config.Config, terminals int) {
 		fmt.Fprintf(w, "银行线路 · link %s: %s %s, 应答 · answer ≤ %v, 冲正 · reversals %v–%v × %d\n", l.Name, l.Dialect, strings.Join(lines, ", "),
 			l.AnswerTimeout, l.Reversal.Interval, l.Reversal.MaxInterval, l.Reversal.MaxAttempts)
 	}
-	for i := range c.Routes {
-		t := &c.Routes[i]
-		kinds, bins := "*", "*"
-		if len(t.Kinds) > 0 {
-			kinds = strings.Trim(fmt.Sprint(t.Kinds), "[]")
-		}
-		if len(t.BIN) > 0 {
-			bins = strings.Join(t.BIN, " ")
-		}
-		fmt.Fprintf(w, "路由 · route %d: %s, BIN %s → %s\n", i+1, kinds, bins, t.Link)
-	}
+	describeRoutes(w, c)
 	switch c.HSM.Mode {
 	case "soft":
 		fmt.Fprintln(w, "加密机 · HSM: 内置软模块 · soft\n  !! 公开测试密钥，绝不可用于生产 · PUBLIC TEST KEYS, NEVER FOR PRODUCTION")

@@ -41,6 +41,7 @@ type cli struct {
 	Decode   decodeCmd   `cmd:"" help:"逐字段解读报文 · read a message field by field"`
 	Encode   encodeCmd   `cmd:"" help:"由 JSON 生成报文 · make a message from JSON"`
 	Dialect  dialectCmd  `cmd:"" help:"报文方言：列出、显示、导入、检查、比较 · message dialects: list, show, import, lint, diff"`
+	Route    routeCmd    `cmd:"" help:"路由：说明一笔交易的去向 · routes: where a transaction goes, and why"`
 	Registry registryCmd `cmd:"" help:"终端登记 · terminals and their keys"`
 	Config   configCmd   `cmd:"" help:"配置文件 · the config file"`
 	Sim      simCmd      `cmd:"" help:"模拟器与测试密钥 · simulators and test keys"`
