@@ -125,7 +125,8 @@ func (s *Shard) send(sl *slot, body []byte, sealed bool) {
 		return
 	}
 	if sealed {
-		s.seals = append(s.seals, seal{out: out, from: from, to: from + len(body), key: &sl.sess.MAK, hint: &sl.hist.hint, alg: sl.term.MAC})
+		to := from + len(body)
+		s.seals = append(s.seals, seal{out: out, from: from, mac: to - s.cfg.Listeners[sl.door].Door.MACRoom, to: to, key: &sl.sess.MAK, hint: &sl.hist.hint, alg: sl.term.MAC})
 	}
 	if sl.Sent != 0 {
 		s.sent = append(s.sent, sl.At)
@@ -154,7 +155,7 @@ func (s *Shard) sealAll() {
 		if j.out == nil {
 			continue
 		}
-		s.pair[n] = hsm.Request{Verb: hsm.MakeMAC, Type: hsm.TAK, Alg: j.alg, Key: *j.key, Hint: j.hint, Data: j.out.b[j.from : j.to-8]}
+		s.pair[n] = hsm.Request{Verb: hsm.MakeMAC, Type: hsm.TAK, Alg: j.alg, Key: *j.key, Hint: j.hint, Data: j.out.b[j.from:j.mac]}
 		two[n] = j
 		if n++; n == 2 {
 			s.cfg.Module.DoPair(&s.pair, &s.pairRep)
@@ -177,7 +178,7 @@ func (s *Shard) stamp(j *seal, r *hsm.Reply) {
 		s.stats.HSMFaults++
 		return
 	}
-	copy(j.out.b[j.to-8:j.to], r.MAC[:])
+	translate.PutMAC(j.out.b[j.mac:j.to], &r.MAC)
 }
 
 // dropSeals forgets the MACs of a buffer that will not be sent.

@@ -180,7 +180,7 @@ func (s *Shard) request(sl *slot, step flow.Step) txn.Code {
 	case flow.VerifyMAC:
 		q.Verb, q.Type, q.Alg, q.Key = hsm.VerifyMAC, hsm.TAK, sl.term.MAC, sl.sess.MAK
 		q.Data, q.Hint = s.view.Before(64), &sl.hist.hint
-		copy(q.MAC[:], s.view.Field(64))
+		q.MAC = translate.MAC(s.view)
 	case flow.TranslatePIN:
 		q.Verb, q.Type = hsm.TranslatePIN, hsm.TPK
 		q.Key, q.Key2 = sl.sess.PIK, s.links[sl.Link].cfg.ZPK
@@ -189,7 +189,7 @@ func (s *Shard) request(sl *slot, step flow.Step) txn.Code {
 		}
 		q.From, q.To = pinISO0, pinISO0
 		block, pan12, _ := translate.PIN(s.view, &sl.Facts)
-		copy(q.PIN[:], block)
+		copy(q.PIN[:], block[:])
 		q.PAN12 = pan12
 	case flow.MakePIK, flow.MakeMAK:
 		if sl.keys == nil {
@@ -376,7 +376,7 @@ func (s *Shard) sealRemote(sl *slot, body []byte) {
 	if err != nil {
 		return
 	}
-	s.req = hsm.Request{Verb: hsm.MakeMAC, Type: hsm.TAK, Alg: sl.term.MAC, Key: sl.sess.MAK, Data: b[from : len(b)-8]}
+	s.req = hsm.Request{Verb: hsm.MakeMAC, Type: hsm.TAK, Alg: sl.term.MAC, Key: sl.sess.MAK, Data: b[from : len(b)-s.cfg.Listeners[sl.door].Door.MACRoom]}
 	if s.command(sl, flow.VerifyMAC, true) {
 		sl.seals = true
 	} else {
@@ -388,7 +388,7 @@ func (s *Shard) sealRemote(sl *slot, body []byte) {
 // terminal would take it for a forgery, and reverse, as it does without it.
 func (s *Shard) finishSeal(sl *slot) {
 	if s.rep.Code.OK() {
-		copy(sl.frame[len(sl.frame)-8:], s.rep.MAC[:])
+		translate.PutMAC(sl.frame[len(sl.frame)-s.cfg.Listeners[sl.door].Door.MACRoom:], &s.rep.MAC)
 		s.sendNow(sl.conn, sl.frame)
 		if sl.Sent != 0 {
 			s.sent = append(s.sent, sl.At)

@@ -162,11 +162,12 @@ type outbuf struct{ b []byte }
 
 // seal is a MAC to be made in place, over out.b[from:to-8] into out.b[to-8:to].
 type seal struct {
-	out      *outbuf
-	from, to int
-	key      *hsm.Key
-	hint     *uint32
-	alg      hsm.MACAlg
+	out     *outbuf
+	from    int // of what the MAC covers, up to
+	mac, to int // where it stands itself
+	key     *hsm.Key
+	hint    *uint32
+	alg     hsm.MACAlg
 }
 
 // held is a request whose MAC waits for another one's: two are verified together

@@ -23,7 +23,13 @@ type Bank struct {
 // characters) and the institutions of F32 and F33. The error names the field
 // that the dialect cannot carry.
 func NewBank(s *iso8583.Spec, destination, source, acquirer, forwarder string) (*Bank, error) {
-	k := &Bank{Spec: s, header: iso8583.AppendCupsHeader(nil, destination, source)}
+	if err := lacks(s, bankNeeds); err != nil {
+		return nil, err
+	}
+	k := &Bank{Spec: s}
+	if s.Framing() == iso8583.Centre {
+		k.header = iso8583.AppendCupsHeader(nil, destination, source)
+	}
 	k.tail = appendRight(appendRight(nil, acquirer), forwarder)
 	for _, part := range []struct {
 		r    *ready
@@ -60,12 +66,14 @@ func (k *Bank) begin(b *iso8583.Builder, dst []byte, mti iso8583.MTI) (at int) {
 	return len(dst)
 }
 
-func finish(b *iso8583.Builder, at int) ([]byte, error) {
+func (k *Bank) finish(b *iso8583.Builder, at int) ([]byte, error) {
 	out, err := b.End()
 	if err != nil {
 		return out[:at], err
 	}
-	iso8583.PatchCupsLength(out[at:], len(out)-at)
+	if k.header != nil {
+		iso8583.PatchCupsLength(out[at:], len(out)-at)
+	}
 	return out, nil
 }
 
@@ -108,7 +116,7 @@ func (k *Bank) AppendRequest(dst []byte, v *iso8583.View, f *txn.Facts, e *Echo,
 	if f.PAN.Len() == 0 {
 		b.Copy(62, v, 62) // the customer's payment code
 	}
-	out, err := finish(&b, at)
+	out, err := k.finish(&b, at)
 	if err == nil {
 		ownTerminal(out[end-reasonSize:end], e)
 	}
@@ -225,7 +233,7 @@ func (k *Bank) AppendReversal(dst []byte, f *txn.Facts, again bool, c *Clock) ([
 	orig = appendUint(orig, uint64(f.ID.STAN()), 6)
 	orig = appendUint(orig, c.At(f.Sent).F7(), 10)
 	b.Put(90, append(orig, k.tail...))
-	return finish(&b, at)
+	return k.finish(&b, at)
 }
 
 // mtiDigits reads a message type's four nibbles as a decimal number.
@@ -260,7 +268,7 @@ func (k *Bank) AppendNetwork(dst []byte, m *Network, now int64, c *Clock) ([]byt
 		b.Put(39, m.Code[:])
 	}
 	b.PutUint(70, uint64(m.Net))
-	return finish(&b, at)
+	return k.finish(&b, at)
 }
 
 // BankMessage is what a bank's message says.

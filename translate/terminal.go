@@ -7,6 +7,8 @@
 package translate
 
 import (
+	"encoding/hex"
+
 	"tongka/codec/iso8583"
 	"tongka/txn"
 )
@@ -64,8 +66,8 @@ func ReadRequest(v *iso8583.View, f *txn.Facts, e *Echo) txn.Code {
 	if v.Len(41) != len(f.Terminal.Number) || v.Len(42) != len(f.Terminal.Merchant) {
 		return txn.BadFormat
 	}
-	copy(f.Terminal.Number[:], v.Field(41))
-	copy(f.Terminal.Merchant[:], v.Field(42))
+	v.AppendText(f.Terminal.Number[:0], 41)
+	v.AppendText(f.Terminal.Merchant[:0], 42)
 	readF60(v, e)
 	f.Batch = uint32(number(e.F60[:e.N60], 2, 8))
 	trace, hasTrace := v.Uint(11)
@@ -112,7 +114,9 @@ func readMoney(v *iso8583.View, f *txn.Facts, wanted bool) txn.Code {
 	f.Expiry = small[uint16](v, 14, txn.NoExpiry)
 	f.CardSeq = small[uint16](v, 23, txn.NoCardSeq)
 	copy(f.Currency[:], "156")
-	copy(f.Currency[:], v.Field(49))
+	if v.Len(49) == len(f.Currency) {
+		v.AppendText(f.Currency[:0], 49)
+	}
 	if f.Kind == txn.Reversal {
 		// F61 names the original: batch n6, trace n6. Without it the reversal
 		// carries the original's own batch and trace.
@@ -178,12 +182,15 @@ func small[T uint8 | uint16 | uint32](v *iso8583.View, n int, absent T) T {
 	return absent
 }
 
-// number reads digits[from:to]; missing digits make it 0.
+// number reads digits[from:to]; missing digits, or what is none, make it 0.
 func number(digits []byte, from, to int) (n uint64) {
 	if to > len(digits) {
 		return 0
 	}
 	for _, c := range digits[from:to] {
+		if c-'0' > 9 {
+			return 0
+		}
 		n = n*10 + uint64(c-'0')
 	}
 	return n
@@ -192,15 +199,15 @@ func number(digits []byte, from, to int) (n uint64) {
 // PIN says whether a request carries a PIN block, and gives the twelve digits of
 // the card number that it was made with: F53 starts with 2 when the number is in
 // the block, with 1 when it is not (then twelve zeros), with 0 without a PIN.
-func PIN(v *iso8583.View, f *txn.Facts) (block []byte, pan12 [12]byte, ok bool) {
-	block = v.Field(52)
-	if len(block) != 8 {
-		return nil, pan12, false
+func PIN(v *iso8583.View, f *txn.Facts) (block [8]byte, pan12 [12]byte, ok bool) {
+	if v.Len(52) != len(block) {
+		return block, pan12, false
 	}
+	v.AppendText(block[:0], 52)
 	var b [16]byte
 	switch f53 := v.AppendText(b[:0], 53); {
 	case len(f53) > 0 && f53[0] == '0':
-		return nil, pan12, false
+		return [8]byte{}, pan12, false
 	case len(f53) > 0 && f53[0] == '1':
 		copy(pan12[:], "000000000000")
 	default:
@@ -212,6 +219,9 @@ func PIN(v *iso8583.View, f *txn.Facts) (block []byte, pan12 [12]byte, ok bool) 
 // Door is the terminals' side of one dialect.
 type Door struct {
 	Spec *iso8583.Spec
+	// MACRoom is how many bytes F64 takes at the end of an answer: 8, or 16 where it
+	// is hexadecimal. PutMAC fills them.
+	MACRoom int
 	// What stands in every answer (F32), and in that to an approved sale (F63).
 	acquirer, approved ready
 }
@@ -229,10 +239,14 @@ func prepare(s *iso8583.Spec, fill func(*iso8583.Builder)) (r ready, err error) 
 
 func (r *ready) put(b *iso8583.Builder) { b.PutRun(&r.Run, r.wire) }
 
-// NewDoor prepares the answers. The error names the field that the dialect
-// cannot carry.
+// NewDoor prepares the answers. The error names every field that the dialect lacks,
+// or has in another form than a terminal's messages need.
 func NewDoor(s *iso8583.Spec, acquirer string) (*Door, error) {
-	d := &Door{Spec: s}
+	if err := lacks(s, doorNeeds); err != nil {
+		return nil, err
+	}
+	mac := s.Declaration().Fields[64]
+	d := &Door{Spec: s, MACRoom: mac.Size(8)}
 	var err error
 	if d.acquirer, err = prepare(s, func(b *iso8583.Builder) { b.Put(32, []byte(acquirer)) }); err != nil {
 		return nil, err
@@ -251,8 +265,30 @@ type Answer struct {
 
 var noMAC [8]byte
 
+// MAC reads F64 of a terminal's message; zeros when there is none.
+func MAC(v *iso8583.View) (mac [8]byte) {
+	if v.Len(64) == len(mac) {
+		v.AppendText(mac[:0], 64)
+	}
+	return mac
+}
+
+// PutMAC writes a MAC into the room at the end of an answer.
+func PutMAC(room []byte, mac *[8]byte) {
+	if len(room) == len(mac) {
+		copy(room, mac[:])
+		return
+	}
+	hex.Encode(room, mac[:])
+	for i, c := range room {
+		if c >= 'a' {
+			room[i] = c - 0x20
+		}
+	}
+}
+
 // AppendAnswer appends the answer's message, from the MTI on. With Sealed its
-// last eight bytes are F64, still zero: the MAC covers all before them.
+// last bytes are F64, still zero: the MAC covers all before them.
 func (d *Door) AppendAnswer(dst []byte, f *txn.Facts, e *Echo, a *Answer, c *Clock) ([]byte, error) {
 	var b iso8583.Builder
 	b.Reset(d.Spec, dst, iso8583.MTI(f.MTI|0x0010))
