@@ -132,13 +132,15 @@ func BenchmarkReceive(b *testing.B) {
 	}
 }
 
-func startRelay(b *testing.B, maxConns int) (*Front, *relay) {
+func startRelay(b *testing.B, maxConns int, change ...func(*ListenerConfig)) (*Front, *relay) {
 	b.Helper()
 	lean(b)
 	var r *relay
-	f, err := Start(Config{Listeners: []ListenerConfig{{
-		Name: "pos", Addr: "127.0.0.1:0", Framing: Binary2, MaxConns: maxConns, Idle: time.Hour,
-	}}}, func(l Loop) Handler { r = &relay{loop: l}; return r })
+	l := ListenerConfig{Name: "pos", Addr: "127.0.0.1:0", Framing: Binary2, MaxConns: maxConns, Idle: time.Hour}
+	for _, c := range change {
+		c(&l)
+	}
+	f, err := Start(Config{Listeners: []ListenerConfig{l}}, func(l Loop) Handler { r = &relay{loop: l}; return r })
 	if err != nil {
 		b.Fatal(err)
 	}

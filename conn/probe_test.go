@@ -16,6 +16,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if role := os.Getenv(clientRole); role != "" {
+		if err := playClient(role); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	mangle = true // as in builds with -race
 	code := m.Run()
 	if code == 0 {
