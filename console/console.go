@@ -23,6 +23,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"tongka/conn"
 	"tongka/engine"
 )
 
@@ -40,6 +41,9 @@ type Options struct {
 	Version string      // of the switch, shown on the page and in the metrics
 	Address string      // host:port to listen on; DefaultAddress when empty
 	Logger  *zap.Logger // nothing is logged when nil
+	// Front gives what the doors have counted, from any goroutine; their metrics
+	// are left out when it is nil.
+	Front func() conn.Stats
 }
 
 // Limits of the web server. The console is for a few people and one scraper.
@@ -59,6 +63,7 @@ type Server struct {
 	log     *zap.Logger
 	address string
 	version string
+	front   func() conn.Stats
 	now     func() time.Time // a field so that tests can say what is stale
 	within  time.Duration    // for reading a request and for writing an answer
 	handler http.Handler
@@ -75,7 +80,7 @@ type Server struct {
 
 // New makes a console that reads src. It opens nothing yet.
 func New(src Source, o Options) *Server {
-	s := &Server{src: src, log: o.Logger, address: o.Address, version: o.Version, now: time.Now, within: answerTimeout}
+	s := &Server{src: src, log: o.Logger, address: o.Address, version: o.Version, front: o.Front, now: time.Now, within: answerTimeout}
 	if s.log == nil {
 		s.log = zap.NewNop()
 	}
@@ -99,7 +104,7 @@ func (s *Server) routes() http.Handler {
 	m.HandleFunc("/api/snapshot", s.snapshot)
 	m.HandleFunc("/healthz", s.healthz)
 	m.HandleFunc("/livez", s.livez)
-	m.Handle("/metrics", metricsHandler(s.src, s.version, s.log))
+	m.Handle("/metrics", metricsHandler(s.src, s.front, s.version, s.log))
 	m.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		refuse(w, http.StatusNotFound, "没有这个页面", "no such page")
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
 
+	"tongka/conn"
 	"tongka/engine"
 )
 
@@ -156,7 +157,7 @@ func seconds(ns int64) float64 { return float64(ns) / float64(time.Second) }
 
 // metricsHandler has its own registry: a global one would also show what a
 // library happens to put there.
-func metricsHandler(src Source, version string, log *zap.Logger) http.Handler {
+func metricsHandler(src Source, front func() conn.Stats, version string, log *zap.Logger) http.Handler {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "tongka_build_info", Help: "Always 1; the labels say which build this is.",
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
@@ -165,6 +166,9 @@ func metricsHandler(src Source, version string, log *zap.Logger) http.Handler {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collector{src}, build, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if front != nil {
+		reg.MustRegister(frontCollector{front})
+	}
 	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{
 		ErrorLog:            zap.NewStdLog(log),
 		MaxRequestsInFlight: maxScrapes,

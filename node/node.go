@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -58,6 +59,7 @@ type Node struct {
 	audit   *audit.Log
 	shard   *engine.Shard
 	front   *conn.Front
+	live    atomic.Pointer[conn.Front] // front, for who came before it
 	console *console.Server
 	admin   *admin.Server
 	stop    chan struct{} // ends tidy
@@ -97,7 +99,7 @@ func (n *Node) open(o Options) error {
 	}
 	n.parts0, n.seats, cc.Inherited = ec, seated(&cc), o.Inherited
 	if a := n.cfg.Console.Address; a != "" {
-		n.console = console.New(n.shard, console.Options{Version: o.Version, Address: a, Logger: o.Logger})
+		n.console = console.New(n.shard, console.Options{Version: o.Version, Address: a, Logger: o.Logger, Front: n.doors})
 		if err := n.console.Start(); err != nil {
 			n.console = nil
 			return err
@@ -106,6 +108,7 @@ func (n *Node) open(o Options) error {
 	if n.front, err = conn.Start(cc, func(l conn.Loop) conn.Handler { return n.shard.Attach(l) }); err != nil {
 		return err
 	}
+	n.live.Store(n.front)
 	if n.admin, err = admin.Listen(n.cfg.Admin.Socket, n, n.log); err != nil {
 		return errors.Join(err, n.front.Stop(context.Background()))
 	}
@@ -230,6 +233,14 @@ func (n *Node) bank(l *config.Link) (engine.Link, error) {
 		MaxMissed: l.MaxMissed, FullCode: l.FullCode(),
 		Reversal: storefwd.Policy{Window: r.Window, PerRound: roundsPerWindow * r.Window, Timeout: r.AnswerTimeout,
 			BackoffMin: r.Interval, BackoffMax: r.MaxInterval, MaxAttempts: r.MaxAttempts}}, err
+}
+
+// doors is what the doors have counted; the console asks before they are open.
+func (n *Node) doors() conn.Stats {
+	if f := n.live.Load(); f != nil {
+		return f.Stats()
+	}
+	return conn.Stats{}
 }
 
 // Addr is where a listener listens, by its index in the file; nil when the file
