@@ -1,8 +1,11 @@
 // Package console is the switch's window: one web page with live figures, the
 // same figures as JSON, as Prometheus metrics and as two health answers. It
-// only reads snapshots, so nothing done here can slow or change a transaction.
+// only reads snapshots, so nothing done here can slow or change a transaction. A
+// second page reads and makes single messages of what is pasted into it.
 //
 //	/              the page
+//	/message       messages taken apart and made, of what is pasted
+//	/api/decode    POST: what that page does; so /api/encode
 //	/events        server-sent events: one Status a second
 //	/api/snapshot  the newest Status
 //	/metrics       Prometheus text
@@ -95,11 +98,16 @@ func New(src Source, o Options) *Server {
 	return s
 }
 
-// routes has no method patterns: guard has refused all but GET before.
+// routes has no method patterns: guard has refused all but GET before, and POST to
+// what needs it.
 func (s *Server) routes() http.Handler {
 	m := http.NewServeMux()
 	m.Handle("/{$}", page(s.version))
 	m.Handle("/assets/{name}", assets())
+	var pasted messages
+	m.Handle("/message", messagePage())
+	m.HandleFunc(decodePath, pasted.answer(decodeMessage))
+	m.HandleFunc(encodePath, pasted.answer(encodeMessage))
 	m.HandleFunc("/events", s.events)
 	m.HandleFunc("/api/snapshot", s.snapshot)
 	m.HandleFunc("/healthz", s.healthz)

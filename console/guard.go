@@ -2,6 +2,7 @@ package console
 
 import (
 	"fmt"
+	"mime"
 	"net"
 	"net/http"
 	"net/netip"
@@ -24,8 +25,27 @@ var safeHeaders = map[string]string{
 	"Cache-Control":                "no-store",
 }
 
+// The only paths that take a POST: what is pasted there must not stand in an
+// address, which browsers keep.
+const (
+	decodePath = "/api/decode"
+	encodePath = "/api/encode"
+)
+
+func posted(path string) bool { return path == decodePath || path == encodePath }
+
+// ownPost says that a POST comes from a page of this console, or from no browser.
+// A page of another site could send a form, but not JSON: for that its browser
+// asks first, by OPTIONS, and is refused.
+func ownPost(r *http.Request) bool {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	site, origin := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Origin")
+	return err == nil && kind == "application/json" && (site == "" || site == "same-origin") && (origin == "" || origin == "http://"+r.Host)
+}
+
 // guard is the door: every answer has the safe headers, and only a plain GET
-// for a loopback name by somebody of this page comes through.
+// for a loopback name by somebody of this page comes through, or a POST of a
+// paste.
 func guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for k, v := range safeHeaders {
@@ -36,6 +56,12 @@ func guard(next http.Handler) http.Handler {
 			// DNS rebinding: a hostile page can make its own name point to
 			// 127.0.0.1, but the browser then still sends that name.
 			refuse(w, http.StatusMisdirectedRequest, "只接受本机名称 (localhost、127.0.0.1)", "only loopback names are served (localhost, 127.0.0.1)")
+		case r.Method == http.MethodPost && posted(r.URL.Path):
+			if !ownPost(r) {
+				refuse(w, http.StatusForbidden, "只接受本页发来的 JSON", "only JSON from a page of this console is taken")
+				return
+			}
+			next.ServeHTTP(w, r)
 		case r.Method != http.MethodGet:
 			w.Header().Set("Allow", http.MethodGet)
 			refuse(w, http.StatusMethodNotAllowed, "只支持 GET", "only GET is supported")

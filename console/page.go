@@ -32,11 +32,16 @@ func tiles(keys []string) []tile {
 
 // page renders the frame of the page once; the script fills in the figures.
 func page(version string) http.Handler {
-	t := template.Must(template.ParseFS(web, "web/page.html"))
+	return rendered("web/page.html", map[string]any{"Version": version, "Trouble": tiles(troubleKeys), "Totals": tiles(totalKeys)})
+}
+
+// messagePage takes messages apart and makes them.
+func messagePage() http.Handler { return rendered("web/message.html", choices()) }
+
+func rendered(file string, data any) http.Handler {
+	t := template.Must(template.ParseFS(web, file))
 	var b bytes.Buffer
-	err := t.Execute(&b, map[string]any{
-		"Version": version, "Trouble": tiles(troubleKeys), "Totals": tiles(totalKeys),
-	})
+	err := t.Execute(&b, data)
 	if err != nil {
 		panic(err) // the template is part of the program
 	}
@@ -50,11 +55,12 @@ func page(version string) http.Handler {
 // not named here stays inside. The types are written out because Go would ask
 // the machine's own tables, which differ.
 var assetTypes = map[string]string{
-	"style.css": "text/css; charset=utf-8",
-	"app.js":    "text/javascript; charset=utf-8",
-	"chart.js":  "text/javascript; charset=utf-8",
-	"format.js": "text/javascript; charset=utf-8",
-	"icon.svg":  "image/svg+xml",
+	"style.css":  "text/css; charset=utf-8",
+	"app.js":     "text/javascript; charset=utf-8",
+	"chart.js":   "text/javascript; charset=utf-8",
+	"message.js": "text/javascript; charset=utf-8",
+	"format.js":  "text/javascript; charset=utf-8",
+	"icon.svg":   "image/svg+xml",
 }
 
 // assets serves the embedded files. The browser asks again each time but gets

@@ -21,7 +21,7 @@ func body(t *testing.T, path string) string {
 
 // What the policy forbids would silently not work.
 func TestPageHasNothingInlineOrForeign(t *testing.T) {
-	html := body(t, "/")
+	html := body(t, "/") + body(t, "/message")
 	for _, bad := range []string{`<style`, ` style=`, ` onclick=`, ` onload=`, `<script>`, `javascript:`, `http://`, `https://`, `//cdn`} {
 		if strings.Contains(html, bad) {
 			t.Errorf("the page has %q", bad)
@@ -94,7 +94,7 @@ func TestScriptFindsItsElements(t *testing.T) {
 // Whatever has Chinese words has English ones beside it. A unit of text is a
 // heading, a cell, a paragraph, a term or a tile.
 func TestPageIsBilingual(t *testing.T) {
-	html := body(t, "/")
+	html := body(t, "/") + body(t, "/message")
 	units := regexp.MustCompile(`(?s)<(h1|h2|th|dt|p|li)\b[^>]*>(.*?)</(h1|h2|th|dt|p|li)>`).FindAllStringSubmatch(html, -1)
 	if len(units) < 50 {
 		t.Fatalf("only %d units of text", len(units))
@@ -135,8 +135,8 @@ func TestAssetsAreSentOnce(t *testing.T) {
 		}
 	}
 	files, err := fs.ReadDir(web, "web")
-	if err != nil || len(files) != len(assetTypes)+1 {
-		t.Errorf("%d files are embedded, %d are served: %v", len(files), len(assetTypes)+1, err)
+	if err != nil || len(files) != len(assetTypes)+2 {
+		t.Errorf("%d files are embedded, %d are served: %v", len(files), len(assetTypes)+2, err)
 	}
 }
 
