@@ -65,6 +65,7 @@ type Link struct {
 	Destination   string        `json:"destination" reload:"now" jsonschema:"报文头目的站代码，1–11 位数字 · destination station of the header, 1 to 11 digits"`
 	Source        string        `json:"source,omitempty" reload:"now" jsonschema:"报文头源站代码，缺省为受理机构 · source station of the header, the acquirer when left out"`
 	ZPK           hsm.Key       `json:"zpk" reload:"now" jsonschema:"LMK 下的区域 PIN 密钥，U/X+32H 或 T/Y+48H · zone PIN key under the LMK: U or X and 32 hex digits, T or Y and 48"`
+	ZMK           hsm.Key       `json:"zmk,omitempty" reload:"now" jsonschema:"LMK 下的区域主密钥；给出则接受银行以 0800 更换 ZPK · zone master key under the LMK: with it the bank may change the ZPK by an 0800"`
 	AnswerTimeout time.Duration `json:"answer_timeout,omitempty" range:"1s,10m" reload:"now" jsonschema:"银行应答时限 · how long a bank may take to answer"`
 	EchoInterval  time.Duration `json:"echo_interval,omitempty" range:"1s,1h" reload:"now" jsonschema:"回响测试间隔 · time between echo tests on a link"`
 	EchoTimeout   time.Duration `json:"echo_timeout,omitempty" range:"100ms,10m" reload:"now" jsonschema:"回响应答时限 · how long an echo may take"`

@@ -17,8 +17,8 @@ type Line struct {
 	Send     string   `json:"send,omitempty" jsonschema:"单工，主动连接以发送；与 receive 或 listen 成对 · dialled to send, with receive or listen"`
 	Receive  string   `json:"receive,omitempty" jsonschema:"单工，主动连接以接收；与 send 或 listen 成对 · dialled to receive, with send or listen"`
 	Allow    []string `json:"allow,omitempty" jsonschema:"与 listen 同用：银行的网段，CIDR；其他一律拒绝 · with listen: networks of the bank as CIDR; nobody else gets in"`
-	Priority int    `json:"priority,omitempty" range:"1,9" jsonschema:"优先级，1 最先；只有更先的线路全部不可用时才用 · 1 is used first, the next only when no line of the one before is up"`
-	Window   int    `json:"window,omitempty" range:"0,500000" jsonschema:"同时在途的请求数，0 不限，1 为半双工 · requests in flight at once, 0: no limit, 1: half-duplex"`
+	Priority int      `json:"priority,omitempty" range:"1,9" jsonschema:"优先级，1 最先；只有更先的线路全部不可用时才用 · 1 is used first, the next only when no line of the one before is up"`
+	Window   int      `json:"window,omitempty" range:"0,500000" jsonschema:"同时在途的请求数，0 不限，1 为半双工 · requests in flight at once, 0: no limit, 1: half-duplex"`
 }
 
 func (l *Line) start() { *l = Line{Priority: 1} }

@@ -86,6 +86,7 @@ var counters = []counter{
 	{"over_enquiries", Words{"查询超限", "over enquiry limit"}, "Enquiries refused because the node was over its limit for them.", func(c *engine.Counters) uint64 { return c.OverEnquiries }},
 	{"over_link", Words{"线路满载", "links full"}, "Requests refused because all links of their route were full.", func(c *engine.Counters) uint64 { return c.OverLink }},
 	{"line_changes", Words{"线路状态变化", "line changes"}, "Changes of state of bank lines.", func(c *engine.Counters) uint64 { return c.LineChanges }},
+	{"key_changes", Words{"银行换钥", "key changes"}, "PIN keys that banks brought.", func(c *engine.Counters) uint64 { return c.KeyChanges }},
 	{"commits", Words{"落盘批次", "commits"}, "Journal batches made durable.", func(c *engine.Counters) uint64 { return c.Commits }},
 	{"records", Words{"落盘记录", "records"}, "Journal records made durable.", func(c *engine.Counters) uint64 { return c.Records }},
 }

@@ -35,6 +35,8 @@ func (s *Shard) bankFrame(p *peer, b []byte) {
 		s.netAnswer(n, &m)
 	case 0x0820:
 		s.bankAsks(n, &m)
+	case 0x0800:
+		s.bankKey(n, &m)
 	default:
 		s.stats.Unmatched++
 	}
@@ -150,13 +152,21 @@ func (s *Shard) offer(l *link, n *line, f *txn.Facts, again bool) {
 
 // askNetwork sends a sign-on, echo or sign-off under a number of its own.
 func (s *Shard) askNetwork(n *line, net uint16) {
-	for s.lastID++; s.lastID.STAN() == 0 || s.pending.busy(s.lastID); s.lastID++ {
-	}
-	n.netSTAN, n.netAsked = s.lastID.STAN(), net
+	n.netSTAN, n.netAsked = s.networkSTAN(), net
 	s.sendNetwork(n, translate.Network{MTI: 0x0820, Net: net, STAN: n.netSTAN})
 }
 
+// networkSTAN gives a trace number that no request in flight has.
+func (s *Shard) networkSTAN() uint32 {
+	for s.lastID++; s.lastID.STAN() == 0 || s.pending.busy(s.lastID); s.lastID++ {
+	}
+	return s.lastID.STAN()
+}
+
 func (s *Shard) sendNetwork(n *line, m translate.Network) {
+	if n.send == 0 {
+		return // it was hung up, or lost
+	}
 	out := s.out(n.send)
 	if out == nil {
 		return
@@ -177,6 +187,12 @@ func (s *Shard) sendNetwork(n *line, m translate.Network) {
 // netAnswer takes the answer to the network message that is out on this line.
 // One without a response code counts for an echo only: that the bank is there.
 func (s *Shard) netAnswer(n *line, m *translate.BankMessage) {
+	if m.Net == translate.NetKeyReset {
+		if m.Code != txn.OK {
+			s.refusal(n, "change of keys refused by the bank", m)
+		}
+		return // the key comes by itself
+	}
 	asked := n.netAsked
 	if asked == 0 || m.STAN != n.netSTAN || m.Net != 0 && m.Net != asked {
 		s.stats.Unmatched++

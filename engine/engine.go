@@ -57,6 +57,7 @@ type Link struct {
 	Bank          *translate.Bank
 	Framing       conn.Framing
 	ZPK           hsm.Key // under the LMK; none: requests with a PIN are refused
+	ZMK           hsm.Key // under the LMK; none: the bank may not change the ZPK
 	AnswerTimeout time.Duration
 	EchoInterval  time.Duration
 	EchoTimeout   time.Duration // also of sign-on and sign-off

@@ -33,6 +33,10 @@ func newRack(t *testing.T) *rack {
 	w := newWorld(t)
 	w.remote = true
 	w.open(vfs.NewCrashableMem())
+	return newRackOf(w)
+}
+
+func newRackOf(w *world) *rack {
 	return &rack{world: w, server: payshield.NewServer(w.module, payshield.Dialect{HeaderLen: 8}), box: w.connect(2)}
 }
 

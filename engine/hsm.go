@@ -64,6 +64,7 @@ type ask struct {
 	open   bool
 	late   bool // nobody waits for the answer any more
 	seal   bool // the MAC of an answer; otherwise a securing step
+	zone   bool // or a bank's new key: then slot is the LinkID, and gen the offer's
 	verb   hsm.Verb
 	step   flow.Step
 	module uint16
@@ -183,7 +184,7 @@ func (s *Shard) request(sl *slot, step flow.Step) txn.Code {
 		q.MAC = translate.MAC(s.view)
 	case flow.TranslatePIN:
 		q.Verb, q.Type = hsm.TranslatePIN, hsm.TPK
-		q.Key, q.Key2 = sl.sess.PIK, s.links[sl.Link].cfg.ZPK
+		q.Key, q.Key2 = sl.sess.PIK, s.links[sl.Link].zpk
 		if q.Key.N == 0 || q.Key2.N == 0 {
 			return txn.NoKey
 		}
@@ -244,9 +245,14 @@ func (s *Shard) secured(sl *slot, step flow.Step, r *hsm.Reply) flow.Event {
 	return ev
 }
 
-// command sends s.req to the module with the fewest commands out; false when no
-// module can take it.
+// command puts s.req, for a slot, to a module.
 func (s *Shard) command(sl *slot, step flow.Step, seal bool) bool {
+	return s.put(ask{seal: seal, step: step, slot: sl.index, gen: sl.gen})
+}
+
+// put sends s.req to the module with the fewest commands out; false when no
+// module can take it. what says who waits for the reply.
+func (s *Shard) put(what ask) bool {
 	best := -1
 	for i := range s.hsms {
 		if s.hsms[i].takes() && (best < 0 || s.hsms[i].inFlight < s.hsms[best].inFlight) {
@@ -274,7 +280,8 @@ func (s *Shard) command(sl *slot, step flow.Step, seal bool) bool {
 	out.b = b
 	s.asks.free.take()
 	m.inFlight++
-	*a = ask{use: a.use, open: true, seal: seal, verb: s.req.Verb, step: step, module: uint16(best), slot: sl.index, gen: sl.gen}
+	what.use, what.open, what.verb, what.module = a.use, true, s.req.Verb, uint16(best)
+	*a = what
 	s.arm(&a.timer, s.now+int64(s.cfg.HSMTimeout), timerID(timerAsk, a.use, index))
 	return true
 }
@@ -358,6 +365,10 @@ func (s *Shard) hsmLost(index int) {
 
 // conclude gives s.rep to the slot that asked, if it still waits for it.
 func (s *Shard) conclude(a *ask) {
+	if a.zone {
+		s.keyImported(&s.links[a.slot], a.gen)
+		return
+	}
 	sl := &s.slots[a.slot]
 	switch {
 	case sl.gen != a.gen:

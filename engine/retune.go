@@ -103,6 +103,9 @@ func (s *Shard) retuneLinks(links []Link) {
 			s.links = append(s.links, link{was: flow.LineDialing, since: s.now})
 		}
 		l := &s.links[i]
+		if l.cfg == nil || l.cfg.ZPK != c.ZPK {
+			l.zpk = c.ZPK // an operator's is the newest
+		}
 		old := l.lines
 		l.cfg, l.lines = c, nil
 		s.addLines(txn.LinkID(i), old)

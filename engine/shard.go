@@ -184,8 +184,10 @@ type link struct {
 	lines    []*line
 	serving  []*line // those that requests may take, see regroup
 	was      flow.LineState
-	since    int64 // when its best line came to be in that state
-	inFlight int   // requests without an answer, of ended uses of lines, too
+	since    int64   // when its best line came to be in that state
+	inFlight int     // requests without an answer, of ended uses of lines, too
+	zpk      hsm.Key // the configured one, or a newer one of the bank's
+	offer    keyOffer
 }
 
 // usualFrame is the room that a slot has for its request from the start; a

@@ -43,6 +43,7 @@ type Counters struct {
 	Commits      uint64 // ticks made durable
 	Records      uint64
 	LineChanges  uint64 // changes of state of bank lines
+	KeyChanges   uint64 // PIN keys that banks brought
 	// Requests refused by flow control, by the limit that they were over.
 	OverTerminal, OverMerchant, OverPayments, OverEnquiries, OverLink uint64
 }

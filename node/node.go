@@ -228,7 +228,7 @@ const roundsPerWindow = 64
 func (n *Node) bank(l *config.Link) (engine.Link, error) {
 	bank, err := translate.NewBank(iso8583.Cups(), l.Destination, l.Source, n.cfg.Node.Acquirer, n.cfg.Node.Forwarder)
 	r := &l.Reversal
-	return engine.Link{Name: l.Name, Bank: bank, Framing: conn.ASCII4, ZPK: l.ZPK,
+	return engine.Link{Name: l.Name, Bank: bank, Framing: conn.ASCII4, ZPK: l.ZPK, ZMK: l.ZMK,
 		AnswerTimeout: l.AnswerTimeout, EchoInterval: l.EchoInterval, EchoTimeout: l.EchoTimeout,
 		MaxMissed: l.MaxMissed, FullCode: l.FullCode(),
 		Reversal: storefwd.Policy{Window: r.Window, PerRound: roundsPerWindow * r.Window, Timeout: r.AnswerTimeout,

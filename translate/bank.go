@@ -255,6 +255,8 @@ type Network struct {
 	Net  uint16      // F70
 	STAN uint32
 	Code txn.Code // F39 of an answer
+	// Security is F53, which says the key that is asked for; empty leaves it out.
+	Security string
 }
 
 // AppendNetwork appends a network management message, header included.
@@ -266,6 +268,9 @@ func (k *Bank) AppendNetwork(dst []byte, m *Network, now int64, c *Clock) ([]byt
 	k.sender.put(&b)
 	if m.MTI&0x0010 != 0 {
 		b.Put(39, m.Code[:])
+	}
+	if m.Security != "" {
+		b.Put(53, []byte(m.Security))
 	}
 	b.PutUint(70, uint64(m.Net))
 	return k.finish(&b, at)
