@@ -31,7 +31,9 @@ fuzz: ## every fuzz target for FUZZTIME (60s) · 模糊测试
 	  done; done
 
 KILLS ?= 20
-soak: ## kill -9 of the real process under load, KILLS times (20) · 断电演练
+MINUTES ?= 10
+soak: ## hostile callers for MINUTES (10), then kill -9 under load, KILLS times (20) · 敌意连接与断电演练
+	TONGKA_SOAK_MINUTES=$(MINUTES) $(GO) test -count=1 -v -timeout 60m -run TestFrontSoak ./node
 	TONGKA_KILLS=$(KILLS) $(GO) test -count=1 -v -timeout 60m -run TestKillMinusNine ./cmd/switch
 
 picture: ## docs/console.png, by headless chromium (apt-get install chromium fonts-noto-cjk)
