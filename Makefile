@@ -1,7 +1,7 @@
 # Tongka 通卡. `make help` lists the targets · 列出所有目标
 GO ?= go
 
-.PHONY: help demo test check bench front fuzz soak picture schema build
+.PHONY: help demo test tshark check bench front fuzz soak picture schema build
 
 help: ## this list · 本列表
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -13,6 +13,11 @@ test: ## vet, staticcheck and all tests under the race detector · 全部测试
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	$(GO) test -race ./...
+	@if command -v tshark >/dev/null; then $(MAKE) --no-print-directory tshark; else echo "tshark is not installed: make tshark is left out"; fi
+
+tshark: ## what goes to a bank, read by wireshark's dissector (apt-get install tshark) · 由 wireshark 校验
+	$(GO) vet -tags tshark ./codec/iso8583/explain/capture
+	$(GO) test -count=1 -tags tshark -run Tshark ./codec/iso8583/explain/capture
 
 build: ## bin/switch
 	$(GO) build -o bin/switch ./cmd/switch
