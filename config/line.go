@@ -17,6 +17,7 @@ type Line struct {
 	Send     string   `json:"send,omitempty" jsonschema:"单工，主动连接以发送；与 receive 或 listen 成对 · dialled to send, with receive or listen"`
 	Receive  string   `json:"receive,omitempty" jsonschema:"单工，主动连接以接收；与 send 或 listen 成对 · dialled to receive, with send or listen"`
 	Allow    []string `json:"allow,omitempty" jsonschema:"与 listen 同用：银行的网段，CIDR；其他一律拒绝 · with listen: networks of the bank as CIDR; nobody else gets in"`
+	Backups  []string `json:"backups,omitempty" jsonschema:"与 address 同用：连不上时依次改连的备用地址；断线后先回到 address · with address: tried in turn when it cannot be reached; a line that is lost goes back to address first"`
 	Priority int      `json:"priority,omitempty" range:"1,9" jsonschema:"优先级，1 最先；只有更先的线路全部不可用时才用 · 1 is used first, the next only when no line of the one before is up"`
 	Window   int      `json:"window,omitempty" range:"0,500000" jsonschema:"同时在途的请求数，0 不限，1 为半双工 · requests in flight at once, 0: no limit, 1: half-duplex"`
 }
@@ -118,6 +119,12 @@ func (r *reader) line(n *Line, at string, taken map[string]string) {
 		}
 	}
 	r.allow(n, at)
+	if len(n.Backups) > 0 && !r.has(at+".address") {
+		r.faultAt(at+".backups", "backups 只与 address 同用 · backups are for address only", "")
+	}
+	for i, a := range n.Backups {
+		r.target(fmt.Sprintf("%s.backups[%d]", at, i), a)
+	}
 }
 
 // allow wants to know who may dial us: whoever gets in is taken for the bank.

@@ -64,7 +64,7 @@ links:
   - {name: a, address: "127.0.0.1:9001", dialect: cups, destination: "00010000", source: "9", zpk: U0123456789ABCDEF0123456789ABCDEF,
      answer_timeout: 2s, echo_interval: 3s, echo_timeout: 1s, max_missed: 4, when_full: "91", zmk: U89ABCDEF0123456789ABCDEF01234567,
      reversal: {interval: 1s, max_interval: 2s, max_attempts: 3, window: 4, answer_timeout: 5s}, limit: {rate: 10, per: 2s, burst: 3, in_flight: 4}}
-  - {name: b, lines: [{address: "bank:9002", window: 8}, {send: "bank:9003", listen: ":9004", allow: ["10.1.0.0/16"], priority: 2}], destination: "2", zpk: "X0123456789ABCDEF0123456789ABCDEF"}
+  - {name: b, lines: [{address: "bank:9002", window: 8, backups: ["bank2:9002", "bank3:9002"]}, {send: "bank:9003", listen: ":9004", allow: ["10.1.0.0/16"], priority: 2}], destination: "2", zpk: "X0123456789ABCDEF0123456789ABCDEF"}
 routes:
   - {kinds: [sale], bin: ["62", "6225-6229"], link: a}
   - name: large
@@ -107,7 +107,7 @@ func wholeConfig(t *testing.T) *Config {
 	b := Link{}
 	b.start()
 	b.Name, b.Destination, b.Source = "b", "2", "48023310"
-	b.Lines = []Line{{Address: "bank:9002", Priority: 1, Window: 8}, {Send: "bank:9003", Listen: ":9004", Allow: []string{"10.1.0.0/16"}, Priority: 2}}
+	b.Lines = []Line{{Address: "bank:9002", Backups: []string{"bank2:9002", "bank3:9002"}, Priority: 1, Window: 8}, {Send: "bank:9003", Listen: ":9004", Allow: []string{"10.1.0.0/16"}, Priority: 2}}
 	b.ZPK = key("X0123456789ABCDEF0123456789ABCDEF")
 	return &Config{
 		Node: Node{Name: "n", Acquirer: "48023310", Forwarder: "123"},

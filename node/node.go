@@ -208,6 +208,7 @@ func (n *Node) line(cc *conn.Config, name string, l *config.Line) engine.Line {
 		if dial == "" {
 			c.Addr, c.Listen, c.Allow = l.Listen, true, l.Networks()
 		}
+		c.Backups = l.Backups // of a line with one socket only
 		cc.Links = append(cc.Links, c)
 		return len(cc.Links) - 1
 	}

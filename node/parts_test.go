@@ -53,3 +53,20 @@ func TestRangesOfTheConfigAreThoseOfTheParts(t *testing.T) {
 		}
 	}
 }
+
+// A line's backups reach its socket.
+func TestBackupsOfALine(t *testing.T) {
+	text := strings.Replace(partsText, `address: "127.0.0.1:9001", d`, `lines: [{address: "127.0.0.1:9001", backups: ["127.0.0.2:9001", "127.0.0.3:9001"]}], d`, 1)
+	text = strings.NewReplacer("WINDOW", "1", "ATTEMPTS", "1", "INTERVAL", "1s", "HEADER", "4").Replace(text)
+	cfg, err := config.Parse("x.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, front, err := (&Node{cfg: cfg, log: zap.NewNop()}).parts(Options{Fatal: func(error) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := front.Links[0]; got.Addr != "127.0.0.1:9001" || strings.Join(got.Backups, " ") != "127.0.0.2:9001 127.0.0.3:9001" {
+		t.Errorf("%+v", got)
+	}
+}
