@@ -1,6 +1,6 @@
 // Package console is the switch's window: one web page with live figures, the
 // same figures as JSON, as Prometheus metrics and as two health answers. It
-// only reads snapshots, so nothing done here can slow or change a transaction. A
+// reads snapshots itself, so nothing of that can slow or change a transaction. A
 // second page reads and makes single messages of what is pasted into it.
 //
 //	/              the page
@@ -11,6 +11,7 @@
 //	/metrics       Prometheus text
 //	/healthz       may terminals be sent here? 200 or 503 with the reason
 //	/livez         does the process still move? 200, or 503: restart it
+//	POST /api/…    what Options.Admin does, when there is one
 package console
 
 import (
@@ -47,6 +48,19 @@ type Options struct {
 	// Front gives what the doors have counted, from any goroutine; their metrics
 	// are left out when it is nil.
 	Front func() conn.Stats
+	// Admin gets every POST below /api/ and says itself who may; nil: the console
+	// only reads.
+	Admin http.Handler
+	// Reload is the last try to read the configuration again, nil before the first.
+	Reload func() *Reload
+}
+
+// Reload is a try to read the configuration again, and what became of it.
+type Reload struct {
+	At    string   `json:"at"`
+	OK    bool     `json:"ok"`
+	Words Words    `json:"words"`
+	Lines []string `json:"lines"` // what has changed, or all that is wrong
 }
 
 // Limits of the web server. The console is for a few people and one scraper.
@@ -68,7 +82,8 @@ type Server struct {
 	version string
 	front   func() conn.Stats
 	now     func() time.Time // a field so that tests can say what is stale
-	within  time.Duration    // for reading a request and for writing an answer
+	reload  func() *Reload
+	within  time.Duration // for reading a request and for writing an answer
 	handler http.Handler
 	hub     hub
 	newest  atomic.Pointer[update] // never nil after New
@@ -83,7 +98,8 @@ type Server struct {
 
 // New makes a console that reads src. It opens nothing yet.
 func New(src Source, o Options) *Server {
-	s := &Server{src: src, log: o.Logger, address: o.Address, version: o.Version, front: o.Front, now: time.Now, within: answerTimeout}
+	s := &Server{src: src, log: o.Logger, address: o.Address, version: o.Version, front: o.Front, now: time.Now, within: answerTimeout,
+		reload: o.Reload}
 	if s.log == nil {
 		s.log = zap.NewNop()
 	}
@@ -93,7 +109,7 @@ func New(src Source, o Options) *Server {
 	if s.version == "" {
 		s.version = "dev"
 	}
-	s.handler = guard(s.routes())
+	s.handler = guard(s.routes(), o.Admin)
 	s.sample()
 	return s
 }
@@ -213,7 +229,11 @@ func (s *Server) sample() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.past.add(snap)
-	u, err := newUpdate(status(s.version, now, snap, &s.past), s.past.points)
+	st := status(s.version, now, snap, &s.past)
+	if s.reload != nil {
+		st.Reload = s.reload()
+	}
+	u, err := newUpdate(st, s.past.points)
 	if err != nil { // a Status is plain data without NaN, so this is a bug
 		s.log.Error("console cannot encode its figures", zap.Error(err))
 		return

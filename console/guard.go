@@ -45,8 +45,8 @@ func ownPost(r *http.Request) bool {
 
 // guard is the door: every answer has the safe headers, and only a plain GET
 // for a loopback name by somebody of this page comes through, or a POST of a
-// paste.
-func guard(next http.Handler) http.Handler {
+// paste; any other POST goes to admin when there is one, and never from a page.
+func guard(next, admin http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for k, v := range safeHeaders {
 			w.Header().Set(k, v)
@@ -62,6 +62,13 @@ func guard(next http.Handler) http.Handler {
 				return
 			}
 			next.ServeHTTP(w, r)
+		case r.Method == http.MethodPost && admin != nil && strings.HasPrefix(r.URL.Path, "/api/"):
+			if r.Header.Get("Sec-Fetch-Site") != "" || r.Header.Get("Origin") != "" {
+				// A tool sends neither; a page has no business with the switch's keys.
+				refuse(w, http.StatusForbidden, "拒绝来自网页的管理操作", "admin actions are not taken from web pages")
+				return
+			}
+			admin.ServeHTTP(w, r)
 		case r.Method != http.MethodGet:
 			w.Header().Set("Allow", http.MethodGet)
 			refuse(w, http.StatusMethodNotAllowed, "只支持 GET", "only GET is supported")

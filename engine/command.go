@@ -3,8 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-
-	"tongka/router"
 )
 
 // Command is something that another goroutine wants of the shard: a value that
@@ -74,18 +72,6 @@ func (s *Shard) answerCommands() {
 		s.performed[i] = posted{}
 	}
 	s.performed = s.performed[:0]
-}
-
-// Reroute is the command that replaces the routes. What is in flight stays with
-// the bank that it was sent to.
-type Reroute struct{ Routes *router.Table }
-
-func (c Reroute) perform(s *Shard) error {
-	if c.Routes == nil {
-		return errors.New("engine: no routes")
-	}
-	s.cfg.Routes, s.env.Routes = c.Routes, c.Routes
-	return nil
 }
 
 // KeptKey is where a Keep stands in the journal's database.

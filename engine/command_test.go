@@ -96,17 +96,15 @@ func TestCommandsAreBounded(t *testing.T) {
 	}
 }
 
-func TestRerouteTakesEffectAtOnce(t *testing.T) {
+func TestRoutesChangeAtOnce(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.bankUp(0), w.bankUp(1)
 	p := w.terminal()
 	p.sale(1, 100, false)
 	q := w.bankGot(a)
-	to1, err := router.Compile(router.Source{Rules: []router.Rule{{To: []router.Target{{Link: 1, Weight: 1}}}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.do(Reroute{to1}); err != nil {
+	r := w.retuned()
+	r.Routes = to(t, router.Rule{To: []router.Target{{Link: 1, Weight: 1}}})
+	if err := w.do(r); err != nil {
 		t.Fatal(err)
 	}
 	w.bankAnswers(a, q, "00") // what was in flight is still a's
@@ -118,9 +116,6 @@ func TestRerouteTakesEffectAtOnce(t *testing.T) {
 	w.bankAnswers(b, w.bankGot(b), "00")
 	if c := p.code(); c != "00" {
 		t.Errorf("F39 %s", c)
-	}
-	if err := w.do(Reroute{}); err == nil {
-		t.Error("no routes are taken for routes")
 	}
 }
 

@@ -209,7 +209,9 @@ func TestAFullLinkGivesWayToItsFallback(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.do(Reroute{table}); err != nil {
+	r := w.retuned()
+	r.Routes = table
+	if err := w.do(r); err != nil {
 		t.Fatal(err)
 	}
 	w.limits(FlowControl{Links: []limit.Cap{{InFlight: 2}, {InFlight: 3}}})

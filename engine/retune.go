@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"tongka/conn"
@@ -15,7 +16,11 @@ import (
 // of it or, with an error, nothing. What is in flight goes on by what it began
 // with.
 type Retune struct {
-	// Listeners are by their index in the front, so there are never fewer.
+	// Prepare changes nothing but finds what is wrong with the rest, and makes room
+	// for listeners that are new. It comes before the front has them.
+	Prepare bool
+	// Listeners are by their index in the front; where they are fewer than before,
+	// the others stay.
 	Listeners []Listener
 	// Links begin with those that are there, by name and place; new ones follow.
 	// Lines are told apart by the socket that sends: one that is missing takes
@@ -40,13 +45,17 @@ func (c *Retune) perform(s *Shard) error {
 	if err := next.Validate(); err != nil {
 		return err
 	}
-	if len(c.Listeners) < len(s.cfg.Listeners) {
-		return fmt.Errorf("engine: %d listeners, and there were %d", len(c.Listeners), len(s.cfg.Listeners))
-	}
 	if err := s.mayFollow(c.Links); err != nil {
 		return err
 	}
-	s.cfg.Listeners, s.cfg.HSMTimeout = c.Listeners, c.HSMTimeout
+	if n := len(s.cfg.Listeners); n < len(c.Listeners) {
+		s.cfg.Listeners = append(s.cfg.Listeners[:n:n], c.Listeners[n:]...)
+	}
+	if c.Prepare {
+		return nil
+	}
+	s.cfg.Listeners = append(slices.Clone(c.Listeners), s.cfg.Listeners[len(c.Listeners):]...)
+	s.cfg.HSMTimeout = c.HSMTimeout
 	s.cfg.Routes, s.env.Routes = c.Routes, c.Routes
 	s.retuneModules(next.HSMs)
 	s.retuneLinks(c.Links)

@@ -21,7 +21,7 @@ func (w *world) retuned() *Retune {
 	for i := range links {
 		links[i].Lines = slices.Clone(links[i].Lines)
 	}
-	return &Retune{slices.Clone(c.Listeners), links, slices.Clone(c.HSMs), c.HSMTimeout, c.Routes, c.FlowControl}
+	return &Retune{false, slices.Clone(c.Listeners), links, slices.Clone(c.HSMs), c.HSMTimeout, c.Routes, c.FlowControl}
 }
 
 // another gives a link like the first one, under another name and socket.
@@ -121,7 +121,6 @@ func TestRetuneRefuses(t *testing.T) {
 		"a bank gone":         func(r *Retune) { r.Links = r.Links[:1] },
 		"a bank renamed":      func(r *Retune) { r.Links[1].Name = "bank-z" },
 		"banks swapped":       func(r *Retune) { r.Links[0], r.Links[1] = r.Links[1], r.Links[0] },
-		"a listener gone":     func(r *Retune) { r.Listeners = nil },
 		"no routes":           func(r *Retune) { r.Routes = nil },
 		"no time":             func(r *Retune) { r.Links[0].AnswerTimeout = 0 },
 		"no lines":            func(r *Retune) { r.Links[0].Lines = nil },
@@ -295,4 +294,32 @@ func TestRetuneModules(t *testing.T) {
 	}
 	w.connect(2)
 	w.pass(0)
+}
+
+// TestRetuneIsPrepared: it is looked at and nothing has changed but the room for
+// new listeners, so that the front may still refuse.
+func TestRetuneIsPrepared(t *testing.T) {
+	w := newWorld(t)
+	r := w.retuned()
+	r.Prepare = true
+	r.another("bank-c", 7)
+	r.Listeners = append(r.Listeners, r.Listeners[0])
+	r.HSMTimeout = time.Hour
+	if err := w.do(r); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.shard.links) != 2 || len(w.shard.cfg.Listeners) != 2 || w.shard.cfg.HSMTimeout != 2*time.Second {
+		t.Errorf("%d links, %d listeners", len(w.shard.links), len(w.shard.cfg.Listeners))
+	}
+	early := w.mustConnect(7)
+	if !w.closed[early] {
+		t.Error("a bank that is not known yet is kept")
+	}
+	w.shard.Frame(early, []byte("0000"))
+	w.shard.Closed(early, nil)
+	r.Prepare, r.Listeners = false, r.Listeners[:1]
+	if err := w.do(r); err != nil || len(w.shard.links) != 3 || len(w.shard.cfg.Listeners) != 2 {
+		t.Errorf("%v: %d links, %d listeners", err, len(w.shard.links), len(w.shard.cfg.Listeners))
+	}
+	w.signOn(w.mustConnect(7))
 }

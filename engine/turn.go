@@ -173,6 +173,10 @@ func (s *Shard) Opened(id conn.ID, from conn.Peer) {
 	case hsmPeer:
 		s.hsms[p.index].opened(id, s.now)
 		s.zap.Info("security module connected", zap.String("module", s.cfg.HSMs[p.index].Name))
+	default:
+		// The front has been told of it and we have not, in the middle of a reload:
+		// it is dialled again at once.
+		s.hangUp(id)
 	}
 }
 

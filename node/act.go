@@ -23,8 +23,8 @@ const actWithin = 10 * time.Second
 func (n *Node) Act(ctx context.Context, who audit.Who, a admin.Action) admin.Answer {
 	n.acting.Lock()
 	defer n.acting.Unlock()
-	if n.stopped {
-		return admin.Refused("交换正在停止", "the switch is being stopped")
+	if !n.opened {
+		return admin.Refused("交换正在启动或停止", "the switch is being started or stopped")
 	}
 	// Who hangs up does not undo what has begun, nor keep it out of the audit file.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), actWithin)

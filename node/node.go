@@ -65,8 +65,8 @@ type Node struct {
 	stop    chan struct{} // ends tidy
 	tidied  chan struct{}
 
-	acting  sync.Mutex // one action at a time; guards stopped
-	stopped bool
+	acting sync.Mutex // one action at a time; guards opened
+	opened bool       // all is there, and is not being taken away
 
 	view     sync.RWMutex // guards what a reload changes, for those who look
 	cfg      *config.Config
@@ -99,7 +99,8 @@ func (n *Node) open(o Options) error {
 	}
 	n.parts0, n.seats, cc.Inherited = ec, seated(&cc), o.Inherited
 	if a := n.cfg.Console.Address; a != "" {
-		n.console = console.New(n.shard, console.Options{Version: o.Version, Address: a, Logger: o.Logger, Front: n.doors})
+		n.console = console.New(n.shard, console.Options{Version: o.Version, Address: a, Logger: o.Logger,
+			Admin: admin.Handler(n, admin.ByToken(func() string { return n.config().Admin.Tokens })), Reload: n.lastReload, Front: n.doors})
 		if err := n.console.Start(); err != nil {
 			n.console = nil
 			return err
@@ -114,6 +115,9 @@ func (n *Node) open(o Options) error {
 	}
 	n.stop, n.tidied = make(chan struct{}), make(chan struct{})
 	go n.tidy(n.stop, n.tidied)
+	n.acting.Lock()
+	n.opened = true
+	n.acting.Unlock()
 	return nil
 }
 

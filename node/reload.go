@@ -14,6 +14,7 @@ import (
 	"tongka/admin"
 	"tongka/config"
 	"tongka/conn"
+	"tongka/console"
 	"tongka/engine"
 	"tongka/registry"
 )
@@ -161,16 +162,21 @@ func (n *Node) reload(ctx context.Context, dry bool) admin.Answer {
 	return answer
 }
 
-// apply does what a revision says. The engine learns of new places before the
-// front has connections there; if the front then refuses, it gets the old ones
-// back. Terminals come last: what they need is there, and what was tried before
-// fails only with the disk.
+// apply does what a revision says. First the engine looks at it, then the front
+// takes it, which can fail when a port is not free, and then nothing of the
+// engine has to be undone. Terminals come last: what they need is there, and what
+// was tried before fails only with the disk.
 func (n *Node) apply(ctx context.Context, r *revision) error {
-	if err := n.shard.Do(ctx, retune(&r.parts)); err != nil {
+	c := retune(&r.parts)
+	c.Prepare = true
+	if err := n.shard.Do(ctx, c); err != nil {
 		return err
 	}
 	if _, err := n.front.Update(r.front); err != nil {
-		return errors.Join(err, n.shard.Do(ctx, retune(&n.parts0)))
+		return err
+	}
+	if err := n.shard.Do(ctx, retune(&r.parts)); err != nil {
+		return err
 	}
 	n.view.Lock()
 	n.cfg, n.seats, n.parts0, n.loaded = r.cfg, r.seats, r.parts, time.Now()
@@ -231,6 +237,21 @@ func (n *Node) note(a admin.Answer) {
 	n.view.Lock()
 	n.reloaded = &admin.Reloading{At: time.Now(), Answer: a}
 	n.view.Unlock()
+}
+
+// lastReload is the same in the console's words.
+func (n *Node) lastReload() *console.Reload {
+	n.view.RLock()
+	r := n.reloaded
+	n.view.RUnlock()
+	if r == nil {
+		return nil
+	}
+	lines := r.Lines
+	if lines == nil {
+		lines = []string{} // never null in JSON
+	}
+	return &console.Reload{At: r.At.Format(time.RFC3339), OK: r.OK, Words: console.Words{ZH: r.Zh, EN: r.En}, Lines: lines}
 }
 
 // config is what runs now.

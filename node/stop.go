@@ -29,7 +29,7 @@ const (
 // closed in any case.
 func (n *Node) Stop(ctx context.Context) error {
 	n.acting.Lock()
-	n.stopped = true
+	n.opened = false
 	n.acting.Unlock()
 	close(n.stop)
 	<-n.tidied

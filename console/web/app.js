@@ -65,6 +65,9 @@ function showFigures(s) {
   }
   for (const el of document.querySelectorAll(".tile")) el.classList.toggle("warn", s.last_minute[el.dataset.key] > 0);
   $("used").value = s.used_pct;
+  const failed = s.reload && !s.reload.ok;
+  $("not-reloaded").classList.toggle("shown", failed);
+  $("not-reloaded").textContent = failed ? `${s.reload.words.zh} ${s.reload.words.en}: ${s.reload.lines.join("; ")}` : "";
   document.title = `${s.state_words.zh} ${format.rate(s.now.tps)[0]} TPS – 通卡 Tongka`;
 }
 
