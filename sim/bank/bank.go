@@ -43,6 +43,7 @@ type Stats struct {
 	ReversalRepeats uint64 `json:"reversal_repeats"` // of something already reversed, answered 00
 	ReversalUnknown uint64 `json:"reversal_unknown"` // of something never seen, answered 25
 	ReversalWrong   uint64 `json:"reversal_wrong"`   // amount or terminal not the original's, answered 64
+	Enquiries       uint64 `json:"enquiries"`        // balance enquiries read
 	SignOns         uint64 `json:"sign_ons"`
 	Echoes          uint64 `json:"echoes"`
 	Rejected        uint64 `json:"rejected"`    // sent back with a reject code, or not readable at all

@@ -25,7 +25,7 @@ const rejectFormat = "00030"
 
 // echoed are the fields of a request that its answer repeats, in the order of
 // the message. Those that the bank sets itself are put in between.
-var echoed = [...]int{2, 3, 4, 7, 11, 12, 13, 15, 18, 25, 32, 33, 37, 38, 39, 41, 42, 44, 49, 70, 90, 100}
+var echoed = [...]int{2, 3, 4, 7, 11, 12, 13, 15, 18, 25, 32, 33, 37, 38, 39, 41, 42, 44, 49, 54, 70, 90, 100}
 
 // handle decides one frame. It runs under the bank's lock. Its answer, if any,
 // is appended to c.out or c.late; an error ends the connection.
@@ -49,6 +49,9 @@ func (c *bankConn) handle(frame []byte) error {
 	case 0x0820:
 		return c.network()
 	case 0x0200:
+		if proc, _ := c.view.Uint(3); proc/10000 == 31 {
+			return c.balance()
+		}
 		return c.sale()
 	case 0x0420, 0x0421:
 		return c.reversal()
@@ -111,6 +114,25 @@ func (c *bankConn) sale() error {
 		return nil
 	}
 	return c.financial(reply{code: code, issued: true})
+}
+
+// shownBalance is what every card of this bank has: account type, amount type 02
+// (available), currency, sign, amount n12. Source: UnionPay specification, F54.
+const shownBalance = "0202156C000000123456"
+
+// balance answers an enquiry; nothing is booked.
+func (c *bankConn) balance() error {
+	l := c.bank.ledger
+	l.stats.Enquiries++
+	c.checkPIN()
+	if c.how.Silent {
+		l.stats.Unanswered++
+		return nil
+	}
+	if _, ok := c.card(); !ok {
+		return c.financial(reply{code: txn.BadCard})
+	}
+	return c.financial(reply{code: txn.OK, balance: shownBalance})
 }
 
 // reversal takes back what a 0420 or its repeat 0421 names.
@@ -188,6 +210,8 @@ func (c *bankConn) checkPIN() {
 type reply struct {
 	code   txn.Code
 	issued bool // by an issuer: settlement date and, if approved, an authorisation
+	// F54, empty for none
+	balance string
 }
 
 // financial answers as the behaviour wants it.
@@ -215,6 +239,8 @@ func (c *bankConn) answer(r reply) error {
 			m.Put(15, c.now.AppendFormat(c.text[:0], "0102"))
 		case n == 38 && r.issued && r.code == txn.OK:
 			m.Put(38, aid.AppendDigits(c.text[:0], uint64(len(c.bank.ledger.all)), 6))
+		case n == 54 && r.balance != "":
+			m.Put(54, []byte(r.balance))
 		case n == 44 && r.issued:
 			m.Put(44, []byte("01020000   ")) // issuer, an11; the switch adds the acquirer
 		case c.view.Has(n):

@@ -157,7 +157,7 @@ func (w *world) open() (err error) {
 		return err
 	}
 	w.fleet, err = sim.NewFleet(sim.FleetConfig{Addr: w.node.Addr(0).String(), Terminals: terminals, Rate: w.o.Rate,
-		PINShare: 0.5, AnswerTimeout: 8 * time.Second, Books: filepath.Join(w.data, "terminals.jsonl"), Log: w.log})
+		PINShare: 0.5, EnquiryShare: 0.05, AnswerTimeout: 8 * time.Second, Books: filepath.Join(w.data, "terminals.jsonl"), Log: w.log})
 	if err == nil {
 		w.closes = append(w.closes, w.fleet.Close)
 	}

@@ -40,6 +40,7 @@ type Config struct {
 	Sales         int           // each terminal stops after so many, 0 = never
 	First         uint32        // number of the first sale of a terminal without a book; 1 when 0. Amount and trace follow from it
 	PINShare      float64       // share of sales with a PIN block, 0..1
+	EnquiryShare  float64       // share of turns in which a terminal asks for a balance instead of selling, 0..1
 	AnswerTimeout time.Duration // 40 s when 0
 	Books         string        // file of all terminals' sales; "" keeps them in memory only
 	ShortLived    bool          // connect, send, receive, close for each sale
@@ -60,9 +61,11 @@ type Quantiles struct {
 type Stats struct {
 	Sent       uint64    `json:"sent"`
 	Approved   uint64    `json:"approved"`
-	Declined   uint64    `json:"declined"`  // without code 98
-	TimedOut   uint64    `json:"timed_out"` // no answer, a bad one, or code 98
-	BadMAC     uint64    `json:"bad_mac"`   // of these, answers whose MAC was wrong
+	Declined   uint64    `json:"declined"`   // without code 98
+	TimedOut   uint64    `json:"timed_out"`  // no answer, a bad one, or code 98
+	BadMAC     uint64    `json:"bad_mac"`    // of these, answers whose MAC was wrong
+	Enquiries  uint64    `json:"enquiries"`  // balance enquiries answered, with any code
+	Unanswered uint64    `json:"unanswered"` // balance enquiries without an answer, or with a bad one
 	Reversed   uint64    `json:"reversed"`
 	Repeats    uint64    `json:"repeats"` // reversals sent again
 	SignIns    uint64    `json:"sign_ins"`
@@ -101,8 +104,8 @@ type Fleet struct {
 
 // counters are what the terminals' goroutines count without a lock.
 type counters struct {
-	sent, approved, declined, timedOut, badMAC, reversed, repeats, signIns, connects, stray atomic.Uint64
-	unresolved, signed                                                                      atomic.Int64
+	sent, approved, declined, timedOut, badMAC, reversed, enquiries, unanswered, repeats, signIns, connects, stray atomic.Uint64
+	unresolved, signed                                                                                             atomic.Int64
 }
 
 const (
@@ -122,6 +125,7 @@ func (c *Config) validate() error {
 	fault(len(c.Terminals) == 0 || len(c.Terminals) > maxTerminals, "%d terminals: wanted 1 to %d", len(c.Terminals), maxTerminals)
 	fault(!(c.Rate >= 0 && c.Rate <= 1e6), "rate %v: wanted 0 to 1,000,000 a second", c.Rate)
 	fault(!(c.PINShare >= 0 && c.PINShare <= 1), "PIN share %v: wanted 0 to 1", c.PINShare)
+	fault(!(c.EnquiryShare >= 0 && c.EnquiryShare <= 1), "enquiry share %v: wanted 0 to 1", c.EnquiryShare)
 	fault(c.AnswerTimeout < 0, "answer timeout %v: wanted 0 or more", c.AnswerTimeout)
 	fault(c.Sales < 0, "sales %d: wanted 0 or more", c.Sales)
 	for i := range c.Terminals {
@@ -331,6 +335,7 @@ func (f *Fleet) Stats() Stats {
 	n := &f.n
 	s := Stats{
 		Sent: n.sent.Load(), Approved: n.approved.Load(), Declined: n.declined.Load(), TimedOut: n.timedOut.Load(), BadMAC: n.badMAC.Load(),
+		Enquiries: n.enquiries.Load(), Unanswered: n.unanswered.Load(),
 		Reversed: n.reversed.Load(), Repeats: n.repeats.Load(), SignIns: n.signIns.Load(), Connects: n.connects.Load(), Stray: n.stray.Load(),
 		Unresolved: int(n.unresolved.Load()), SignedIn: int(n.signed.Load()),
 	}

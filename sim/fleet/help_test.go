@@ -184,6 +184,9 @@ func (f *fake) message(v *iso8583.View, env *iso8583.Envelope, trace string, a *
 	m.Put(39, []byte(a.code))
 	m.Copy(41, v, 41)
 	m.Copy(42, v, 42)
+	if proc, _ := v.Uint(3); proc == 310000 && a.code == "00" {
+		m.Put(54, []byte("0202156C000000123456"))
+	}
 	signIn := v.MTI() == 0x0800
 	if signIn {
 		m.Put(60, []byte("00"+a.batch+"003"))

@@ -91,13 +91,20 @@ func (t *terminal) f60(kind string, batch uint32, rest string) []byte {
 // appendSale makes the 0200 of s.
 func (t *terminal) appendSale(dst []byte, s *book.Sale, pan *txn.PAN) ([]byte, error) {
 	m := begin(dst, 0x0200)
-	t.common(&m, s, pan)
+	t.money(&m, s, pan)
+	return t.rest(&m, s, pan, "22")
+}
+
+// rest puts what follows the trace number in a request with a card; usage is
+// F60.1.
+func (t *terminal) rest(m *message, s *book.Sale, pan *txn.PAN, usage string) ([]byte, error) {
+	t.entry(m, s)
 	m.Put(25, []byte("00"))
 	if s.PIN {
 		m.Put(26, []byte("12"))
 	}
 	m.Put(35, append(pan.AppendDigits(t.text[:0]), "D"+expiry+"2010000000000"...))
-	t.parties(&m)
+	t.parties(m)
 	if s.PIN {
 		pan12 := pan.Tail12()
 		block, err := t.pik.EncryptPIN([]byte(testPIN), &pan12, hsm.ISO0)
@@ -109,7 +116,7 @@ func (t *terminal) appendSale(dst []byte, s *book.Sale, pan *txn.PAN) ([]byte, e
 	} else {
 		m.Put(53, []byte("0600000000000000"))
 	}
-	m.Put(60, t.f60("22", s.Batch, "00050"))
+	m.Put(60, t.f60(usage, s.Batch, "00050"))
 	return m.end(t.cfg.MAC, t.mak)
 }
 
@@ -117,7 +124,8 @@ func (t *terminal) appendSale(dst []byte, s *book.Sale, pan *txn.PAN) ([]byte, e
 // and batch, the reason in F39, and no card data beyond the number.
 func (t *terminal) appendReversal(dst []byte, s *book.Sale, pan *txn.PAN) ([]byte, error) {
 	m := begin(dst, 0x0400)
-	t.common(&m, s, pan)
+	t.money(&m, s, pan)
+	t.entry(&m, s)
 	m.Put(25, []byte("00"))
 	m.Put(39, []byte(s.Reason))
 	t.parties(&m)
@@ -125,12 +133,16 @@ func (t *terminal) appendReversal(dst []byte, s *book.Sale, pan *txn.PAN) ([]byt
 	return m.end(t.cfg.MAC, t.mak)
 }
 
-// common puts the fields 2 to 22, the same in a sale and its reversal.
-func (t *terminal) common(m *message, s *book.Sale, pan *txn.PAN) {
+// money puts the fields 2 to 11, the same in a sale and its reversal.
+func (t *terminal) money(m *message, s *book.Sale, pan *txn.PAN) {
 	m.Put(2, pan.AppendDigits(t.text[:0]))
 	m.Put(3, []byte("000000"))
 	m.PutUint(4, uint64(s.Amount))
 	m.PutUint(11, uint64(s.Trace))
+}
+
+// entry puts the fields 14 to 22.
+func (t *terminal) entry(m *message, s *book.Sale) {
 	m.Put(14, []byte(expiry))
 	entry := "022" // magnetic stripe, no PIN
 	if s.PIN {

@@ -86,7 +86,10 @@ func (t *terminal) run(ctx context.Context) {
 			t.reverse(ctx, i)
 		case t.finished():
 			aid.Pause(ctx, retryEvery/10)
-		case t.waitDue(ctx):
+		case !t.waitDue(ctx):
+		case t.fleet.wantsEnquiry(t.id, t.next):
+			t.enquire(ctx)
+		default:
 			t.sell(ctx)
 		}
 		if t.fleet.cfg.ShortLived {
