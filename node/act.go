@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -64,12 +66,22 @@ func (n *Node) act(ctx context.Context, a admin.Action) admin.Answer {
 	return admin.Refused("没有这个操作", "there is no such action")
 }
 
-// drain takes a bank out of service or gives it back.
+// drain takes a bank, or with #2 behind its name its second line, out of service
+// or gives it back.
 func (n *Node) drain(ctx context.Context, a admin.Action) admin.Answer {
 	back := a.Verb == admin.Undrain
-	before := n.linkState(a.What)
-	err := n.shard.Do(ctx, engine.Drain{Link: a.What, Back: back})
+	link, number, one := strings.Cut(a.What, "#")
+	line := 0
+	if one {
+		if line, _ = strconv.Atoi(number); line < 1 {
+			return admin.Refused(fmt.Sprintf("没有第 %q 条线路", number), fmt.Sprintf("no line %q", number), "bank#1")
+		}
+	}
+	before := n.linkState(link)
+	err := n.shard.Do(ctx, engine.Drain{Link: link, Line: line, Back: back})
 	switch {
+	case errors.Is(err, engine.ErrNoLine):
+		return admin.Refused(fmt.Sprintf("%s 没有第 %d 条线路", link, line), fmt.Sprintf("%s has no line %d", link, line))
 	case errors.Is(err, engine.ErrNoLink):
 		return admin.Refused(fmt.Sprintf("没有线路 %q", a.What), fmt.Sprintf("no link %q", a.What))
 	case err != nil:

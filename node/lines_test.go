@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"tongka/admin"
 	"tongka/config"
 	"tongka/hsm"
 	"tongka/hsm/soft"
@@ -171,4 +172,25 @@ func TestSignOnRefused(t *testing.T) {
 	if n := bank.Stats().Connections; n != 1 {
 		t.Errorf("%d connections", n)
 	}
+}
+
+// One line of two is drained by its number; what is no line is refused.
+func TestDrainOneLine(t *testing.T) {
+	bank := bankAt(t, sim.BankConfig{Name: "bank", Listen: "127.0.0.1:0"})
+	line := fmt.Sprintf("{address: %q}", bank.Addr())
+	s, _ := withLines(t, "lines: ["+line+", "+line+"]")
+	s.until("both lines are up", func() bool { return s.linesIn("up") == 2 })
+	for what, ok := range map[string]bool{"bank#2": true, "bank#3": false, "bank#0": false, "bank#x": false, "moon#1": false} {
+		if a := s.node.drain(t.Context(), admin.Action{Verb: admin.Drain, What: what}); a.OK != ok {
+			t.Errorf("%s: %+v", what, a)
+		}
+	}
+	s.until("one is out of service", func() bool { return s.linesIn("down") == 1 })
+	if s.linesIn("up") != 1 {
+		t.Error("the other one went, too")
+	}
+	if a := s.node.drain(t.Context(), admin.Action{Verb: admin.Undrain, What: "bank#2"}); !a.OK {
+		t.Errorf("%+v", a)
+	}
+	s.until("both lines are up again", func() bool { return s.linesIn("up") == 2 })
 }
