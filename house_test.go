@@ -53,7 +53,7 @@ var house = map[string]room{
 	"storefwd":           {[]string{"txn", "journal"}, nil, "knows what is owed; where it is kept it is told, in the journal's form"},
 	"registry":           {[]string{"txn", "hsm"}, []string{"github.com/dgraph-io/badger/v4", "go.uber.org/zap"}, "terminals and their keys under the LMK"},
 	"config":             {[]string{"txn", "hsm", "registry", "router", "flow", "conn/framing", "yamlfile"}, []string{"github.com/goccy/go-yaml", "github.com/google/jsonschema-go/jsonschema"}, "reads one file"},
-	"engine": {[]string{"codec/iso8583", "conn", "flow", "hsm", "hsm/payshield", "journal", "registry", "router", "router/limit", "storefwd", "timeout", "translate", "txn"},
+	"engine": {[]string{"codec/iso8583", "conn", "flow", "hsm", "hsm/payshield", "hsm/pool", "journal", "registry", "router", "router/limit", "storefwd", "timeout", "translate", "txn"},
 		[]string{"go.uber.org/zap"}, "the shell around flow: the only room that knows them all"},
 	"admin":     {[]string{"audit"}, []string{"go.uber.org/zap", "golang.org/x/sys/unix"}, "a door for people: who asks, and what; what is done about it is node's"},
 	"audit":     {nil, nil, "one file of chained lines; knows nothing of who writes them"},

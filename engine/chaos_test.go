@@ -330,7 +330,7 @@ func (c *chaos) settle() {
 			}
 		}
 		c.tick(500 * time.Millisecond)
-		if s := c.shard; open == 0 && s.owed.Total() == 0 && len(s.free) == chaosSlots && s.asks.free.n == len(s.asks.tab) {
+		if s := c.shard; open == 0 && s.owed.Total() == 0 && len(s.free) == chaosSlots && s.pool.Free() == s.pool.Places() {
 			return
 		}
 	}
@@ -346,8 +346,8 @@ func (c *chaos) empty() {
 		}
 		c.t.Errorf("%d of %d slots are free", len(s.free), chaosSlots)
 	}
-	if n := s.asks.free.n; n != len(s.asks.tab) {
-		c.t.Errorf("%d of %d asks are free", n, len(s.asks.tab))
+	if n := s.pool.Free(); n != s.pool.Places() {
+		c.t.Errorf("%d of %d asks are free", n, s.pool.Places())
 	}
 	for stan := range s.pending.tab {
 		if r := s.pending.tab[stan].ref; r != neverUsed && r < wasExpired {
@@ -365,7 +365,7 @@ func (c *chaos) empty() {
 		}
 	}
 	for i := range s.hsms {
-		if n := s.hsms[i].inFlight; n != 0 {
+		if n := s.pool.View(i).InFlight; n != 0 {
 			c.t.Errorf("module %d: %d commands out", i, n)
 		}
 	}

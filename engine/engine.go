@@ -20,6 +20,7 @@ import (
 	"tongka/conn"
 	"tongka/hsm"
 	"tongka/hsm/payshield"
+	"tongka/hsm/pool"
 	"tongka/journal"
 	"tongka/registry"
 	"tongka/router"
@@ -80,6 +81,8 @@ type HSM struct {
 	Name    string
 	Socket  int // which of the front's links
 	Framing conn.Framing
+	Machine string // lines of the same machine have the same; empty: the line's name
+	Keys    bool   // the line is for key management only
 }
 
 // Config is what a shard is made of.
@@ -90,6 +93,7 @@ type Config struct {
 	Module     hsm.Module
 	HSMs       []HSM
 	Dialect    payshield.Dialect
+	Pool       pool.Options // of HSMs; its places, header and timeout are set by the other fields
 	HSMTimeout time.Duration
 	Routes     *router.Table
 	// FlowControl bounds what is let through; nil: nothing does.
@@ -128,6 +132,11 @@ func (c *Config) Validate() error {
 	}
 	if c.Dialect.HeaderLen != 0 && c.Dialect.HeaderLen < minHeader {
 		bad("message header of %d characters: at least %d tell the commands apart", c.Dialect.HeaderLen, minHeader)
+	}
+	if o := c.poolOptions(); c.InFlight > 0 {
+		if err := o.Validate(); err != nil {
+			faults = append(faults, err)
+		}
 	}
 	taken := map[int]bool{}
 	take := func(whose string, socket int) {

@@ -400,7 +400,7 @@ func moduleBehindASocket(t *testing.T, header int) {
 	w.remote, w.header = true, header
 	w.open(vfs.NewCrashableMem())
 	server := payshield.NewServer(w.module, payshield.Dialect{HeaderLen: header})
-	box := w.connect(2) // behind the two banks
+	box := w.boxUp(2) // behind the two banks
 	serve := func() (n int) {
 		for _, f := range w.take(box, conn.Binary2) {
 			w.shard.Frame(box, server.Answer(nil, f))
@@ -490,26 +490,27 @@ func TestLateReplyOfAModuleIsNobodys(t *testing.T) {
 	w := newWorld(t)
 	w.remote = true
 	w.open(vfs.NewCrashableMem())
-	box := w.connect(2)
+	box := w.boxUp(2)
 	w.bankUp(0)
 	s := w.shard
-	places := s.asks.free.n
+	places := s.pool.Free()
 	w.terminalImported()
 	p := &pos{w: w, id: w.connect(-1)}
-	for range maxMissed {
+	const missed = 3 // in a row end a line
+	for range missed {
 		p.send(0x0800, nil, func(b *iso8583.Builder) { p.identity(b); b.Put(60, []byte("00000001003")) })
 		w.pass(0)
 		w.pass(3 * time.Second)
 	}
-	if s.asks.free.n != places-maxMissed {
-		t.Errorf("%d places free of %d: a late one was given away", s.asks.free.n, places)
+	if s.pool.Free() != places-missed {
+		t.Errorf("%d places free of %d: a late one was given away", s.pool.Free(), places)
 	}
 	if !w.closed[box] {
 		t.Error("a module that answers nothing keeps its line")
 	}
 	s.Closed(box, nil)
-	if s.asks.free.n != places || s.hsms[0].inFlight != 0 {
-		t.Errorf("%d places free of %d, %d in flight", s.asks.free.n, places, s.hsms[0].inFlight)
+	if s.pool.Free() != places || s.pool.View(0).InFlight != 0 {
+		t.Errorf("%d places free of %d, %d in flight", s.pool.Free(), places, s.pool.View(0).InFlight)
 	}
 }
 

@@ -56,7 +56,7 @@ func (s *Shard) Owes(id conn.ID) bool {
 		}
 		return n.InFlight > 0 || n.State == flow.LineDraining // it hangs up itself
 	case p.kind == hsmPeer:
-		return s.hsms[p.index].inFlight > s.hsms[p.index].late
+		return s.pool.Busy(int(p.index))
 	}
 	if !s.owing.fresh {
 		s.owing.look(s)

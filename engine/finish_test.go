@@ -87,7 +87,7 @@ func remoteWorld(t *testing.T) (*world, conn.ID) {
 	w.remote = true
 	w.open(vfs.NewCrashableMem())
 	w.terminalImported()
-	return w, w.connect(len(w.names))
+	return w, w.boxUp(len(w.names))
 }
 
 // TestOwes: a connection is let go only when all it asked was answered, and the

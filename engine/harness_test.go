@@ -189,6 +189,21 @@ func (w *world) connect(link int) conn.ID {
 	return id
 }
 
+// boxUp connects a security module and answers what the pool asks it first.
+func (w *world) boxUp(socket int) conn.ID {
+	w.t.Helper()
+	id := w.connect(socket)
+	w.pass(0)
+	server := payshield.NewServer(w.module, payshield.Dialect{HeaderLen: w.header})
+	frames := w.take(id, conn.Binary2)
+	if len(frames) != 1 {
+		w.t.Fatalf("a new module is asked %d things", len(frames))
+	}
+	w.shard.Frame(id, server.Answer(nil, frames[0]))
+	w.pass(0)
+	return id
+}
+
 // bankUp connects bank 0 and signs it on.
 func (w *world) bankUp(link int) conn.ID {
 	w.t.Helper()

@@ -37,7 +37,7 @@ func newRack(t *testing.T) *rack {
 }
 
 func newRackOf(w *world) *rack {
-	return &rack{world: w, server: payshield.NewServer(w.module, payshield.Dialect{HeaderLen: 8}), box: w.connect(2)}
+	return &rack{world: w, server: payshield.NewServer(w.module, payshield.Dialect{HeaderLen: 8}), box: w.boxUp(2)}
 }
 
 // commands are what the module was asked since the last call.
@@ -116,7 +116,7 @@ func (w *world) want(what string, got, want any) {
 func (w *world) idle() {
 	w.t.Helper()
 	w.want("free slots", len(w.shard.free), len(w.shard.slots))
-	w.want("free commands", w.shard.asks.free.n, len(w.shard.asks.tab))
+	w.want("free commands", w.shard.pool.Free(), w.shard.pool.Places())
 	for stan := range w.shard.pending.tab {
 		if r := w.shard.pending.tab[stan].ref; r != neverUsed && r < wasExpired {
 			w.t.Errorf("trace number %d is still pending", stan)
@@ -499,13 +499,13 @@ func TestModuleAndConnectionEndWhileAnAnswerIsSealed(t *testing.T) {
 		},
 		"module": func(r *rack, p *pos) {
 			r.shard.Closed(r.box, io.EOF)
-			r.box = r.connect(2)
+			r.box = r.boxUp(2)
 		},
 		"silence": func(r *rack, p *pos) {
 			r.commands()
 			r.pass(3 * time.Second)
 			r.shard.Closed(r.box, io.EOF)
-			r.box = r.connect(2)
+			r.box = r.boxUp(2)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -7,105 +7,70 @@ import (
 	"tongka/conn"
 	"tongka/flow"
 	"tongka/hsm"
+	"tongka/hsm/pool"
 	"tongka/timeout"
 	"tongka/translate"
 	"tongka/txn"
 )
 
-// module is one security module behind a socket.
+// module is one line to a security module: a socket. Whom to ask and whom to
+// trust the pool decides, which knows the line by the same number.
 type module struct {
-	id       conn.ID // 0 = not connected
-	inFlight int     // also what it did not answer in time: it may be at it still
-	missed   int     // deadlines in a row
-	late     int     // commands that nobody waits for any more
-	since    int64   // when it was connected or lost, Unix nanoseconds
-	expired  uint64  // deadlines since the start
-	leaves   bool    // the front lets its connection go
-	gone     bool    // not of the configuration any more
+	id      conn.ID // 0 = not connected
+	machine string
+	gone    bool // not of the configuration any more
 }
 
-// maxMissed deadlines in a row end a module's line: one that takes commands and
-// answers none would look idle and be asked first. Dialling it again is the probe.
-const maxMissed = 3
-
-// One that loses a command now and then is dialled again when it holds this
-// share of all places.
-const lateShare = 4
-
-// opened begins a line; what an older one left was cleared when it ended.
-func (m *module) opened(id conn.ID, now int64) {
-	m.id, m.missed, m.since, m.leaves = id, 0, now, false
+// asked is who waits for a module's answer.
+type asked struct {
+	seal  bool // the MAC of an answer; otherwise a securing step
+	zone  bool // or a bank's new key: then slot is the LinkID, and gen the offer's
+	step  flow.Step
+	slot  uint32
+	gen   uint32 // of the slot
+	timer timeout.Token
 }
 
-// takes says that it can be asked.
-func (m *module) takes() bool { return m.id != 0 && !m.leaves && !m.gone }
-
-// closed ends it, or says that nothing more goes there.
-func (m *module) closed(now int64) {
-	if m.id != 0 {
-		m.id, m.since = 0, now
+// newPool makes the pool for a configuration that is valid.
+func newPool(c *Config) *pool.Pool[asked] {
+	p, err := pool.New[asked](c.poolOptions())
+	if err != nil {
+		panic(err) // Validate has asked the same
 	}
-}
-
-// asks are the commands that modules have not answered yet. A command's header
-// is its place here and how often that place was used. A place whose command was
-// not answered in time stays taken until the answer comes after all or the line
-// ends, and free places are used in turn: so a late reply is never taken for
-// another's, which could let a forged message pass.
-type asks struct {
-	tab  []ask
-	free ring
-	bits uint // of the header for the place; the rest counts its uses
-	mask uint32
-}
-
-type ask struct {
-	use    uint32
-	open   bool
-	late   bool // nobody waits for the answer any more
-	seal   bool // the MAC of an answer; otherwise a securing step
-	zone   bool // or a bank's new key: then slot is the LinkID, and gen the offer's
-	verb   hsm.Verb
-	step   flow.Step
-	module uint16
-	slot   uint32
-	gen    uint32 // of the slot
-	timer  timeout.Token
-}
-
-// init makes room for n commands, or for as many as the module's message header
-// can tell apart: a header of width hexadecimal characters gives three quarters
-// of its bits to the place, 4,096 commands for the usual four.
-func (a *asks) init(n, width int) {
-	if width == 0 || width > 8 {
-		width = 8
-	}
-	a.bits = uint(min(3*width, 20))
-	a.mask = uint32(1)<<(4*uint(width)-a.bits) - 1
-	a.tab = make([]ask, min(n, 1<<a.bits))
-	a.free.places = make([]uint32, len(a.tab))
-	for i := range a.tab {
-		a.free.put(uint32(i))
-	}
-}
-
-// ring gives places back in the order in which they became free.
-type ring struct {
-	places []uint32
-	from   int
-	n      int
-}
-
-func (r *ring) put(p uint32) {
-	r.places[(r.from+r.n)%len(r.places)] = p
-	r.n++
-}
-
-func (r *ring) take() uint32 {
-	p := r.places[r.from]
-	r.from = (r.from + 1) % len(r.places)
-	r.n--
 	return p
+}
+
+func (c *Config) poolOptions() pool.Options {
+	o := c.Pool
+	o.Places, o.Width, o.Timeout, o.Seed = c.InFlight, c.Dialect.HeaderLen, c.HSMTimeout, c.Seed
+	return o
+}
+
+// addModule makes a line known.
+func (s *Shard) addModule(h *HSM) {
+	m := module{machine: h.Machine}
+	if m.machine == "" {
+		m.machine = h.Name
+	}
+	number := 0
+	for i := range s.hsms {
+		if s.hsms[i].machine == m.machine {
+			number = s.pool.Module(i)
+			break
+		}
+		number = max(number, s.pool.Module(i)+1)
+	}
+	s.hsms = append(s.hsms, m)
+	s.pool.Add(pool.Line{Module: number, Keys: h.Keys}, s.now)
+}
+
+// moduleOpened begins a line; what an older one left was cleared when it ended.
+func (s *Shard) moduleOpened(i int, id conn.ID) {
+	s.hsms[i].id = id
+	s.pool.Opened(i, s.now)
+	if s.hsms[i].gone {
+		s.pool.Leaves(i, true)
+	}
 }
 
 // ask puts a securing step to a module. In the process the answer is there at
@@ -247,29 +212,38 @@ func (s *Shard) secured(sl *slot, step flow.Step, r *hsm.Reply) flow.Event {
 
 // command puts s.req, for a slot, to a module.
 func (s *Shard) command(sl *slot, step flow.Step, seal bool) bool {
-	return s.put(ask{seal: seal, step: step, slot: sl.index, gen: sl.gen})
+	return s.put(asked{seal: seal, step: step, slot: sl.index, gen: sl.gen})
 }
 
-// put sends s.req to the module with the fewest commands out; false when no
-// module can take it. what says who waits for the reply.
-func (s *Shard) put(what ask) bool {
-	best := -1
-	for i := range s.hsms {
-		if s.hsms[i].takes() && (best < 0 || s.hsms[i].inFlight < s.hsms[best].inFlight) {
-			best = i
-		}
-	}
-	if best < 0 || s.asks.free.n == 0 {
+// put sends s.req to a module, or lets it wait for one; false when there is none.
+// who waits for the reply.
+func (s *Shard) put(who asked) bool {
+	o, ok := s.pool.Ask(s.req.Verb, who, s.now)
+	if !ok {
 		return false
 	}
-	m := &s.hsms[best]
-	out := s.out(m.id)
-	index := s.asks.free.places[s.asks.free.from]
-	a := &s.asks.tab[index]
-	header := a.use&s.asks.mask<<s.asks.bits | index
+	if o.Line >= 0 && !s.write(o) {
+		s.pool.Cancel(o)
+		return false
+	}
+	s.armAsk(o)
+	return true
+}
+
+// armAsk sets the timer of an order that Expire wants to hear of.
+func (s *Shard) armAsk(o pool.Order) {
+	s.arm(&s.pool.Owner(o.Place).timer, o.At, timerID(timerAsk, o.Use, o.Place))
+}
+
+// write puts s.req into the buffer of an order's line.
+func (s *Shard) write(o pool.Order) bool {
+	out := s.out(s.hsms[o.Line].id)
+	if out == nil {
+		return false
+	}
 	start := len(out.b)
-	framing := s.cfg.HSMs[best].Framing
-	b, err := s.cfg.Dialect.Append(framing.Begin(out.b), header, &s.req)
+	framing := s.cfg.HSMs[o.Line].Framing
+	b, err := s.cfg.Dialect.Append(framing.Begin(out.b), o.Header, &s.req)
 	if err == nil {
 		b, err = framing.End(b, start)
 	}
@@ -278,93 +252,153 @@ func (s *Shard) put(what ask) bool {
 		return false
 	}
 	out.b = b
-	s.asks.free.take()
-	m.inFlight++
-	what.use, what.open, what.verb, what.module = a.use, true, s.req.Verb, uint16(best)
-	*a = what
-	s.arm(&a.timer, s.now+int64(s.cfg.HSMTimeout), timerID(timerAsk, a.use, index))
 	return true
+}
+
+// signOfLife is what B2 is given to say again.
+var signOfLife = []byte("tongka")
+
+// askModules sends what waited for a line, and the pool's own probes.
+func (s *Shard) askModules() {
+	for {
+		o, owner, ok := s.pool.Next(s.now)
+		if !ok {
+			break
+		}
+		if o.Probe {
+			s.req = hsm.Request{Verb: o.Verb, Data: signOfLife}
+			if !s.write(o) {
+				s.pool.Cancel(o)
+				continue
+			}
+			s.armAsk(o)
+			continue
+		}
+		s.wheel.Disarm(owner.timer)
+		s.again(o)
+	}
+	s.pool.Events(s.moduleEvent)
+}
+
+// again performs an order for a command that is not s.req any more: it is made
+// anew from its slot. One that nobody waits for, or that cannot be made, ends.
+func (s *Shard) again(o pool.Order) {
+	a := *s.pool.Owner(o.Place)
+	if o.Line < 0 {
+		s.armAsk(o)
+		return
+	}
+	if s.remake(&a) && s.write(o) {
+		s.armAsk(o)
+		return
+	}
+	s.pool.Cancel(o)
+	s.stats.HSMFaults++
+	s.rep = hsm.Reply{Code: hsm.BadModule}
+	s.conclude(&a)
+}
+
+// remake makes s.req what somebody asked for.
+func (s *Shard) remake(a *asked) bool {
+	if a.zone {
+		l := &s.links[a.slot]
+		s.zoneRequest(l)
+		return l.offer.gen == a.gen && l.offer.line != nil
+	}
+	sl := &s.slots[a.slot]
+	switch {
+	case sl.gen != a.gen:
+		return false
+	case a.seal:
+		s.sealRequest(sl)
+		return sl.seals
+	}
+	return sl.State == flow.Securing && s.request(sl, a.step) == (txn.Code{})
+}
+
+// moduleEvent tells people of a change of trust. Another LMK is an alarm: whoever
+// loaded it meant something by it.
+func (s *Shard) moduleEvent(e pool.Event) {
+	var name string
+	for i := range s.hsms {
+		if s.pool.Module(i) == e.Module {
+			name = s.hsms[i].machine
+			break
+		}
+	}
+	fields := []zap.Field{zap.String("module", name), zap.Stringer("reason", e.Reason)}
+	switch {
+	case e.State == pool.Ready:
+		s.zap.Info("security module serves", fields[0])
+	case e.Reason == pool.WrongLMK:
+		s.zap.Error("security module quarantined", fields...)
+	default:
+		s.zap.Warn("security module quarantined", fields...)
+	}
 }
 
 // hsmFrame takes a module's reply.
 func (s *Shard) hsmFrame(p *peer, b []byte) {
 	header, err := s.cfg.Dialect.Header(b)
-	index := header & (1<<s.asks.bits - 1)
-	if err != nil || int(index) >= len(s.asks.tab) {
+	if err != nil {
 		s.stats.Unmatched++
 		return
 	}
-	a := &s.asks.tab[index]
-	if !a.open || a.use&s.asks.mask != header>>s.asks.bits || a.module != p.index {
+	place, verb, ok := s.pool.Find(int(p.index), header, s.now)
+	if !ok {
 		s.stats.Unmatched++ // late: the one who asked has gone on
 		return
 	}
-	s.hsms[a.module].missed = 0
-	if a.late {
-		s.stats.Unmatched++
-		s.vacate(index)
-		return
-	}
-	if _, err := s.cfg.Dialect.Parse(b, a.verb, &s.rep); err != nil {
+	if _, err := s.cfg.Dialect.Parse(b, verb, &s.rep); err != nil {
 		s.zap.Error("security module's reply not read", zap.Error(err))
 		s.rep = hsm.Reply{Code: hsm.BadModule}
 	}
-	s.wheel.Disarm(a.timer)
-	done := *a
-	s.vacate(index)
-	s.conclude(&done)
-}
-
-// vacate frees the place of a command.
-func (s *Shard) vacate(index uint32) {
-	a := &s.asks.tab[index]
-	s.hsms[a.module].inFlight--
-	if a.late {
-		s.hsms[a.module].late--
+	s.wheel.Disarm(s.pool.Owner(place).timer)
+	owner, retry, mine := s.pool.Answer(place, &s.rep, s.now)
+	switch {
+	case mine:
+		s.conclude(&owner)
+	case retry.At != 0:
+		s.again(retry)
 	}
-	*a = ask{use: a.use + 1}
-	s.asks.free.put(index)
 }
 
 func (s *Shard) askExpired(index, use uint32) {
-	a := &s.asks.tab[index]
-	if !a.open || a.late || a.use&0xFFFFFFF != use {
-		return
-	}
-	a.late = true
-	s.stats.HSMFaults++
-	m := &s.hsms[a.module]
-	m.missed++
-	m.late++
-	m.expired++
-	if m.id != 0 && (m.missed >= maxMissed || m.late*lateShare >= len(s.asks.tab)) {
-		s.zap.Warn("security module does not answer: its line is closed", zap.String("module", s.cfg.HSMs[a.module].Name))
+	e, owner, o, line := s.pool.Expire(index, use, s.now)
+	if line >= 0 {
+		m := &s.hsms[line]
+		s.zap.Warn("security module does not answer: its line is closed", zap.String("module", s.cfg.HSMs[line].Name))
 		s.loop.Close(m.id)
-		m.closed(s.now) // the line's own Closed comes
+		m.id = 0 // the line's own Closed comes
 	}
-	s.rep = hsm.Reply{Code: hsm.BadModule}
-	s.conclude(a)
+	switch e {
+	case pool.Repeat:
+		s.again(o)
+	case pool.Failed:
+		s.stats.HSMFaults++
+		s.rep = hsm.Reply{Code: hsm.BadModule}
+		a := *owner
+		s.conclude(&a)
+	}
 }
 
-// hsmLost fails what a module did not answer before its connection ended.
+// hsmLost gives what a module did not answer before its connection ended to
+// another one, or fails it.
 func (s *Shard) hsmLost(index int) {
-	s.hsms[index].closed(s.now)
-	for i := range s.asks.tab {
-		a := s.asks.tab[i]
-		if !a.open || int(a.module) != index {
-			continue
+	s.hsms[index].id = 0
+	s.pool.Lost(index, s.now, func(a asked, o pool.Order, again bool) {
+		s.wheel.Disarm(a.timer)
+		if again {
+			s.again(o)
+			return
 		}
-		s.vacate(uint32(i))
-		if !a.late {
-			s.wheel.Disarm(a.timer)
-			s.rep = hsm.Reply{Code: hsm.BadModule}
-			s.conclude(&a)
-		}
-	}
+		s.rep = hsm.Reply{Code: hsm.BadModule}
+		s.conclude(&a)
+	})
 }
 
 // conclude gives s.rep to the slot that asked, if it still waits for it.
-func (s *Shard) conclude(a *ask) {
+func (s *Shard) conclude(a *asked) {
 	if a.zone {
 		s.keyImported(&s.links[a.slot], a.gen)
 		return
@@ -387,12 +421,16 @@ func (s *Shard) sealRemote(sl *slot, body []byte) {
 	if err != nil {
 		return
 	}
-	s.req = hsm.Request{Verb: hsm.MakeMAC, Type: hsm.TAK, Alg: sl.term.MAC, Key: sl.sess.MAK, Data: b[from : len(b)-s.cfg.Listeners[sl.door].Door.MACRoom]}
+	s.sealRequest(sl)
 	if s.command(sl, flow.VerifyMAC, true) {
 		sl.seals = true
 	} else {
 		s.stats.HSMFaults++
 	}
+}
+
+func (s *Shard) sealRequest(sl *slot) {
+	s.req = hsm.Request{Verb: hsm.MakeMAC, Type: hsm.TAK, Alg: sl.term.MAC, Key: sl.sess.MAK, Data: sl.frame[sl.sealFrom : len(sl.frame)-s.cfg.Listeners[sl.door].Door.MACRoom]}
 }
 
 // finishSeal sends the answer with its MAC. Without one it is not sent: the

@@ -56,6 +56,7 @@ func (c *Retune) perform(s *Shard) error {
 	}
 	s.cfg.Listeners = append(slices.Clone(c.Listeners), s.cfg.Listeners[len(c.Listeners):]...)
 	s.cfg.HSMTimeout = c.HSMTimeout
+	s.pool.SetTimeouts(c.HSMTimeout, s.cfg.Pool.KeyTimeout)
 	s.cfg.Routes, s.env.Routes = c.Routes, c.Routes
 	s.retuneModules(next.HSMs)
 	s.retuneLinks(c.Links)
@@ -87,6 +88,7 @@ func (s *Shard) mayFollow(links []Link) error {
 func (s *Shard) retuneModules(hsms []HSM) {
 	for i := range s.hsms {
 		s.hsms[i].gone = i >= len(hsms)
+		s.pool.Leaves(i, s.hsms[i].gone)
 	}
 	if len(hsms) < len(s.hsms) {
 		hsms = append(hsms[:len(hsms):len(hsms)], s.cfg.HSMs[len(hsms):]...)
@@ -94,7 +96,7 @@ func (s *Shard) retuneModules(hsms []HSM) {
 	s.cfg.HSMs = hsms
 	for i := range hsms {
 		if i == len(s.hsms) {
-			s.hsms = append(s.hsms, module{since: s.now})
+			s.addModule(&hsms[i])
 		}
 		s.wires[hsms[i].Socket] = wire{kind: hsmPeer, index: uint16(i)}
 	}
@@ -141,7 +143,7 @@ func (s *Shard) Draining(id conn.ID) {
 	switch p := s.peer(id); {
 	case p == nil:
 	case p.kind == hsmPeer:
-		s.hsms[p.index].leaves = true
+		s.pool.Leaves(int(p.index), true)
 	case p.kind == bankPeer:
 		n := s.lines[p.index]
 		if n.State != flow.LineDown && n.State != flow.LineDraining {

@@ -251,7 +251,7 @@ func TestRetuneModules(t *testing.T) {
 	if err := w.do(r); err != nil {
 		t.Fatal(err)
 	}
-	second := w.connect(11)
+	second := w.boxUp(11)
 	ask := func() {
 		p := &pos{w: w, id: w.connect(-1)}
 		p.send(0x0800, nil, func(b *iso8583.Builder) {

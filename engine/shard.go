@@ -10,6 +10,7 @@ import (
 	"tongka/conn"
 	"tongka/flow"
 	"tongka/hsm"
+	"tongka/hsm/pool"
 	"tongka/journal"
 	"tongka/registry"
 	"tongka/router/limit"
@@ -95,7 +96,7 @@ type Shard struct {
 	wires   map[int]wire // by the front's links
 	dice    uint64       // the state of below
 	hsms    []module
-	asks    asks
+	pool    *pool.Pool[asked]
 	dirty   []conn.ID // peers with bytes to send
 	closing []conn.ID // peers to hang up on after that
 	bufs    []*outbuf
@@ -202,7 +203,6 @@ func newShard(cfg Config, log Journal, reg *registry.Registry) *Shard {
 		slots:     make([]slot, cfg.InFlight),
 		pending:   newPending(),
 		histories: map[txn.Terminal]*history{},
-		hsms:      make([]module, len(cfg.HSMs)),
 		done:      make([]finished, 64),
 		commands:  make(chan posted, maxCommands),
 		gates:     gates{merchants: map[[15]byte]*limit.Gate{}},
@@ -222,8 +222,9 @@ func newShard(cfg Config, log Journal, reg *registry.Registry) *Shard {
 	s.limit(cfg.FlowControl)
 	s.owed = storefwd.New(log, policies, cfg.Seed)
 	s.owed.OnPark(s.parked)
-	for i := range s.hsms {
-		s.hsms[i].since = s.started
+	s.pool = newPool(&cfg)
+	for i := range cfg.HSMs {
+		s.addModule(&cfg.HSMs[i])
 		s.wires[cfg.HSMs[i].Socket] = wire{kind: hsmPeer, index: uint16(i)}
 	}
 	frames := make([]byte, len(s.slots)*usualFrame)
@@ -233,6 +234,5 @@ func newShard(cfg Config, log Journal, reg *registry.Registry) *Shard {
 		s.free = append(s.free, uint32(i))
 	}
 	s.holdsFn = s.holds
-	s.asks.init(cfg.InFlight, cfg.Dialect.HeaderLen)
 	return s
 }

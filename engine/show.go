@@ -63,8 +63,9 @@ func (s *Shard) show() {
 		if m.gone {
 			continue
 		}
-		p.HSMs = append(p.HSMs, HSMView{Name: s.cfg.HSMs[i].Name, Connected: m.id != 0, Since: m.since,
-			InFlight: m.inFlight, Late: m.late, Missed: m.expired})
+		v := s.pool.View(i)
+		p.HSMs = append(p.HSMs, HSMView{Name: s.cfg.HSMs[i].Name, Connected: v.Up, State: v.State.String(), Since: v.Since,
+			InFlight: v.InFlight, Late: v.Late, Missed: v.Expired})
 	}
 	for i := range s.done {
 		d := &s.done[(s.doneAt-1-i+2*len(s.done))%len(s.done)]

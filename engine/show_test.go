@@ -37,24 +37,24 @@ func TestSnapshotShowsTheModules(t *testing.T) {
 	}
 	w.remote = true
 	w.open(vfs.NewCrashableMem())
-	if p := w.picture(); len(p.HSMs) != 1 || p.HSMs[0] != (HSMView{Name: "hsm-1", Since: w.shard.started}) {
+	if p := w.picture(); len(p.HSMs) != 1 || p.HSMs[0] != (HSMView{Name: "hsm-1", State: "testing", Since: w.shard.started}) {
 		t.Fatalf("before it is connected: %+v", p.HSMs)
 	}
-	box := w.connect(2)
+	box := w.boxUp(2)
 	up := w.now
 	w.terminalImported()
 	p := &pos{w: w, id: w.connect(-1)}
 	p.send(0x0800, nil, func(b *iso8583.Builder) { p.identity(b); b.Put(60, []byte("00000001003")) })
-	if got, want := w.picture().HSMs[0], (HSMView{Name: "hsm-1", Connected: true, Since: up, InFlight: 1}); got != want {
+	if got, want := w.picture().HSMs[0], (HSMView{Name: "hsm-1", Connected: true, State: "ready", Since: up, InFlight: 1}); got != want {
 		t.Errorf("with one command out: %+v, want %+v", got, want)
 	}
 	w.pass(3 * time.Second)
-	if got, want := w.picture().HSMs[0], (HSMView{Name: "hsm-1", Connected: true, Since: up, InFlight: 1, Late: 1, Missed: 1}); got != want {
+	if got, want := w.picture().HSMs[0], (HSMView{Name: "hsm-1", Connected: true, State: "ready", Since: up, InFlight: 1, Late: 1, Missed: 1}); got != want {
 		t.Errorf("after its deadline: %+v, want %+v", got, want)
 	}
 	w.shard.Closed(box, io.EOF)
 	down := w.now
-	if got, want := w.picture().HSMs[0], (HSMView{Name: "hsm-1", Since: down, Missed: 1}); got != want {
+	if got, want := w.picture().HSMs[0], (HSMView{Name: "hsm-1", State: "ready", Since: down, Missed: 1}); got != want {
 		t.Errorf("after its line broke: %+v, want %+v", got, want)
 	}
 }

@@ -90,6 +90,7 @@ type LineView struct {
 type HSMView struct {
 	Name      string
 	Connected bool
+	State     string // testing, ready, quarantined: of the machine, whatever its lines
 	Since     int64  // Unix nanoseconds of the last change
 	InFlight  int    // commands without an answer, the late ones included
 	Late      int    // of these, the ones whose deadline has passed: the module may be at them still

@@ -45,6 +45,7 @@ func (s *Shard) turn() {
 	s.verifyHeld()
 	s.wheel.Advance(s.now, s.expire)
 	s.deliver()
+	s.askModules()
 	s.mark()
 	if err := s.commit(); err != nil {
 		s.fail(err)
@@ -171,7 +172,7 @@ func (s *Shard) Opened(id conn.ID, from conn.Peer) {
 	case bankPeer:
 		s.lineOpened(s.lines[w.index], id, w.receives)
 	case hsmPeer:
-		s.hsms[p.index].opened(id, s.now)
+		s.moduleOpened(int(p.index), id)
 		s.zap.Info("security module connected", zap.String("module", s.cfg.HSMs[p.index].Name))
 	default:
 		// The front has been told of it and we have not, in the middle of a reload:
@@ -307,6 +308,9 @@ func (s *Shard) next() int64 {
 		at = min(at, t)
 	}
 	if t, ok := s.owed.Next(s.now); ok {
+		at = min(at, t)
+	}
+	if t := s.pool.Wait(s.now); t != 0 {
 		at = min(at, t)
 	}
 	return at

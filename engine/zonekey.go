@@ -22,6 +22,7 @@ type keyOffer struct {
 	n    int
 	stan uint32
 	gen  uint32 // an offer that was repeated meanwhile is forgotten
+	key  hsm.Key
 }
 
 func zoneKey(id int) []byte { return fmt.Appendf(nil, "zpk/%05d", id) }
@@ -82,19 +83,24 @@ func (s *Shard) bankKey(n *line, m *translate.BankMessage) {
 		return
 	}
 	l.offer = keyOffer{line: n, n: k.N, stan: k.STAN, gen: l.offer.gen + 1}
-	q := &s.req
-	*q = hsm.Request{Verb: hsm.ImportKey, Type: hsm.ZPK, Zone: true, Key: l.cfg.ZMK, Key2: hsm.Key{Scheme: 'X', N: uint8(k.N), B: k.Key}}
+	l.offer.key = hsm.Key{Scheme: 'X', N: uint8(k.N), B: k.Key}
 	if k.N == 24 {
-		q.Key2.Scheme = 'Y'
+		l.offer.key.Scheme = 'Y'
 	}
+	s.zoneRequest(l)
 	if s.cfg.Module != nil {
-		s.cfg.Module.Do(q, &s.rep)
+		s.cfg.Module.Do(&s.req, &s.rep)
 		s.keyImported(l, l.offer.gen)
 		return
 	}
-	if !s.put(ask{zone: true, slot: uint32(n.link), gen: l.offer.gen}) {
+	if !s.put(asked{zone: true, slot: uint32(n.link), gen: l.offer.gen}) {
 		refuse(txn.SystemFault, "no security module takes it", nil)
 	}
+}
+
+// zoneRequest makes s.req the import of the key that a bank offers.
+func (s *Shard) zoneRequest(l *link) {
+	s.req = hsm.Request{Verb: hsm.ImportKey, Type: hsm.ZPK, Zone: true, Key: l.cfg.ZMK, Key2: l.offer.key}
 }
 
 // keyImported takes s.rep as what a module made of a bank's new key.

@@ -95,25 +95,28 @@ func (p *Pool[O]) pick(keys bool, not int16, now int64) int {
 	p.random ^= p.random << 13
 	p.random ^= p.random >> 7
 	p.random ^= p.random << 17
-	at := int(uint32(p.random) % uint32(count))
-	best := -1
-	for range count {
-		if p.takes(at, special, not, now) {
-			if best >= 0 {
-				if p.lines[at].inFlight < p.lines[best].inFlight {
-					best = at
-				}
-				return best
-			}
-			best = at
-			// The second is somewhere else in the circle, also by chance.
-			at += int(uint32(p.random>>32) % uint32(count))
+	first := p.from(int(uint32(p.random)%uint32(count)), -1, special, not, now)
+	if first < 0 {
+		return -1
+	}
+	second := p.from(int(uint32(p.random>>32)%uint32(count)), first, special, not, now)
+	if second >= 0 && p.lines[second].inFlight < p.lines[first].inFlight {
+		return second
+	}
+	return first
+}
+
+// from gives the next line that takes a command, but for one; -1 when none does.
+func (p *Pool[O]) from(at, but int, keys bool, not int16, now int64) int {
+	for range p.lines {
+		if at != but && p.takes(at, keys, not, now) {
+			return at
 		}
-		if at++; at >= count {
-			at %= count
+		if at++; at == len(p.lines) {
+			at = 0
 		}
 	}
-	return best
+	return -1
 }
 
 // keyLines says that key management has lines of its own.

@@ -30,7 +30,7 @@ type Options struct {
 	Rate   int // licensed commands a second of each module; 0 is no limit
 
 	Timeout    time.Duration // for a command; 0 means 2 s
-	KeyTimeout time.Duration // for key management; 0 means 30 s
+	KeyTimeout time.Duration // for key management; 0 means Timeout. A module that makes RSA keys needs more
 	Probe      time.Duration // an idle line is asked for a sign of life this often; 0 never
 	Deep       int           // every so many probes look at the LMK; 0 means 10
 
@@ -39,11 +39,10 @@ type Options struct {
 }
 
 const (
-	defaultWindow     = 16
-	defaultTimeout    = 2 * time.Second
-	defaultKeyTimeout = 30 * time.Second
-	defaultDeep       = 10
-	maxPlaces         = 1 << 20
+	defaultWindow  = 16
+	defaultTimeout = 2 * time.Second
+	defaultDeep    = 10
+	maxPlaces      = 1 << 20
 
 	// maxMissed deadlines in a row end a line: one that takes commands and answers
 	// none would look idle and be asked first.
@@ -196,7 +195,7 @@ func (o *Options) SetTimeouts(command, keys time.Duration) {
 		o.Timeout = defaultTimeout
 	}
 	if o.KeyTimeout = keys; keys == 0 {
-		o.KeyTimeout = max(defaultKeyTimeout, o.Timeout)
+		o.KeyTimeout = o.Timeout
 	}
 }
 
@@ -216,14 +215,23 @@ func (p *Pool[O]) Add(l Line, now int64) int {
 // what is out is still answered.
 func (p *Pool[O]) Leaves(n int, leaves bool) { p.lines[n].leaves = leaves }
 
+// Module is the number of the module that a line goes to.
+func (p *Pool[O]) Module(n int) int { return p.lines[n].Module }
+
 // Busy says that somebody waits for an answer on a line.
 func (p *Pool[O]) Busy(n int) bool { return p.lines[n].inFlight > p.lines[n].late }
+
+// Owner is who asked for a command under way: to be changed in place.
+func (p *Pool[O]) Owner(place uint32) *O { return &p.places[place].owner }
 
 // Stats gives what was counted.
 func (p *Pool[O]) Stats() Stats { return p.stats }
 
-// Idle says that no place is taken: nothing waits, nothing is out, nothing late.
-func (p *Pool[O]) Idle() bool { return p.free.n == len(p.places) }
+// Free is how many places are free; all, when nothing waits, is out or late.
+func (p *Pool[O]) Free() int { return p.free.n }
+
+// Places is how many there are.
+func (p *Pool[O]) Places() int { return len(p.places) }
 
 // ring gives places back in the order in which they came.
 type ring struct {

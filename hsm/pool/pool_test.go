@@ -205,7 +205,7 @@ func TestLostLineMovesItsCommands(t *testing.T) {
 	if out == 0 || w.failed > 0 || len(w.waits) != 8 || w.Stats().Retried != uint64(out) {
 		t.Errorf("%d were out, %d failed, %d answered, %d retried", out, w.failed, len(w.waits), w.Stats().Retried)
 	}
-	if !w.Idle() {
+	if !w.idle() {
 		t.Error("places are lost")
 	}
 }
@@ -218,12 +218,12 @@ func TestLateAnswersAreDropped(t *testing.T) {
 	w.boxes[0].service = int64(150 * time.Millisecond)
 	w.ask(hsm.MakeMAC)
 	w.run(120 * time.Millisecond)
-	if w.failed != 1 || w.Idle() || w.Busy(0) {
-		t.Errorf("%d failed, idle %v", w.failed, w.Idle())
+	if w.failed != 1 || w.idle() || w.Busy(0) {
+		t.Errorf("%d failed, idle %v", w.failed, w.idle())
 	}
 	w.run(time.Second)
-	if len(w.waits) != 0 || w.Stats().Late != 1 || !w.Idle() {
-		t.Errorf("%d answers, %d late, idle %v", len(w.waits), w.Stats().Late, w.Idle())
+	if len(w.waits) != 0 || w.Stats().Late != 1 || !w.idle() {
+		t.Errorf("%d answers, %d late, idle %v", len(w.waits), w.Stats().Late, w.idle())
 	}
 }
 
@@ -299,8 +299,8 @@ func TestWhatWaitsTooLongFails(t *testing.T) {
 		w.ask(hsm.MakeMAC)
 	}
 	w.run(10 * time.Second)
-	if len(w.waits) != 1 || w.failed != 2 || !w.Idle() {
-		t.Errorf("%d answered, %d failed, idle %v", len(w.waits), w.failed, w.Idle())
+	if len(w.waits) != 1 || w.failed != 2 || !w.idle() {
+		t.Errorf("%d answered, %d failed, idle %v", len(w.waits), w.failed, w.idle())
 	}
 }
 
@@ -310,7 +310,7 @@ func TestCancelAndLeave(t *testing.T) {
 	w.run(10 * time.Millisecond)
 	o, _ := w.Ask(hsm.MakeMAC, job{}, w.now)
 	w.Cancel(o)
-	if !w.Idle() || w.View(0).InFlight != 0 {
+	if !w.idle() || w.View(0).InFlight != 0 {
 		t.Error("a command that was not written keeps its place")
 	}
 	w.ask(hsm.MakeMAC)
@@ -383,7 +383,7 @@ func TestAnyOrderOfThings(t *testing.T) {
 			w.lose(i)
 		}
 		w.run(10 * time.Second)
-		if !w.Idle() {
+		if !w.idle() {
 			t.Fatalf("seed %d: %d places of %d are free", seed, w.free.n, len(w.places))
 		}
 		if got := len(w.waits) + w.failed; got != taken {

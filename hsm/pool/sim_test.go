@@ -40,10 +40,9 @@ type box struct {
 }
 
 type job struct {
-	id    int
-	from  int64
-	timer int // the event that counts: earlier ones are void
-	verb  hsm.Verb
+	id   int
+	from int64
+	verb hsm.Verb
 }
 
 type event struct {
@@ -93,6 +92,8 @@ func (w *world) connect() {
 	}
 	w.pump()
 }
+
+func (w *world) idle() bool { return w.Free() == w.Places() }
 
 func (w *world) at(d int64, f func()) {
 	w.serial++
@@ -304,7 +305,7 @@ func TestABadModuleDoesNotSlowTheOthers(t *testing.T) {
 
 // A pair of RSA keys is made for seconds, and no MAC waits for it.
 func TestKeyManagementDelaysNoMAC(t *testing.T) {
-	w := newWorld(t, Options{Seed: 5, Window: 1}, 1)
+	w := newWorld(t, Options{Seed: 5, Window: 1, KeyTimeout: 30 * time.Second}, 1)
 	w.Add(Line{Module: 0, Keys: true}, w.now)
 	w.boxes[0].slow = int64(5 * time.Second)
 	w.connect()
@@ -321,8 +322,8 @@ func TestKeyManagementDelaysNoMAC(t *testing.T) {
 	}
 	w.load = 0
 	w.run(20 * time.Second)
-	if w.failed > 0 || !w.Idle() {
-		t.Errorf("%d keys were not made, idle %v", w.failed, w.Idle())
+	if w.failed > 0 || !w.idle() {
+		t.Errorf("%d keys were not made, idle %v", w.failed, w.idle())
 	}
 }
 
