@@ -11,6 +11,9 @@ import (
 const (
 	// leaveStep is how often a connection that cannot leave yet is looked at again.
 	leaveStep = 20 * time.Millisecond
+	// leaveFresh is how long one who has come and not said anything yet may stay:
+	// its first request is likely on its way.
+	leaveFresh = time.Second
 	// drainStep is how often Drain looks whether all have left.
 	drainStep = 5 * time.Millisecond
 )
@@ -116,13 +119,22 @@ func (l *loop) leave(p *peer) {
 	p.out = 0
 	switch {
 	case p.state != open:
-	case p.part == nil && !l.owes(p):
+	case p.part == nil && !l.owes(p) && !l.fresh(p):
 		l.finish(p, or(p.why, ErrDrained))
 	case l.now >= p.until:
 		_ = l.cut(p, or(p.why, ErrDrained))
 	default:
 		p.out = l.wheel.Arm(min(l.now+int64(leaveStep), p.until), p.timerID(leaveTimer))
 	}
+}
+
+// fresh says that a frame of the peer's is too new to have been answered, or that
+// it has come to bring one.
+func (l *loop) fresh(p *peer) bool {
+	if p.seen == 0 && p.door.listener {
+		return !p.ended && l.now-p.born < int64(leaveFresh)
+	}
+	return p.seen >= l.began
 }
 
 func (l *loop) owes(p *peer) bool { return l.drainer != nil && l.drainer.Owes(p.id) }

@@ -55,7 +55,7 @@ func hostileConfig(t *testing.T, ca *certtest.CA) Config {
 	return Config{Links: []LinkConfig{ourBank: bank, otherBank: other}, Listeners: []ListenerConfig{
 		plainDoor: door("plain", func(*ListenerConfig) {}),
 		tlsOnly: door("tls", func(l *ListenerConfig) {
-			l.TLS = &TLS{Cert: own.Cert, Key: own.Key, Timeout: 300 * time.Millisecond}
+			l.TLS = &TLS{Cert: own.Cert, Key: own.Key, Timeout: 800 * time.Millisecond}
 			l.Guard.MaxHandshakes = 8
 		}),
 		textDoor:   door("text", func(l *ListenerConfig) { l.Framing = ASCII4 }),
@@ -271,7 +271,7 @@ var tlsPatterns = []pattern{
 		}
 	}, nil, badTLS, 1},
 	{"a caller who does not trust us", func(h *attack) {
-		_ = tls.Client(h.caller(tlsOnly), &tls.Config{ServerName: "elsewhere"}).Handshake()
+		_ = tls.Client(h.caller(tlsOnly), &tls.Config{RootCAs: h.client.RootCAs, ServerName: "elsewhere"}).Handshake()
 	}, nil, badTLS, 1},
 	{"a hundred half handshakes at once", func(h *attack) {
 		start := hello(h.T)

@@ -45,7 +45,8 @@ type loop struct {
 	live    int
 	wheel   *timeout.Wheel
 	due     func(uint64) // method value made once
-	now     int64        // unix ns of the turn's first report
+	now     int64        // unix ns of the turn's first report, then of its tick
+	began   int64        // unix ns of the turn's first report
 	timer   *time.Timer  // rings the bell
 	timerAt int64        // what timer is set to, unix ns; 0 when it has rung
 
@@ -194,6 +195,7 @@ func (l *loop) reported() {
 	}
 	l.asked = true
 	l.now = time.Now().UnixNano()
+	l.began = l.now
 	_ = l.el.Execute(context.Background(), l) // fails only when gnet has stopped
 }
 
