@@ -171,3 +171,27 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// What the documentation shows is a file without faults.
+func TestTheDocumentedFileIsRight(t *testing.T) {
+	var both []*iso8583.Declaration
+	for _, page := range []string{"dialects.md", "dialects.zh-CN.md"} {
+		b, err := os.ReadFile("../../../docs/" + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, text, _ := strings.Cut(string(b), "```yaml\n")
+		text, _, ok := strings.Cut(text, "```")
+		f, err := Parse(page, []byte(text))
+		if !ok || err != nil {
+			t.Fatal(err)
+		}
+		if f.Declaration.Fields[48].Parts == nil || f.Lint() != nil {
+			t.Errorf("%s: %v", page, f.Lint())
+		}
+		both = append(both, f.Declaration)
+	}
+	if diff := cmp.Diff(both[0], both[1]); diff != "" {
+		t.Error(diff)
+	}
+}
