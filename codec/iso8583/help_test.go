@@ -130,12 +130,3 @@ func parse(tb testing.TB, s *Spec, msg []byte) *View {
 	}
 	return &v
 }
-
-func atoi(tb testing.TB, s string) int {
-	tb.Helper()
-	n, err := strconv.Atoi(s)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return n
-}
