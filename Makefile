@@ -1,7 +1,7 @@
 # Tongka 通卡. `make help` lists the targets · 列出所有目标
 GO ?= go
 
-.PHONY: help demo test tshark check bench front fuzz soak picture schema build
+.PHONY: help demo test tshark check bench front storm fuzz soak picture schema build
 
 help: ## this list · 本列表
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -27,6 +27,9 @@ bench: ## the switch against a raw relay, in one run · 与裸转发对比的压
 
 front: ## honest terminals beside slow senders and short-lived ones, and idle ones · 慢发送者、短连接与空闲终端
 	$(GO) run ./cmd/switch bench --front --idle 10000 --json bench/out/front.json
+
+storm: ## sales beside ten times as many balance enquiries · 十倍查询风暴中的消费
+	$(GO) run ./cmd/switch bench --storm --idle 0 --min-storm-ratio 0.95 --json bench/out/storm.json
 
 FUZZTIME ?= 60s
 fuzz: ## every fuzz target for FUZZTIME (60s) · 模糊测试

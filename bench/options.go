@@ -25,6 +25,9 @@ type Options struct {
 	Slow        int                `help:"--front 的慢发送者数，每秒一字节。 Slow senders of --front, a byte a second each." default:"10000"`
 	Gather      float64            `help:"--front 的慢发送者陆续到来的秒数；缺省等于交换的半帧时限，此后每秒断开与重连同样多。 Seconds in which the slow senders come; as long as the switch lets a frame take, so that later as many are cut in each second as come again." default:"10"`
 	Connects    int                `help:"--front 每秒短连接数。 Connects a second of short-lived terminals of --front." default:"1000"`
+	Storm       bool               `help:"改测查询风暴：消费旁十倍的余额查询。 Measure a storm instead: sales beside ten times as many balance enquiries."`
+	StormRate   int                `name:"storm-rate" help:"--storm 每秒消费数，查询放行同样多。 Sales a second of --storm; as many enquiries are let through." default:"1000"`
+	MinStorm    float64            `name:"min-storm-ratio" help:"--storm 消费 TPS 之比的下限。 Fail when the sales' TPS ratio of --storm is below." placeholder:"0.95"`
 	MaxFront    float64            `name:"max-front-ratio" help:"--front p99 之比的上限。 Fail when a p99 ratio of --front is above." placeholder:"2"`
 	JSON        string             `name:"json" help:"结果写入文件。 Write the figures to a file." placeholder:"FILE"`
 	Switch      string             `help:"被测程序，缺省为本程序。 The switch, this program when left out." placeholder:"PROGRAM"`
@@ -87,6 +90,9 @@ func (o *Options) Validate() error {
 	fault(o.Front && (o.Slow < 1 || o.Slow > 50_000), "--slow %d：须在 1 至 50000 之间 · from 1 to 50000", o.Slow)
 	fault(o.Front && (o.Gather < 0 || o.Gather > 600), "--gather %g：须在 0 至 600 之间 · from 0 to 600", o.Gather)
 	fault(o.Front && (o.Connects < 1 || o.Connects > 10_000), "--connects %d：须在 1 至 10000 之间 · from 1 to 10000", o.Connects)
+	fault(o.Storm && (o.Raw || o.Front), "--storm 不与 --raw、--front 同用 · not with --raw or --front")
+	fault(o.Storm && (o.StormRate < 1 || o.StormRate > 10_000), "--storm-rate %d：须在 1 至 10000 之间 · from 1 to 10000", o.StormRate)
+	fault(!o.Storm && o.MinStorm != 0, "--min-storm-ratio：须与 --storm 同用 · only with --storm")
 	fault(!o.Front && o.MaxFront != 0, "--max-front-ratio：须与 --front 同用 · only with --front")
 	fault(o.MaxIdle != 0 && (o.Raw || o.Idle == 0), "--max-idle：本次不测内存 · memory is not measured in this run")
 	return errors.Join(errs...)
@@ -107,7 +113,18 @@ func (o *Options) connections() int {
 	if o.Front {
 		n = max(n, 2*o.Slow+frontTerminals+2*shortTerminals) // those that are cut come again before they are counted out
 	}
+	if o.Storm {
+		n = max(n, 2*(stormTerminals+stormAskers))
+	}
 	return n
+}
+
+// enquiries is how many of them a second the switch lets through, 0 for all.
+func (o *Options) enquiries() int {
+	if o.Storm {
+		return o.StormRate
+	}
+	return 0
 }
 
 // bound is how long the whole run may take before it is ended: three times what
@@ -116,6 +133,9 @@ func (o *Options) bound() time.Duration {
 	once := o.window() + o.warmUp() + time.Second
 	if o.Front {
 		return 3*(3*once+o.gather())*time.Duration(o.Pairs) + 3*time.Minute
+	}
+	if o.Storm {
+		return 3*2*(once+time.Second)*time.Duration(o.Pairs) + 3*time.Minute
 	}
 	return 3*once*time.Duration(2*o.Pairs*len(o.Shape)) + 3*time.Minute
 }
@@ -126,6 +146,9 @@ func (o *Options) terminals() int {
 	n := idleTerminals
 	if o.Front {
 		return n + o.Pairs*(3*frontTerminals+shortTerminals)
+	}
+	if o.Storm {
+		return n + o.Pairs*(2*stormTerminals+stormAskers)
 	}
 	for _, name := range o.Shape {
 		n += o.Pairs * shapes[name].terminals

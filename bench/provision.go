@@ -29,6 +29,7 @@ type settings struct {
 	POS, Console, Bank netip.AddrPort
 	ZPK                hsm.Key
 	Connections        int
+	Enquiries          int // let through in a second, 0 for no limit
 }
 
 // The bank answers at once, so the deadlines only matter when something is
@@ -51,13 +52,15 @@ routes:
 hsm: {mode: soft, test_lmk: true}
 registry: {import: terminals.csv}
 limits: {in_flight: 16384}
-console: {address: "{{.Console}}"}
+{{if .Enquiries}}flow_control: {enquiries: {rate: {{.Enquiries}}, burst: {{.Enquiries}}, in_flight: 4096}}
+{{end}}console: {address: "{{.Console}}"}
 log: {level: warn}
 `))
 
 // provision writes the folder of a switch that knows the given number of
-// terminals, signed in, their keys under the public test LMK.
-func provision(dir string, terminals, connections int, bank netip.AddrPort) (p place, err error) {
+// terminals, signed in, their keys under the public test LMK. enquiries is how
+// many of those a second it lets through, 0 for all.
+func provision(dir string, terminals, connections, enquiries int, bank netip.AddrPort) (p place, err error) {
 	p = place{dir: dir, config: filepath.Join(dir, "switch.yaml"), log: filepath.Join(dir, "switch.log")}
 	if p.pos, p.console, err = freePorts(); err != nil {
 		return p, err
@@ -69,7 +72,7 @@ func provision(dir string, terminals, connections int, bank netip.AddrPort) (p p
 		return p, fmt.Errorf("bench: ZPK: %w", err)
 	}
 	var text bytes.Buffer
-	if err := configFile.Execute(&text, settings{p.pos, p.console, bank, zpk, connections}); err != nil {
+	if err := configFile.Execute(&text, settings{p.pos, p.console, bank, zpk, connections, enquiries}); err != nil {
 		return p, err
 	}
 	if err := os.WriteFile(p.config, text.Bytes(), 0o600); err != nil {

@@ -24,6 +24,7 @@ type Report struct {
 	Shapes  map[string]Shape `json:"shapes"`
 	Idle    *Idle            `json:"idle,omitempty"`
 	Front   *Front           `json:"front,omitempty"`
+	Storm   *Storm           `json:"storm,omitempty"`
 	Codec   float64          `json:"codec_ns,omitempty"` // see package codecspeed
 	order   []string
 }
@@ -135,6 +136,9 @@ func (r *Report) check(o *Options) error {
 	}
 	if f := r.Front; f != nil && o.MaxFront > 0 && max(f.SlowRatio, f.BothRatio) > o.MaxFront {
 		missed = append(missed, fmt.Errorf("未达标 missed: --max-front-ratio %g：%.2f, %.2f", o.MaxFront, f.SlowRatio, f.BothRatio))
+	}
+	if st := r.Storm; st != nil && st.Ratio < o.MinStorm {
+		missed = append(missed, fmt.Errorf("未达标 missed: --min-storm-ratio %g：%.3f", o.MinStorm, st.Ratio))
 	}
 	return errors.Join(missed...)
 }

@@ -52,7 +52,7 @@ func (b *bench) run(ctx context.Context) (rep *Report, err error) {
 		return nil, fmt.Errorf("bench: open files: %w", err)
 	}
 	rep = newReport(b.o, proc.Look(dir))
-	if !b.o.Front {
+	if !b.o.Front && !b.o.Storm {
 		if rep.Codec, err = codecspeed.Measure(); err != nil {
 			return nil, err
 		}
@@ -81,6 +81,10 @@ func (b *bench) run(ctx context.Context) (rep *Report, err error) {
 	}
 	if b.o.Front {
 		rep.Front, err = b.front(ctx)
+		return rep, err
+	}
+	if b.o.Storm {
+		rep.Storm, err = b.storm(ctx)
 		return rep, err
 	}
 	return rep, b.measureAll(ctx, rep)
@@ -119,7 +123,7 @@ func (b *bench) startSwitch(ctx context.Context, dir string, bank bankReady) (*s
 	if program == "" {
 		program = b.self[0] // we are a command of the switch
 	}
-	p, err := provision(dir, b.o.terminals(), b.o.connections(), bank.Centre)
+	p, err := provision(dir, b.o.terminals(), b.o.connections(), b.o.enquiries(), bank.Centre)
 	if err != nil {
 		return nil, err
 	}

@@ -26,9 +26,12 @@ func (r *Report) print(w io.Writer) {
 	if m.Volatile() {
 		fmt.Fprintln(w, "注意：数据在内存文件系统上，落盘不花时间，结果无意义 · The data is on tmpfs, where a sync costs nothing: these figures mean nothing. Use --dir.")
 	}
-	if r.Front != nil {
+	switch {
+	case r.Front != nil:
 		r.Front.print(w)
-	} else {
+	case r.Storm != nil:
+		r.Storm.print(w)
+	default:
 		r.printShapes(w)
 	}
 	if i := r.Idle; i != nil {

@@ -29,6 +29,8 @@ type generator struct {
 	began     time.Time
 	pacer     pacer
 	latency   *hdrhistogram.Histogram
+	refused   int64
+	unsent    int64
 	faults    map[string]int64
 	scratch   []byte
 	out       []byte
@@ -275,7 +277,9 @@ func (g *generator) answered(s *session, frame []byte, now int64) bool {
 	took := now - slot.at
 	slot.at = 0
 	g.underWay--
-	if code != [2]byte{'0', '0'} {
+	if s := g.spec; s.Enquiry && code == [2]byte{'9', '6'} {
+		g.refused++
+	} else if code != [2]byte{'0', '0'} {
 		g.faults["F39 "+string(code[:])]++
 		return true
 	}

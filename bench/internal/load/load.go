@@ -29,8 +29,10 @@ type Spec struct {
 	First       int            `json:"first"`     // index of the first terminal
 	FirstTrace  uint32         `json:"first_trace"`
 	PIN         bool           `json:"pin"`
-	Silent      bool           `json:"silent"` // connect and say nothing
-	Echo        bool           `json:"echo"`   // answers are the requests sent back, without F39
+	Enquiry     bool           `json:"enquiry"`   // balance enquiries, of which some may be refused for being too many
+	Shortfall   bool           `json:"shortfall"` // what a slow system keeps from being sent at Rate is no fault
+	Silent      bool           `json:"silent"`    // connect and say nothing
+	Echo        bool           `json:"echo"`      // answers are the requests sent back, without F39
 	WarmUp      time.Duration  `json:"warm_up"`
 	Window      time.Duration  `json:"window"`
 	Drain       time.Duration  `json:"drain"` // how long the last answers may take
@@ -67,7 +69,9 @@ type Result struct {
 	CPU     time.Duration    `json:"cpu"` // of the process PID
 	P50     float64          `json:"p50_us"`
 	P99     float64          `json:"p99_us"`
-	Faults  map[string]int64 `json:"faults,omitempty"` // what came instead of approvals, warm-up included
+	Refused int64            `json:"refused,omitempty"` // of the answers, code 96: Enquiry only
+	Unsent  int64            `json:"unsent,omitempty"`  // of what was due at Rate
+	Faults  map[string]int64 `json:"faults,omitempty"`  // what came instead of approvals, warm-up included
 }
 
 // Run connects, warms up, measures one window and closes. Requests that the
@@ -91,7 +95,7 @@ func Run(s Spec) (Result, error) {
 	if err := g.drain(); err != nil {
 		return r, err
 	}
-	r.Faults = g.faults
+	r.Faults, r.Refused, r.Unsent = g.faults, g.refused, g.unsent
 	return r, nil
 }
 
@@ -153,7 +157,7 @@ func requests(s *Spec) ([]terminal, error) {
 		wg.Go(func() {
 			for i := worker; i < len(list); i += len(failed) {
 				t := sale.NewTerminal(s.First + i)
-				r, err := sale.NewRequest(&t, s.PIN)
+				r, err := newRequest(s, &t)
 				if err != nil {
 					failed[worker] = err
 					return
@@ -164,6 +168,13 @@ func requests(s *Spec) ([]terminal, error) {
 	}
 	wg.Wait()
 	return list, errors.Join(failed...)
+}
+
+func newRequest(s *Spec, t *sale.Terminal) (*sale.Request, error) {
+	if s.Enquiry {
+		return sale.NewEnquiry(t)
+	}
+	return sale.NewRequest(t, s.PIN)
 }
 
 // terminal is a sale and the trace number that its next request gets. After

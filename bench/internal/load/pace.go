@@ -36,6 +36,9 @@ func (g *generator) sendDue() error {
 		p.due = p.due.Add(p.every)
 		switch {
 		case s.owed != 0:
+			if g.unsent++; g.spec.Shortfall {
+				continue
+			}
 			g.faults["sale that could not be sent for two turns"]++
 		case s.busy:
 			s.owed = g.now()

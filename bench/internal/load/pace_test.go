@@ -67,4 +67,9 @@ func TestRateThatIsNotKept(t *testing.T) {
 	if err != nil || r.Faults["sale that could not be sent for two turns"] == 0 {
 		t.Errorf("%+v, %v", r, err)
 	}
+	// Where the shortfall is what is measured, it is counted and no fault.
+	s.Shortfall = true
+	if r, err = Run(s); err != nil || len(r.Faults) != 0 || r.Unsent == 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
 }

@@ -37,6 +37,17 @@ type Request struct {
 //
 // Source: UnionPay POS terminal specification; MAC from the MTI to F60.
 func NewRequest(t *Terminal, pin bool) (*Request, error) {
+	return newRequest(t, pin, "000000"+"000000000100", "22")
+}
+
+// NewEnquiry makes a balance enquiry of a terminal: a sale but for F3, F60.1 and
+// an amount of zero, which keeps F11 in its place.
+func NewEnquiry(t *Terminal) (*Request, error) {
+	return newRequest(t, false, "310000"+"000000000000", "01")
+}
+
+// newRequest makes a request with the digits of F3 and F4, and F60.1.
+func newRequest(t *Terminal, pin bool, what, usage string) (*Request, error) {
 	mak, err := clear.NewCipher(t.MAK[:])
 	if err != nil {
 		return nil, fmt.Errorf("terminal %s: MAK: %w", t.Number, err)
@@ -44,7 +55,7 @@ func NewRequest(t *Terminal, pin bool) (*Request, error) {
 	r := &Request{mak: mak}
 	b := append(make([]byte, 0, 224), 0, 0)
 	b = bcd(b, "6000030000"+"603100310000")
-	if b, err = appendMessage(b, t, pin); err != nil {
+	if b, err = appendMessage(b, t, pin, what, usage); err != nil {
 		return nil, err
 	}
 	for i, c := range b[posMTI:] {
@@ -57,7 +68,7 @@ func NewRequest(t *Terminal, pin bool) (*Request, error) {
 }
 
 // appendMessage appends MTI to F60 with trace 000000.
-func appendMessage(b []byte, t *Terminal, pin bool) ([]byte, error) {
+func appendMessage(b []byte, t *Terminal, pin bool, what, usage string) ([]byte, error) {
 	fields := []int{2, 3, 4, 11, 14, 22, 23, 25, 35, 41, 42, 49, 55, 60, 64}
 	entry := "0520"
 	if pin {
@@ -69,9 +80,9 @@ func appendMessage(b []byte, t *Terminal, pin bool) ([]byte, error) {
 		bitmap[(f-1)/8] |= 0x80 >> ((f - 1) % 8)
 	}
 	b = append(append(b, 0x02, 0x00), bitmap[:]...)
-	b = append(b, 0x16)                                // F2
-	b = bcd(b, t.PAN+"000000"+"000000000100"+"000000") // F3, F4, F11
-	b = bcd(b, "3012"+entry+"0001"+"00")               // F14, F22, F23, F25
+	b = append(b, 0x16)                  // F2
+	b = bcd(b, t.PAN+what+"000000")      // F3, F4, F11
+	b = bcd(b, "3012"+entry+"0001"+"00") // F14, F22, F23, F25
 	if pin {
 		b = append(b, 0x12) // F26
 	}
@@ -91,7 +102,7 @@ func appendMessage(b []byte, t *Terminal, pin bool) ([]byte, error) {
 	b = append(b, 0x00, 0x64)
 	b = bcd(b, chip)
 	b = append(b, 0x00, 0x14)
-	return bcd(b, "22"+t.Batch+"000601"), nil
+	return bcd(b, usage+t.Batch+"000601"), nil
 }
 
 // chip is field 55, 64 bytes: cryptogram and its data, terminal's results. The
