@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/hex"
 	"fmt"
 	"net"
 	"slices"
@@ -110,6 +111,14 @@ func (r *reader) hsm(h *HSM) {
 		r.faultAt("hsm.mode", "mode 为 tcp 时缺少 addresses · mode tcp needs addresses", `addresses: ["10.0.0.5:1500"]`)
 	case h.Mode == "tcp" && len(h.Addresses) == 0:
 		r.faultAt("hsm.addresses", "至少一个加密机地址 · at least one address is wanted", "")
+	}
+	if b, err := hex.DecodeString(h.LMKCheck); h.LMKCheck != "" && (err != nil || len(b) != 8) {
+		r.faultAt("hsm.lmk_check", "须为 16 位十六进制 · 16 hexadecimal digits wanted", "2686040000000000")
+	}
+	for i := range h.Commands {
+		if len(h.Commands[i].Code) != 2 {
+			r.faultAt(fmt.Sprintf("hsm.commands[%d].code", i), "须为 2 个字符 · two characters wanted", "UB")
+		}
 	}
 	seen := map[string]string{}
 	for i, a := range h.Addresses {

@@ -91,6 +91,21 @@ type HSM struct {
 	Header    int           `json:"header,omitempty" range:"4,255" jsonschema:"主机命令消息头字节数 · bytes of the host command header"`
 	Timeout   time.Duration `json:"timeout,omitempty" range:"10ms,1m" reload:"now" jsonschema:"命令时限 · how long a command may take"`
 	TestLMK   bool          `json:"test_lmk,omitempty" jsonschema:"公开测试 LMK，绝不可用于生产 · the public test LMK, never for production"`
+
+	Connections   int           `json:"connections,omitempty" range:"1,32" jsonschema:"每台加密机的连接数 · connections to each module"`
+	KeyConnection bool          `json:"key_connection,omitempty" jsonschema:"密钥管理另用一条连接，不拖慢交易 · one connection more for key management, which then never delays a transaction"`
+	Window        int           `json:"window,omitempty" range:"1,1024" jsonschema:"每条连接同时在途的命令数 · commands under way at once on a connection"`
+	Rate          int           `json:"rate,omitempty" range:"0,100000" jsonschema:"每台加密机许可的每秒命令数，0 为不限 · licensed commands a second of each module, 0: no limit"`
+	Probe         time.Duration `json:"probe,omitempty" range:"100ms,10m" jsonschema:"空闲多久探测一次，每十次核对 LMK · how long a connection is idle before it is probed; every tenth probe looks at the LMK"`
+	LMKCheck      string        `json:"lmk_check,omitempty" jsonschema:"LMK 校验值，16 位十六进制，空则以首台为准 · check value of the LMK, 16 hex digits; the first module's when left out"`
+	Commands      []HSMCommand  `json:"commands,omitempty" jsonschema:"与手册不同或另有的主机命令 · host commands that differ from the manual, or go beyond it"`
+}
+
+// HSMCommand is one host command of a module that has its own form of it.
+type HSMCommand struct {
+	Code     string `json:"code" jsonschema:"命令码，如 UB · command code, such as UB"`
+	Request  string `json:"request,omitempty" jsonschema:"请求域的布局，见 hsm 文档 · layout of the request, see the page on HSMs"`
+	Response string `json:"response,omitempty" jsonschema:"应答域的布局 · layout of the response"`
 }
 
 // Registry says where terminals come from.
@@ -140,7 +155,7 @@ func Defaults() Config {
 	return Config{
 		Node:        Node{Name: "tongka-1"},
 		Data:        "data",
-		HSM:         HSM{Header: 8, Timeout: 2 * time.Second},
+		HSM:         HSM{Header: 8, Timeout: 2 * time.Second, Connections: 1, KeyConnection: true, Window: 16, Probe: 5 * time.Second},
 		Registry:    Registry{SessionTTL: 24 * time.Hour, MaxTerminals: 100_000},
 		FlowControl: FlowControl{Code: "96", Payments: perSecond, Enquiries: perSecond, Terminal: perSecond, Merchant: perSecond},
 		Limits:      Limits{InFlight: 16384, History: 16, MaxFrame: 2048},

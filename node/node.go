@@ -21,7 +21,9 @@ import (
 	"tongka/conn"
 	"tongka/console"
 	"tongka/engine"
+	"tongka/hsm"
 	"tongka/hsm/payshield"
+	"tongka/hsm/pool"
 	"tongka/hsm/soft"
 	"tongka/journal"
 	"tongka/registry"
@@ -194,14 +196,39 @@ func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 		ec.Module = soft.New(soft.TestLMK())
 		n.log.Warn("SOFTWARE SECURITY MODULE WITH THE PUBLIC TEST LMK: every key is known to everybody; never for real money")
 	}
-	for i, a := range cfg.HSM.Addresses {
-		name := fmt.Sprintf("hsm-%d", i+1)
-		ec.HSMs = append(ec.HSMs, engine.HSM{Name: name, Socket: len(cc.Links), Framing: conn.Binary2})
-		cc.Links = append(cc.Links, conn.LinkConfig{Name: name, Addr: a, Framing: conn.Binary2, MaxOutbound: 4 << 20, BackoffMax: 5 * time.Second})
+	if err := modules(&cfg.HSM, &ec, &cc); err != nil {
+		return ec, cc, err
 	}
 	ec.FlowControl = FlowControl(cfg)
 	ec.Routes, err = Routes(cfg)
 	return ec, cc, err
+}
+
+// modules gives every security module its connections, the one for key management
+// last.
+func modules(h *config.HSM, ec *engine.Config, cc *conn.Config) error {
+	ec.Pool = pool.Options{Window: h.Window, Rate: h.Rate, Probe: h.Probe}
+	hsm.DecodeHex(ec.Pool.LMK[:len(h.LMKCheck)/2], []byte(h.LMKCheck))
+	for _, c := range h.Commands {
+		if err := ec.Dialect.Define(c.Code, payshield.Layout{Request: c.Request, Response: c.Response}); err != nil {
+			return fmt.Errorf("hsm.commands: %w", err)
+		}
+	}
+	for i, a := range h.Addresses {
+		machine := fmt.Sprintf("hsm-%d", i+1)
+		add := func(name string, keys bool) {
+			ec.HSMs = append(ec.HSMs, engine.HSM{Name: name, Machine: machine, Keys: keys, Socket: len(cc.Links), Framing: conn.Binary2})
+			cc.Links = append(cc.Links, conn.LinkConfig{Name: name, Addr: a, Framing: conn.Binary2, MaxOutbound: 4 << 20, BackoffMax: 5 * time.Second})
+		}
+		add(machine, false)
+		for n := 1; n < h.Connections; n++ {
+			add(fmt.Sprintf("%s#%d", machine, n+1), false)
+		}
+		if h.KeyConnection {
+			add(machine+" keys", true)
+		}
+	}
+	return nil
 }
 
 // line gives a bank's line its sockets.

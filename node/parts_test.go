@@ -48,8 +48,8 @@ func TestRangesOfTheConfigAreThoseOfTheParts(t *testing.T) {
 		if err := parts.Validate(); err != nil {
 			t.Errorf("%+v: the config takes it, the engine does not: %v", c, err)
 		}
-		if len(front.Links) != 2 || len(parts.HSMs) != 1 {
-			t.Errorf("%d lines, %d modules; want one of each", len(front.Links)-1, len(parts.HSMs))
+		if len(front.Links) != 3 || len(parts.HSMs) != 2 || parts.HSMs[0].Machine != parts.HSMs[1].Machine || !parts.HSMs[1].Keys {
+			t.Errorf("%d sockets, modules %+v; want a bank, a module and its line for keys", len(front.Links), parts.HSMs)
 		}
 	}
 }
