@@ -16,9 +16,12 @@ import (
 	"tongka/sim/internal/aid"
 )
 
-// HSMConfig describes a security module that answers host commands under the
-// public test LMK.
+// HSMConfig describes a security module that answers host commands, under the
+// public test LMK unless it is given another one. It knows the commands of city
+// card modules (UB, N0), too.
 type HSMConfig struct {
+	LMK       *soft.LMK     // nil: the public test LMK
+	SM4Cards  bool          // cards may work with SM4, as it is usually read
 	Listen    string        // for RunHSM; port 0 takes a free one
 	HeaderLen int           // characters of the message header, 8 when 0
 	Delay     time.Duration // before each answer; commands of a connection stay pipelined
@@ -44,7 +47,27 @@ func (c *HSMConfig) validate() error {
 	return errors.Join(append(errs, d.Validate())...)
 }
 
-func (c *HSMConfig) dialect() payshield.Dialect { return payshield.Dialect{HeaderLen: c.HeaderLen} }
+func (c *HSMConfig) dialect() payshield.Dialect {
+	d := payshield.Dialect{HeaderLen: c.HeaderLen}
+	for _, code := range []string{"UB", "N0"} {
+		if err := d.Define(code, payshield.Layout{}); err != nil {
+			panic(err) // the table of commands has no such line
+		}
+	}
+	return d
+}
+
+func (c *HSMConfig) lmk() soft.LMK {
+	if c.LMK != nil {
+		return *c.LMK
+	}
+	return soft.TestLMK()
+}
+
+func (c *HSMConfig) module() *soft.Module {
+	m, _ := soft.NewWith(c.lmk(), soft.Options{SM4Cards: c.SM4Cards}) // its limits are the default ones
+	return m
+}
 
 // ServeHSM answers host commands on every connection of ln until ctx ends, then
 // closes ln and waits for its goroutines. Every connection has a module of its
@@ -54,7 +77,9 @@ func ServeHSM(ctx context.Context, ln net.Listener, cfg HSMConfig) error {
 		return errors.Join(err, ln.Close())
 	}
 	log := aid.Logger(cfg.Log)
-	log.Warn(testLMKWarning, zap.String("address", ln.Addr().String()))
+	if lmk := cfg.lmk(); lmk.Test() {
+		log.Warn(testLMKWarning, zap.String("address", ln.Addr().String()))
+	}
 	stop := context.AfterFunc(ctx, func() { ln.Close() })
 	defer stop()
 	conns, cancel := context.WithCancel(ctx) // ends also when the listener fails
@@ -93,7 +118,7 @@ func serveHSM(ctx context.Context, c net.Conn, cfg *HSMConfig) error {
 	stop := context.AfterFunc(ctx, func() { c.Close() })
 	defer stop()
 	defer c.Close()
-	server := payshield.NewServer(soft.New(soft.TestLMK()), cfg.dialect())
+	server := payshield.NewServer(cfg.module(), cfg.dialect())
 	queue := make(chan delayed, hsmPipeline)
 	var wg sync.WaitGroup
 	defer wg.Wait()

@@ -161,6 +161,12 @@ func RunHSM(ctx context.Context, cfg HSMConfig, r Report, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("加密机 · hsm: %w", err)
 	}
+	lmk := cfg.lmk()
+	if !lmk.Test() {
+		r.say(out, "%s\n软模块只供开发：LMK 在进程内存中 · for development only: the LMK is in the memory of this process", lmk)
+		r.say(out, "加密机监听 HSM listens at %s", ln.Addr())
+		return ServeHSM(ctx, ln, cfg)
+	}
 	// Even with JSON: a warning that can be turned off is none.
 	fmt.Fprintf(out, "!! 警告：加密机模拟器使用公开的测试 LMK，其密钥毫无保护，严禁用于生产。\n!! WARNING: %s\n", testLMKWarning)
 	r.say(out, "加密机监听 HSM listens at %s", ln.Addr())

@@ -44,6 +44,7 @@ type cli struct {
 	Route    routeCmd    `cmd:"" help:"路由：说明一笔交易的去向 · routes: where a transaction goes, and why"`
 	Registry registryCmd `cmd:"" help:"终端登记 · terminals and their keys"`
 	Config   configCmd   `cmd:"" help:"配置文件 · the config file"`
+	HSM      hsmCmd      `cmd:"" name:"hsm" help:"软加密机与开发用 LMK · the software security module, and LMKs for development"`
 	Sim      simCmd      `cmd:"" help:"模拟器与测试密钥 · simulators and test keys"`
 	Bench    benchCmd    `cmd:"" passthrough:"" help:"压测：与裸转发对比 · measure against a raw relay"`
 	Version  versionCmd  `cmd:"" help:"版本 · version"`

@@ -359,3 +359,41 @@ func BenchmarkCommand(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkModules says, in time of its own, what modules of 1 ms give together
+// and what one bad one does to the others.
+func BenchmarkModules(b *testing.B) {
+	for _, n := range []int{1, 2, 4, 8} {
+		b.Run(fmt.Sprintf("modules=%d", n), func(b *testing.B) {
+			var done int
+			for b.Loop() {
+				w := newWorld(b, Options{Seed: 7}, n)
+				w.connect()
+				w.run(10 * time.Millisecond)
+				w.drive(8*n, time.Second)
+				done = len(w.waits)
+			}
+			b.ReportMetric(float64(done), "commands/s")
+		})
+	}
+	for name, spoil := range map[string]func(*box){"dead": func(b *box) { b.dead = true }, "slow": func(b *box) { b.service *= 10 }} {
+		b.Run("four,one="+name, func(b *testing.B) {
+			var ratio float64
+			for b.Loop() {
+				var p [2]time.Duration
+				for i := range p {
+					w := newWorld(b, Options{Seed: 3}, 4)
+					w.connect()
+					w.run(10 * time.Millisecond)
+					if i == 1 {
+						spoil(&w.boxes[1])
+					}
+					w.drive(24-6*i, 2*time.Second)
+					p[i] = p99(append(append(append([]int64(nil), w.by[0]...), w.by[2]...), w.by[3]...))
+				}
+				ratio = float64(p[1]) / float64(p[0])
+			}
+			b.ReportMetric(ratio, "p99-ratio")
+		})
+	}
+}
