@@ -52,6 +52,7 @@ var house = map[string]room{
 	"journal":            {[]string{"txn"}, []string{"github.com/cockroachdb/pebble/v2", "go.uber.org/zap"}, "the one store of the truth"},
 	"storefwd":           {[]string{"txn", "journal"}, nil, "knows what is owed; where it is kept it is told, in the journal's form"},
 	"registry":           {[]string{"txn", "hsm"}, []string{"github.com/dgraph-io/badger/v4", "go.uber.org/zap"}, "terminals and their keys under the LMK"},
+	"offline/layout":     {[]string{"yamlfile"}, []string{"github.com/goccy/go-yaml"}, "files of records by a form that is data, for offline transactions and for clearing; what fields mean is theirs"},
 	"config":             {[]string{"txn", "hsm", "registry", "router", "flow", "conn/framing", "yamlfile"}, []string{"github.com/goccy/go-yaml", "github.com/google/jsonschema-go/jsonschema"}, "reads one file"},
 	"engine": {[]string{"codec/iso8583", "conn", "flow", "hsm", "hsm/payshield", "hsm/pool", "journal", "registry", "router", "router/limit", "storefwd", "timeout", "translate", "txn"},
 		[]string{"go.uber.org/zap"}, "the shell around flow: the only room that knows them all"},
