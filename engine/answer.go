@@ -66,7 +66,7 @@ func (s *Shard) mayBeBooked(sl *slot) bool {
 	r, ok := sl.hist.get(fp)
 	if !ok {
 		var err error
-		if r, ok, err = s.seekDisk(fp, sl); err != nil {
+		if r, ok, err = s.seekDisk(fp, &sl.Facts, s.since(sl)); err != nil {
 			return true // nobody can tell
 		}
 	}

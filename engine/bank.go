@@ -27,7 +27,11 @@ func (s *Shard) bankFrame(p *peer, b []byte) {
 	var m translate.BankMessage
 	translate.ReadBank(&s.bview, &m)
 	switch m.MTI {
-	case 0x0210:
+	case 0x0230, 0x0630:
+		if !s.told(n.link, &m) {
+			s.bankAnswer(n, &m)
+		}
+	case 0x0110, 0x0210:
 		s.bankAnswer(n, &m)
 	case 0x0430, 0x0431:
 		s.adviceAnswer(n.link, &m)
@@ -85,6 +89,20 @@ func (s *Shard) adviceAnswer(from txn.LinkID, m *translate.BankMessage) {
 	}
 }
 
+// told takes the answer to a notice; false when none is owed under its number. A
+// bank that has it already says duplicate. Any other refusal is offered again.
+func (s *Shard) told(from txn.LinkID, m *translate.BankMessage) bool {
+	id := s.idOf(m.RRN)
+	if !s.owed.Owes(id, storefwd.Advice, from) {
+		return false
+	}
+	if m.Code.Approved() || m.Code == txn.Duplicate {
+		s.owed.Settle(id, storefwd.Advice, from)
+		s.stats.Delivered++
+	}
+	return true
+}
+
 // idOf is the newest number that a reference number can stand for.
 func (s *Shard) idOf(rrn uint64) txn.ID {
 	const span = 1_000_000_000
@@ -110,7 +128,7 @@ func (s *Shard) deliver() {
 			if !ok {
 				break
 			}
-			s.offer(l, s.lineOf(l, d.ID), &d.Facts, attempt > 1)
+			s.offer(l, s.lineOf(l, d.ID), &d, attempt > 1)
 		}
 	}
 }
@@ -128,22 +146,27 @@ func (s *Shard) lineOf(l *link, id txn.ID) *line {
 // parked is the alarm for a reversal that is not offered any more. It is known to
 // the bank by its numbers; what stands in it is card data, and not for a log.
 func (s *Shard) parked(it storefwd.Item, fault error) {
-	s.zap.Error("reversal parked: it is not offered any more", zap.String("link", s.links[it.Link].cfg.Name), zap.Uint64("txn", uint64(it.ID)),
+	s.zap.Error("debt parked: it is not offered any more", zap.Stringer("form", it.Form), zap.String("link", s.links[it.Link].cfg.Name), zap.Uint64("txn", uint64(it.ID)),
 		zap.Uint32("stan", it.ID.STAN()), zap.Int("attempts", it.Attempts), zap.Error(fault))
 }
 
-func (s *Shard) offer(l *link, n *line, f *txn.Facts, again bool) {
+func (s *Shard) offer(l *link, n *line, d *storefwd.Debt, again bool) {
 	out := s.out(n.send)
 	if out == nil {
 		return
 	}
 	start := len(out.b)
-	b, err := l.cfg.Bank.AppendReversal(l.cfg.Framing.Begin(out.b), f, again, &s.clock)
+	b, err := l.cfg.Framing.Begin(out.b), error(nil)
+	if d.Form == storefwd.Advice {
+		b, err = l.cfg.Bank.AppendAdvice(b, &d.Facts, d.Body, again, &s.clock)
+	} else {
+		b, err = l.cfg.Bank.AppendReversal(b, &d.Facts, again, &s.clock)
+	}
 	if err == nil {
 		b, err = l.cfg.Framing.End(b, start)
 	}
 	if err != nil {
-		s.zap.Error("reversal not rendered", zap.String("link", l.cfg.Name), zap.Uint64("txn", uint64(f.ID)), zap.Error(err))
+		s.zap.Error("debt not rendered", zap.String("link", l.cfg.Name), zap.Stringer("form", d.Form), zap.Uint64("txn", uint64(d.ID)), zap.Error(err))
 		out.b = out.b[:start]
 		return
 	}

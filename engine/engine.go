@@ -41,6 +41,7 @@ type Journal interface {
 	Get(journal.LSN, *journal.Record) error
 	Replay(from journal.LSN, f func(journal.LSN, *journal.Record) error) error
 	Recovery() (from journal.LSN, next txn.ID)
+	FindID(txn.ID, *journal.Record) (journal.LSN, error)
 	Find(fingerprint uint64, since int64) (journal.LSN, bool, error)
 }
 

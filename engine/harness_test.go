@@ -268,6 +268,12 @@ func (w *world) bankGot(id conn.ID) *iso8583.View {
 
 func (w *world) bankSays(id conn.ID, mti iso8583.MTI, fill func(*iso8583.Builder)) {
 	w.t.Helper()
+	w.shard.Frame(id, w.bankMessage(mti, fill))
+	w.pass(0)
+}
+
+func (w *world) bankMessage(mti iso8583.MTI, fill func(*iso8583.Builder)) []byte {
+	w.t.Helper()
 	head := iso8583.AppendCupsHeader(nil, "48023310", "00010000")
 	b := iso8583.Cups().Begin(head, mti)
 	fill(&b)
@@ -276,14 +282,21 @@ func (w *world) bankSays(id conn.ID, mti iso8583.MTI, fill func(*iso8583.Builder
 		w.t.Fatal(err)
 	}
 	iso8583.PatchCupsLength(out, len(out))
-	w.shard.Frame(id, out)
-	w.pass(0)
+	return out
 }
 
 // bankAnswers answers a request of the switch.
 func (w *world) bankAnswers(id conn.ID, q *iso8583.View, code string) {
 	w.t.Helper()
-	w.bankSays(id, q.MTI().Reply(), func(b *iso8583.Builder) {
+	w.shard.Frame(id, w.bankReply(q, code))
+	w.pass(0)
+}
+
+// bankReply is the answer to a request of the switch. A repeat is answered as its
+// first.
+func (w *world) bankReply(q *iso8583.View, code string) []byte {
+	w.t.Helper()
+	return w.bankMessage(q.MTI()&^1|0x0010, func(b *iso8583.Builder) {
 		for _, n := range []int{2, 3, 4, 7, 11} {
 			if q.Has(n) {
 				b.Copy(n, q, n)

@@ -26,6 +26,9 @@ func (s *Shard) run(sl *slot, ev flow.Event) {
 	}
 	if sl.State == flow.Done {
 		s.remember(sl)
+		if sl.Ref != nil {
+			s.letGo(sl)
+		}
 		if !sl.seals {
 			s.give(sl)
 		}
@@ -67,6 +70,10 @@ func (s *Shard) perform(sl *slot, out *flow.Effects, ev *flow.Event) bool {
 			}
 		case flow.Owe:
 			s.owe(sl, e)
+		case flow.Advise:
+			s.advise(sl)
+		case flow.Save:
+			s.save(sl, e.Orig)
 		case flow.Cancel:
 			s.cancel(&s.slots[sl.orig-1])
 		case flow.Install:
@@ -80,20 +87,26 @@ func (s *Shard) perform(sl *slot, out *flow.Effects, ev *flow.Event) bool {
 func identity(f *txn.Facts) uint64 {
 	mti := f.MTI
 	if f.Kind == txn.Reversal {
-		mti = 0x0200
+		mti = f.Of.MTI()
 	}
 	return journal.Fingerprint(&f.Terminal, mti, f.Batch, f.Trace)
 }
 
 // seek looks for what is known under a request's identity.
 func (s *Shard) seek(sl *slot, step flow.Step) flow.Event {
+	switch step {
+	case flow.FindNamed:
+		return s.seekNamed(sl)
+	case flow.HoldChain:
+		return s.holdChain(sl)
+	}
 	ev := flow.Event{Kind: flow.Found, Now: s.now}
 	fp := identity(&sl.Facts)
 	r, ok := sl.hist.get(fp)
 	index, live := r.live()
 	if ok = ok && (!live || s.holds(index, fp)); !ok && (step == flow.SeekOriginal || !s.surelyNew(sl)) {
 		var err error
-		if r, ok, err = s.seekDisk(fp, sl); err != nil {
+		if r, ok, err = s.seekDisk(fp, &sl.Facts, s.since(sl)); err != nil {
 			s.zap.Error("journal not read", zap.Error(err))
 			ev.Deny = txn.SystemFault
 			return ev
@@ -144,6 +157,8 @@ func (s *Shard) seekOriginal(sl *slot, fp uint64, r ref, ok bool, ev *flow.Event
 		ev.Deny = txn.SystemFault
 	default:
 		orig := &s.rec.Facts
+		sl.Ref = &flow.Ref{Facts: *orig}
+		sl.Ref.Result = r.result()
 		sl.Orig, sl.Link = orig.ID, orig.Link
 		ev.Orig, ev.Deny = r.result(), reversible(orig.Kind)
 		ev.Fate = sameOr(flow.Known, orig, &sl.Facts)
@@ -165,31 +180,36 @@ func reversible(k txn.Kind) txn.Code {
 // seekDisk looks for a request that is not at hand, by the index that follows
 // behind the journal: how it ended, and whether it was reversed since, or even
 // before it came.
-func (s *Shard) seekDisk(fp uint64, sl *slot) (r ref, ok bool, err error) {
-	sale, err := s.find(fp, sl)
+func (s *Shard) seekDisk(fp uint64, f *txn.Facts, since int64) (r ref, ok bool, err error) {
+	first, err := s.find(fp, f, since)
 	if err != nil {
 		return 0, false, err
 	}
 	result := s.rec.Facts.Result
-	back, err := s.find(journal.Fingerprint(&sl.Terminal, 0x0400, sl.Batch, sl.Trace), sl)
+	back, err := s.find(journal.Fingerprint(&f.Terminal, 0x0400, f.Batch, f.Trace), f, since)
 	switch {
 	case err != nil:
 		return 0, false, err
-	case sale == 0:
+	case first == 0:
 		return doneRef(0, txn.Reversed), back != 0, nil
 	case back != 0 && s.rec.Facts.Code == txn.OK && result == txn.Approved:
 		result = txn.Reversed
 	}
-	return doneRef(sale, result), true, nil
+	return doneRef(first, result), true, nil
+}
+
+// since is when the batch of a request began, 0 when that is not known: nothing
+// of the batch is older than the sign-in that began it.
+func (s *Shard) since(sl *slot) int64 {
+	if sl.sess != nil && sl.sess.Batch == sl.Batch {
+		return sl.sess.Since
+	}
+	return 0
 }
 
 // find reads the newest record with a fingerprint into s.rec, 0 when there is
 // none of this very request: a fingerprint is only 64 bits.
-func (s *Shard) find(fp uint64, sl *slot) (journal.LSN, error) {
-	since := int64(0)
-	if sl.sess != nil && sl.sess.Batch == sl.Batch {
-		since = sl.sess.Since // no batch is older than the sign-in that began it
-	}
+func (s *Shard) find(fp uint64, of *txn.Facts, since int64) (journal.LSN, error) {
 	lsn, ok, err := s.log.Find(fp, since)
 	if err != nil || !ok {
 		return 0, err
@@ -197,7 +217,7 @@ func (s *Shard) find(fp uint64, sl *slot) (journal.LSN, error) {
 	if !s.get(lsn) {
 		return 0, errUnread
 	}
-	if f := &s.rec.Facts; f.Terminal != sl.Terminal || f.Batch != sl.Batch || f.Trace != sl.Trace {
+	if f := &s.rec.Facts; f.Terminal != of.Terminal || f.Batch != of.Batch || f.Trace != of.Trace {
 		return 0, nil
 	}
 	return lsn, nil
@@ -295,7 +315,7 @@ func (s *Shard) cancel(sl *slot) {
 func (s *Shard) owe(sl *slot, e *flow.Effect) {
 	f := &sl.Facts
 	if e.Orig {
-		f = &s.rec.Facts // read by seekOriginal in this very step
+		f = &sl.Ref.Facts
 	}
 	s.owed.Owe(f, storefwd.Reversal, nil, e.Link, s.now)
 }
@@ -325,7 +345,11 @@ func (s *Shard) forward(sl *slot) {
 	if sl.HasPIN {
 		pin = sl.pin[:]
 	}
-	b, err := l.cfg.Bank.AppendRequest(l.cfg.Framing.Begin(out.b), s.view, &sl.Facts, &sl.echo, pin, &s.clock)
+	var orig *txn.Facts
+	if sl.Ref != nil {
+		orig = &sl.Ref.Facts
+	}
+	b, err := l.cfg.Bank.AppendRequest(l.cfg.Framing.Begin(out.b), s.view, &sl.Facts, orig, &sl.echo, pin, &s.clock)
 	if err == nil {
 		b, err = l.cfg.Framing.End(b, start)
 	}

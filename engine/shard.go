@@ -86,6 +86,8 @@ type Shard struct {
 	lastID    txn.ID
 	pending   pending
 	histories map[txn.Terminal]*history
+	chains    map[txn.ID]owner // transactions whose chain somebody holds
+	unlock    []txn.ID         // of them, those whose holder has ended in this turn
 	newest    journal.LSN
 	gates     gates
 	holdsFn   func(slot uint32, fp uint64) bool // s.holds, made once
@@ -203,6 +205,7 @@ func newShard(cfg Config, log Journal, reg *registry.Registry) *Shard {
 		slots:     make([]slot, cfg.InFlight),
 		pending:   newPending(),
 		histories: map[txn.Terminal]*history{},
+		chains:    map[txn.ID]owner{},
 		done:      make([]finished, 64),
 		commands:  make(chan posted, maxCommands),
 		gates:     gates{merchants: map[[15]byte]*limit.Gate{}},
@@ -211,7 +214,8 @@ func newShard(cfg Config, log Journal, reg *registry.Registry) *Shard {
 	s.started = cfg.Clock()
 	s.now = s.started
 	policies := make([]storefwd.Policy, len(cfg.Links))
-	s.env = flow.Env{Routes: cfg.Routes, Health: s}
+	_, zone := time.Unix(0, 0).In(translate.Zone).Zone()
+	s.env = flow.Env{Zone: int64(zone) * int64(time.Second), Routes: cfg.Routes, Health: s}
 	for i := range cfg.Links {
 		l := &cfg.Links[i]
 		policies[i] = l.Reversal

@@ -95,7 +95,7 @@ func (s *Shard) admit(p *peer, sl *slot) txn.Code {
 		s.stats.Refused++
 		return txn.SignInAgain
 	}
-	if flow.Forwarded(sl.Kind) && sl.sess.Batch != 0 && sl.Batch != sl.sess.Batch {
+	if flow.NeedsSession(sl.Kind) && sl.Kind != txn.Reversal && sl.sess.Batch != 0 && sl.Batch != sl.sess.Batch {
 		s.stats.Refused++
 		return txn.SignInAgain // the batch of another session; a reversal may name one
 	}

@@ -51,6 +51,7 @@ func (s *Shard) turn() {
 		s.fail(err)
 		return
 	}
+	s.unlockAll()
 	s.flush()
 	s.show()
 }

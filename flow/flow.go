@@ -18,6 +18,7 @@ package flow
 
 import (
 	"fmt"
+	"slices"
 
 	"tongka/router"
 	"tongka/txn"
@@ -48,6 +49,7 @@ type Txn struct {
 	Proved bool   // the request's MAC was right
 	Over   bool   // refused because its links were at their limit
 	Group  uint16 // of its terminal
+	Ref    *Ref   // the transaction that this one names; nil for all others
 }
 
 // Health tells of the links what a decision must know.
@@ -62,6 +64,11 @@ type Health interface {
 type Env struct {
 	Routes *router.Table
 	Health Health
+	// Zone is the time of day of a business day against UTC, nanoseconds.
+	Zone int64
+	// What a completion may add to its pre-authorisation, and tips to a sale, in
+	// hundredths; 0 stands for 15 and 20.
+	CompletionShare, TipShare int64
 	// AnswerTimeout is how long to wait for a link's answer, nanoseconds, by LinkID.
 	AnswerTimeout []int64
 }
@@ -124,6 +131,8 @@ const (
 	Resend            // answer the terminal with the stored answer
 	Attach            // the transaction in flight answers to this connection from now on
 	Owe               // a reversal of this transaction (or of Orig) is owed to Link
+	Advise            // a notice of this transaction is owed to Link
+	Save              // write the named transaction's chain (Orig: that of its parent)
 	Cancel            // Orig, in flight, gets the event Cancelled
 	Install           // the new session keys are the terminal's from now on
 )
@@ -202,7 +211,9 @@ func advance(env *Env, t *Txn, ev *Event, out *Effects) {
 			if !route(env, t, out) {
 				return
 			}
-		case s == SeekRepeat || s == SeekOriginal:
+		case s == HoldChain && t.Kind == txn.Reversal && (t.Ref == nil || t.Ref.Result != txn.Approved):
+			// Nothing is taken back.
+		case s.looksUp():
 			out.add(Effect{Do: Seek, Step: s})
 			return
 		default:
@@ -222,7 +233,9 @@ func advance(env *Env, t *Txn, ev *Event, out *Effects) {
 		out.add(Effect{Do: Reply})
 		t.State = Done
 	case reversal:
-		finish(t, out, true)
+		takeBack(t, out)
+	case advice:
+		advise(t, ev, out)
 	}
 }
 
@@ -244,6 +257,14 @@ func secured(env *Env, t *Txn, ev *Event, out *Effects) {
 		}
 	case SeekOriginal:
 		if !original(t, ev, out) {
+			return
+		}
+	case FindNamed:
+		if !named(t, ev, out) {
+			return
+		}
+	case HoldChain:
+		if !held(env, t, ev, out) {
 			return
 		}
 	}
@@ -285,23 +306,81 @@ func original(t *Txn, ev *Event, out *Effects) bool {
 	case Live:
 		out.add(Effect{Do: Cancel})
 	case Known:
-		switch ev.Orig {
-		case txn.Open:
+		if ev.Orig == txn.Open {
 			// On disk and not in flight: nobody can tell. It is not cleared.
 			t.Proved = false
 			deny(t, txn.SystemFault, out)
 			return false
-		case txn.Approved:
-			out.add(Effect{Do: Owe, Orig: true, Link: t.Link})
 		}
 	}
-	t.Code, t.Result = txn.OK, txn.Approved
 	return true
+}
+
+// takeBack ends a reversal. What was done to the original since it was approved
+// would be left hanging, so then it is refused; and what the original did to
+// another transaction is undone.
+func takeBack(t *Txn, out *Effects) {
+	t.Code, t.Result = txn.OK, txn.Approved
+	if o := t.Ref; o != nil && o.Result == txn.Approved {
+		if o.Own != (Chain{}) {
+			deny(t, txn.BadTransaction, out)
+			return
+		}
+		if MovesMoney(o.Kind) {
+			out.add(Effect{Do: Owe, Orig: true, Link: t.Link})
+		}
+		if undo(o) {
+			out.add(Effect{Do: Save, Orig: true})
+		}
+	}
+	finish(t, out, true)
+}
+
+// named takes what was found under the name that a request gives.
+func named(t *Txn, ev *Event, out *Effects) bool {
+	switch {
+	case ev.Fate == Known && !slices.Contains(profiles[t.Kind].of, t.Ref.Kind):
+		deny(t, txn.BadTransaction, out)
+	case ev.Fate == Known && (ev.Orig == txn.Approved || profiles[t.Kind].takes == onlyNames):
+		t.Orig, t.Link = t.Ref.ID, t.Ref.Link
+		return true
+	case ev.Fate == Live:
+		t.Proved = false // nothing is decided yet: it may ask again
+		deny(t, txn.InProgress, out)
+	default:
+		deny(t, txn.NoOriginal, out)
+	}
+	return false
+}
+
+// held goes on when the original allows it, at the bank that has the original.
+func held(env *Env, t *Txn, ev *Event, out *Effects) bool {
+	if t.Kind == txn.Reversal {
+		return true
+	}
+	if why := env.mayTake(t, ev.Now); why != (txn.Code{}) {
+		deny(t, why, out)
+		return false
+	}
+	return true
+}
+
+// advise ends a request that a bank is only told of: the switch answers, and owes
+// the bank the notice, in one batch.
+func advise(t *Txn, ev *Event, out *Effects) {
+	t.Code, t.Result, t.Sent = txn.OK, txn.Approved, ev.Now
+	save(t, out)
+	out.add(Effect{Do: Advise, Link: t.Link})
+	finish(t, out, true)
 }
 
 // route picks the link; the PIN is translated under its key afterwards.
 func route(env *Env, t *Txn, out *Effects) bool {
-	link, why := env.Routes.Pick(&t.Facts, t.Group, env.Health)
+	health := router.Health(env.Health)
+	if profiles[t.Kind].machine == advice {
+		health = allReady{} // it waits for its bank
+	}
+	link, why := env.Routes.Pick(&t.Facts, t.Group, health)
 	switch why {
 	case router.NoRule:
 		deny(t, txn.NoRoute, out)
@@ -317,6 +396,10 @@ func route(env *Env, t *Txn, out *Effects) bool {
 	t.Link = link
 	return true
 }
+
+type allReady struct{}
+
+func (allReady) Ready(txn.LinkID) router.Readiness { return router.Ready }
 
 // send writes the intent down and lets the request go. The line may have gone
 // down, or filled up, while a security module was asked.
@@ -345,6 +428,9 @@ func answered(t *Txn, ev *Event, out *Effects) {
 		t.Result = txn.Approved
 	}
 	out.add(Effect{Do: Disarm})
+	if t.Result == txn.Approved {
+		save(t, out)
+	}
 	finish(t, out, true)
 }
 

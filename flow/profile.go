@@ -1,6 +1,10 @@
 package flow
 
-import "tongka/txn"
+import (
+	"slices"
+
+	"tongka/txn"
+)
 
 // Step is one securing step: a command to the security module, or a look-up.
 type Step uint8
@@ -12,17 +16,24 @@ const (
 	SeekOriginal
 	PickRoute // decided at once, by the routing table
 	TranslatePIN
-	MakePIK  // a new PIN key, under the LMK and under the TMK
-	CheckPIK // its check value
+	FindNamed // find the transaction that F61 or F37 names
+	HoldChain // lock what became of it, and read that
+	MakePIK   // a new PIN key, under the LMK and under the TMK
+	CheckPIK  // its check value
 	MakeMAK
 	CheckMAK
 )
 
 var stepNames = [...]string{"verify-mac", "seek-repeat", "seek-original", "pick-route", "translate-pin",
-	"make-pik", "check-pik", "make-mak", "check-mak"}
+	"find-named", "hold-chain", "make-pik", "check-pik", "make-mak", "check-mak"}
 
 // String is the step's name in scripts and logs.
 func (s Step) String() string { return stepNames[s] }
+
+// looksUp says that a step is answered from our own books.
+func (s Step) looksUp() bool {
+	return s == SeekRepeat || s == SeekOriginal || s == FindNamed || s == HoldChain
+}
 
 type machine uint8
 
@@ -31,6 +42,7 @@ const (
 	forward          // asks a bank
 	local            // answered by the switch alone
 	reversal         // answered from the switch's own books
+	advice           // answered by the switch, and a bank is told
 )
 
 // profile is what a kind of transaction needs. How its messages look is
@@ -41,6 +53,9 @@ type profile struct {
 	money   bool  // moves money: an intent is on disk before it leaves, and unanswered it is taken back
 	class   Class // whose limits it counts against
 	steps   []Step
+	of      []txn.Kind // what it may name, the likeliest first
+	takes   rule       // what it does to that
+	sameDay bool       // and only on the same terminal, in the same batch, on the same day
 }
 
 // Class says whose flow control a kind of request counts against.
@@ -53,14 +68,41 @@ const (
 	Exempt               // makes good what went wrong, and is never held up
 )
 
-var profiles = [...]profile{
+var profiles = [txn.Kinds]profile{
 	txn.Unknown:  {},
 	txn.SignIn:   {machine: local, steps: []Step{MakePIK, CheckPIK, MakeMAK, CheckMAK}},
 	txn.Echo:     {machine: local, class: Enquiry},
 	txn.Sale:     {machine: forward, session: true, money: true, steps: forwarded},
-	txn.Reversal: {machine: reversal, session: true, class: Exempt, steps: []Step{VerifyMAC, SeekOriginal}},
+	txn.Reversal: {machine: reversal, session: true, class: Exempt, steps: []Step{VerifyMAC, SeekOriginal, HoldChain}},
 	txn.Balance:  {machine: forward, session: true, class: Enquiry, steps: forwarded},
+
+	txn.Void:             {machine: forward, session: true, money: true, steps: naming, of: []txn.Kind{txn.Sale}, takes: takesAll, sameDay: true},
+	txn.Refund:           {machine: forward, session: true, money: true, steps: naming, of: []txn.Kind{txn.Sale, txn.Completion}, takes: takesPart},
+	txn.PreAuth:          {machine: forward, session: true, money: true, steps: forwarded},
+	txn.PreAuthVoid:      {machine: forward, session: true, money: true, steps: naming, of: []txn.Kind{txn.PreAuth}, takes: takesAll},
+	txn.Completion:       {machine: forward, session: true, money: true, steps: naming, of: []txn.Kind{txn.PreAuth}, takes: takesForGood},
+	txn.CompletionVoid:   {machine: forward, session: true, money: true, steps: naming, of: []txn.Kind{txn.Completion}, takes: takesAll, sameDay: true},
+	txn.CompletionAdvice: {machine: advice, session: true, money: true, steps: told, of: []txn.Kind{txn.PreAuth}, takes: takesForGood},
+	txn.Tip:              {machine: advice, session: true, money: true, steps: told, of: []txn.Kind{txn.Sale, txn.Completion}, takes: addsTip, sameDay: true},
+	txn.ScriptNotice:     {machine: advice, session: true, class: Exempt, steps: noted, of: []txn.Kind{txn.Sale, txn.Balance, txn.PreAuth, txn.Completion}, takes: onlyNames},
+	txn.OfflineSettle:    {machine: advice, session: true, money: true, steps: accepted},
+	txn.OfflineSale:      {machine: advice, session: true, money: true, steps: accepted},
+	txn.OfflineRefund:    {machine: advice, session: true, money: true, steps: accepted},
+	txn.Adjust:           {machine: advice, session: true, steps: noted, of: []txn.Kind{txn.OfflineSettle, txn.Sale}, takes: onlyNames},
 }
+
+// naming is what is done with a request that names another transaction. The
+// others are of requests that a bank is only told of: told takes something of the
+// transaction that it names, noted names it and no more, accepted names none.
+var (
+	naming   = []Step{VerifyMAC, SeekRepeat, FindNamed, HoldChain, TranslatePIN}
+	told     = []Step{VerifyMAC, SeekRepeat, FindNamed, HoldChain}
+	noted    = []Step{VerifyMAC, SeekRepeat, FindNamed}
+	accepted = []Step{VerifyMAC, SeekRepeat, PickRoute}
+)
+
+// MayName lists the kinds that one of kind k may name, the likeliest first.
+func MayName(k txn.Kind) []txn.Kind { return profiles[k].of }
 
 // forwarded is what is done with a request before a bank sees it.
 var forwarded = []Step{VerifyMAC, SeekRepeat, PickRoute, TranslatePIN}
@@ -85,7 +127,7 @@ func ClassOf(k txn.Kind) Class { return profiles[k].class }
 // Routed are the kinds that a routing table is asked for.
 func Routed() (kinds []txn.Kind) {
 	for k := range profiles {
-		if Forwarded(txn.Kind(k)) {
+		if slices.Contains(profiles[k].steps, PickRoute) {
 			kinds = append(kinds, txn.Kind(k))
 		}
 	}

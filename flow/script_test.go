@@ -106,6 +106,8 @@ func (s *script) line(w []string) {
 			s.t.Fatal(err)
 		}
 		s.now = d
+	case "names":
+		s.names(w[1:])
 	case "resume":
 		var out Effects
 		Resume(s.txn, &out)
@@ -129,7 +131,7 @@ func (s *script) open(w []string) {
 	if !ok {
 		s.t.Fatalf("kind %q", w[0])
 	}
-	s.txn = &Txn{Facts: txn.Facts{Kind: kind}}
+	s.txn = &Txn{Facts: txn.Facts{ID: 43, Kind: kind}}
 	pan := "6225880000000003"
 	for _, opt := range w[1:] {
 		switch opt {
@@ -142,10 +144,63 @@ func (s *script) open(w []string) {
 		case "lines-full":
 			pan = "6400000000000009"
 		default:
-			s.t.Fatalf("option %q", opt)
+			n, err := strconv.ParseInt(opt, 10, 64)
+			if err != nil {
+				s.t.Fatalf("option %q", opt)
+			}
+			s.txn.Amount = n
 		}
 	}
 	s.txn.PAN, _ = txn.ParsePAN([]byte(pan))
+}
+
+// names says what the transaction names: its kind, its amount, and what became of
+// it: refunded N, tipped N, closed KIND, elsewhere (another terminal of the
+// merchant), yesterday, other-card, other-merchant; and of a reversal's original,
+// that it named another in its turn: parent.
+func (s *script) names(w []string) {
+	kind, ok := txn.ParseKind(w[0])
+	amount, err := strconv.ParseInt(w[1], 10, 64)
+	if !ok || err != nil {
+		s.t.Fatalf("names %v", w)
+	}
+	o := &Ref{Facts: txn.Facts{ID: 41, Kind: kind, Amount: amount, PAN: s.txn.PAN, Link: 7, At: int64(s.now)}}
+	for w = w[2:]; len(w) > 0; w = w[1:] {
+		number := func() (n int64) {
+			n, err := strconv.ParseInt(w[1], 10, 64)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			w = w[1:]
+			return n
+		}
+		switch w[0] {
+		case "refunded":
+			o.Own.Refunded = number()
+		case "tipped":
+			o.Own.Tip = number()
+		case "closed":
+			o.Own.By, _ = txn.ParseKind(w[1])
+			o.Own.Closed = 42
+			w = w[1:]
+		case "elsewhere":
+			o.Terminal.Number[0] = 1
+		case "other-merchant":
+			o.Terminal.Merchant[0] = 1
+		case "other-card":
+			o.PAN, _ = txn.ParsePAN([]byte("6225880000000011"))
+		case "yesterday":
+			o.At -= int64(24 * time.Hour)
+		case "parent":
+			o.Orig, o.Parent = 40, Chain{Closed: o.ID, By: kind}
+			if kind == txn.Refund {
+				o.Parent = Chain{Refunded: amount + 100}
+			}
+		default:
+			s.t.Fatalf("names: %q", w[0])
+		}
+	}
+	s.txn.Ref = o
 }
 
 func (s *script) event(w []string) Event {
@@ -176,6 +231,10 @@ func (s *script) event(w []string) Event {
 		}
 		if ev.Fate == Known {
 			s.txn.Link = 7 // the shard copies it from the original
+			if s.txn.Ref == nil {
+				s.names([]string{"sale", "1000"})
+			}
+			s.txn.Ref.Result = ev.Orig
 		}
 	default:
 		if arg[0] != "ok" {
@@ -221,6 +280,19 @@ func (s *script) effect(e Effect) string {
 			return fmt.Sprintf("owe link%d the original's reversal", e.Link)
 		}
 		return fmt.Sprintf("owe link%d", e.Link)
+	}
+	if e.Do == Advise {
+		return fmt.Sprintf("owe link%d a notice", e.Link)
+	}
+	if e.Do == Save {
+		c, of := s.txn.Ref.Own, "named"
+		if e.Orig {
+			c, of = s.txn.Ref.Parent, "parent"
+		}
+		if c.Closed != 0 {
+			return fmt.Sprintf("save %s: closed by %v", of, c.By)
+		}
+		return fmt.Sprintf("save %s: refunded %d, tips %d", of, c.Refunded, c.Tip)
 	}
 	return map[Do]string{Disarm: "disarm", Resend: "resend", Attach: "attach",
 		Cancel: "cancel the original", Install: "install"}[e.Do]

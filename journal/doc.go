@@ -32,7 +32,7 @@
 //	facts: version:1 = 1
 //	       id:8 orig:8 at:8 sent:8 amount:8
 //	       merchant:15 terminal:8 panlen:1 pan:10
-//	       kind:1 code:2 result:1 mti:2 proc:4 trace:4 batch:4
+//	       kind:1 code:2 result:1 mti:2 proc:3 of:1 trace:4 batch:4
 //	       expiry:2 entry:2 cardseq:2 cond:1 link:2
 //	       auth:6 currency:3 settle:2
 //

@@ -86,7 +86,7 @@ func AppendFacts(dst []byte, f *txn.Facts) []byte {
 	dst = append(dst, pan[:]...)
 	dst = append(dst, byte(f.Kind), f.Code[0], f.Code[1], byte(f.Result))
 	dst = le.AppendUint16(dst, f.MTI)
-	dst = le.AppendUint32(dst, f.Proc)
+	dst = le.AppendUint32(dst, f.Proc&0xFFFFFF|uint32(f.Of)<<24)
 	dst = le.AppendUint32(dst, f.Trace)
 	dst = le.AppendUint32(dst, f.Batch)
 	dst = le.AppendUint16(dst, f.Expiry)
@@ -128,7 +128,8 @@ func ReadFacts(b []byte, f *txn.Facts) error {
 		Code:     txn.Code(b[76:78]),
 		Result:   txn.Result(b[78]),
 		MTI:      le.Uint16(b[79:]),
-		Proc:     le.Uint32(b[81:]),
+		Proc:     le.Uint32(b[81:]) & 0xFFFFFF,
+		Of:       txn.Kind(b[84]),
 		Trace:    le.Uint32(b[85:]),
 		Batch:    le.Uint32(b[89:]),
 		Expiry:   le.Uint16(b[93:]),

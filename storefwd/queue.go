@@ -268,6 +268,12 @@ func (q *Queue) read(l *link, i int32, now int64, d *Debt) bool {
 	return ok && err == nil
 }
 
+// Owes says whether a debt is in the queue.
+func (q *Queue) Owes(id txn.ID, form Form, to txn.LinkID) bool {
+	_, ok := q.links[to].byName[name{id, form}]
+	return ok
+}
+
 // Settle ends an item: the bank has confirmed it, or an operator gives it up.
 // Its key goes in the open tick. False when it is unknown, as after a second
 // confirmation.

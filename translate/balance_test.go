@@ -43,7 +43,7 @@ func TestBalanceGoesToTheBankAndBack(t *testing.T) {
 		}
 		var c Clock
 		f.ID, f.At, f.Sent = 7_000_123, arrival, arrival
-		out, err := bank(t).AppendRequest(nil, &v, &f, &e, []byte("PINBLOCK"), &c)
+		out, err := bank(t).AppendRequest(nil, &v, &f, nil, &e, []byte("PINBLOCK"), &c)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -79,8 +79,9 @@ func (k *Bank) finish(b *iso8583.Builder, at int) ([]byte, error) {
 
 // AppendRequest appends the request to the bank, header included, made of the
 // facts and of the terminal's message. pin is the block under the bank's key,
-// nil without a PIN. The terminal's own trace and batch numbers stay here.
-func (k *Bank) AppendRequest(dst []byte, v *iso8583.View, f *txn.Facts, e *Echo, pin []byte, c *Clock) ([]byte, error) {
+// nil without a PIN; orig the transaction that this one names, or nil. The
+// terminal's own trace and batch numbers stay here.
+func (k *Bank) AppendRequest(dst []byte, v *iso8583.View, f, orig *txn.Facts, e *Echo, pin []byte, c *Clock) ([]byte, error) {
 	var b iso8583.Builder
 	at := k.begin(&b, dst, iso8583.MTI(f.MTI))
 	if v.Len(2) > 0 && v.Has(3) {
@@ -100,6 +101,9 @@ func (k *Bank) AppendRequest(dst []byte, v *iso8583.View, f *txn.Facts, e *Echo,
 	b.Copy(35, v, 35)
 	b.Copy(36, v, 36)
 	b.PutUint(37, c.RRN(f))
+	if orig != nil && orig.Auth[0] != 0 {
+		b.Put(38, orig.Auth[:])
+	}
 	if v.Has(49) {
 		b.CopySet(v, terminal)
 	} else {
@@ -115,6 +119,9 @@ func (k *Bank) AppendRequest(dst []byte, v *iso8583.View, f *txn.Facts, e *Echo,
 	end := at + len(k.header) + b.Offset()
 	if f.PAN.Len() == 0 {
 		b.Copy(62, v, 62) // the customer's payment code
+	}
+	if orig != nil {
+		k.putOriginal(&b, orig, c)
 	}
 	out, err := k.finish(&b, at)
 	if err == nil {
@@ -210,7 +217,6 @@ func ownTerminal(f60 []byte, e *Echo) {
 // trace and reference numbers and never changes from one offer to the next, but
 // for the MTI: several sends, one effect. F90 names the original.
 func (k *Bank) AppendReversal(dst []byte, f *txn.Facts, again bool, c *Clock) ([]byte, error) {
-	var buf [48]byte
 	mti := iso8583.MTI(0x0420)
 	if again {
 		mti = 0x0421
@@ -228,12 +234,21 @@ func (k *Bank) AppendReversal(dst []byte, f *txn.Facts, again bool, c *Clock) ([
 	}
 	putTerminal(&b, f)
 	k.reversed.put(&b)
-	// F90: original MTI n4, trace n6, F7 n10, F32 and F33 n11 each.
-	orig := appendUint(buf[:0], mtiDigits(f.MTI), 4)
-	orig = appendUint(orig, uint64(f.ID.STAN()), 6)
-	orig = appendUint(orig, c.At(f.Sent).F7(), 10)
-	b.Put(90, append(orig, k.tail...))
+	k.putOriginal(&b, f, c)
 	return k.finish(&b, at)
+}
+
+// putOriginal puts F90: the original's MTI n4, trace n6, F7 n10, F32 and F33 n11
+// each.
+func (k *Bank) putOriginal(b *iso8583.Builder, f *txn.Facts, c *Clock) {
+	var buf [48]byte
+	b.Put(90, append(appendOriginal(buf[:0], f, c), k.tail...))
+}
+
+func appendOriginal(dst []byte, f *txn.Facts, c *Clock) []byte {
+	dst = appendUint(dst, mtiDigits(f.MTI), 4)
+	dst = appendUint(dst, uint64(f.ID.STAN()), 6)
+	return appendUint(dst, c.At(f.Sent).F7(), 10)
 }
 
 // mtiDigits reads a message type's four nibbles as a decimal number.

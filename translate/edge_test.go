@@ -37,7 +37,7 @@ func TestWhatATerminalLeavesOutComesFromTheFacts(t *testing.T) {
 	}
 	f.ID, f.At, f.Sent = 7_000_123, arrival, arrival
 	var c Clock
-	out, err := bank(t).AppendRequest(nil, &v, &f, &e, nil, &c)
+	out, err := bank(t).AppendRequest(nil, &v, &f, nil, &e, nil, &c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestPaymentByCode(t *testing.T) {
 	}
 	f.ID, f.At, f.Sent = 7_000_123, arrival, arrival
 	var c Clock
-	out, err := bank(t).AppendRequest([]byte("in front"), &v, &f, &e, nil, &c)
+	out, err := bank(t).AppendRequest([]byte("in front"), &v, &f, nil, &e, nil, &c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -99,7 +99,7 @@ func pair(t *testing.T, doorSpec, bankSpec *iso8583.Spec) {
 	e.Keep(&iso8583.Envelope{}, &v, bytes.Clone(msg))
 	f.ID, f.At, f.Sent = 7_000_123, arrival, arrival
 	var c Clock
-	out, err := k.AppendRequest(nil, &v, &f, &e, []byte("PINBLOCK"), &c)
+	out, err := k.AppendRequest(nil, &v, &f, nil, &e, []byte("PINBLOCK"), &c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +156,7 @@ func pair(t *testing.T, doorSpec, bankSpec *iso8583.Spec) {
 		if doorSpec.Parse(&v, msg) != nil || ReadRequest(&v, &f, &e) != zero {
 			t.Fatal("not read")
 		}
-		if _, err := k.AppendRequest(buf, &v, &f, &e, block[:], &c); err != nil {
+		if _, err := k.AppendRequest(buf, &v, &f, nil, &e, block[:], &c); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := d.AppendAnswer(buf, &f, &e, &Answer{Bank: &answered, Sealed: true}, &c); err != nil {

@@ -84,6 +84,9 @@ func ReadRequest(v *iso8583.View, f *txn.Facts, e *Echo) txn.Code {
 	if !hasTrace || e.N60 < 8 {
 		return txn.BadFormat
 	}
+	if f.Kind == txn.Reversal {
+		f.Of = takenBack(v, e)
+	}
 	return readMoney(v, f, shape.amount)
 }
 
@@ -97,14 +100,13 @@ func readF60(v *iso8583.View, e *Echo) {
 	e.N60 = uint8(copy(e.F60[:], v.AppendText(buf[:0], 60)))
 }
 
-// readMoney reads the fields of a request about a card; wanted says that it has
-// an amount.
-func readMoney(v *iso8583.View, f *txn.Facts, wanted bool) txn.Code {
+// readMoney reads the fields of a request about a card.
+func readMoney(v *iso8583.View, f *txn.Facts, want amount) txn.Code {
 	amount, ok := v.Uint(4)
-	if !ok && wanted || v.Len(55) > maxChip || v.Len(62) > maxCode {
+	if !ok && want == wanted || v.Len(55) > maxChip || v.Len(62) > maxCode {
 		return txn.BadFormat
 	}
-	if wanted != (amount != 0) {
+	if want != any && (want == wanted) != (amount != 0) {
 		return txn.BadAmount
 	}
 	f.Amount = int64(amount)

@@ -81,7 +81,7 @@ func TestSaleGoesToTheBankUnderOurNumbers(t *testing.T) {
 	}
 	f.ID, f.At, f.Sent = 7_000_123, arrival, arrival
 	var c Clock
-	out, err := bank(t).AppendRequest(nil, &v, &f, &e, []byte("PINBLOCK"), &c)
+	out, err := bank(t).AppendRequest(nil, &v, &f, nil, &e, []byte("PINBLOCK"), &c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,8 +242,20 @@ func TestKinds(t *testing.T) {
 	}{
 		{"sale", base(0x0200, 0, 0, "22000001"), txn.Sale, zero},
 		{"payment by code", base(0x0200, 0, 99, "2600000100060000000"), txn.Sale, zero},
-		{"completion", base(0x0200, 0, 6, "20000001"), txn.Unknown, txn.NotSupported},
-		{"offline sale", base(0x0200, 0, 0, "36000001"), txn.Unknown, txn.NotSupported},
+		{"completion", base(0x0200, 0, 6, "20000001"), txn.Completion, zero},
+		{"offline sale", base(0x0200, 0, 0, "36000001"), txn.OfflineSale, zero},
+		{"void", base(0x0200, 200000, 0, "23000001"), txn.Void, zero},
+		{"void of a completion", base(0x0200, 200000, 6, "21000001"), txn.CompletionVoid, zero},
+		{"nothing that F60 knows", base(0x0200, 200000, 0, "99000001"), txn.Unknown, txn.NotSupported},
+		{"pre-authorisation", base(0x0100, 30000, 6, "10000001"), txn.PreAuth, zero},
+		{"its void", base(0x0100, 200000, 6, "11000001"), txn.PreAuthVoid, zero},
+		{"refund", base(0x0220, 200000, 0, "25000001"), txn.Refund, zero},
+		{"offline refund", base(0x0220, 200000, 0, "27000001"), txn.OfflineRefund, zero},
+		{"completion as a notice", base(0x0220, 0, 6, "24000001"), txn.CompletionAdvice, zero},
+		{"offline settlement", base(0x0220, 0, 0, "30000001"), txn.OfflineSettle, zero},
+		{"adjustment", base(0x0220, 0, 0, "32000001"), txn.Adjust, zero},
+		{"tip", base(0x0220, 0, 0, "34000001"), txn.Tip, zero},
+		{"script result", base(0x0620, 0, 0, "22000001951"), txn.ScriptNotice, zero},
 		{"balance with an amount", base(0x0200, 310000, 0, "01000001"), txn.Balance, txn.BadAmount},
 		{"balance under another F25", base(0x0200, 310000, 6, "01000001"), txn.Unknown, txn.NotSupported},
 		{"reversal", base(0x0400, 0, 0, "22000001"), txn.Reversal, zero},
@@ -255,6 +267,90 @@ func TestKinds(t *testing.T) {
 		if f.Kind != c.kind || code != c.code {
 			t.Errorf("%s: %v %v, want %v %v", c.what, f.Kind, code, c.kind, c.code)
 		}
+	}
+}
+
+// A reversal repeats the marks of what it takes back, and goes by the type of that.
+func TestReversalOfEachKind(t *testing.T) {
+	for _, c := range []struct {
+		proc, cond uint64
+		usage      string
+		of         txn.Kind
+	}{
+		{0, 0, "22", txn.Sale}, {200000, 0, "23", txn.Void}, {200000, 0, "25", txn.Refund}, {30000, 6, "10", txn.PreAuth},
+		{200000, 6, "11", txn.PreAuthVoid}, {0, 6, "20", txn.Completion}, {200000, 6, "21", txn.CompletionVoid},
+		{0, 6, "24", txn.CompletionAdvice}, {0, 0, "34", txn.Tip}, {0, 0, "36", txn.OfflineSale}, {990000, 0, "99", txn.Sale},
+	} {
+		b := iso8583.Pos().Begin(nil, 0x0400)
+		b.PutUint(3, c.proc)
+		b.PutUint(4, 100)
+		b.PutUint(11, 9)
+		b.PutUint(25, c.cond)
+		b.Put(41, []byte("T0000001"))
+		b.Put(42, []byte("898310048160001"))
+		b.Put(60, []byte(c.usage+"000001"))
+		msg, err := b.End()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, f, _, code := read(t, msg); f.Kind != txn.Reversal || f.Of != c.of || code != zero {
+			t.Errorf("%06d/%02d/%s: %v of %v, %v", c.proc, c.cond, c.usage, f.Kind, f.Of, code)
+		}
+	}
+}
+
+// A notice is kept beside the facts and comes out again, with its chip data and the
+// transaction that it names; a damaged one is refused.
+func TestNotice(t *testing.T) {
+	b := iso8583.Pos().Begin(nil, 0x0220)
+	b.PutUint(3, 0)
+	b.PutUint(4, 150)
+	b.PutUint(11, 9)
+	b.Put(41, []byte("T0000001"))
+	b.Put(42, []byte("898310048160001"))
+	b.Put(55, []byte("\x9F\x26\x01\x02"))
+	b.Put(60, []byte("34000001"))
+	b.Put(61, []byte("0000010000071122"))
+	msg, err := b.End()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, f, _, code := read(t, msg)
+	if code != zero {
+		t.Fatal(code)
+	}
+	if n := ReadNamed(&v); n != (Named{Batch: 1, Trace: 7}) {
+		t.Fatalf("it names %+v", n)
+	}
+	f.ID, f.At, f.Sent = 7_000_123, arrival, arrival
+	orig := txn.Facts{ID: 7_000_100, MTI: 0x0200, Sent: arrival, Auth: [6]byte([]byte("A00001"))}
+	var c Clock
+	for _, of := range []*txn.Facts{nil, &orig} {
+		notice := AppendNotice(nil, &v, of, &c)
+		out, err := bank(t).AppendAdvice(nil, &f, notice, true, &c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := parseBank(t, out)
+		if q.MTI() != 0x0221 || string(q.Field(55)) != "\x9F\x26\x01\x02" || string(q.AppendText(nil, 4)) != "000000000150" {
+			t.Errorf("%v: F4 %q F55 %x", q.MTI(), q.AppendText(nil, 4), q.Field(55))
+		}
+		if of != nil && (string(q.Field(38)) != "A00001" || string(q.Field(90)[:20]) != "02000001001121093015") {
+			t.Errorf("F38 %q F90 %q", q.Field(38), q.Field(90))
+		}
+		for cut := range notice {
+			if cut == 6 { // what a notice without an original looks like
+				continue
+			}
+			if _, err := bank(t).AppendAdvice(nil, &f, notice[:cut], false, &c); err == nil {
+				t.Errorf("a notice cut to %d of %d bytes is taken", cut, len(notice))
+			}
+		}
+	}
+	f.Kind = txn.ScriptNotice
+	out, err := bank(t).AppendAdvice(nil, &f, AppendNotice(nil, &v, nil, &c), false, &c)
+	if err != nil || parseBank(t, out).MTI() != 0x0620 {
+		t.Errorf("a script's result: %v", err)
 	}
 }
 
@@ -320,7 +416,7 @@ func bothWays(t testing.TB) func() {
 		kept = append(kept[:0], msg...)
 		e.Keep(&env, &v, kept)
 		f.ID, f.At, f.Sent = 7_000_123, arrival, arrival
-		if up, err = k.AppendRequest(up[:0], &v, &f, &e, pin, &c); err != nil {
+		if up, err = k.AppendRequest(up[:0], &v, &f, nil, &e, pin, &c); err != nil {
 			t.Fatal(err)
 		}
 		if cups.Parse(&bv, ans) != nil {

@@ -10,6 +10,7 @@ var (
 	BadTransaction = Code{'1', '2'}
 	BadAmount      = Code{'1', '3'}
 	BadCard        = Code{'1', '4'}
+	InProgress     = Code{'0', '9'}
 	NoOriginal     = Code{'2', '5'}
 	BadFormat      = Code{'3', '0'}
 	NotSupported   = Code{'4', '0'}
@@ -45,6 +46,7 @@ var codeWords = map[Code]Words{
 	OK: {"成功", "approved"}, {'0', '1'}: {"请联系发卡行", "refer to issuer"}, BadMerchant: {"无效商户", "invalid merchant"},
 	{'0', '2'}: {"请联系发卡行（特殊情况）", "refer to issuer, special"}, {'0', '9'}: {"请求正在处理", "request in progress"},
 	{'0', '4'}: {"没收卡", "capture card"}, {'0', '5'}: {"不予承兑", "do not honour"}, {'0', '6'}: {"出错", "error"},
+	InProgress:     {"原交易处理中，请稍后重试", "in progress, try again"},
 	BadTransaction: {"无效交易", "invalid transaction"}, BadAmount: {"无效金额", "invalid amount"}, BadCard: {"无效卡号", "invalid card number"},
 	{'1', '0'}: {"部分承兑", "approved for a part"}, {'1', '1'}: {"重要人物批准", "approved, important person"}, {'1', '6'}: {"批准，更新第三磁道", "approved, new third track"},
 	{'A', '2'}: {"有缺陷的成功", "approved, to be looked into"}, {'A', '4'}: {"有缺陷的成功", "approved, to be looked into"},

@@ -27,13 +27,14 @@ type Terminal struct {
 // data without pointers.
 type Facts struct {
 	ID       ID
-	Orig     ID    // the transaction that this one reverses, or 0
+	Orig     ID    // the transaction that this one names: what it reverses, voids, completes …; or 0
 	At       int64 // arrival, Unix nanoseconds
 	Sent     int64 // the second of F7 towards the bank, Unix nanoseconds, 0 = never forwarded
 	Amount   int64 // F4, fen
 	Terminal Terminal
 	PAN      PAN
 	Kind     Kind
+	Of       Kind // of a reversal: what it takes back
 	Code     Code // F39 towards the terminal; zero while open
 	Result   Result
 	MTI      uint16 // of the terminal's request, 0x0200 for 0200
@@ -85,9 +86,54 @@ const (
 	Sale
 	Reversal
 	Balance
+	Void             // 消费撤销
+	Refund           // 退货
+	PreAuth          // 预授权
+	PreAuthVoid      // 预授权撤销
+	Completion       // 预授权完成（请求）
+	CompletionVoid   // 预授权完成撤销
+	CompletionAdvice // 预授权完成（通知）
+	OfflineSettle    // 离线结算
+	Adjust           // 结算调整
+	Tip              // 小费
+	OfflineSale      // 脱机消费
+	OfflineRefund    // 脱机退货
+	ScriptNotice     // 脚本结果通知
+	SignOff          // 签退
+	Settle           // 批结算
+	BatchUpload      // 批上送
+	Download         // 参数、公钥、黑名单与主密钥下载
+	LoadAccount      // 指定账户圈存
+	LoadCash         // 现金充值
+	LoadOther        // 非指定账户圈存
+	LoadVoid         // 现金充值撤销
+	LoadConfirm      // 圈存确认
+	Unload           // 圈提
+	OrderQuery       // 补登订单查询
+	OrderLoad        // 补登
+	AirLoad          // 空中充值
+
+	// There are no more than 32: a terminal's set of kinds is one word, and its
+	// registry entry one cache line.
+	Kinds
 )
 
-var kindNames = [...]string{"unknown", "sign-in", "echo", "sale", "reversal", "balance"}
+var kindNames = [Kinds]string{"unknown", "sign-in", "echo", "sale", "reversal", "balance", "void", "refund", "pre-auth", "pre-auth-void",
+	"completion", "completion-void", "completion-advice", "offline-settle", "adjust", "tip", "offline-sale", "offline-refund",
+	"script-notice", "sign-off", "settle", "batch-upload", "download", "load-account", "load-cash", "load-other", "load-void",
+	"load-confirm", "unload", "order-query", "order-load", "air-load"}
+
+// MTI is the message type of a terminal's request of a kind that a later one may
+// name; 0x0200 for all others.
+func (k Kind) MTI() uint16 {
+	switch k {
+	case PreAuth, PreAuthVoid:
+		return 0x0100
+	case Refund, CompletionAdvice, OfflineSettle, Adjust, Tip, OfflineRefund:
+		return 0x0220
+	}
+	return 0x0200
+}
 
 // String is the kind's name in logs, scripts, routes and the console.
 func (k Kind) String() string { return name(kindNames[:], uint8(k)) }

@@ -54,7 +54,7 @@ func sentToBank(t *testing.T, s *iso8583.Spec) (all [][]byte) {
 		t.Fatal(err)
 	}
 	var c translate.Clock
-	sale, err := k.AppendRequest(nil, &v, &f, &e, []byte("\x01\x02\x03\x04\x05\x06\x07\xFF"), &c)
+	sale, err := k.AppendRequest(nil, &v, &f, nil, &e, []byte("\x01\x02\x03\x04\x05\x06\x07\xFF"), &c)
 	if err != nil {
 		t.Fatal(err)
 	}

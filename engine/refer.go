@@ -1,0 +1,188 @@
+package engine
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"go.uber.org/zap"
+
+	"tongka/flow"
+	"tongka/journal"
+	"tongka/storefwd"
+	"tongka/translate"
+	"tongka/txn"
+)
+
+// seekNamed finds the transaction that a request names: by batch and trace among
+// this terminal's own, else by the reference number among all.
+func (s *Shard) seekNamed(sl *slot) flow.Event {
+	ev := flow.Event{Kind: flow.Found, Now: s.now}
+	if !s.viewOf(sl) {
+		ev.Deny = txn.SystemFault
+		return ev
+	}
+	name := translate.ReadNamed(s.view)
+	r, ok, err := s.byTrace(sl, &name)
+	if err == nil && !ok && name.RRN != 0 {
+		r, ok, err = s.byRRN(name.RRN)
+	}
+	if err != nil {
+		s.zap.Error("journal not read", zap.Error(err))
+		ev.Deny = txn.SystemFault
+		return ev
+	}
+	if _, live := r.live(); live {
+		ev.Fate = flow.Live
+		return ev
+	}
+	if !ok || r.lsn() == 0 {
+		return ev
+	}
+	if !s.get(r.lsn()) {
+		ev.Deny = txn.SystemFault
+		return ev
+	}
+	sl.Ref = &flow.Ref{Facts: s.rec.Facts}
+	sl.Ref.Result = r.result()
+	ev.Fate, ev.Orig = flow.Known, r.result()
+	return ev
+}
+
+// byTrace looks under each message type that the named kinds have.
+func (s *Shard) byTrace(sl *slot, name *translate.Named) (r ref, ok bool, err error) {
+	if name.Batch|name.Trace == 0 {
+		return 0, false, nil
+	}
+	f := txn.Facts{Terminal: sl.Terminal, Batch: name.Batch, Trace: name.Trace}
+	for _, k := range flow.MayName(sl.Kind) {
+		if f.MTI == k.MTI() {
+			continue
+		}
+		f.MTI = k.MTI()
+		if r, ok, err = s.known(sl.hist, &f); ok || err != nil {
+			return r, ok, err
+		}
+	}
+	return 0, false, nil
+}
+
+// byRRN looks for the newest transaction that a reference number can stand for.
+func (s *Shard) byRRN(rrn uint64) (r ref, ok bool, err error) {
+	if _, err = s.log.FindID(s.idOf(rrn), &s.rec); err != nil {
+		if errors.Is(err, journal.ErrNotFound) {
+			err = nil
+		}
+		return 0, false, err
+	}
+	f := s.rec.Facts
+	return s.known(s.histories[f.Terminal], &f)
+}
+
+// known says what is known of a request, in its terminal's history or on disk.
+func (s *Shard) known(h *history, f *txn.Facts) (ref, bool, error) {
+	fp := journal.Fingerprint(&f.Terminal, f.MTI, f.Batch, f.Trace)
+	if h != nil {
+		if r, ok := h.get(fp); ok {
+			if index, live := r.live(); !live || s.holds(index, fp) {
+				return r, true, nil
+			}
+		}
+	}
+	return s.seekDisk(fp, f, 0)
+}
+
+// owner is the transaction that holds a chain.
+type owner struct{ slot, gen uint32 }
+
+// holdChain locks what became of the named transaction, and for a reversal also
+// what that one did to another, and reads both. Somebody else at it in this
+// moment is a refusal: the terminal asks again.
+func (s *Shard) holdChain(sl *slot) flow.Event {
+	ev := flow.Event{Kind: flow.Found, Now: s.now}
+	o := sl.Ref
+	parent := txn.ID(0)
+	if sl.Kind == txn.Reversal && len(flow.MayName(o.Kind)) > 0 {
+		parent = o.Orig
+	}
+	if sl.index == scratchIndex || !s.lock(sl, o.ID) || parent != 0 && !s.lock(sl, parent) {
+		ev.Deny = txn.InProgress
+		return ev
+	}
+	var err error
+	if o.Own, err = s.chain(o.ID); err == nil && parent != 0 {
+		o.Parent, err = s.chain(parent)
+	}
+	if err != nil {
+		s.zap.Error("chain not read", zap.Uint64("txn", uint64(o.ID)), zap.Error(err))
+		ev.Deny = txn.SystemFault
+	}
+	return ev
+}
+
+func (s *Shard) lock(sl *slot, id txn.ID) bool {
+	if _, taken := s.chains[id]; taken {
+		return false
+	}
+	s.chains[id] = owner{sl.index, sl.gen}
+	return true
+}
+
+// unlockAll lets go what the transactions of this turn held. It is done behind
+// the commit: what they saved cannot be read before.
+func (s *Shard) unlockAll() {
+	for _, id := range s.unlock {
+		delete(s.chains, id)
+	}
+	s.unlock = s.unlock[:0]
+}
+
+// release notes that a transaction which named others has ended.
+func (s *Shard) letGo(sl *slot) {
+	me := owner{sl.index, sl.gen}
+	for _, id := range [...]txn.ID{sl.Ref.ID, sl.Ref.Orig} {
+		if s.chains[id] == me {
+			s.unlock = append(s.unlock, id)
+		}
+	}
+}
+
+const chainPrefix = "chain/"
+
+func chainKey(id txn.ID) []byte {
+	return binary.BigEndian.AppendUint64(append(make([]byte, 0, len(chainPrefix)+8), chainPrefix...), uint64(id))
+}
+
+func (s *Shard) chain(id txn.ID) (flow.Chain, error) {
+	b, _, err := s.log.Lookup(chainKey(id), nil)
+	if err != nil {
+		return flow.Chain{}, err
+	}
+	return flow.ReadChain(b)
+}
+
+// save writes the chain of the named transaction, or of the one that it named,
+// into the batch of this turn.
+func (s *Shard) save(sl *slot, parent bool) {
+	id, c := sl.Ref.ID, sl.Ref.Own
+	if parent {
+		id, c = sl.Ref.Orig, sl.Ref.Parent
+	}
+	if c == (flow.Chain{}) {
+		s.log.Delete(chainKey(id))
+		return
+	}
+	s.log.Put(chainKey(id), flow.AppendChain(nil, &c))
+}
+
+// advise owes the bank a notice of a transaction.
+func (s *Shard) advise(sl *slot) {
+	if !s.viewOf(sl) {
+		return // it was read once: it can be read again
+	}
+	var orig *txn.Facts
+	if sl.Ref != nil {
+		orig = &sl.Ref.Facts
+	}
+	s.aux = translate.AppendNotice(s.aux[:0], s.view, orig, &s.clock)
+	s.owed.Owe(&sl.Facts, storefwd.Advice, s.aux, sl.Link, s.now)
+}
