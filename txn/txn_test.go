@@ -93,10 +93,10 @@ func TestKinds(t *testing.T) {
 			t.Errorf("%v: parsed as %v, %v", k, got, ok)
 		}
 	}
-	if n != int(Balance)+1 || Kind(255).String() != "invalid" {
+	if n != int(Kinds) || Kind(255).String() != "invalid" {
 		t.Errorf("%d kinds have names", n)
 	}
-	for _, bad := range []string{"", "Sale", "invalid", "refund"} {
+	for _, bad := range []string{"", "Sale", "invalid", "refunds"} {
 		if k, ok := ParseKind(bad); ok || k != Unknown {
 			t.Errorf("%q is %v", bad, k)
 		}
