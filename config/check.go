@@ -50,6 +50,13 @@ func (r *reader) listeners(c *Config, taken map[string]string) {
 			r.faultAt(path+".max_frame", fmt.Sprintf("max_frame %d 大于 limits.max_frame %d · above limits.max_frame %d",
 				l.MaxFrame, c.Limits.MaxFrame, c.Limits.MaxFrame), "")
 		}
+		r.wire(path, &l.Framing, &l.TLS, true, "binary2", l.MaxFrame)
+		r.networks(path+".allow", l.Allow)
+		r.networks(path+".deny", l.Deny)
+		if l.PerAddress.Burst > 0 && l.PerAddress.Connects == 0 {
+			r.faultAt(path+".per_address.burst", "burst 须与 connects 同用 · burst limits nothing without connects", "")
+		}
+		r.filled(path+".dialect", l.Dialect)
 		// The idle clock would cut the frame off first, and the reason in the log
 		// would be the wrong one.
 		if l.FrameTimeout > l.IdleTimeout {
@@ -71,6 +78,8 @@ func (r *reader) links(c *Config, taken map[string]string) {
 		r.name(path+".name", l.Name)
 		r.unique(names, path+".name", l.Name, "名称", "name")
 		r.lines(l, path, taken)
+		r.wire(path, &l.Framing, &l.TLS, l.waited(), "ascii4", c.Limits.MaxFrame)
+		r.filled(path+".dialect", l.Dialect)
 		r.digits(path+".destination", l.Destination, 11)
 		r.digits(path+".source", l.Source, 11)
 		// A single DES key protects no PIN; the form is right, the strength is not.

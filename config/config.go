@@ -49,11 +49,16 @@ type Node struct {
 type Listener struct {
 	Name           string        `json:"name" jsonschema:"名称，不可重复 · name, unique"`
 	Address        string        `json:"address" jsonschema:"监听地址 主机:端口 · host:port to listen on"`
-	Dialect        string        `json:"dialect,omitempty" enum:"pos" reload:"no" jsonschema:"报文方言 · dialect"`
+	Dialect        string        `json:"dialect,omitempty" reload:"no" jsonschema:"报文方言：内置名称（switch dialect list），或方言文件，相对于本文件 · dialect: a built-in name (switch dialect list), or a file, relative to this file"`
 	MaxConnections int           `json:"max_connections,omitempty" range:"1,1000000" jsonschema:"最大连接数 · connections at most"`
 	MaxFrame       int           `json:"max_frame,omitempty" range:"64,65535" jsonschema:"单帧最大字节 · bytes of a frame at most"`
 	IdleTimeout    time.Duration `json:"idle_timeout,omitempty" range:"1s,24h" jsonschema:"空闲断开 · a silent connection is closed after this"`
 	FrameTimeout   time.Duration `json:"frame_timeout,omitempty" range:"100ms,10m" jsonschema:"半帧超时 · a frame that does not end is given up after this"`
+	Framing        Framing       `json:"framing,omitempty" jsonschema:"成帧方式，缺省 binary2 · framing, binary2 when left out"`
+	TLS            TLS           `json:"tls,omitempty" jsonschema:"TLS，空为明文 · TLS, plain when left out"`
+	Allow          []string      `json:"allow,omitempty" jsonschema:"可连接的网段 CIDR，空为全部 · networks that may connect, CIDR; all when left out"`
+	Deny           []string      `json:"deny,omitempty" jsonschema:"不可连接的网段 CIDR，优先于 allow · networks that may not, even when allowed"`
+	PerAddress     PerAddress    `json:"per_address,omitempty" jsonschema:"每个地址的上限 · what one address may do"`
 }
 
 // Link is a bank, with one line or several.
@@ -61,7 +66,9 @@ type Link struct {
 	Name          string        `json:"name" jsonschema:"名称，不可重复 · name, unique"`
 	Address       string        `json:"address,omitempty" reload:"now" jsonschema:"银行地址 主机:端口，只有一条线路时代替 lines · host:port of the bank, instead of lines when there is one"`
 	Lines         []Line        `json:"lines,omitempty" reload:"now" jsonschema:"线路 · lines to this bank"`
-	Dialect       string        `json:"dialect,omitempty" enum:"cups" jsonschema:"报文方言 · dialect"`
+	Dialect       string        `json:"dialect,omitempty" jsonschema:"报文方言：内置名称或方言文件 · dialect: a built-in name, or a file"`
+	Framing       Framing       `json:"framing,omitempty" reload:"now" jsonschema:"成帧方式，缺省 ascii4 · framing, ascii4 when left out"`
+	TLS           TLS           `json:"tls,omitempty" reload:"now" jsonschema:"TLS，空为明文 · TLS, plain when left out"`
 	Destination   string        `json:"destination" reload:"now" jsonschema:"报文头目的站代码，1–11 位数字 · destination station of the header, 1 to 11 digits"`
 	Source        string        `json:"source,omitempty" reload:"now" jsonschema:"报文头源站代码，缺省为受理机构 · source station of the header, the acquirer when left out"`
 	ZPK           hsm.Key       `json:"zpk" reload:"now" jsonschema:"LMK 下的区域 PIN 密钥，U/X+32H 或 T/Y+48H · zone PIN key under the LMK: U or X and 32 hex digits, T or Y and 48"`

@@ -39,13 +39,12 @@ func (l *Link) AllLines() []Line {
 func (n *Line) Pair() bool { return n.Send != "" || n.Receive != "" }
 
 // Networks gives who may dial us.
-func (n *Line) Networks() (all []netip.Prefix) {
-	for _, a := range n.Allow {
-		if p, err := netip.ParsePrefix(a); err == nil { // checked when it was read
-			all = append(all, p)
-		}
-	}
-	return all
+func (n *Line) Networks() []netip.Prefix { return prefixes(n.Allow) }
+
+// waited says that the bank dials one of the lines, so that its TLS is a
+// listener's there.
+func (l *Link) waited() bool {
+	return slices.ContainsFunc(l.Lines, func(n Line) bool { return n.Listen != "" })
 }
 
 // String says where a line leads.
@@ -135,9 +134,5 @@ func (r *reader) allow(n *Line, at string) {
 	case !r.has(at+".listen") && len(n.Allow) > 0:
 		r.faultAt(at+".allow", "allow 只与 listen 同用 · allow is for listen only", "")
 	}
-	for i, a := range n.Allow {
-		if _, err := netip.ParsePrefix(a); err != nil {
-			r.faultAt(fmt.Sprintf("%s.allow[%d]", at, i), fmt.Sprintf("%q 不是 CIDR 网段 · %q is no network in CIDR form", a, a), "10.1.0.0/16")
-		}
-	}
+	r.networks(at+".allow", n.Allow)
 }

@@ -59,7 +59,15 @@ func (c *Config) settle(dir string) {
 	if c.Node.Forwarder == "" {
 		c.Node.Forwarder = c.Node.Acquirer
 	}
+	here := func(path string) string { return under(dir, path) }
+	for i := range c.Listeners {
+		l := &c.Listeners[i]
+		l.TLS.settle(here)
+		l.Dialect = dialectPath(l.Dialect, here)
+	}
 	for i := range c.Links {
+		c.Links[i].TLS.settle(here)
+		c.Links[i].Dialect = dialectPath(c.Links[i].Dialect, here)
 		if c.Links[i].Source == "" {
 			c.Links[i].Source = c.Node.Acquirer
 		}

@@ -59,7 +59,9 @@ func TestFaults(t *testing.T) {
 const whole = `
 node: {name: n, acquirer: "48023310", forwarder: "123"}
 data: ./data
-listeners: [{name: pos, address: "0.0.0.0:8583", dialect: pos, max_connections: 5, max_frame: 100, idle_timeout: 1m30s, frame_timeout: 10s}]
+listeners: [{name: pos, address: "0.0.0.0:8583", dialect: pos, max_connections: 5, max_frame: 100, idle_timeout: 1m30s, frame_timeout: 10s,
+  framing: {length: bcd2, zeros: 2, keep_alive: 9s}, tls: {cert: c.pem, key: /k.pem, ca: ca.pem, names: [pos], min: "1.3", timeout: 3s},
+  allow: [10.0.0.0/8], deny: [10.9.0.0/16], per_address: {connections: 4, connects: 2, burst: 3, strikes: 5, strike_time: 10s, shut_out: 20s}}]
 links:
   - {name: a, address: "127.0.0.1:9001", dialect: cups, destination: "00010000", source: "9", zpk: U0123456789ABCDEF0123456789ABCDEF,
      answer_timeout: 2s, echo_interval: 3s, echo_timeout: 1s, max_missed: 4, when_full: "91", zmk: U89ABCDEF0123456789ABCDEF01234567,
@@ -113,7 +115,11 @@ func wholeConfig(t *testing.T) *Config {
 		Node: Node{Name: "n", Acquirer: "48023310", Forwarder: "123"},
 		Data: "/etc/data",
 		Listeners: []Listener{{Name: "pos", Address: "0.0.0.0:8583", Dialect: "pos", MaxConnections: 5, MaxFrame: 100,
-			IdleTimeout: 90 * time.Second, FrameTimeout: 10 * time.Second}},
+			IdleTimeout: 90 * time.Second, FrameTimeout: 10 * time.Second,
+			Framing: Framing{Length: "bcd2", Zeros: 2, KeepAlive: 9 * time.Second},
+			TLS:     TLS{Cert: "/etc/c.pem", Key: "/k.pem", CA: "/etc/ca.pem", Names: []string{"pos"}, Min: "1.3", Timeout: 3 * time.Second},
+			Allow:   []string{"10.0.0.0/8"}, Deny: []string{"10.9.0.0/16"},
+			PerAddress: PerAddress{Connections: 4, Connects: 2, Burst: 3, Strikes: 5, StrikeTime: 10 * time.Second, ShutOut: 20 * time.Second}}},
 		Links: []Link{{Name: "a", Address: "127.0.0.1:9001", Dialect: "cups", Destination: "00010000", Source: "9",
 			ZPK: key("U0123456789ABCDEF0123456789ABCDEF"), AnswerTimeout: 2 * time.Second, EchoInterval: 3 * time.Second, EchoTimeout: time.Second, MaxMissed: 4, WhenFull: "91", ZMK: key("U89ABCDEF0123456789ABCDEF01234567"),
 			Reversal: Reversal{Interval: time.Second, MaxInterval: 2 * time.Second, MaxAttempts: 3, Window: 4, AnswerTimeout: 5 * time.Second}, Limit: Cap{10, 2 * time.Second, 3, 4}}, b},

@@ -16,7 +16,7 @@ import (
 
 	"tongka/admin"
 	"tongka/audit"
-	"tongka/codec/iso8583"
+	"tongka/codec/iso8583/dialects"
 	"tongka/config"
 	"tongka/conn"
 	"tongka/console"
@@ -171,15 +171,21 @@ func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 		Seed: uint64(time.Now().UnixNano()), Clock: func() int64 { return time.Now().UnixNano() },
 		Logger: n.log, Fatal: o.Fatal}
 	cc := conn.Config{Logger: n.log}
-	door, err := translate.NewDoor(iso8583.Pos(), cfg.Node.Acquirer)
-	if err != nil {
-		return ec, cc, err
-	}
+	doors := map[string]*translate.Door{} // of one dialect, one for all its listeners
 	for i := range cfg.Listeners {
 		l := &cfg.Listeners[i]
-		ec.Listeners = append(ec.Listeners, engine.Listener{Name: l.Name, Door: door, Framing: conn.Binary2})
-		cc.Listeners = append(cc.Listeners, conn.ListenerConfig{Name: l.Name, Addr: l.Address, Framing: conn.Binary2,
-			MaxConns: l.MaxConnections, MaxFrame: l.MaxFrame, Idle: l.IdleTimeout, FrameTimeout: l.FrameTimeout})
+		door, err := n.door(doors, l.Dialect)
+		if err != nil {
+			return ec, cc, fmt.Errorf("listeners[%d] %s: %w", i, l.Name, err)
+		}
+		f, err := l.Framing.Make("binary2")
+		if err != nil {
+			return ec, cc, err
+		}
+		ec.Listeners = append(ec.Listeners, engine.Listener{Name: l.Name, Door: door, Framing: f})
+		cc.Listeners = append(cc.Listeners, conn.ListenerConfig{Name: l.Name, Addr: l.Address, Framing: f,
+			MaxConns: l.MaxConnections, MaxFrame: l.MaxFrame, Idle: l.IdleTimeout, FrameTimeout: l.FrameTimeout,
+			TLS: l.TLS.Options(), Guard: l.Guard()})
 	}
 	for i := range cfg.Links {
 		l := &cfg.Links[i]
@@ -188,7 +194,7 @@ func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 			return ec, cc, err
 		}
 		for i, line := range l.AllLines() {
-			bank.Lines = append(bank.Lines, n.line(&cc, fmt.Sprintf("%s#%d", l.Name, i+1), &line))
+			bank.Lines = append(bank.Lines, n.line(&cc, fmt.Sprintf("%s#%d", l.Name, i+1), &line, conn.LinkConfig{Framing: bank.Framing, TLS: l.TLS.Options()}))
 		}
 		ec.Links = append(ec.Links, bank)
 	}
@@ -200,6 +206,7 @@ func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 		return ec, cc, err
 	}
 	ec.FlowControl = FlowControl(cfg)
+	var err error
 	ec.Routes, err = Routes(cfg)
 	return ec, cc, err
 }
@@ -232,10 +239,11 @@ func modules(h *config.HSM, ec *engine.Config, cc *conn.Config) error {
 }
 
 // line gives a bank's line its sockets.
-func (n *Node) line(cc *conn.Config, name string, l *config.Line) engine.Line {
+func (n *Node) line(cc *conn.Config, name string, l *config.Line, of conn.LinkConfig) engine.Line {
 	socket := func(name, dial string) int {
-		c := conn.LinkConfig{Name: name, Addr: dial, Framing: conn.ASCII4,
-			MaxFrame: n.cfg.Limits.MaxFrame, MaxOutbound: 16 << 20, BackoffMax: 5 * time.Second}
+		c := of
+		c.Name, c.Addr = name, dial
+		c.MaxFrame, c.MaxOutbound, c.BackoffMax = n.cfg.Limits.MaxFrame, 16<<20, 5*time.Second
 		if dial == "" {
 			c.Addr, c.Listen, c.Allow = l.Listen, true, l.Networks()
 		}
@@ -253,14 +261,38 @@ func (n *Node) line(cc *conn.Config, name string, l *config.Line) engine.Line {
 	return line
 }
 
+// door gives the reader and renderer of a terminals' dialect.
+func (n *Node) door(made map[string]*translate.Door, dialect string) (*translate.Door, error) {
+	if d := made[dialect]; d != nil {
+		return d, nil
+	}
+	spec, err := dialects.Open(dialect)
+	if err != nil {
+		return nil, err
+	}
+	made[dialect], err = translate.NewDoor(spec, n.cfg.Node.Acquirer)
+	return made[dialect], err
+}
+
 // roundsPerWindow bounds what a bank that comes back is offered in a second:
 // so many windows full.
 const roundsPerWindow = 64
 
 func (n *Node) bank(l *config.Link) (engine.Link, error) {
-	bank, err := translate.NewBank(iso8583.Cups(), l.Destination, l.Source, n.cfg.Node.Acquirer, n.cfg.Node.Forwarder)
+	spec, err := dialects.Open(l.Dialect)
+	if err != nil {
+		return engine.Link{}, fmt.Errorf("link %s: %w", l.Name, err)
+	}
+	f, err := l.Framing.Make("ascii4")
+	if err != nil {
+		return engine.Link{}, err
+	}
+	bank, err := translate.NewBank(spec, l.Destination, l.Source, n.cfg.Node.Acquirer, n.cfg.Node.Forwarder)
+	if err != nil {
+		return engine.Link{}, fmt.Errorf("link %s: %w", l.Name, err)
+	}
 	r := &l.Reversal
-	return engine.Link{Name: l.Name, Bank: bank, Framing: conn.ASCII4, ZPK: l.ZPK, ZMK: l.ZMK,
+	return engine.Link{Name: l.Name, Bank: bank, Framing: f, ZPK: l.ZPK, ZMK: l.ZMK,
 		AnswerTimeout: l.AnswerTimeout, EchoInterval: l.EchoInterval, EchoTimeout: l.EchoTimeout,
 		MaxMissed: l.MaxMissed, FullCode: l.FullCode(),
 		Reversal: storefwd.Policy{Window: r.Window, PerRound: roundsPerWindow * r.Window, Timeout: r.AnswerTimeout,

@@ -41,7 +41,7 @@ func (c *checkCmd) Run(s *streams) error {
 	terminals := 0
 	if err == nil {
 		terminals, err = tryImport(cfg)
-		err = errors.Join(usable(cfg, mayUse), err)
+		err = errors.Join(usable(cfg, mayUse), err, node.Check(cfg))
 	}
 	var warned []string
 	if err == nil {

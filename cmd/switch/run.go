@@ -86,7 +86,7 @@ func (r *runner) inherit(cfg *config.Config) (map[string]*net.TCPListener, error
 	if _, err := tryImport(cfg); err != nil {
 		return nil, err
 	}
-	if err := usable(cfg, mayUse); err != nil {
+	if err := errors.Join(usable(cfg, mayUse), node.Check(cfg)); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(r.s.ctx, inheritWithin)
