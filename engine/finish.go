@@ -19,6 +19,7 @@ type Finish struct {
 
 func (c *Finish) perform(s *Shard) error {
 	s.finishing = true
+	s.verifyHeld() // or a request would be ended that this turn still holds
 	for i := range s.slots {
 		sl := &s.slots[i]
 		switch sl.State {

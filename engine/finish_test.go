@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -144,5 +146,27 @@ func TestOwes(t *testing.T) {
 	p.send(0x0200, p.mak, p.money(2, 1250, false, ""))
 	if !w.shard.Owes(p.id) {
 		t.Error("the request that came after the look is not seen")
+	}
+}
+
+// TestFinishInTheTurnOfARequest: a request whose MAC waits for another one's in
+// this very turn goes the way of all others.
+func TestFinishInTheTurnOfARequest(t *testing.T) {
+	w := newWorld(t)
+	w.bankUp(0)
+	p := w.terminal()
+	p.send(0x0200, p.mak, p.money(1, 1250, false, ""))
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // who asks does not wait: the turn is ended here
+	var c Finish
+	if err := w.shard.Do(ctx, &c); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	w.pass(0)
+	if c.TimedOut != 1 || c.Left != 0 || w.shard.owed.Total() != 1 {
+		t.Errorf("%+v, %d owed", c, w.shard.owed.Total())
+	}
+	if code := p.code(); code != "98" {
+		t.Errorf("F39 %s", code)
 	}
 }

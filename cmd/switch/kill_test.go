@@ -131,6 +131,7 @@ log: {file: switch.log}
 func (g *ground) start() {
 	g.t.Helper()
 	g.child = process(g.t, "run", "-c", g.file)
+	g.child.Stderr = os.Stderr // what it says when it dies of itself
 	if err := g.child.Start(); err != nil {
 		g.t.Fatal(err)
 	}
