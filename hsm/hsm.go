@@ -11,7 +11,7 @@ const (
 	None         Verb = iota
 	VerifyMAC         // Key (TAK unless Type says ZAK), Alg, Data, MAC → Code
 	MakeMAC           // Key, Type, Alg, Data → MAC
-	TranslatePIN      // Key (TPK unless Type says ZPK), Key2 (ZPK), PIN, formats, PAN12 → PIN
+	TranslatePIN      // Key (TPK unless Type says ZPK), Key2 (ZPK), PIN, formats, PAN12 → PIN; with More: ISO4, DUKPT
 	GenerateKey       // Type, Len, Key (the TMK to export under, or none) → Key, Export, KCV (first 3 bytes)
 	CheckValue        // Type, Key → KCV (8 bytes of E(key, 0))
 	Diagnose          // → KCV (LMK check value), Text (firmware)

@@ -17,9 +17,19 @@ func keyLen(tag byte) int {
 	return 0
 }
 
+// SM4Scheme tags an SM4 key of 16 bytes, as Chinese modules write it. In front of
+// anything longer the same letter begins a key block.
+const SM4Scheme = 'S'
+
 // ParseKey reads a key as host commands write it: U or X and 32 hexadecimal
-// digits, T or Y and 48, or 16 alone (single length). Nothing may follow.
+// digits, T or Y and 48, 16 alone (single length), or S and 32 (SM4). Nothing may
+// follow.
 func ParseKey(s string) (Key, error) {
+	if len(s) == 33 && s[0] == SM4Scheme { // no key block is as short
+		k, _, err := ReadKey([]byte("U" + s[1:]))
+		k.Scheme = SM4Scheme
+		return k, err
+	}
 	k, n, err := ReadKey([]byte(s))
 	if err == nil && n != len(s) {
 		return Key{}, fmt.Errorf("key: byte %d: %d more than a key has: %w", n, len(s)-n, BadInput)
@@ -69,7 +79,7 @@ func (k *Key) Valid() bool {
 	if k.N == 8 {
 		return k.Scheme == 'Z'
 	}
-	return k.N != 0 && int(k.N) == keyLen(k.Scheme)
+	return k.N != 0 && int(k.N) == keyLen(k.Scheme) || k.Scheme == SM4Scheme && k.N == 16
 }
 
 // AppendHex appends b as upper-case hexadecimal digits.

@@ -6,6 +6,9 @@ type More struct {
 	Key2 string // the same for Key2
 	Card Card
 
+	Block [16]byte // PIN block of ISO4 to translate; one that comes out is in Reply.Out
+	KSN   []byte   // key serial number: 10 bytes when Key is a BDK for TDES, 12 for AES
+
 	Index      byte     // PVK index, a digit
 	PVV        [4]byte  // digits
 	Offset     [12]byte // digits, filled with F

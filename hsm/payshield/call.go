@@ -34,7 +34,7 @@ func (d *Dialect) ParseCall(frame []byte, code string, f *Fields) (header uint32
 	if cmd == nil {
 		return 0, result, fmt.Errorf("payshield: command %q: %w", code, hsm.Disabled)
 	}
-	c := cursor{b: frame}
+	c := cursor{b: frame, sm4: d.SM4Keys}
 	header = c.header(d.width())
 	if got := c.take(2, "response code"); got != nil && (got[0] != code[0] || got[1] != code[1]+1) {
 		c.at -= 2

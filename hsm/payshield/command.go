@@ -125,7 +125,7 @@ func appendTranslate(dst []byte, q *hsm.Request) ([]byte, error) {
 	if dst, err = appendKey(dst, &q.Key2, "destination key"); err != nil {
 		return dst, err
 	}
-	if q.From > 99 || q.To > 99 {
+	if q.From > 99 || q.To > 99 || q.From == hsm.ISO4 || q.To == hsm.ISO4 {
 		return dst, fmt.Errorf("payshield: PIN formats %d and %d: %w", q.From, q.To, hsm.BadFormat)
 	}
 	for i, ch := range q.PAN12 {

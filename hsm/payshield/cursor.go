@@ -20,6 +20,7 @@ type cursor struct {
 	code hsm.Code // zero while there is no fault
 	want string   // what should have been at byte at
 	size int      // what the last length said
+	sm4  bool     // S begins an SM4 key
 }
 
 func (c *cursor) fail(code hsm.Code, want string) {

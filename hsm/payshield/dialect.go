@@ -27,6 +27,9 @@ type Dialect struct {
 	// MACLength says that M7 has a four-digit length before the MAC, as some
 	// simulators send it and no manual has it.
 	MACLength bool
+	// SM4Keys says that S and 32 digits is an SM4 key, as Chinese modules write it,
+	// and that the module has no key blocks of its own.
+	SM4Keys bool
 
 	own map[[2]byte]*command // commands that differ from the manual, or go beyond it
 }

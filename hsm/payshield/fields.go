@@ -181,6 +181,14 @@ func (c *cursor) keyText(want string, pair bool) []byte {
 		return nil
 	}
 	b := c.b[c.at:]
+	if c.sm4 && len(b) > 0 && b[0] == hsm.SM4Scheme {
+		tag := c.at
+		c.at++
+		if c.chars(32, 'H', want) == nil {
+			return nil
+		}
+		return c.b[tag:c.at]
+	}
 	if len(b) > 0 && (b[0] == 'S' || b[0] == 'R') {
 		n, err := clear.BlockLen(b[1:])
 		if err != nil {
@@ -276,7 +284,7 @@ func appendSize(dst []byte, o *op, n int) ([]byte, error) {
 
 // check holds a field's text against its place in the layout.
 func (o *op) check(v []byte, f *Fields) error {
-	c := cursor{b: v}
+	c := cursor{b: v, sm4: len(v) == 33} // no key block is as short
 	switch o.kind {
 	case 'K', 'V':
 		c.keyText(fieldNames[o.field], o.kind == 'V')

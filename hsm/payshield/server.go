@@ -45,7 +45,7 @@ func (s *Server) perform(dst, frame []byte, at int) (_ []byte, end int, failed b
 	dst = append(dst, frame[at], frame[at+1]+1) // NC is answered by ND
 	codeAt := len(dst)
 	dst = append(dst, "00"...)
-	s.c, s.f, s.arena = cursor{b: frame, at: at + 2}, Fields{}, s.arena[:0]
+	s.c, s.f, s.arena = cursor{b: frame, at: at + 2, sm4: s.d.SM4Keys}, Fields{}, s.arena[:0]
 	cmd := s.d.command([2]byte(frame[at:]))
 	code := hsm.Disabled
 	if cmd == nil {

@@ -78,6 +78,9 @@ func (m *Module) cipher(t hsm.KeyType, k *hsm.Key, hint *uint32) (*clear.Cipher,
 	if c := m.cache.get(&m.name, hint); c != nil {
 		return c, hsm.Done
 	}
+	if k.Scheme == hsm.SM4Scheme {
+		return nil, hsm.BadKey // it is no key for DES
+	}
 	var own [24]byte
 	if code := m.open(t, k, &own); !code.OK() {
 		return nil, code

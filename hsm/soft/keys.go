@@ -26,6 +26,18 @@ func (m *Module) Wrap(t hsm.KeyType, key []byte) (hsm.Key, error) {
 	return k, nil
 }
 
+// WrapSM4 is Wrap for an SM4 key.
+func (m *Module) WrapSM4(t hsm.KeyType, key []byte) (hsm.Key, error) {
+	if len(key) != 16 {
+		return hsm.Key{}, fmt.Errorf("wrap: an SM4 key has 16 bytes, not %d: %w", len(key), hsm.BadKeyLength)
+	}
+	k, code := m.seal(t, hsm.SM4Scheme, key)
+	if !code.OK() {
+		return hsm.Key{}, fmt.Errorf("wrap: key type %03X: %w", uint16(t), code)
+	}
+	return k, nil
+}
+
 // Generate makes a random key of odd parity under the LMK; the scheme (Z, U, T,
 // X, Y) says its length.
 func (m *Module) Generate(t hsm.KeyType, scheme byte) (hsm.Key, hsm.Code) {
@@ -85,6 +97,13 @@ func (m *Module) Import(t hsm.KeyType, enc *hsm.Key, masterType hsm.KeyType, mas
 
 // CheckValue is E(key, 8 zero bytes).
 func (m *Module) CheckValue(t hsm.KeyType, k *hsm.Key) ([8]byte, hsm.Code) {
+	if k.Scheme == hsm.SM4Scheme {
+		s, code := m.revealKey(t, k)
+		if !code.OK() {
+			return [8]byte{}, code
+		}
+		return [8]byte(s.kcv()), hsm.Done
+	}
 	c, code := m.cipher(t, k, nil)
 	if !code.OK() {
 		return [8]byte{}, code

@@ -83,7 +83,7 @@ func TestSM4CardsAreAsked(t *testing.T) {
 		m    *Module
 		want hsm.Code
 	}{{New(TestLMK()), hsm.Disabled}, {asking, hsm.Done}} {
-		k, err := c.m.Wrap(hsm.MKAC, key)
+		k, err := c.m.WrapSM4(hsm.MKAC, key)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -34,6 +34,9 @@ var usages = map[hsm.KeyType][]string{
 	hsm.MKAC: {"E0"}, 0x209: {"E2"}, 0x309: {"E1"}, 0x409: {"E3"}, 0x509: {"E4"}, hsm.CVK: {"C0", "11", "12", "13"},
 }
 
+// sm4Text is the length of an SM4 key as text; no key block is as short.
+const sm4Text = 33
+
 // suits says whether a block of this usage may serve as a key of the type.
 func suits(t hsm.KeyType, usage [2]byte) bool {
 	if t == Any {
@@ -49,7 +52,7 @@ func suits(t hsm.KeyType, usage [2]byte) bool {
 
 // reveal opens a key under the LMK from its text, whatever its form.
 func (m *Module) reveal(t hsm.KeyType, text []byte) (secret, hsm.Code) {
-	if len(text) > 0 && text[0] == 'S' {
+	if len(text) > 0 && text[0] == 'S' && len(text) != sm4Text {
 		kind, ok := clear.BlockKind(0), false
 		if len(text) > 1 {
 			kind, ok = clear.BlockKinds('S', text[1])
@@ -59,8 +62,8 @@ func (m *Module) reveal(t hsm.KeyType, text []byte) (secret, hsm.Code) {
 		}
 		return openBlock(t, kind, m.lmk.block(kind), text[1:])
 	}
-	k, n, err := hsm.ReadKey(text)
-	if err != nil || n != len(text) {
+	k, err := hsm.ParseKey(string(text))
+	if err != nil {
 		return secret{}, codeOf(err)
 	}
 	return m.revealKey(t, &k)
@@ -72,7 +75,11 @@ func (m *Module) revealKey(t hsm.KeyType, k *hsm.Key) (secret, hsm.Code) {
 	if code := m.open(t, k, &own); !code.OK() {
 		return secret{}, code
 	}
-	return secret{clear.DES, append([]byte(nil), own[:k.N]...)}, hsm.Done
+	alg := clear.DES
+	if k.Scheme == hsm.SM4Scheme {
+		alg = clear.SM4
+	}
+	return secret{alg, append([]byte(nil), own[:k.N]...)}, hsm.Done
 }
 
 func openBlock(t hsm.KeyType, kind clear.BlockKind, under []byte, text []byte) (secret, hsm.Code) {

@@ -92,8 +92,16 @@ func (m *Module) Do(q *hsm.Request, r *hsm.Reply) {
 	*r = hsm.Reply{}
 	switch q.Verb {
 	case hsm.VerifyMAC, hsm.MakeMAC:
+		if q.Key.Scheme == hsm.SM4Scheme {
+			*r = m.sm4MAC(q)
+			return
+		}
 		*r = m.mac(q)
 	case hsm.TranslatePIN:
+		if q.More != nil {
+			r.PIN, r.Out, r.Code = m.translateMore(q)
+			return
+		}
 		r.PIN, _, r.Code = m.Translate(q)
 	case hsm.GenerateKey:
 		m.generateKey(q, r)
@@ -124,7 +132,7 @@ func (m *Module) DoPair(q *[2]hsm.Request, r *[2]hsm.Reply) {
 }
 
 func foldable(q *hsm.Request) bool {
-	return q.Alg == hsm.UnionPay && (q.Verb == hsm.MakeMAC || q.Verb == hsm.VerifyMAC && hsm.NotUpperHex(q.MAC[:]) < 0)
+	return q.Alg == hsm.UnionPay && q.Key.Scheme != hsm.SM4Scheme && (q.Verb == hsm.MakeMAC || q.Verb == hsm.VerifyMAC && hsm.NotUpperHex(q.MAC[:]) < 0)
 }
 
 // macReply is what a request is told when its MAC is known.

@@ -226,6 +226,9 @@ func (m *Module) purse(s secret, c *hsm.Card) (*clear.Purse, hsm.Code) {
 	if c.Alg != hsm.CardDES && !m.sm4 {
 		return nil, hsm.Disabled
 	}
+	if (s.alg == clear.SM4) != (c.Alg == hsm.CardSM4) || s.alg == clear.AES {
+		return nil, hsm.BadKey
+	}
 	p, err := clear.NewPurse(s.key, c)
 	if err != nil {
 		return nil, codeOf(err)

@@ -16,7 +16,7 @@ var (
 // partVariant gives 0 for the schemes without variants.
 func partVariant(scheme byte, part int) byte {
 	switch scheme {
-	case 'U':
+	case 'U', hsm.SM4Scheme: // how modules keep SM4 keys is not published
 		return doubleVariants[part]
 	case 'T':
 		return tripleVariants[part]
@@ -103,6 +103,9 @@ func (m *Module) open(t hsm.KeyType, k *hsm.Key, out *[24]byte) hsm.Code {
 	}
 	if code := unwrapUnder(master[:], k, out); !code.OK() {
 		return code
+	}
+	if k.Scheme == hsm.SM4Scheme {
+		return hsm.Done // every bit of it is key
 	}
 	// Even parity is how a key of another LMK, or of another type, shows.
 	if !oddParity(out[:k.N]) {
