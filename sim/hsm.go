@@ -21,7 +21,7 @@ import (
 // card modules (UB, N0), too.
 type HSMConfig struct {
 	LMK       *soft.LMK     // nil: the public test LMK
-	SM4Cards  bool          // cards may work with SM4, as it is usually read
+	SM4Cards  bool          // cards may work with SM4, as it is usually read; S then begins an SM4 key and no key block
 	Listen    string        // for RunHSM; port 0 takes a free one
 	HeaderLen int           // characters of the message header, 8 when 0
 	Delay     time.Duration // before each answer; commands of a connection stay pipelined
@@ -48,7 +48,7 @@ func (c *HSMConfig) validate() error {
 }
 
 func (c *HSMConfig) dialect() payshield.Dialect {
-	d := payshield.Dialect{HeaderLen: c.HeaderLen}
+	d := payshield.Dialect{HeaderLen: c.HeaderLen, SM4Keys: c.SM4Cards}
 	for _, code := range []string{"UB", "N0"} {
 		if err := d.Define(code, payshield.Layout{}); err != nil {
 			panic(err) // the table of commands has no such line
