@@ -15,9 +15,19 @@ type Words struct {
 // on POS receipts and in the card centre's papers.
 
 var kindWords = map[txn.Kind]Words{
-	txn.Unknown: {"未知", "unknown"}, txn.SignIn: {"签到", "sign-in"}, txn.Echo: {"链路测试", "echo"},
+	txn.Unknown: {"未知", "unknown"}, txn.SignIn: {"签到", "sign-in"}, txn.Echo: {"回响测试", "echo"},
 	txn.Sale: {"消费", "sale"}, txn.Reversal: {"冲正", "reversal"},
-	txn.Balance: {"余额查询", "balance"},
+	txn.Balance: {"余额查询", "balance"}, txn.Void: {"消费撤销", "void"}, txn.Refund: {"退货", "refund"},
+	txn.PreAuth: {"预授权", "pre-auth"}, txn.PreAuthVoid: {"预授权撤销", "pre-auth-void"},
+	txn.Completion: {"预授权完成", "completion"}, txn.CompletionVoid: {"预授权完成撤销", "completion-void"},
+	txn.CompletionAdvice: {"预授权完成通知", "completion-advice"}, txn.OfflineSettle: {"离线结算", "offline-settle"},
+	txn.Adjust: {"结算调整", "adjust"}, txn.Tip: {"小费", "tip"}, txn.OfflineSale: {"脱机消费", "offline-sale"},
+	txn.OfflineRefund: {"脱机退货", "offline-refund"}, txn.ScriptNotice: {"脚本结果通知", "script-notice"},
+	txn.SignOff: {"签退", "sign-off"}, txn.Settle: {"批结算", "settle"}, txn.BatchUpload: {"批上送", "batch-upload"},
+	txn.Download: {"下载", "download"}, txn.LoadAccount: {"指定账户圈存", "load-account"}, txn.LoadCash: {"现金充值", "load-cash"},
+	txn.LoadOther: {"非指定账户圈存", "load-other"}, txn.LoadVoid: {"现金充值撤销", "load-void"},
+	txn.LoadConfirm: {"圈存确认", "load-confirm"}, txn.Unload: {"圈提", "unload"},
+	txn.OrderQuery: {"补登订单查询", "order-query"}, txn.OrderLoad: {"补登", "order-load"}, txn.AirLoad: {"空中充值", "air-load"},
 }
 
 var resultWords = map[txn.Result]Words{
