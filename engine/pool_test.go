@@ -119,7 +119,7 @@ func TestAnotherLMKIsSaidLoudly(t *testing.T) {
 		t.Errorf("alarms: %v", alarm)
 	}
 	p.signIn()
-	if v := p.picture().HSMs; v[1].State != "quarantined" || v[0].State != "ready" {
+	if v := p.picture().HSMs; v[1].State != "quarantined" || v[1].Connected || v[0].State != "ready" || !v[0].Connected {
 		t.Errorf("%+v", v)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"tongka/flow"
+	"tongka/hsm/pool"
 	"tongka/txn"
 )
 
@@ -64,7 +65,7 @@ func (s *Shard) show() {
 			continue
 		}
 		v := s.pool.View(i)
-		p.HSMs = append(p.HSMs, HSMView{Name: s.cfg.HSMs[i].Name, Connected: v.Up, State: v.State.String(), Since: v.Since,
+		p.HSMs = append(p.HSMs, HSMView{Name: s.cfg.HSMs[i].Name, Connected: v.Up && v.State != pool.Quarantined, State: v.State.String(), Since: v.Since,
 			InFlight: v.InFlight, Late: v.Late, Missed: v.Expired})
 	}
 	for i := range s.done {

@@ -89,7 +89,7 @@ type LineView struct {
 // HSMView is one security module behind a socket.
 type HSMView struct {
 	Name      string
-	Connected bool
+	Connected bool   // and not in quarantine
 	State     string // testing, ready, quarantined: of the machine, whatever its lines
 	Since     int64  // Unix nanoseconds of the last change
 	InFlight  int    // commands without an answer, the late ones included

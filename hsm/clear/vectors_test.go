@@ -476,3 +476,64 @@ func FuzzOpenBlock(f *testing.F) {
 		}
 	})
 }
+
+// A million rounds, example 2 of GB/T 32907.
+func TestSM4MillionRounds(t *testing.T) {
+	b, err := NewBlock(SM4, unhex(t, twoKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := unhex(t, twoKey)
+	for range 1_000_000 {
+		b.Encrypt(x, x)
+	}
+	same(t, "GB/T 32907", x, "595298C7C6FD271F0402F804C33D3F66")
+}
+
+// The public AES key for key blocks and the check value that is printed with it.
+func TestBlockKeyCheckValue(t *testing.T) {
+	b, err := NewBlock(AES, unhex(t, "9B71333A13F9FAE72F9D0E2DAB4AD6784718012F9244033F3F26A2DE0C8AA11A"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "check value", CMAC(b, nil)[:3], "9D04A0")
+}
+
+// PIN blocks of terminals, without and with an account, under a working key.
+func TestTerminalPINBlocks(t *testing.T) {
+	b, _ := NewBlock(DES, unhex(t, twoKey))
+	same(t, "without account", ECB(b, unhex(t, "06123456FFFFFFFF"), false), "43E945588ED566D9")
+	pan := [12]byte([]byte("588480888010"))
+	block, err := EncryptPIN(unhex(t, twoKey), []byte("123456"), &pan, hsm.ISO0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "with account", block[:], "A99AA1F197A4FAF6")
+}
+
+// A purchase: its session key takes the terminal's counter in.
+func TestPurchaseExample(t *testing.T) {
+	card := hsm.Card{Levels: 1}
+	card.Div[0] = [8]byte(unhex(t, "3120000001234567"))
+	p, err := NewPurse(unhex(t, "55555555555555556666666666666666"), &card)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "card key", p.Key(), "74508FB65590D30EAEB87299A5414702")
+	session := unhex(t, "A1B2C3D400070031")
+	b, _ := NewBlock(DES, p.Key())
+	same(t, "session key", ECB(b, session, false), "0F5F90D5A99EDCDE")
+	for data, want := range map[string]string{"000000C80631200000000120260101093000": "88F14EB5", "000000C8": "C3DFA389"} {
+		mac, err := p.MAC(SessionKey, session, unhex(t, data), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, data, mac[:], want)
+	}
+	if _, err := p.MAC(SessionKey, make([]byte, 9), nil, false); !errors.Is(err, hsm.BadInput) {
+		t.Errorf("nine bytes for a session key: %v", err)
+	}
+	if _, err := p.MAC(LeafKey, nil, make([]byte, 7), true); !errors.Is(err, hsm.BadDataLength) {
+		t.Errorf("half a block: %v", err)
+	}
+}
