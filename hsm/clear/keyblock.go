@@ -56,9 +56,9 @@ type Header struct {
 
 const blockHeader = 16
 
-// BlockKinds tells the kind by the version character and whether the block
+// KindOfBlock tells the kind by the version character and whether the block
 // stands behind S (payShield) or R (TR-31).
-func BlockKinds(tag, version byte) (BlockKind, bool) {
+func KindOfBlock(tag, version byte) (BlockKind, bool) {
 	for k := range blockForms {
 		if blockForms[k].version == version && (BlockKind(k) >= Thales0) == (tag == 'S') {
 			return BlockKind(k), true

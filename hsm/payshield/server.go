@@ -47,26 +47,34 @@ func (s *Server) perform(dst, frame []byte, at int) (_ []byte, end int, failed b
 	dst = append(dst, "00"...)
 	s.c, s.f, s.arena = cursor{b: frame, at: at + 2, sm4: s.d.SM4Keys}, Fields{}, s.arena[:0]
 	cmd := s.d.command([2]byte(frame[at:]))
-	code := hsm.Disabled
+	var code hsm.Code
 	if cmd == nil {
+		code = hsm.Disabled
 		s.c.fail(code, "a command that is known")
-	} else if s.c.read(cmd.request, &s.f); true {
-		if code = s.end(&s.c); code.OK() {
-			code = cmd.do(s, &s.f)
-		}
-		if code.OK() || cmd.warns && code == hsm.Mismatch {
-			out, err := s.f.write(dst, cmd.response)
-			if err != nil {
-				code = hsm.BadModule // a field of ours that does not fit its own layout
-			} else {
-				dst = out
-			}
-		}
+	} else {
+		dst, code = s.obey(dst, cmd)
 	}
 	copy(dst[codeAt:], code[:])
 	end, failed = s.c.at, s.c.failed()
 	s.c.b, s.f = nil, Fields{} // the frame is lent
 	return dst, end, failed
+}
+
+// obey reads a command's fields, does it, and appends the fields of its response.
+func (s *Server) obey(dst []byte, cmd *command) ([]byte, hsm.Code) {
+	s.c.read(cmd.request, &s.f)
+	code := s.end(&s.c)
+	if code.OK() {
+		code = cmd.do(s, &s.f)
+	}
+	if !code.OK() && (!cmd.warns || code != hsm.Mismatch) {
+		return dst, code
+	}
+	out, err := s.f.write(dst, cmd.response)
+	if err != nil {
+		return dst, hsm.BadModule // a field of ours that does not fit its own layout
+	}
+	return out, code
 }
 
 // chain is NK: several commands in one. Flag 1, count 2, then each with its length

@@ -110,7 +110,7 @@ func (p *Pool[O]) due(now int64) (Order, bool) {
 	p.probe = never
 	for n := range p.lines {
 		l := &p.lines[n]
-		if !l.up || l.probing {
+		if !l.up || l.leaves || l.probing {
 			continue
 		}
 		at, verb := p.wants(n)
@@ -135,7 +135,7 @@ func (p *Pool[O]) wants(n int) (at int64, verb hsm.Verb) {
 	m := &p.modules[l.Module]
 	if m.state != Ready {
 		for i := range p.lines {
-			if o := &p.lines[i]; o.Module == l.Module && o.up && (o.probing || i < n) {
+			if o := &p.lines[i]; o.Module == l.Module && o.up && (o.probing || i < n && !o.leaves) {
 				return never, 0
 			}
 		}

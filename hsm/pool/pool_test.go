@@ -327,6 +327,22 @@ func TestCancelAndLeave(t *testing.T) {
 	}
 }
 
+// A module whose first line is let go is looked at by its other one.
+func TestALeavingLineIsNotProbed(t *testing.T) {
+	w := newWorld(t, Options{Probe: time.Second}, 1)
+	w.Add(Line{Module: 0}, w.now)
+	w.Opened(0, w.now)
+	w.Leaves(0, true)
+	w.Opened(1, w.now)
+	w.pump()
+	w.run(5 * time.Millisecond)
+	w.wants(0, Ready, Fine)
+	w.run(10 * time.Second)
+	if w.lines[0].probes != 0 || w.lines[1].probes < 5 {
+		t.Errorf("%d and %d probes", w.lines[0].probes, w.lines[1].probes)
+	}
+}
+
 func TestHotPathAllocatesNothing(t *testing.T) {
 	w := newWorld(t, Options{Probe: time.Hour}, 4)
 	w.connect()

@@ -55,7 +55,7 @@ func (m *Module) reveal(t hsm.KeyType, text []byte) (secret, hsm.Code) {
 	if len(text) > 0 && text[0] == 'S' && len(text) != sm4Text {
 		kind, ok := clear.BlockKind(0), false
 		if len(text) > 1 {
-			kind, ok = clear.BlockKinds('S', text[1])
+			kind, ok = clear.KindOfBlock('S', text[1])
 		}
 		if !ok {
 			return secret{}, hsm.BadScheme
@@ -164,7 +164,7 @@ func (m *Module) block(tag byte, kind clear.BlockKind, under []byte, t hsm.KeyTy
 // revealUnder opens a key that came under another one.
 func (m *Module) revealUnder(under secret, t hsm.KeyType, text []byte) (s secret, forced bool, code hsm.Code) {
 	if len(text) > 1 && text[0] == 'R' {
-		kind, ok := clear.BlockKinds('R', text[1])
+		kind, ok := clear.KindOfBlock('R', text[1])
 		if !ok {
 			return s, false, hsm.BadScheme
 		}
