@@ -15,7 +15,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
-	"tongka/journal/internal/keyfile"
+	"tongka/keyfile"
 )
 
 // Errors that callers tell apart with errors.Is.

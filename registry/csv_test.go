@@ -12,6 +12,8 @@ import (
 var rewrite = flag.Bool("rewrite", false, "renew the golden files")
 
 // Each testdata/*.csv is refused; what is said of it is in *.golden.
+const maxFaults = 200 // of a sheet
+
 func TestImportFaults(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.csv")
 	if err != nil || len(files) == 0 {
