@@ -221,3 +221,34 @@ func TestErrorsReadWell(t *testing.T) {
 		}
 	}
 }
+
+// A hexadecimal field of fixed length is read together with its neighbours, and
+// each of its bytes is looked at all the same.
+func TestEveryByteOfAFixedHexField(t *testing.T) {
+	var s *Spec
+	for _, d := range every {
+		if d.Name() == "93a" {
+			s = d
+		}
+	}
+	var v View
+	msg := saleIn(t, s)
+	for range 2 { // without its plan and with it
+		if err := s.Parse(&v, msg); err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range []int{52, 64} {
+			at, size := v.spans[n].At(), len(v.Field(n))
+			for i := range size {
+				for _, c := range []byte{'G', '@', '/', ':', '`', 'g', 0, 0xB1} {
+					bad := append([]byte(nil), msg...)
+					bad[at+i] = c
+					var fe *FieldError
+					if err := s.Parse(&v, bad); !errors.As(err, &fe) || fe.Field != n || fe.Offset != at+i {
+						t.Fatalf("F%d byte %d is %q: %v", n, i, c, err)
+					}
+				}
+			}
+		}
+	}
+}

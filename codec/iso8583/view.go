@@ -144,8 +144,8 @@ func (v *View) readMTI(p []byte) (bad int) {
 		if i := v.spec.mti.BadByte(p); i >= 0 {
 			return i
 		}
-	} else if i := bcd.BadDigits(p); i >= 0 {
-		return i
+	} else if !bcd.FourDigits(p) {
+		return bcd.BadDigits(p)
 	}
 	v.mti = MTI(bcd.Four(p)) // the low nibbles, which both codes share
 	return -1

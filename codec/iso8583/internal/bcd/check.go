@@ -44,27 +44,25 @@ func GoodPackedTrack(msg []byte, from, to int, odd bool) bool {
 	return bad == 0
 }
 
-// GoodChars does the same for digits in characters.
+// GoodChars does the same for digits in characters. Of a track, only the word that
+// has the separator is looked at twice.
 func GoodChars(msg []byte, from, to int, track bool) bool {
-	var bad uint64
 	i := to
 	for ; i-from >= 8; i -= 8 {
 		x := binary.BigEndian.Uint64(msg[i-8 : i : i])
-		if track {
-			x = zeroSeparators(x)
+		if NotDigit(x) != 0 && !(track && goodTrack(x)) {
+			return false
 		}
-		bad |= NotDigit(x)
 	}
 	if i > from {
 		s := 8 * uint(8+from-i) & 63
 		x := binary.BigEndian.Uint64(msg[i-8:i:i])<<s | threes&(1<<s-1)
-		if track {
-			x = zeroSeparators(x)
-		}
-		bad |= NotDigit(x)
+		return NotDigit(x) == 0 || track && goodTrack(x)
 	}
-	return bad == 0
+	return true
 }
+
+func goodTrack(x uint64) bool { return NotDigit(zeroSeparators(x)) == 0 }
 
 // GoodEBCDIC does the same for digits in EBCDIC, which differ from ASCII ones by
 // two bits; the separators differ by more.
@@ -97,23 +95,29 @@ func GoodHex(p []byte) bool {
 		return bad == 0
 	}
 	for i := 0; i < n-8; i += 8 {
-		_, wrong := hexWord(binary.BigEndian.Uint64(p[i : i+8 : i+8]))
-		bad |= wrong
+		bad |= NotHex(binary.BigEndian.Uint64(p[i : i+8 : i+8]))
 	}
-	_, wrong := hexWord(binary.BigEndian.Uint64(p[n-8:]))
-	return bad|wrong == 0
+	return bad|NotHex(binary.BigEndian.Uint64(p[n-8:])) == 0
+}
+
+// NotHex keeps bit 7 of each byte of x that is no hexadecimal character. Of four
+// bounds, each reached only by what has reached those before it, a digit has
+// reached one and a letter, its case put aside, three.
+func NotHex(x uint64) uint64 {
+	y := x & lowBits
+	z := y | 0x20*ones
+	in := (y + (0x80-'0')*ones) ^ (y + (0x80-'9'-1)*ones) ^ (z + (0x80-'a')*ones) ^ (z + (0x80-'f'-1)*ones)
+	return (x | ^in) & (0x80 * ones)
 }
 
 // hexWord reads eight hexadecimal characters, a nibble a byte. What is wrong with
 // them is not zero. A letter has bit 6, and a value of 9 more than its low half.
 func hexWord(x uint64) (nibbles, wrong uint64) {
 	letter := x >> 6 & ones
-	low := x & lows
-	wrong = (x&^(letter<<5))&highs ^ (threes + letter<<4) // 3x, or 4x and 6x
-	wrong |= (low + sixes + 3*letter) & (ones << 4)       // at most 9, or F
-	wrong |= ^(low + lows) & (letter << 4)                // not @
-	return low + 9*letter, wrong
+	return x&lows + 9*letter, NotHex(x)
 }
+
+const lowBits = 0x7F * ones // all but the highest of each byte
 
 // notTrack is Above9 but for the nibble D.
 func notTrack(x uint64) uint64 {
@@ -129,9 +133,8 @@ func zeroSeparators(x uint64) uint64 {
 
 // equal sets bit 7 of each byte of x that is c.
 func equal(x uint64, c byte) uint64 {
-	const low = 0x7F * ones
 	x ^= uint64(c) * ones
-	return ^(x&low + low | x | low)
+	return ^(x&lowBits + lowBits | x | lowBits)
 }
 
 // BadPacked finds the first byte with a nibble above 9, -1 when there is none.
@@ -158,6 +161,11 @@ func BadDigits(p []byte) int {
 		}
 	}
 	return -1
+}
+
+// FourDigits says that the four bytes of p are ASCII digits.
+func FourDigits(p []byte) bool {
+	return NotDigit(uint64(binary.BigEndian.Uint32(p))|threes&^(1<<32-1)) == 0
 }
 
 // BadTrack does the same for ASCII track data: digits, = and D.

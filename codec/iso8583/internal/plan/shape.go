@@ -17,8 +17,9 @@ type leg struct {
 	size   int // of the fixed fields, in bytes
 	fixed  []placed
 	checks []check
-	flip   uint64 // makes ASCII of the characters, if they are EBCDIC digits
-	open   uint8  // the number of the field behind them, 0 at the end of the message
+	hexes  []check // of hexadecimal characters, which few dialects have
+	flip   uint64  // makes ASCII of the characters, if they are EBCDIC digits
+	open   uint8   // the number of the field behind them, 0 at the end of the message
 }
 
 // placed is a fixed field: its span in the leg, to which the leg's offset is
@@ -45,7 +46,7 @@ func (s Span) Len() int { return int(s >> 16) }
 type check struct {
 	at     int    // the word begins there; up to 7 bytes in front of the leg
 	packed uint64 // bits 3 of what must be packed digits
-	chars  uint64 // the bytes that must be ASCII digits
+	chars  uint64 // the bytes that must be ASCII digits, or hexadecimal ones
 	pad    uint64 // what must be 0
 }
 
@@ -57,17 +58,18 @@ func NewShape(fields *table.Fields, present [2]uint64) Shape {
 	var need mask
 	for n := range each(present) {
 		f := &fields[n]
-		if f.Prefix == 0 && (f.Coding.Free() || f.Coding.Number() && need.joins(f)) {
+		if f.Prefix == 0 && (f.Coding.Free() || f.Coding == table.Hexed || f.Coding.Number() && need.joins(f)) {
 			l.fixed = append(l.fixed, placed{uint8(n), At(l.size, int(f.Max))})
 			l.size += int(f.Size)
 			need.add(f)
 			continue
 		}
-		l.open, l.checks, l.flip = uint8(n), need.checks(), need.flip
+		l.open = uint8(n)
+		need.settle(&l)
 		shape = append(shape, l)
 		l, need = leg{}, mask{}
 	}
-	l.checks, l.flip = need.checks(), need.flip
+	need.settle(&l)
 	return append(shape, l)
 }
 
@@ -86,9 +88,9 @@ func each(present [2]uint64) func(func(int) bool) {
 
 // mask is what a leg's bytes must be, byte by byte.
 type mask struct {
-	packed, chars, pad []byte
-	flip               uint64
-	digits             bool // there are digits in characters, of the code that flip says
+	packed, chars, pad, hex []byte
+	flip                    uint64
+	digits                  bool // there are digits in characters, of the code that flip says
 }
 
 // joins says that a field of digits can be checked with those before it: ASCII and
@@ -98,8 +100,10 @@ func (m *mask) joins(f *table.Field) bool {
 }
 
 func (m *mask) add(f *table.Field) {
-	var packed, chars byte
+	var packed, chars, hex byte
 	switch {
+	case f.Coding == table.Hexed:
+		hex = 0xFF
 	case f.Coding >= table.PackedLeft:
 		packed = 0x88
 	case f.Coding == table.EDigits:
@@ -109,7 +113,7 @@ func (m *mask) add(f *table.Field) {
 	}
 	at := len(m.packed)
 	for range f.Size {
-		m.packed, m.chars, m.pad = append(m.packed, packed), append(m.chars, chars), append(m.pad, 0)
+		m.packed, m.chars, m.pad, m.hex = append(m.packed, packed), append(m.chars, chars), append(m.pad, 0), append(m.hex, hex)
 	}
 	if packed == 0 || f.Max&1 == 0 {
 		return
@@ -124,11 +128,19 @@ func (m *mask) add(f *table.Field) {
 	}
 }
 
-// checks makes words of it from the end on, so that none reaches beyond the l.
+// settle gives a leg what its bytes must be.
+func (m *mask) settle(l *leg) {
+	l.flip = m.flip
+	l.checks = words(m.packed, m.chars, m.pad)
+	none := make([]byte, len(m.hex))
+	l.hexes = words(none, m.hex, none)
+}
+
+// words makes checks of masks from the end on, so that none reaches beyond the leg.
 // What is in front of the first leg is never less than a word: MTI and bitmap.
-func (m *mask) checks() (list []check) {
+func words(packed, chars, pad []byte) (list []check) {
 	front := func(b []byte) []byte { return append(make([]byte, 7), b...) }
-	packed, chars, pad := front(m.packed), front(m.chars), front(m.pad)
+	packed, chars, pad = front(packed), front(chars), front(pad)
 	for end := len(packed); end > 7; {
 		if packed[end-1]|chars[end-1]|pad[end-1] == 0 {
 			end--
@@ -181,6 +193,11 @@ func (l *leg) readFixed(msg []byte, off int, spans *[256]Span) bool {
 		at := off + c.at
 		x := binary.BigEndian.Uint64(msg[at : at+8 : at+8])
 		bad |= bcd.Above9(x)&c.packed | bcd.NotDigit(x^flip)&c.chars | x&c.pad
+	}
+	for i := range l.hexes {
+		c := &l.hexes[i]
+		at := off + c.at
+		bad |= bcd.NotHex(binary.BigEndian.Uint64(msg[at:at+8:at+8])) & c.chars
 	}
 	for _, f := range l.fixed {
 		spans[f.n] = f.span + Span(off)
