@@ -58,6 +58,9 @@ type Loop interface {
 	// Close ends the connection after what was sent has left. Frames that come
 	// meanwhile are dropped.
 	Close(id ID)
+	// Reject is Close for a peer whose frames are nothing to us: it counts as a strike
+	// against its address.
+	Reject(id ID)
 	// Wake asks for a Tick, from any goroutine.
 	Wake()
 }
@@ -97,5 +100,6 @@ var (
 	ErrOutbound  = errors.New("peer does not read: too much waits to be sent")
 	ErrStopped   = errors.New("the front is being stopped")
 	ErrDrained   = errors.New("let go: nothing was under way")
+	ErrRejected  = errors.New("what it sends is nothing to us")
 	ErrClosed    = errors.New("connection is closed") // from Send only
 )

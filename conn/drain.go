@@ -11,9 +11,13 @@ import (
 const (
 	// leaveStep is how often a connection that cannot leave yet is looked at again.
 	leaveStep = 20 * time.Millisecond
-	// leaveFresh is how long one who has come and not said anything yet may stay:
-	// its first request is likely on its way.
-	leaveFresh = time.Second
+	// leaveLooks is how often one who has come lately and not said anything is looked
+	// at before it must go: its first request is likely on its way. Looks are counted
+	// and not time, for on a machine that stands still for a second nobody's request
+	// has come nearer.
+	leaveLooks = 50
+	// leaveLately is how long ago one may have come to be waited for.
+	leaveLately = 10 * time.Second
 	// drainStep is how often Drain looks whether all have left.
 	drainStep = 5 * time.Millisecond
 )
@@ -117,6 +121,7 @@ func (l *loop) letLeave(p *peer, how *leaving, at int64) {
 // again until their time is over.
 func (l *loop) leave(p *peer) {
 	p.out = 0
+	p.looks = min(p.looks+1, leaveLooks)
 	switch {
 	case p.state != open:
 	case p.part == nil && !l.owes(p) && !l.fresh(p):
@@ -132,7 +137,7 @@ func (l *loop) leave(p *peer) {
 // it has come to bring one.
 func (l *loop) fresh(p *peer) bool {
 	if p.seen == 0 && p.door.listener {
-		return !p.ended && l.now-p.born < int64(leaveFresh)
+		return !p.ended && p.looks < leaveLooks && l.now-p.born < int64(leaveLately)
 	}
 	return p.seen >= l.began
 }

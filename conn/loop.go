@@ -123,6 +123,13 @@ func (l *loop) Close(id ID) {
 	}
 }
 
+// Reject implements Loop.
+func (l *loop) Reject(id ID) {
+	if p := l.peer(id); p != nil && p.state == open {
+		l.finish(p, ErrRejected)
+	}
+}
+
 // finish closes a connection after what was sent to it has left.
 func (l *loop) finish(p *peer, why error) {
 	p.state, p.why = closing, why

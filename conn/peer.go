@@ -39,7 +39,8 @@ type peer struct {
 	half   timeout.Token // also the steps of closing, which has no half frames
 	out    timeout.Token // the next look at whether it can leave
 	state  peerState
-	shut   bool // when closing: our direction is shut down
+	looks  uint8 // whether it can leave
+	shut   bool  // when closing: our direction is shut down
 	opened bool
 	tls    *wire // nil without TLS
 	ended  bool  // it said by TLS that it sends no more

@@ -43,6 +43,7 @@ type Stats struct {
 	ClosedIdle        uint64
 	ClosedTLS         uint64 // what came was no record of the session
 	ClosedOutboundCap uint64
+	ClosedRejected    uint64 // by Loop.Reject
 	ClosedReplaced    uint64 // a silent line made way for a new one
 }
 
@@ -68,6 +69,7 @@ const (
 	closedTLS
 	closedOutboundCap
 	closedReplaced
+	closedRejected
 	linesRefused
 	shutOuts
 	counters
@@ -85,6 +87,7 @@ var reasons = [counters]error{
 	closedTLS:         ErrTLS,
 	closedOutboundCap: ErrOutbound,
 	closedReplaced:    ErrReplaced,
+	closedRejected:    ErrRejected,
 }
 
 // counts are plain numbers of one goroutine: the hot path counts without a
@@ -119,7 +122,7 @@ func (s *Stats) fill(c *counts) {
 	s.Sends, s.BytesOut = c[sends], c[bytesOut]
 	s.KeepAlives, s.KeepAlivesSent = c[keepAlives], c[keepAlivesSent]
 	s.ClosedByPeer, s.ClosedByUs, s.ClosedReset = c[closedByPeer], c[closedByUs], c[closedReset]
-	s.ClosedDrained, s.ClosedTLS = c[closedDrained], c[closedTLS]
+	s.ClosedDrained, s.ClosedTLS, s.ClosedRejected = c[closedDrained], c[closedTLS], c[closedRejected]
 	s.ClosedOversize, s.ClosedEmpty, s.ClosedMalformed = c[closedOversize], c[closedEmpty], c[closedMalformed]
 	s.ClosedReplaced, s.LinesRefused, s.ShutOuts = c[closedReplaced], c[linesRefused], c[shutOuts]
 	s.ClosedHalfFrame, s.ClosedIdle, s.ClosedOutboundCap = c[closedHalfFrame], c[closedIdle], c[closedOutboundCap]

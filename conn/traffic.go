@@ -235,7 +235,7 @@ func (l *loop) closed(p *peer, err error) {
 // strike tells the gate of a guest who sent what is nothing to us.
 func (l *loop) strike(p *peer, reason counter) {
 	switch reason {
-	case closedOversize, closedEmpty, closedMalformed, closedTLS:
+	case closedOversize, closedEmpty, closedMalformed, closedTLS, closedRejected:
 		if p.guest != nil && p.door.gate.Strike(p.guest, l.now) {
 			l.count[shutOuts]++
 		}
@@ -245,10 +245,12 @@ func (l *loop) strike(p *peer, reason counter) {
 // verdict says why a connection ended, for the handler and for the counters.
 func verdict(p *peer, err error) (counter, error) {
 	if p.state == closing {
-		if p.why == ErrDrained {
+		switch p.why {
+		case ErrDrained:
 			return closedDrained, p.why
-		}
-		if p.why == io.EOF {
+		case ErrRejected:
+			return closedRejected, p.why
+		case io.EOF:
 			return closedByPeer, p.why
 		}
 		return closedByUs, p.why

@@ -16,11 +16,16 @@ var (
 	descShutOuts = describe("shut_outs_total", "Times that an address was shut out for sending rubbish.")
 	descFailed   = describe("accept_errors_total", "Accepts that failed, mostly for want of file descriptors.")
 	descTLS      = describe("tls_handshakes_total", "TLS handshakes of those who came in, by result.", "result")
+	descDials    = describe("dials_total", "Tries to dial a bank or a security module, by result.", "result")
+	descEnrol    = describe("enrol_errors_total", "Connections that came up and that no event loop could take.")
+	descSends    = describe("sends_total", "Writes to sockets; each can hold many frames.")
+	descAlive    = describe("keep_alives_total", "Keep-alives of framings that have some, by direction.", "direction")
 	descFrames   = describe("frames_in_total", "Frames received.")
 	descBytes    = describe("bytes_total", "Bytes on the wire, by direction.", "direction")
 )
 
-var frontDescs = []*prometheus.Desc{descConns, descAccepted, descRefused, descClosed, descShutOuts, descFailed, descTLS, descFrames, descBytes}
+var frontDescs = []*prometheus.Desc{descConns, descAccepted, descRefused, descClosed, descShutOuts, descFailed, descTLS, descDials,
+	descEnrol, descSends, descAlive, descFrames, descBytes}
 
 // frontCount is one counter of the doors; label is empty for those without one.
 type frontCount struct {
@@ -50,11 +55,18 @@ var frontCounts = []frontCount{
 	{descClosed, "tls", func(s *conn.Stats) uint64 { return s.ClosedTLS }},
 	{descClosed, "outbound", func(s *conn.Stats) uint64 { return s.ClosedOutboundCap }},
 	{descClosed, "replaced", func(s *conn.Stats) uint64 { return s.ClosedReplaced }},
+	{descClosed, "rejected", func(s *conn.Stats) uint64 { return s.ClosedRejected }},
 	{descShutOuts, "", func(s *conn.Stats) uint64 { return s.ShutOuts }},
 	{descFailed, "", func(s *conn.Stats) uint64 { return s.AcceptErrs }},
 	{descTLS, "ok", func(s *conn.Stats) uint64 { return s.Handshakes }},
 	{descTLS, "bad", func(s *conn.Stats) uint64 { return s.HandshakesBad }},
 	{descTLS, "late", func(s *conn.Stats) uint64 { return s.HandshakesLate }},
+	{descDials, "ok", func(s *conn.Stats) uint64 { return s.Dialled }},
+	{descDials, "failed", func(s *conn.Stats) uint64 { return s.DialErrs }},
+	{descEnrol, "", func(s *conn.Stats) uint64 { return s.EnrollErrs }},
+	{descSends, "", func(s *conn.Stats) uint64 { return s.Sends }},
+	{descAlive, "in", func(s *conn.Stats) uint64 { return s.KeepAlives }},
+	{descAlive, "out", func(s *conn.Stats) uint64 { return s.KeepAlivesSent }},
 	{descFrames, "", func(s *conn.Stats) uint64 { return s.FramesIn }},
 	{descBytes, "in", func(s *conn.Stats) uint64 { return s.BytesIn }},
 	{descBytes, "out", func(s *conn.Stats) uint64 { return s.BytesOut }},

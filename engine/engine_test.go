@@ -614,7 +614,7 @@ func TestThirdBadFrameIsAnsweredBeforeTheClose(t *testing.T) {
 		w.shard.Frame(p.id, frame)
 	}
 	w.pass(0)
-	if n := len(w.take(p.id, conn.Binary2)); n != maxBad || !w.closed[p.id] {
+	if n := len(w.take(p.id, conn.Binary2)); n != maxBad || !w.rejected[p.id] {
 		t.Errorf("%d answers, closed %v", n, w.closed[p.id])
 	}
 }

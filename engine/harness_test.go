@@ -27,22 +27,23 @@ import (
 // world is a shard without sockets: a loop that keeps what is sent, a clock that
 // the test moves, a journal in memory.
 type world struct {
-	t      testing.TB
-	now    int64
-	fs     vfs.FS
-	log    *watchedLog
-	reg    *registry.Registry
-	shard  *Shard
-	module *soft.Module
-	remote bool
-	header int // of the module behind a socket
-	logger *zap.Logger
-	names  []string
-	shape  func(*Config) // changes what a life begins with
-	sent   map[conn.ID][][]byte
-	closed map[conn.ID]bool
-	fatal  error
-	nextID uint32
+	t        testing.TB
+	now      int64
+	fs       vfs.FS
+	log      *watchedLog
+	reg      *registry.Registry
+	shard    *Shard
+	module   *soft.Module
+	remote   bool
+	header   int // of the module behind a socket
+	logger   *zap.Logger
+	names    []string
+	shape    func(*Config) // changes what a life begins with
+	sent     map[conn.ID][][]byte
+	closed   map[conn.ID]bool
+	rejected map[conn.ID]bool // of those
+	fatal    error
+	nextID   uint32
 }
 
 // watchedLog fails the test when bytes leave before the records are durable.
@@ -74,6 +75,9 @@ func (w *world) Send(id conn.ID, b []byte) error {
 }
 func (w *world) Close(id conn.ID) { w.closed[id] = true }
 func (w *world) Wake()            {}
+
+// Reject is noted beside the end.
+func (w *world) Reject(id conn.ID) { w.closed[id], w.rejected[id] = true, true }
 
 var (
 	terminalMerchant = "898310048160001"
@@ -129,7 +133,7 @@ func (w *world) tryOpen(fs vfs.FS) error {
 	}
 	w.t.Cleanup(func() { log.Close() })
 	w.fs, w.log = fs, &watchedLog{Log: log}
-	w.sent, w.closed, w.nextID = map[conn.ID][][]byte{}, map[conn.ID]bool{}, 0
+	w.sent, w.closed, w.rejected, w.nextID = map[conn.ID][][]byte{}, map[conn.ID]bool{}, map[conn.ID]bool{}, 0
 	bin, err := router.ParseRange("62")
 	if err != nil {
 		w.t.Fatal(err)

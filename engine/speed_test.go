@@ -63,8 +63,9 @@ func (m *mill) Send(id conn.ID, b []byte) error {
 	}
 	return nil
 }
-func (m *mill) Close(conn.ID) {}
-func (m *mill) Wake()         {}
+func (m *mill) Close(conn.ID)  {}
+func (m *mill) Reject(conn.ID) {}
+func (m *mill) Wake()          {}
 
 // grind does the sales from..to, a turn's worth at a time.
 func (m *mill) grind(from, to int) {

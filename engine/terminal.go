@@ -13,7 +13,8 @@ import (
 	"tongka/txn"
 )
 
-// maxBad unreadable frames in a row end a terminal's connection.
+// maxBad unreadable frames in a row end a terminal's connection, as a strike
+// against its address.
 const maxBad = 3
 
 // terminalFrame starts a transaction. What cannot be read is answered with F39
@@ -24,6 +25,7 @@ func (s *Shard) terminalFrame(p *peer, b []byte) {
 	msg, err := spec.Split(b, &s.envelope)
 	if err != nil {
 		s.badFrame(p, err)
+		p.bad = maxBad
 		s.hangUp(p.id)
 		return
 	}

@@ -95,6 +95,10 @@ func (s *Shard) flush() {
 	}
 	s.dirty = s.dirty[:0]
 	for _, id := range s.closing {
+		if p := s.peer(id); p != nil && p.kind == terminalPeer && p.bad >= maxBad {
+			s.loop.Reject(id)
+			continue
+		}
 		s.loop.Close(id)
 	}
 	s.closing = s.closing[:0]
