@@ -83,8 +83,9 @@ type index struct {
 	newest    LSN // in cur
 	prevLast  LSN // in prev
 
-	batch *pebble.Batch // the writer's own
-	block []byte
+	batch  *pebble.Batch // the writer's own
+	block  []byte
+	sorted []entry
 
 	mu      sync.Mutex
 	change  *sync.Cond // pending, done or end changed
@@ -292,9 +293,7 @@ func (ix *index) write(entries []entry, last LSN, at int64) (err error) {
 			err = fmt.Errorf("journal: index: pebble panicked: %v", p)
 		}
 	}()
-	slices.SortFunc(entries, func(a, b entry) int {
-		return cmp.Or(cmp.Compare(a.fp, b.fp), cmp.Compare(a.lsn, b.lsn))
-	})
+	entries = ix.sort(entries)
 	ix.batch.Reset()
 	for len(entries) > 0 {
 		n := 1
@@ -314,6 +313,35 @@ func (ix *index) write(entries []entry, last LSN, at int64) (err error) {
 		return fmt.Errorf("journal: index: %w", err)
 	}
 	return nil
+}
+
+// sort orders entries by fingerprint, and those of one by age. They are spread over
+// the blocks first, in one pass, so that only a block's few are left to sort; the
+// result is lent until the next call.
+func (ix *index) sort(entries []entry) []entry {
+	var at [1<<blockBits + 1]int
+	for _, e := range entries {
+		at[e.fp>>(64-blockBits)+1]++
+	}
+	for i := range len(at) - 1 {
+		at[i+1] += at[i]
+	}
+	ix.sorted = slices.Grow(ix.sorted[:0], len(entries))[:len(entries)]
+	from := at
+	for _, e := range entries {
+		block := e.fp >> (64 - blockBits)
+		ix.sorted[at[block]] = e
+		at[block]++
+	}
+	for i := range 1 << blockBits {
+		slices.SortFunc(ix.sorted[from[i]:from[i+1]], func(a, b entry) int {
+			if a.fp != b.fp {
+				return cmp.Compare(a.fp, b.fp)
+			}
+			return cmp.Compare(a.lsn, b.lsn)
+		})
+	}
+	return ix.sorted
 }
 
 // writeBlock puts sorted entries into one value; of equal fingerprints the last

@@ -1,9 +1,11 @@
 package journal
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -284,6 +286,25 @@ func TestFindLooksBackToATime(t *testing.T) {
 	}
 	if stopped < n/2 {
 		t.Errorf("only %d searches stopped before they came to an old record", stopped)
+	}
+}
+
+func TestIndexSortsItsEntries(t *testing.T) {
+	rng := rand.New(rand.NewPCG(8, 9))
+	ix := new(index)
+	for _, n := range []int{0, 1, 2, 100, 5000} {
+		in := make([]entry, n)
+		for i := range in {
+			in[i] = entry{rng.Uint64() >> (rng.IntN(2) * 12), LSN(i)}
+			if i > 0 && rng.IntN(4) == 0 {
+				in[i].fp = in[rng.IntN(i)].fp
+			}
+		}
+		want := slices.Clone(in)
+		slices.SortFunc(want, func(a, b entry) int { return cmp.Or(cmp.Compare(a.fp, b.fp), cmp.Compare(a.lsn, b.lsn)) })
+		if got := ix.sort(in); !slices.Equal(got, want) {
+			t.Fatalf("%d entries are out of order", n)
+		}
 	}
 }
 
