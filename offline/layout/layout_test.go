@@ -181,6 +181,9 @@ func TestAppendAndRead(t *testing.T) {
 		var err error
 		if l.Header != nil {
 			file, err = l.Append(file, l.Header, map[string]Value{"count": {Num: 20}})
+			if err != nil {
+				t.Fatal(err)
+			}
 		}
 		var want []map[string]Value
 		for range 20 {
