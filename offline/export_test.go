@@ -5,6 +5,9 @@ import "github.com/cockroachdb/pebble/v2"
 // SetStep has f asked at every place where a kill may come.
 func (o *Options) SetStep(f func(name string) error) { o.step = f }
 
+// SetPage makes pages smaller.
+func (o *Options) SetPage(records uint32) { o.page = records }
+
 // Dump gives every key and value.
 func (s *Store) Dump() (map[string]string, error) {
 	it, err := s.db.NewIter(&pebble.IterOptions{})

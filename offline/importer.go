@@ -40,7 +40,7 @@ func (s *Store) Resume(ctx context.Context, f *File, tell Progress) error {
 		return err
 	}
 	w := &work{Store: s, f: f, format: format, tell: tell}
-	if w.seal, err = newSealer(&s.o.Key, f); err != nil {
+	if w.seal, err = newSealer(&s.o, f); err != nil {
 		return err
 	}
 	for {
@@ -263,7 +263,7 @@ type page struct {
 // store keeps the records, a page at a time, each with what the books say of it and
 // with its place in the indexes.
 func (w *work) store(ctx context.Context) error {
-	p := &page{number: w.f.Pages, first: w.f.Pages * pageRecords, fresh: map[indexKey][]byte{}, batch: w.db.NewBatch()}
+	p := &page{number: w.f.Pages, first: w.f.Pages * w.o.records(), fresh: map[indexKey][]byte{}, batch: w.db.NewBatch()}
 	defer func() { _ = p.batch.Close() }()
 	var item Item
 	at := uint32(0)
@@ -281,7 +281,7 @@ func (w *work) store(ctx context.Context) error {
 		if err := w.add(p, member, row, &item); err != nil {
 			return err
 		}
-		if len(p.states) == 2*pageRecords {
+		if len(p.states) == 2*int(w.o.records()) {
 			return w.flush(p)
 		}
 		return nil
@@ -423,7 +423,7 @@ func (w *work) verify(ctx context.Context) error {
 			states[string(pg.states[i])]++
 			codes[Reason(pg.states[i+1]).Code()-'0']++
 		}
-		w.tell(Stored, min((n+1)*pageRecords, w.f.Records), w.f.Records)
+		w.tell(Stored, min((n+1)*w.o.records(), w.f.Records), w.f.Records)
 	}
 	w.f.Stage, w.f.States, w.f.Codes = Done, states, codes
 	b := w.db.NewBatch()

@@ -59,8 +59,9 @@ func (s *Store) register(src *Source) (f *File, err error) {
 	f = &File{Name: src.Name, Company: src.Company, Layout: src.Format.Layout.Name, Form: digest(src.Format.Layout.Source),
 		At: s.o.Now().UTC().Format("2006-01-02T15:04:05Z"), Stage: Received}
 	sum, weak := sha256.New(), md5.New()
+	// The file system comes last: it may use the buffer up.
 	err = s.write(s.path("spool"), "incoming", func(w io.Writer) error {
-		f.Size, err = io.Copy(io.MultiWriter(w, sum, weak), io.LimitReader(in, s.o.MaxBytes+1))
+		f.Size, err = io.Copy(io.MultiWriter(sum, weak, w), io.LimitReader(in, s.o.MaxBytes+1))
 		if err == nil && f.Size > s.o.MaxBytes {
 			err = fmt.Errorf("%s: %w: > %d", src.Name, ErrSize, s.o.MaxBytes)
 		}

@@ -269,16 +269,16 @@ var errKilled = errors.New("killed")
 // lost, and started again: what is then there is the same to the byte.
 func TestKilledAnywhere(t *testing.T) {
 	m := maker(t, "dongguan", 3)
-	wrong := make([]sim.Wrong, 2*4096+100)
+	wrong := make([]sim.Wrong, 2*128+40)
 	for i := range wrong {
-		if i%50 == 7 {
+		if i%20 == 7 {
 			wrong[i] = m.Faults()[i%len(m.Faults())]
 		}
 	}
 	var names []string
 	var members [][]byte
 	var counts []int
-	for i, part := range [][]sim.Wrong{wrong[:3000], wrong[3000:]} {
+	for i, part := range [][]sim.Wrong{wrong[:90], wrong[90:]} {
 		b, _, err := m.File(part)
 		if err != nil {
 			t.Fatal(err)
@@ -299,6 +299,7 @@ func TestKilledAnywhere(t *testing.T) {
 	// run imports both until the kill that comes at the given step.
 	run := func(fs vfs.FS, kill int) (dump map[string]string, answer string, steps int, err error) {
 		o := options(t, fs)
+		o.SetPage(128)
 		o.SetStep(func(string) error {
 			if steps++; steps == kill {
 				return errKilled
@@ -326,6 +327,7 @@ func TestKilledAnywhere(t *testing.T) {
 		clone := fs
 		o := options(t, fs)
 		n := 0
+		o.SetPage(128)
 		o.SetStep(func(string) error {
 			if n++; n == kill {
 				clone = fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50 * (kill % 2), RNG: rand.New(rand.NewPCG(uint64(kill), 1))})

@@ -19,8 +19,8 @@ import (
 // content, since it comes from the same bytes by the same layout.
 type sealer struct{ aead cipher.AEAD }
 
-func newSealer(master *[32]byte, f *File) (*sealer, error) {
-	key, err := hkdf.Key(sha256.New, master[:], nil, fmt.Sprintf("offline pages %d %s %s %d", f.ID, f.SHA256, f.Form, pageRecords), 32)
+func newSealer(o *Options, f *File) (*sealer, error) {
+	key, err := hkdf.Key(sha256.New, o.Key[:], nil, fmt.Sprintf("offline pages %d %s %s %d", f.ID, f.SHA256, f.Form, o.records()), 32)
 	if err != nil {
 		return nil, err
 	}

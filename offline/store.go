@@ -33,6 +33,14 @@ import (
 // pageRecords is how many records a page has at most: a sync each.
 const pageRecords = 4096
 
+// records is the size of a page here; tests take smaller ones.
+func (o *Options) records() uint32 {
+	if o.page == 0 {
+		return pageRecords
+	}
+	return o.page
+}
+
 // Options say where a Store is and what it asks.
 type Options struct {
 	Dir      string // made when missing
@@ -46,6 +54,7 @@ type Options struct {
 	Log      func(format string, args ...any)
 
 	step func(name string) error // tests end a run here
+	page uint32
 }
 
 // Store holds the files and their records. It belongs to one goroutine.
