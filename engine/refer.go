@@ -14,7 +14,8 @@ import (
 )
 
 // seekNamed finds the transaction that a request names: by batch and trace among
-// this terminal's own, else by the reference number among all.
+// this terminal's own, else by the reference number among all. With both, the
+// reference number counts: the batch and trace may be another terminal's.
 func (s *Shard) seekNamed(sl *slot) flow.Event {
 	ev := flow.Event{Kind: flow.Found, Now: s.now}
 	if !s.viewOf(sl) {
@@ -23,6 +24,9 @@ func (s *Shard) seekNamed(sl *slot) flow.Event {
 	}
 	name := translate.ReadNamed(s.view)
 	r, ok, err := s.byTrace(sl, &name)
+	if ok && name.RRN != 0 && err == nil {
+		ok = s.hasRRN(r, name.RRN)
+	}
 	if err == nil && !ok && name.RRN != 0 {
 		r, ok, err = s.byRRN(name.RRN)
 	}
@@ -64,6 +68,14 @@ func (s *Shard) byTrace(sl *slot, name *translate.Named) (r ref, ok bool, err er
 		}
 	}
 	return 0, false, nil
+}
+
+// hasRRN says whether what was found has this reference number.
+func (s *Shard) hasRRN(r ref, rrn uint64) bool {
+	if index, live := r.live(); live {
+		return s.clock.RRN(&s.slots[index].Facts) == rrn
+	}
+	return r.lsn() != 0 && s.get(r.lsn()) && s.clock.RRN(&s.rec.Facts) == rrn
 }
 
 // byRRN looks for the newest transaction that a reference number can stand for.

@@ -97,7 +97,7 @@ func TestVoid(t *testing.T) {
 	w.want("again", p.through(bank, void(14, 7, 1250), "00"), "12")
 	w.want("a refund of it", p.through(bank, refund(15, 7, 1), "00"), "12")
 	p.reverse(7, 1250)
-	w.want("a reversal of the sale", p.code(), "12")
+	w.want("a reversal of the sale", p.code(), "22")
 	w.bankSilent(bank)
 
 	// The void's reversal brings the sale back, and it can be voided anew.
@@ -164,6 +164,14 @@ func TestRefunds(t *testing.T) {
 	w.want("more than is left", p.through(bank, byRRN(10, 201), "00"), "13")
 	w.want("a void of the rest", p.through(bank, void(11, 7, 1000), "00"), "12")
 
+	// F61 from another terminal, where it is something of this one: F37 counts.
+	p.approved(bank, 20, 500)
+	foreign := byRRN(21, 300)
+	foreign.of = 20
+	w.want("more than is left of what F37 names", p.through(bank, foreign, "00"), "13")
+	foreign.trace, foreign.rrn = 22, "990001000001"
+	w.want("F37 names nothing", p.through(bank, foreign, "00"), "25")
+
 	// Another day, another life of the switch, another batch.
 	w.crash()
 	w.pass(26 * time.Hour)
@@ -199,7 +207,7 @@ func TestPreAuthorisation(t *testing.T) {
 	completionVoid := naming{mti: 0x0200, proc: 200000, cond: 6, usage: "21", trace: 12, of: 9, amount: 1150}
 	w.want("the completion's void", p.through(bank, completionVoid, "00"), "00")
 	p.takesBack(preAuth)
-	w.want("a reversal of what was completed", p.code(), "12")
+	w.want("a reversal of what was completed", p.code(), "22")
 	preAuth.trace = 20
 	w.want("another", p.through(bank, preAuth, "00"), "00")
 	p.takesBack(preAuth)

@@ -96,7 +96,8 @@ func (e *Env) mayTake(t *Txn, now int64) txn.Code {
 		if t.Amount != o.Amount {
 			return txn.BadAmount
 		}
-		if o.Own.Refunded != 0 {
+		// A tip that stays behind would be of a sale that is none any more.
+		if o.Own.Refunded != 0 || o.Own.Tip != 0 {
 			return txn.BadTransaction
 		}
 	case takesPart:
@@ -141,6 +142,12 @@ func save(t *Txn, out *Effects) {
 		take(t)
 		out.add(Effect{Do: Save})
 	}
+}
+
+// mayUndo says whether what the original of a reversal did may be undone. A tip
+// may have been given back with its sale: it stays as soon as anything was.
+func mayUndo(o *Ref) bool {
+	return profiles[o.Kind].takes != addsTip || o.Parent.Refunded == 0 && o.Parent.Closed == 0
 }
 
 // undo takes out of the parent's chain what the original of a reversal wrote

@@ -318,12 +318,13 @@ func original(t *Txn, ev *Event, out *Effects) bool {
 
 // takeBack ends a reversal. What was done to the original since it was approved
 // would be left hanging, so then it is refused; and what the original did to
-// another transaction is undone.
+// another transaction is undone. The refusal is none that a terminal takes for
+// "nothing to reverse", as it does 12 and 25: the money stays where it is.
 func takeBack(t *Txn, out *Effects) {
 	t.Code, t.Result = txn.OK, txn.Approved
 	if o := t.Ref; o != nil && o.Result == txn.Approved {
-		if o.Own != (Chain{}) {
-			deny(t, txn.BadTransaction, out)
+		if o.Own != (Chain{}) || !mayUndo(o) {
+			deny(t, txn.Conflict, out)
 			return
 		}
 		if MovesMoney(o.Kind) {
@@ -341,7 +342,7 @@ func named(t *Txn, ev *Event, out *Effects) bool {
 	switch {
 	case ev.Fate == Known && !slices.Contains(profiles[t.Kind].of, t.Ref.Kind):
 		deny(t, txn.BadTransaction, out)
-	case ev.Fate == Known && (ev.Orig == txn.Approved || profiles[t.Kind].takes == onlyNames):
+	case ev.Fate == Known && (ev.Orig == txn.Approved || profiles[t.Kind].takes == onlyNames && t.Ref.Sent != 0):
 		t.Orig, t.Link = t.Ref.ID, t.Ref.Link
 		return true
 	case ev.Fate == Live:

@@ -157,14 +157,15 @@ func (s *script) open(w []string) {
 // names says what the transaction names: its kind, its amount, and what became of
 // it: refunded N, tipped N, closed KIND, elsewhere (another terminal of the
 // merchant), yesterday, other-card, other-merchant; and of a reversal's original,
-// that it named another in its turn: parent.
+// that it named another in its turn: parent, of which something was given back:
+// parent-refunded N; unsent: no bank was asked.
 func (s *script) names(w []string) {
 	kind, ok := txn.ParseKind(w[0])
 	amount, err := strconv.ParseInt(w[1], 10, 64)
 	if !ok || err != nil {
 		s.t.Fatalf("names %v", w)
 	}
-	o := &Ref{Facts: txn.Facts{ID: 41, Kind: kind, Amount: amount, PAN: s.txn.PAN, Link: 7, At: int64(s.now)}}
+	o := &Ref{Facts: txn.Facts{ID: 41, Kind: kind, Amount: amount, PAN: s.txn.PAN, Link: 7, At: int64(s.now), Sent: 1}}
 	for w = w[2:]; len(w) > 0; w = w[1:] {
 		number := func() (n int64) {
 			n, err := strconv.ParseInt(w[1], 10, 64)
@@ -193,9 +194,16 @@ func (s *script) names(w []string) {
 			o.At -= int64(24 * time.Hour)
 		case "parent":
 			o.Orig, o.Parent = 40, Chain{Closed: o.ID, By: kind}
-			if kind == txn.Refund {
+			switch kind {
+			case txn.Refund:
 				o.Parent = Chain{Refunded: amount + 100}
+			case txn.Tip:
+				o.Parent = Chain{Tip: amount + 50}
 			}
+		case "parent-refunded":
+			o.Parent.Refunded = number()
+		case "unsent":
+			o.Sent = 0
 		default:
 			s.t.Fatalf("names: %q", w[0])
 		}

@@ -24,6 +24,7 @@ func AppendNotice(dst []byte, v *iso8583.View, orig *txn.Facts, c *Clock) []byte
 }
 
 const (
+	adviceMTI    = 0x0220
 	authSize     = 6
 	originalSize = 20
 )
@@ -34,7 +35,7 @@ var errNotice = errors.New("a stored notice is not whole")
 // script's result, and 0221 or 0621 when it was offered before. Its answer is not
 // waited for by anybody; it keeps its numbers from one offer to the next.
 func (k *Bank) AppendAdvice(dst []byte, f *txn.Facts, notice []byte, again bool, c *Clock) ([]byte, error) {
-	mti := iso8583.MTI(0x0220)
+	mti := iso8583.MTI(adviceMTI)
 	if f.Kind == txn.ScriptNotice {
 		mti = 0x0620
 	}

@@ -246,7 +246,11 @@ func (k *Bank) putOriginal(b *iso8583.Builder, f *txn.Facts, c *Clock) {
 }
 
 func appendOriginal(dst []byte, f *txn.Facts, c *Clock) []byte {
-	dst = appendUint(dst, mtiDigits(f.MTI), 4)
+	mti := f.MTI
+	if f.Kind == txn.OfflineSale {
+		mti = adviceMTI // the bank knows it as the notice that it got
+	}
+	dst = appendUint(dst, mtiDigits(mti), 4)
 	dst = appendUint(dst, uint64(f.ID.STAN()), 6)
 	return appendUint(dst, c.At(f.Sent).F7(), 10)
 }

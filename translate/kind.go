@@ -110,6 +110,15 @@ func takenBack(v *iso8583.View, e *Echo) txn.Kind {
 	return kind
 }
 
+// namesAnother says that requests of a kind name an earlier transaction, in F61.
+func namesAnother(k txn.Kind) bool {
+	switch k {
+	case txn.Void, txn.Refund, txn.PreAuthVoid, txn.Completion, txn.CompletionVoid, txn.CompletionAdvice, txn.Tip, txn.Adjust:
+		return true
+	}
+	return false
+}
+
 // Named is how a request names another transaction.
 type Named struct {
 	Batch, Trace uint32 // F61: n6, n6; both 0 when absent

@@ -121,10 +121,10 @@ func readMoney(v *iso8583.View, f *txn.Facts, want amount) txn.Code {
 	}
 	if f.Kind == txn.Reversal {
 		// F61 names the original: batch n6, trace n6. Without it the reversal
-		// carries the original's own batch and trace.
-		var b [40]byte
-		if orig := v.AppendText(b[:0], 61); len(orig) >= 12 {
-			f.Batch, f.Trace = uint32(number(orig, 0, 6)), uint32(number(orig, 6, 12))
+		// carries the original's own batch and trace, and so does that of a void or the
+		// like: its F61 is the void's, and what that names is not to be reversed.
+		if n := ReadNamed(v); n.Batch|n.Trace != 0 && !namesAnother(f.Of) {
+			f.Batch, f.Trace = n.Batch, n.Trace
 		}
 	}
 	return readPAN(v, f)

@@ -354,21 +354,48 @@ func TestNotice(t *testing.T) {
 	}
 }
 
-func TestReversalTakesTheOriginalFromF61(t *testing.T) {
-	b := iso8583.Pos().Begin(nil, 0x0400)
-	b.PutUint(4, 500)
-	b.PutUint(11, 681186)
-	b.Put(41, []byte("T0000001"))
-	b.Put(42, []byte("898310048160001"))
-	b.Put(60, []byte("22160529"))
-	b.Put(61, []byte("2334156811860529"))
-	msg, err := b.End()
-	if err != nil {
-		t.Fatal(err)
+// What a bank was told of it knows as a notice, whatever the terminal sent.
+func TestOfflineSaleIsReversedAsTheNoticeThatItWas(t *testing.T) {
+	_, f, _, _ := read(t, saleMessage(t))
+	f.ID, f.Sent = 7, f.At
+	var c Clock
+	for kind, want := range map[txn.Kind]string{txn.Sale: "0200", txn.OfflineSale: "0220"} {
+		f.Kind = kind
+		out, err := bank(t).AppendReversal(nil, &f, false, &c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(parseBank(t, out).Field(90)[:4]); got != want {
+			t.Errorf("%v: F90 begins with %s, want %s", kind, got, want)
+		}
 	}
-	_, f, _, code := read(t, msg)
-	if code != zero || f.Batch != 233415 || f.Trace != 681186 {
-		t.Errorf("code %v batch %d trace %d", code, f.Batch, f.Trace)
+}
+
+// F61 of a sale's reversal names the sale. That of a void's reversal is the void's
+// own, which names the sale: the void stands in F60 and F11.
+func TestReversalTakesTheOriginalFromF61(t *testing.T) {
+	for _, c := range []struct {
+		proc         uint64
+		usage        string
+		batch, trace uint32
+	}{{0, "22", 233415, 681186}, {200000, "23", 160529, 681190}, {200000, "25", 160529, 681190}} {
+		b := iso8583.Pos().Begin(nil, 0x0400)
+		b.PutUint(3, c.proc)
+		b.PutUint(4, 500)
+		b.PutUint(11, 681190)
+		b.PutUint(25, 0)
+		b.Put(41, []byte("T0000001"))
+		b.Put(42, []byte("898310048160001"))
+		b.Put(60, []byte(c.usage+"160529"))
+		b.Put(61, []byte("2334156811860529"))
+		msg, err := b.End()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, f, _, code := read(t, msg)
+		if code != zero || f.Batch != c.batch || f.Trace != c.trace {
+			t.Errorf("F60.1 %s: code %v batch %d trace %d", c.usage, code, f.Batch, f.Trace)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ var (
 	BadAmount      = Code{'1', '3'}
 	BadCard        = Code{'1', '4'}
 	InProgress     = Code{'0', '9'}
+	Conflict       = Code{'2', '2'}
 	NoOriginal     = Code{'2', '5'}
 	BadFormat      = Code{'3', '0'}
 	NotSupported   = Code{'4', '0'}
@@ -51,7 +52,7 @@ var codeWords = map[Code]Words{
 	{'1', '0'}: {"部分承兑", "approved for a part"}, {'1', '1'}: {"重要人物批准", "approved, important person"}, {'1', '6'}: {"批准，更新第三磁道", "approved, new third track"},
 	{'A', '2'}: {"有缺陷的成功", "approved, to be looked into"}, {'A', '4'}: {"有缺陷的成功", "approved, to be looked into"},
 	{'A', '5'}: {"有缺陷的成功", "approved, to be looked into"}, {'A', '6'}: {"有缺陷的成功", "approved, to be looked into"},
-	{'1', '5'}: {"无此发卡方", "no such issuer"}, {'2', '2'}: {"故障怀疑", "suspected malfunction"}, NoOriginal: {"找不到原交易", "original not found"},
+	{'1', '5'}: {"无此发卡方", "no such issuer"}, Conflict: {"故障怀疑，关联交易错误", "suspected malfunction, related transaction in the way"}, NoOriginal: {"找不到原交易", "original not found"},
 	BadFormat: {"报文格式错", "format error"}, {'3', '4'}: {"有作弊嫌疑", "suspected fraud"}, NotSupported: {"功能不支持", "function not supported"},
 	{'4', '1'}: {"挂失卡", "lost card"}, {'4', '3'}: {"被窃卡", "stolen card"}, {'5', '1'}: {"余额不足", "insufficient funds"},
 	{'5', '4'}: {"过期卡", "expired card"}, {'5', '5'}: {"密码错", "wrong PIN"}, {'5', '7'}: {"持卡人不允许的交易", "not permitted to cardholder"},
