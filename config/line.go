@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"tongka/txn"
 )
@@ -19,7 +20,10 @@ type Line struct {
 	Allow    []string `json:"allow,omitempty" jsonschema:"与 listen 同用：银行的网段，CIDR；其他一律拒绝 · with listen: networks of the bank as CIDR; nobody else gets in"`
 	Backups  []string `json:"backups,omitempty" jsonschema:"与 address 同用：连不上时依次改连的备用地址；断线后先回到 address · with address: tried in turn when it cannot be reached; a line that is lost goes back to address first"`
 	Priority int      `json:"priority,omitempty" range:"1,9" jsonschema:"优先级，1 最先；只有更先的线路全部不可用时才用 · 1 is used first, the next only when no line of the one before is up"`
-	Window   int      `json:"window,omitempty" range:"0,500000" jsonschema:"同时在途的请求数，0 不限，1 为半双工 · requests in flight at once, 0: no limit, 1: half-duplex"`
+	Window   int      `json:"window,omitempty" range:"0,500000" jsonschema:"同时在途的请求数，0 不限 · requests in flight at once, 0: no limit"`
+
+	HalfDuplex bool          `json:"half_duplex,omitempty" jsonschema:"半双工：同一时刻只有一条报文待答，冲正与回响测试亦然 · one message at a time awaits its answer, reversals and echoes included"`
+	Silence    time.Duration `json:"silence,omitempty" range:"1s,1h" jsonschema:"与 listen 同用：静默多久后让位于新来的连接，缺省 90s · with listen: silence after which the line makes way for a newcomer, 90s when left out"`
 }
 
 func (l *Line) start() { *l = Line{Priority: 1} }
@@ -64,6 +68,9 @@ func (n Line) String() string {
 	}
 	if n.Window > 0 {
 		parts = append(parts, fmt.Sprintf("≤ %d", n.Window))
+	}
+	if n.HalfDuplex {
+		parts = append(parts, "半双工 · half-duplex")
 	}
 	return strings.Join(parts, " ")
 }
@@ -118,6 +125,12 @@ func (r *reader) line(n *Line, at string, taken map[string]string) {
 		}
 	}
 	r.allow(n, at)
+	if n.HalfDuplex && n.Window > 1 {
+		r.faultAt(at+".window", "half_duplex 的窗口为 1 · with half_duplex the window is 1", "")
+	}
+	if n.Silence > 0 && !r.has(at+".listen") {
+		r.faultAt(at+".silence", "silence 只与 listen 同用 · silence is for listen only", "")
+	}
 	if len(n.Backups) > 0 && !r.has(at+".address") {
 		r.faultAt(at+".backups", "backups 只与 address 同用 · backups are for address only", "")
 	}

@@ -77,12 +77,14 @@ func (s *Shard) bankAnswer(from *line, m *translate.BankMessage) {
 // adviceAnswer ends what was owed. 25 and 12 mean that the bank has nothing to
 // take back, which is as good; any other refusal is offered again.
 func (s *Shard) adviceAnswer(from txn.LinkID, m *translate.BankMessage) {
+	id := s.idOf(m.RRN)
+	s.debtAnswered(id, from)
 	switch m.Code {
 	case txn.OK, txn.NoOriginal, txn.BadTransaction:
 	default:
 		return
 	}
-	if s.owed.Settle(s.idOf(m.RRN), storefwd.Reversal, from) {
+	if s.owed.Settle(id, storefwd.Reversal, from) {
 		s.stats.Delivered++
 	} else {
 		s.stats.Unmatched++
@@ -96,6 +98,7 @@ func (s *Shard) told(from txn.LinkID, m *translate.BankMessage) bool {
 	if !s.owed.Owes(id, storefwd.Advice, from) {
 		return false
 	}
+	s.debtAnswered(id, from)
 	if m.Code.Approved() || m.Code == txn.Duplicate {
 		s.owed.Settle(id, storefwd.Advice, from)
 		s.stats.Delivered++
@@ -114,8 +117,9 @@ func (s *Shard) idOf(rrn uint64) txn.ID {
 }
 
 // deliver offers what is owed to every bank that is up. The lines' windows are
-// for requests: what is owed has a window of its own.
+// for requests: what is owed has a window of its own, but on half-duplex lines.
 func (s *Shard) deliver() {
+	s.debtsOver()
 	if s.owed.Total() == 0 {
 		return
 	}
@@ -124,11 +128,15 @@ func (s *Shard) deliver() {
 	for i := range s.links {
 		l := &s.links[i]
 		for len(l.serving) > 0 {
+			if l.quiet(l.serving[0]) == nil {
+				s.owed.Rest(txn.LinkID(i)) // an answer makes room, and begins a turn
+				break
+			}
 			attempt, ok := s.owed.Due(s.now, txn.LinkID(i), &d)
 			if !ok {
 				break
 			}
-			s.offer(l, s.lineOf(l, d.ID), &d, attempt > 1)
+			s.offer(l, l.quiet(s.lineOf(l, d.ID)), &d, attempt > 1)
 		}
 	}
 }
@@ -171,6 +179,7 @@ func (s *Shard) offer(l *link, n *line, d *storefwd.Debt, again bool) {
 		return
 	}
 	out.b = b
+	s.offered(n, d)
 }
 
 // askNetwork sends a sign-on, echo or sign-off under a number of its own.

@@ -75,6 +75,8 @@ type Line struct {
 	Receive  int // the same, when one socket does both
 	Priority int // 1 is the first
 	Window   int // requests in flight at most; 0 is no limit of its own
+	// HalfDuplex lets one message be out at a time: a request, a reversal or an echo.
+	HalfDuplex bool
 }
 
 // HSM is one security module behind a socket.

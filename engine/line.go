@@ -32,6 +32,7 @@ type line struct {
 	sent       uint64
 	answered   uint64
 	timedOut   uint64
+	debt       debtOut
 }
 
 // wire says what one of the front's links is to the shard.
@@ -48,7 +49,7 @@ func (s *Shard) addLines(id txn.LinkID, old []*line) {
 	for i := range l.cfg.Lines {
 		c := &l.cfg.Lines[i]
 		limits := flow.LineLimits{AnswerTimeout: int64(l.cfg.EchoTimeout), EchoInterval: int64(l.cfg.EchoInterval),
-			Window: c.Window, MaxMissed: l.cfg.MaxMissed}
+			Window: c.Window, MaxMissed: l.cfg.MaxMissed, HalfDuplex: c.HalfDuplex}
 		n := sameLine(old, c.Send)
 		if n == nil {
 			n = &line{link: id, index: len(s.lines), since: s.now, Line: flow.NewLine(limits)}

@@ -92,17 +92,19 @@ type Shard struct {
 	gates     gates
 	holdsFn   func(slot uint32, fp uint64) bool // s.holds, made once
 
-	peers   []peer       // by conn.ID index
-	links   []link       // by LinkID
-	lines   []*line      // of all links
-	wires   map[int]wire // by the front's links
-	dice    uint64       // the state of below
-	hsms    []module
-	pool    *pool.Pool[asked]
-	dirty   []conn.ID // peers with bytes to send
-	closing []conn.ID // peers to hang up on after that
-	bufs    []*outbuf
-	seals   []seal
+	peers []peer       // by conn.ID index
+	links []link       // by LinkID
+	lines []*line      // of all links
+	wires map[int]wire // by the front's links
+	dice  uint64       // the state of below
+
+	debtsOut int // on half-duplex lines
+	hsms     []module
+	pool     *pool.Pool[asked]
+	dirty    []conn.ID // peers with bytes to send
+	closing  []conn.ID // peers to hang up on after that
+	bufs     []*outbuf
+	seals    []seal
 
 	envelope  iso8583.Envelope // of the frame being handled
 	view      *iso8583.View    // of the terminal's request in hand: one of views

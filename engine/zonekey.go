@@ -134,6 +134,7 @@ type AskKeys struct{ Link string }
 var (
 	ErrNoZMK = errors.New("engine: the link has no zone master key")
 	ErrNotUp = errors.New("engine: no line of the link is up")
+	ErrFull  = errors.New("engine: all lines of the link are half-duplex and busy")
 )
 
 func (c AskKeys) perform(s *Shard) error {
@@ -147,7 +148,11 @@ func (c AskKeys) perform(s *Shard) error {
 		case len(l.serving) == 0:
 			return ErrNotUp
 		}
-		s.sendNetwork(l.serving[0], translate.Network{MTI: 0x0820, Net: translate.NetKeyReset, STAN: s.networkSTAN(), Security: translate.PINKey})
+		n := l.quiet(l.serving[0])
+		if n == nil {
+			return ErrFull
+		}
+		s.sendNetwork(n, translate.Network{MTI: 0x0820, Net: translate.NetKeyReset, STAN: s.networkSTAN(), Security: translate.PINKey})
 		return nil
 	}
 	return ErrNoLink

@@ -81,7 +81,7 @@ func (d LineDo) String() string { return lineDoNames[d] }
 type Line struct {
 	State    LineState
 	Use      uint32 // which period of service: what an older one left is not counted any more
-	InFlight int    // requests of this use without an answer
+	InFlight int    // requests of this use without an answer; in half-duplex, reversals too
 	Wait     int64  // nanoseconds until LineTimer, set with ArmLine
 	Limits   LineLimits
 
@@ -98,6 +98,7 @@ type LineLimits struct {
 	EchoInterval  int64 // between echoes, and before a refused sign-on is tried again
 	Window        int   // requests in flight at most; 0 is no limit of its own
 	MaxMissed     int   // requests in a row without an answer that take the line out; 0 never does
+	HalfDuplex    bool  // one message is out at a time, of whatever kind
 }
 
 // NewLine is a line that nobody has connected yet.
@@ -110,11 +111,17 @@ func (l *Line) Takes() bool {
 	if l.State != LineUp {
 		return false
 	}
-	if l.OnTrial() {
-		return l.InFlight == 0
+	if l.OnTrial() && l.InFlight > 0 {
+		return false
+	}
+	if l.Limits.HalfDuplex {
+		return l.Quiet()
 	}
 	return l.Limits.Window == 0 || l.InFlight < l.Limits.Window
 }
+
+// Quiet says that nothing is out on the line, not even an echo.
+func (l *Line) Quiet() bool { return l.InFlight == 0 && l.asked == nothing }
 
 // OnTrial says that the line was taken out and has answered no request since.
 func (l *Line) OnTrial() bool { return l.outs > 0 }
@@ -253,9 +260,12 @@ func (l *Line) serve(out *LineEffects) {
 func (l *Line) up(ev LineEvent, out *LineEffects) {
 	switch asked := l.asked == SendEcho; ev {
 	case LineTimer:
-		if asked {
+		switch {
+		case asked:
 			l.hangUp(out)
-		} else {
+		case l.Limits.HalfDuplex && !l.Quiet(): // whose answer will tell as much
+			l.arm(l.Limits.AnswerTimeout, out)
+		default:
 			l.ask(SendEcho, out)
 		}
 	case Echoed:
@@ -319,7 +329,11 @@ func (l *Line) drain(out *LineEffects) {
 		l.hangUp(out)
 		l.State = LineDown
 	case LineUp, LineProbing:
-		l.State, l.asked = LineDraining, nothing
+		l.State = LineDraining
+		if l.Limits.HalfDuplex && l.asked == SendEcho {
+			return // its end is awaited like a request's
+		}
+		l.asked = nothing
 		if l.InFlight == 0 {
 			l.ask(SendSignOff, out)
 		}
@@ -343,7 +357,8 @@ func (l *Line) undrain(out *LineEffects) {
 func (l *Line) draining(ev LineEvent, out *LineEffects) {
 	asked := l.asked == SendSignOff
 	switch {
-	case ev == Idle && !asked:
+	case ev == Idle && !asked,
+		l.asked == SendEcho && (ev == Echoed || ev == EchoRefused || ev == LineTimer):
 		l.ask(SendSignOff, out)
 	case asked && (ev == SignedOff || ev == LineTimer):
 		l.hangUp(out)

@@ -306,9 +306,12 @@ func (s *script) effect(e Effect) string {
 		Cancel: "cancel the original", Install: "install"}[e.Do]
 }
 
-// openLine begins a line; options: window N, missed N.
+// openLine begins a line; options: half-duplex, window N, missed N.
 func (s *script) openLine(w []string) {
 	limits := LineLimits{AnswerTimeout: int64(10 * time.Second), EchoInterval: int64(time.Minute)}
+	if len(w) > 0 && w[0] == "half-duplex" {
+		limits.HalfDuplex, w = true, w[1:]
+	}
 	for ; len(w) >= 2; w = w[2:] {
 		n, err := strconv.Atoi(w[1])
 		if err != nil {

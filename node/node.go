@@ -245,13 +245,13 @@ func (n *Node) line(cc *conn.Config, name string, l *config.Line, of conn.LinkCo
 		c.Name, c.Addr = name, dial
 		c.MaxFrame, c.MaxOutbound, c.BackoffMax = n.cfg.Limits.MaxFrame, 16<<20, 5*time.Second
 		if dial == "" {
-			c.Addr, c.Listen, c.Allow = l.Listen, true, l.Networks()
+			c.Addr, c.Listen, c.Allow, c.Silence = l.Listen, true, l.Networks(), l.Silence
 		}
 		c.Backups = l.Backups // of a line with one socket only
 		cc.Links = append(cc.Links, c)
 		return len(cc.Links) - 1
 	}
-	line := engine.Line{Priority: l.Priority, Window: l.Window}
+	line := engine.Line{Priority: l.Priority, Window: l.Window, HalfDuplex: l.HalfDuplex}
 	if l.Pair() {
 		line.Send, line.Receive = socket(name+" send", l.Send), socket(name+" receive", l.Receive)
 	} else {

@@ -40,6 +40,10 @@ func (q *Queue) LinkDown(to txn.LinkID) {
 	l.flying = l.flying[:0]
 }
 
+// Rest says that a link takes nothing for now, though it is up. Nothing is due
+// until Due is asked again.
+func (q *Queue) Rest(to txn.LinkID) { q.links[to].up = false }
+
 // Release lets a parked item be offered again, with all its attempts; false
 // when it is not parked.
 func (q *Queue) Release(id txn.ID, form Form, to txn.LinkID, now int64) bool {

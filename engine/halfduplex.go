@@ -1,0 +1,77 @@
+package engine
+
+import (
+	"tongka/flow"
+	"tongka/storefwd"
+	"tongka/txn"
+)
+
+// debtOut is what was offered on a half-duplex line and keeps it busy until it is
+// answered, or would be offered again. It counts as in flight there.
+type debtOut struct {
+	id    txn.ID // 0: nothing is out
+	use   uint32 // of the line, when it left
+	until int64
+}
+
+// offered notes that a debt has left on a line.
+func (s *Shard) offered(n *line, d *storefwd.Debt) {
+	if n.Limits.HalfDuplex {
+		n.debt = debtOut{d.ID, n.Use, s.now + int64(s.links[n.link].cfg.Reversal.Timeout)}
+		n.InFlight++
+		s.debtsOut++
+	}
+}
+
+// debtAnswered makes room on the line that a debt was offered on, whatever the
+// bank said to it and wherever.
+func (s *Shard) debtAnswered(id txn.ID, by txn.LinkID) {
+	if s.debtsOut == 0 {
+		return
+	}
+	for _, n := range s.links[by].lines {
+		if n.debt.id == id {
+			s.debtOver(n)
+		}
+	}
+}
+
+// debtsOver does so with those that nobody has answered in time.
+func (s *Shard) debtsOver() {
+	if s.debtsOut == 0 {
+		return
+	}
+	for _, n := range s.lines {
+		if n.debt.id != 0 && (s.now >= n.debt.until || n.Use != n.debt.use) {
+			s.debtOver(n)
+		}
+	}
+}
+
+func (s *Shard) debtOver(n *line) {
+	use := n.debt.use
+	n.debt = debtOut{}
+	s.debtsOut--
+	if n.Use != use {
+		return // the next use of the line began with nothing in flight
+	}
+	n.InFlight--
+	if n.InFlight == 0 && n.State == flow.LineDraining {
+		s.lineEvent(n, flow.Idle)
+	}
+}
+
+// quiet is a line that a debt may be offered on: n, or else another one that
+// serves; nil when all are half-duplex and busy. In full duplex debts do not ask
+// for room, since they have a window of their own.
+func (l *link) quiet(n *line) *line {
+	if !n.Limits.HalfDuplex || n.Quiet() {
+		return n
+	}
+	for _, n := range l.serving {
+		if !n.Limits.HalfDuplex || n.Quiet() {
+			return n
+		}
+	}
+	return nil
+}
