@@ -28,6 +28,7 @@ type Config struct {
 	BINTable    string      `json:"bin_table,omitempty" reload:"now" jsonschema:"卡 BIN 表 CSV（列 bin、issuer），相对于本文件 · CSV of card ranges (columns bin, issuer), relative to this file"`
 	Calendar    Calendar    `json:"calendar,omitempty" reload:"now" jsonschema:"节假日与调休 · days that are not what their weekday says"`
 	FlowControl FlowControl `json:"flow_control,omitempty" reload:"now" jsonschema:"流量控制 · flow control"`
+	Rules       Rules       `json:"rules,omitempty" reload:"now" jsonschema:"业务规则 · rules of the business"`
 	HSM         HSM         `json:"hsm" jsonschema:"加密机 · security module"`
 	Registry    Registry    `json:"registry,omitempty" jsonschema:"终端登记 · terminals and their keys"`
 	Journal     Journal     `json:"journal,omitempty" jsonschema:"流水 · transaction journal"`
@@ -115,6 +116,12 @@ type HSMCommand struct {
 	Response string `json:"response,omitempty" jsonschema:"应答域的布局 · layout of the response"`
 }
 
+// Rules are what the house allows beyond the amounts of the originals.
+type Rules struct {
+	CompletionPercent int `json:"completion_percent,omitempty" range:"0,100" jsonschema:"预授权完成可超出预授权金额的百分比 · percent that a completion may be above its pre-authorisation"`
+	TipPercent        int `json:"tip_percent,omitempty" range:"0,100" jsonschema:"小费合计占消费金额的最大百分比，0 不接受 · percent of a sale that its tips may come to; 0: none are taken"`
+}
+
 // Registry says where terminals come from.
 type Registry struct {
 	SessionTTL   time.Duration `json:"session_ttl,omitempty" range:"1m,8760h" jsonschema:"签到有效期 · how long a sign-in holds"`
@@ -162,6 +169,7 @@ func Defaults() Config {
 	return Config{
 		Node:        Node{Name: "tongka-1"},
 		Data:        "data",
+		Rules:       Rules{CompletionPercent: 15, TipPercent: 20},
 		HSM:         HSM{Header: 8, Timeout: 2 * time.Second, Connections: 1, KeyConnection: true, Window: 16, Probe: 5 * time.Second},
 		Registry:    Registry{SessionTTL: 24 * time.Hour, MaxTerminals: 100_000},
 		FlowControl: FlowControl{Code: "96", Payments: perSecond, Enquiries: perSecond, Terminal: perSecond, Merchant: perSecond},

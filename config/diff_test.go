@@ -47,6 +47,7 @@ func TestCompare(t *testing.T) {
 		{"a link before the others", "  - {name: a", newLink + "  - {name: a", []string{`!+ links[c]: {name: "c"`}},
 		{"the links in another order", a[4] + "\n" + a[5], a[5] + "\n" + a[4], []string{`!links: a, b → b, a`}},
 		{"a link gone", a[5] + "\n", "", []string{`!- links[b]: {name: "b"`}},
+		{"the rules", "hsm:", "rules: {tip_percent: 10}\nhsm:", []string{"rules.tip_percent: 20 → 10"}},
 		{"stop", "hsm:", "stop: {deadline: 3s}\nhsm:", []string{"stop.deadline: 10s → 3s"}},
 	} {
 		if !strings.Contains(diffBase, c.old) {

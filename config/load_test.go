@@ -87,6 +87,7 @@ flow_control:
   enquiries: {rate: 100}
   terminal: {rate: 20, per: 1m, burst: 5, in_flight: 2}
   merchant: {in_flight: 50}
+rules: {completion_percent: 10, tip_percent: 0}
 hsm: {mode: tcp, addresses: ["127.0.0.1:1500", "127.0.0.2:1500"], header: 4, timeout: 500ms}
 registry: {session_ttl: 12h, max_terminals: 7, import: /t.csv}
 journal: {key_file: key}
@@ -132,6 +133,7 @@ func wholeConfig(t *testing.T) *Config {
 		Calendar: Calendar{Holidays: []string{"2026-10-01"}, Workdays: []string{"2026-10-10"}},
 		FlowControl: FlowControl{Code: "91", Payments: Cap{3000, time.Second, 6000, 500}, Enquiries: Cap{100, time.Second, 0, 0},
 			Terminal: Cap{20, time.Minute, 5, 2}, Merchant: Cap{0, time.Second, 0, 50}},
+		Rules: Rules{CompletionPercent: 10},
 		HSM: HSM{Mode: "tcp", Addresses: []string{"127.0.0.1:1500", "127.0.0.2:1500"}, Header: 4, Timeout: 500 * time.Millisecond,
 			Connections: 1, KeyConnection: true, Window: 16, Probe: 5 * time.Second},
 		Registry: Registry{SessionTTL: 12 * time.Hour, MaxTerminals: 7, Import: "/t.csv"},

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"tongka/conn"
+	"tongka/flow"
 	"tongka/hsm"
 	"tongka/hsm/payshield"
 	"tongka/hsm/pool"
@@ -101,6 +102,7 @@ type Config struct {
 	Routes     *router.Table
 	// FlowControl bounds what is let through; nil: nothing does.
 	FlowControl *FlowControl
+	Rules       flow.Rules
 	InFlight    int    // transactions at once
 	History     int    // transactions of each terminal that are at hand, to know a repeat
 	Seed        uint64 // of the jitter

@@ -12,6 +12,7 @@ import (
 
 	"tongka/codec/iso8583"
 	"tongka/conn"
+	"tongka/flow"
 	"tongka/hsm"
 	"tongka/hsm/clear"
 	"tongka/hsm/payshield"
@@ -149,7 +150,7 @@ func (w *world) tryOpen(fs vfs.FS) error {
 	}
 	cfg := Config{
 		Listeners: []Listener{{Name: "pos", Door: door, Framing: conn.Binary2}},
-		Routes:    routes, InFlight: 64, History: 16, Seed: 1,
+		Routes:    routes, Rules: flow.Rules{Completion: 15, Tip: 20}, InFlight: 64, History: 16, Seed: 1,
 		HSMTimeout: 2 * time.Second, Dialect: payshield.Dialect{HeaderLen: w.header},
 		Clock: func() int64 { return w.now }, Logger: w.logger, Fatal: func(err error) { w.fatal = err },
 	}

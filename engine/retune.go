@@ -33,12 +33,13 @@ type Retune struct {
 	Routes     *router.Table
 	// FlowControl is nil for no limits. What is in flight stays counted.
 	FlowControl *FlowControl
+	Rules       flow.Rules
 }
 
 func (c *Retune) perform(s *Shard) error {
 	next := s.cfg
 	next.Listeners, next.Links, next.HSMTimeout, next.Routes = c.Listeners, c.Links, c.HSMTimeout, c.Routes
-	next.FlowControl = c.FlowControl
+	next.FlowControl, next.Rules = c.FlowControl, c.Rules
 	if next.Module == nil {
 		next.HSMs = c.HSMs
 	}
@@ -58,6 +59,7 @@ func (c *Retune) perform(s *Shard) error {
 	s.cfg.HSMTimeout = c.HSMTimeout
 	s.pool.SetTimeouts(c.HSMTimeout, s.cfg.Pool.KeyTimeout)
 	s.cfg.Routes, s.env.Routes = c.Routes, c.Routes
+	s.cfg.Rules, s.env.Rules = c.Rules, c.Rules
 	s.retuneModules(next.HSMs)
 	s.retuneLinks(c.Links)
 	s.limit(c.FlowControl)

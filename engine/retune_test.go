@@ -21,7 +21,7 @@ func (w *world) retuned() *Retune {
 	for i := range links {
 		links[i].Lines = slices.Clone(links[i].Lines)
 	}
-	return &Retune{false, slices.Clone(c.Listeners), links, slices.Clone(c.HSMs), c.HSMTimeout, c.Routes, c.FlowControl}
+	return &Retune{false, slices.Clone(c.Listeners), links, slices.Clone(c.HSMs), c.HSMTimeout, c.Routes, c.FlowControl, c.Rules}
 }
 
 // another gives a link like the first one, under another name and socket.
@@ -322,4 +322,29 @@ func TestRetuneIsPrepared(t *testing.T) {
 		t.Errorf("%v: %d links, %d listeners", err, len(w.shard.links), len(w.shard.cfg.Listeners))
 	}
 	w.signOn(w.mustConnect(7))
+}
+
+// The rules of the house hold for what comes after them.
+func TestRetuneRules(t *testing.T) {
+	w := newWorld(t)
+	bank := w.bankUp(0)
+	p := w.terminal()
+	p.approved(bank, 7, 1000)
+	w.want("pre-authorised", p.through(bank, naming{mti: 0x0100, proc: 30000, cond: 6, usage: "10", trace: 8, amount: 1000}, "00"), "00")
+	tip := naming{mti: 0x0220, usage: "34", trace: 9, of: 7, amount: 1}
+	completion := naming{mti: 0x0200, cond: 6, usage: "20", trace: 20, of: 8, amount: 1010}
+	for i, c := range []struct {
+		rules           flow.Rules
+		tip, completion string
+	}{{flow.Rules{}, "13", "13"}, {flow.Rules{Completion: 1, Tip: 1}, "00", "00"}} {
+		r := w.retuned()
+		r.Rules = c.rules
+		if err := w.do(r); err != nil {
+			t.Fatal(err)
+		}
+		tip.trace, completion.trace = uint64(30+2*i), uint64(31+2*i)
+		w.want("the completion", p.through(bank, completion, "00"), c.completion)
+		p.name(tip)
+		w.want("the tip", p.code(), c.tip)
+	}
 }

@@ -217,7 +217,7 @@ func newShard(cfg Config, log Journal, reg *registry.Registry) *Shard {
 	s.now = s.started
 	policies := make([]storefwd.Policy, len(cfg.Links))
 	_, zone := time.Unix(0, 0).In(translate.Zone).Zone()
-	s.env = flow.Env{Zone: int64(zone) * int64(time.Second), Routes: cfg.Routes, Health: s}
+	s.env = flow.Env{Zone: int64(zone) * int64(time.Second), Routes: cfg.Routes, Health: s, Rules: cfg.Rules}
 	for i := range cfg.Links {
 		l := &cfg.Links[i]
 		policies[i] = l.Reversal

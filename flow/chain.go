@@ -103,24 +103,14 @@ func (e *Env) mayTake(t *Txn, now int64) txn.Code {
 	case takesPart:
 		limit = o.Amount + o.Own.Tip - o.Own.Refunded
 	case takesForGood:
-		limit = o.Amount + o.Amount*e.completionShare()/100
+		limit = o.Amount + o.Amount*e.Rules.Completion/100
 	case addsTip:
-		limit = o.Amount*e.tipShare()/100 - o.Own.Tip
+		limit = o.Amount*e.Rules.Tip/100 - o.Own.Tip
 	}
 	if t.Amount > limit {
 		return txn.BadAmount
 	}
 	return txn.Code{}
-}
-
-func (e *Env) completionShare() int64 { return orShare(e.CompletionShare, 15) }
-func (e *Env) tipShare() int64        { return orShare(e.TipShare, 20) }
-
-func orShare(v, otherwise int64) int64 {
-	if v == 0 {
-		return otherwise
-	}
-	return v
 }
 
 // take writes into the original's chain that t was approved.

@@ -66,12 +66,14 @@ type Env struct {
 	Health Health
 	// Zone is the time of day of a business day against UTC, nanoseconds.
 	Zone int64
-	// What a completion may add to its pre-authorisation, and tips to a sale, in
-	// hundredths; 0 stands for 15 and 20.
-	CompletionShare, TipShare int64
+	Rules  Rules
 	// AnswerTimeout is how long to wait for a link's answer, nanoseconds, by LinkID.
 	AnswerTimeout []int64
 }
+
+// Rules are the limits of a house, in hundredths: what a completion may add to its
+// pre-authorisation, and all tips to a sale.
+type Rules struct{ Completion, Tip int64 }
 
 // EventKind names what happened.
 type EventKind uint8

@@ -73,7 +73,7 @@ func play(t *testing.T, in []byte) []byte {
 		t.Fatal(err)
 	}
 	s := &script{t: t, links: map[txn.LinkID]router.Readiness{8: router.Away, 9: router.Busy}}
-	s.env = Env{Routes: table, Health: s, AnswerTimeout: make([]int64, 10)}
+	s.env = Env{Routes: table, Health: s, AnswerTimeout: make([]int64, 10), Rules: Rules{Completion: 15, Tip: 20}}
 	s.env.AnswerTimeout[7] = int64(30 * time.Second)
 	lines := bufio.NewScanner(bytes.NewReader(in))
 	for lines.Scan() {

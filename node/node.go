@@ -21,6 +21,7 @@ import (
 	"tongka/conn"
 	"tongka/console"
 	"tongka/engine"
+	"tongka/flow"
 	"tongka/hsm"
 	"tongka/hsm/payshield"
 	"tongka/hsm/pool"
@@ -206,6 +207,7 @@ func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 		return ec, cc, err
 	}
 	ec.FlowControl = FlowControl(cfg)
+	ec.Rules = flow.Rules{Completion: int64(cfg.Rules.CompletionPercent), Tip: int64(cfg.Rules.TipPercent)}
 	var err error
 	ec.Routes, err = Routes(cfg)
 	return ec, cc, err
