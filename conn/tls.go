@@ -113,6 +113,7 @@ type wire struct {
 	l        *loop
 	in       []byte
 	record   record
+	clocked  uint32 // the record whose deadline runs
 }
 
 // Read gives the token back while it waits for the peer.
@@ -166,8 +167,9 @@ func (w *wire) release() {
 // half a record is half a frame, and has a deadline.
 type record struct {
 	head [recordHead]byte
-	has  int // of the head
-	need int // of what follows it
+	has  int    // of the head
+	need int    // of what follows it
+	n    uint32 // heads that were whole: which record this is
 }
 
 const recordHead = 5 // type (1), version (2), length (2)
@@ -185,11 +187,20 @@ func (r *record) passed(b []byte) {
 		b = b[n:]
 		if r.has == recordHead {
 			r.has, r.need = 0, int(r.head[3])<<8|int(r.head[4])
+			r.n++
 		}
 	}
 }
 
 func (r *record) half() bool { return r.has > 0 || r.need > 0 }
+
+// number tells half a record from the ones before it: its place among all, from 1.
+func (r *record) number() uint32 {
+	if r.has > 0 {
+		return r.n + 1
+	}
+	return r.n
+}
 
 // secure does the handshake. The socket is the caller's to close.
 func (f *Front) secure(ctx context.Context, c net.Conn, start func(net.Conn, *tls.Config) *tls.Conn, side *cert.Side) (*wire, error) {
@@ -287,14 +298,18 @@ func (l *loop) plainBuffer() []byte {
 }
 
 // watchRecord keeps the deadline of half a record as that of half a frame. One
-// that runs is not set anew by more bytes.
+// that runs is not set anew by more bytes, but by the end of what it was set
+// for: in a stream without a pause every look finds half of some record.
 func (l *loop) watchRecord(p *peer) {
-	switch half := p.part != nil || p.tls.record.half(); {
-	case half && p.half == 0:
-		p.half = l.wheel.Arm(l.now+p.door.terms.Load().frameTimeout, p.timerID(halfTimer))
-	case !half && p.half != 0:
+	r := &p.tls.record
+	half := r.half()
+	if p.half != 0 && p.part == nil && !(half && r.number() == p.tls.clocked) {
 		l.wheel.Disarm(p.half)
 		p.half = 0
+	}
+	if half && p.half == 0 {
+		p.half = l.wheel.Arm(l.now+p.door.terms.Load().frameTimeout, p.timerID(halfTimer))
+		p.tls.clocked = r.number()
 	}
 }
 
