@@ -32,6 +32,7 @@ type Config struct {
 	HSM         HSM         `json:"hsm" jsonschema:"加密机 · security module"`
 	Registry    Registry    `json:"registry,omitempty" jsonschema:"终端登记 · terminals and their keys"`
 	Journal     Journal     `json:"journal,omitempty" jsonschema:"流水 · transaction journal"`
+	Offline     Offline     `json:"offline,omitempty" reload:"now" jsonschema:"脱机交易文件 · files of offline transactions"`
 	Limits      Limits      `json:"limits,omitempty" jsonschema:"容量上限 · limits, sized at start"`
 	Console     Console     `json:"console,omitempty" jsonschema:"控制台 · web console and admin API"`
 	Admin       Admin       `json:"admin,omitempty" jsonschema:"管理接口 · admin API"`
@@ -134,6 +135,15 @@ type Journal struct {
 	KeyFile string `json:"key_file,omitempty" jsonschema:"流水加密密钥文件，缺省为数据目录下 journal.key，尚无流水时无则新建 · key file of the journal, journal.key in the data folder when left out, made when it is missing and there is no journal yet"`
 }
 
+// Offline says what records of offline transactions are held against. The command
+// switch offline reads it each time; a switch that runs does not look at it.
+type Offline struct {
+	TACKeys   string `json:"tac_keys,omitempty" jsonschema:"TAC 主密钥 CSV（列 family,algorithm,index,version,issuer,key，密钥在 LMK 下），空则不验 TAC · CSV of TAC master keys under the LMK; without it TACs are not verified"`
+	Terminals string `json:"terminals,omitempty" jsonschema:"商户、终端与 SAM 的 CSV（列 company,terminal,sam,state） · CSV of companies, terminals and SAMs"`
+	Cards     string `json:"cards,omitempty" jsonschema:"注销、挂失卡与发行号段的 CSV（列 card,state） · CSV of cancelled and lost cards and of the numbers that are issued"`
+	MaxFile   int    `json:"max_file,omitempty" range:"1,1048576" jsonschema:"文件上限 MB，压缩包按解压后计 · largest file in MB, a package by what it unpacks to"`
+}
+
 // Limits are sized at start; what goes beyond is refused at the door.
 type Limits struct {
 	InFlight int `json:"in_flight,omitempty" range:"1,500000" jsonschema:"在途交易数 · transactions in flight"`
@@ -173,6 +183,7 @@ func Defaults() Config {
 		HSM:         HSM{Header: 8, Timeout: 2 * time.Second, Connections: 1, KeyConnection: true, Window: 16, Probe: 5 * time.Second},
 		Registry:    Registry{SessionTTL: 24 * time.Hour, MaxTerminals: 100_000},
 		FlowControl: FlowControl{Code: "96", Payments: perSecond, Enquiries: perSecond, Terminal: perSecond, Merchant: perSecond},
+		Offline:     Offline{MaxFile: 4096},
 		Limits:      Limits{InFlight: 16384, History: 16, MaxFrame: 2048},
 		Console:     Console{Address: "127.0.0.1:8080"},
 		Stop:        Stop{Deadline: 10 * time.Second, RestartDeadline: 2 * time.Second},

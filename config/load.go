@@ -76,6 +76,9 @@ func (c *Config) settle(dir string) {
 	c.Registry.Import = under(dir, c.Registry.Import)
 	c.BINTable = under(dir, c.BINTable)
 	c.Log.File = under(dir, c.Log.File)
+	c.Offline.TACKeys = under(dir, c.Offline.TACKeys)
+	c.Offline.Terminals = under(dir, c.Offline.Terminals)
+	c.Offline.Cards = under(dir, c.Offline.Cards)
 	c.Admin.Tokens = under(dir, c.Admin.Tokens)
 	if c.Admin.Socket == "" {
 		c.Admin.Socket = filepath.Join(c.Data, "admin.sock")
@@ -94,6 +97,9 @@ func (c *Config) AuditFile() string { return filepath.Join(c.Data, "audit.jsonl"
 
 // RegistryDir is the folder of the registry's store.
 func (c *Config) RegistryDir() string { return filepath.Join(c.Data, "registry") }
+
+// OfflineDir is the folder of the store of offline transactions.
+func (c *Config) OfflineDir() string { return filepath.Join(c.Data, "offline") }
 
 // JournalDir is the folder of the journal's store.
 func (c *Config) JournalDir() string { return filepath.Join(c.Data, "journal") }

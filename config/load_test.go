@@ -138,6 +138,7 @@ func wholeConfig(t *testing.T) *Config {
 			Connections: 1, KeyConnection: true, Window: 16, Probe: 5 * time.Second},
 		Registry: Registry{SessionTTL: 12 * time.Hour, MaxTerminals: 7, Import: "/t.csv"},
 		Journal:  Journal{KeyFile: "/etc/key"},
+		Offline:  Offline{MaxFile: 4096},
 		Limits:   Limits{InFlight: 100, History: 20, MaxFrame: 2048},
 		Admin:    Admin{Socket: "/etc/a.sock", Tokens: "/tokens"},
 		Stop:     Stop{Deadline: 5 * time.Second, RestartDeadline: 900 * time.Millisecond},

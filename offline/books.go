@@ -59,6 +59,43 @@ func (b *Books) LoadCards(r io.Reader, name string) error {
 	})
 }
 
+// LoadKeys reads CSV lines family,algorithm,index,version,issuer,key: TAC master keys
+// under the LMK. Index and version are two hexadecimal digits, issuer sixteen or empty
+// for any.
+func LoadKeys(r io.Reader, name string) (hsm.CardKeys, error) {
+	keys := hsm.CardKeys{}
+	err := book(r, name, []string{"family", "algorithm", "index", "version", "issuer", "key"}, func(v []string) string {
+		id := hsm.CardKeyID{TAC: true}
+		var small [2]byte
+		k, err := hsm.ParseKey(v[5])
+		switch {
+		case v[0] != "city" && v[0] != "tunion":
+			return "family 须为 city 或 tunion · wanted: city or tunion"
+		case v[1] != "des" && v[1] != "sm4":
+			return "algorithm 须为 des 或 sm4 · wanted: des or sm4"
+		case !unhex(small[:1], []byte(v[2])) || !unhex(small[1:], []byte(v[3])):
+			return "index、version 须为两位十六进制 · two hexadecimal digits are wanted"
+		case v[4] != "" && !unhex(id.Issuer[:], []byte(v[4])):
+			return "issuer 须为 16 位十六进制或空 · sixteen hexadecimal digits or nothing"
+		case err != nil:
+			return err.Error()
+		}
+		id.Index, id.Version = small[0], small[1]
+		if v[0] == "tunion" {
+			id.Family = hsm.TUnion
+		}
+		if v[1] == "sm4" {
+			id.Alg = hsm.CardSM4
+		}
+		if _, ok := keys[id]; ok {
+			return "重复 · stands twice"
+		}
+		keys[id] = k
+		return ""
+	})
+	return keys, err
+}
+
 // book reads CSV of fixed columns without quotes. It never quotes a line: there are
 // card numbers in it.
 func book(r io.Reader, name string, columns []string, add func([]string) string) error {

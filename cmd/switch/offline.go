@@ -1,0 +1,441 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"tongka/config"
+	"tongka/hsm"
+	"tongka/hsm/payshield"
+	"tongka/hsm/soft"
+	"tongka/journal"
+	"tongka/offline"
+	"tongka/offline/layout"
+)
+
+// offlineCmd works on a store of its own, also beside a switch that runs.
+type offlineCmd struct {
+	Import  offlineImportCmd  `cmd:"" help:"导入文件；不给文件则续做未完成的 · take files in; without one, go on with what is not finished"`
+	Status  offlineStatusCmd  `cmd:"" help:"文件及其进度 · files and how far they are"`
+	Results offlineResultsCmd `cmd:"" help:"给送交方的结果文件与摘要 · the answer to the sender, with its digest"`
+	List    offlineListCmd    `cmd:"" help:"列出一个文件的记录 · records of a file"`
+	Layouts offlineLayoutsCmd `cmd:"" help:"记录格式：列出、显示、检查 · layouts of records: list, show, lint"`
+}
+
+type offlineImportCmd struct {
+	configFlag
+	Files    []string `arg:"" optional:"" help:"文件；旁边的 .md5、.pkg、.al 一并读取 · files; .md5, .pkg and .al beside them are read as well"`
+	Layout   string   `default:"dongguan" help:"格式名或 YAML 文件 · name of a layout, or a YAML file"`
+	Company  string   `help:"送交公司，每条记录须与之相符 · the company that sent it; every record has to be its own"`
+	NoDigest bool     `help:"接受没有 .md5 的 zip · take a zip without its .md5"`
+	JSON     bool     `help:"输出 JSON · write JSON"`
+}
+
+type offlineStatusCmd struct {
+	configFlag
+	JSON bool `help:"输出 JSON · write JSON"`
+}
+
+type offlineResultsCmd struct {
+	configFlag
+	Name string `arg:"" help:"登记的文件名 · name of a registered file"`
+	Out  string `default:"." type:"path" help:"输出目录 · folder to write to"`
+}
+
+type offlineListCmd struct {
+	configFlag
+	Name  string `arg:"" help:"登记的文件名 · name of a registered file"`
+	State string `help:"只列此状态 I T U E S · only this state"`
+	Limit int    `default:"100" help:"最多条数，0 不限 · records at most, 0 for all"`
+	JSON  bool   `help:"每条一行 JSON · a line of JSON for each"`
+}
+
+type offlineLayoutsCmd struct {
+	Show string `placeholder:"NAME" help:"显示一个格式的 YAML · show the YAML of one"`
+	Lint string `placeholder:"FILE" help:"检查格式文件 · look for faults of a file, and what is seldom meant"`
+}
+
+// openOffline opens the store that a config names. The caller ends it by close.
+func openOffline(path string, work bool) (s *offline.Store, end func() error, err error) {
+	cfg, err := config.Load(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	// The key that sealed these records must not be made anew.
+	if err := journal.CheckKey(cfg.Journal.KeyFile, cfg.OfflineDir()); err != nil {
+		return nil, nil, err
+	}
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("数据目录 · data folder: %w", err)
+	}
+	key, err := journal.LoadKey(cfg.Journal.KeyFile, cfg.JournalDir())
+	if err != nil {
+		return nil, nil, err
+	}
+	o := offline.Options{Dir: cfg.OfflineDir(), Key: key, MaxBytes: int64(cfg.Offline.MaxFile) << 20}
+	release := func() error { return nil }
+	if work {
+		if release, err = against(cfg, &o); err != nil {
+			return nil, nil, err
+		}
+	}
+	if s, err = offline.Open(o); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("%w\n另一个 switch offline 正在运行？ · is another switch offline running?", err), release())
+	}
+	return s, func() error { return errors.Join(s.Close(), release()) }, nil
+}
+
+// against loads what records are held against.
+func against(cfg *config.Config, o *offline.Options) (end func() error, err error) {
+	o.Books = &offline.Books{}
+	var keys hsm.CardKeys
+	err = errors.Join(
+		reading(cfg.Offline.Terminals, o.Books.LoadTerminals), reading(cfg.Offline.Cards, o.Books.LoadCards),
+		reading(cfg.Offline.TACKeys, func(r io.Reader, name string) (err error) {
+			keys, err = offline.LoadKeys(r, name)
+			return err
+		}))
+	if err != nil || cfg.Offline.TACKeys == "" {
+		return func() error { return nil }, err
+	}
+	o.Keys = keys
+	if cfg.HSM.Mode == "soft" {
+		local := &offline.Local{}
+		for range runtime.GOMAXPROCS(0) {
+			local.Modules = append(local.Modules, soft.New(soft.TestLMK()))
+		}
+		o.Verifier = local
+		return func() error { return nil }, nil
+	}
+	remote := &offline.Remote{Addresses: cfg.HSM.Addresses, Timeout: cfg.HSM.Timeout, Dialect: payshield.Dialect{HeaderLen: cfg.HSM.Header}}
+	for _, c := range cfg.HSM.Commands {
+		if err := remote.Dialect.Define(c.Code, payshield.Layout{Request: c.Request, Response: c.Response}); err != nil {
+			return nil, fmt.Errorf("hsm.commands: %w", err)
+		}
+	}
+	o.Verifier = remote
+	return remote.Close, nil
+}
+
+// reading opens a file that may be left out.
+func reading(path string, load func(io.Reader, string) error) error {
+	if path == "" {
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(load(f, path), f.Close())
+}
+
+// Run imports one file after the other. A file that is refused does not keep the
+// others out; the exit code says that there was one.
+func (c *offlineImportCmd) Run(s *streams) (err error) {
+	l, err := layout.Open(c.Layout)
+	if err != nil {
+		return err
+	}
+	format, err := offline.NewFormat(l)
+	if err != nil {
+		return err
+	}
+	store, end, err := openOffline(c.Config, true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, end()) }()
+	done, failed := []*offline.File{}, false
+	note := func(f *offline.File, err error) {
+		if f != nil {
+			done = append(done, f)
+		}
+		if err != nil {
+			fmt.Fprintf(s.err, "switch: %v\n", err)
+		}
+		failed = failed || err != nil || f.Stage == offline.Quarantined
+	}
+	if len(c.Files) == 0 {
+		if err := c.resume(s, store, note); err != nil {
+			return err
+		}
+	}
+	for _, path := range c.Files {
+		src, err := c.source(path, format)
+		if err != nil {
+			note(nil, err)
+			continue
+		}
+		note(store.Import(s.ctx, src, progress(s, src.Name, c.JSON)))
+		if s.ctx.Err() != nil {
+			return context.Cause(s.ctx)
+		}
+	}
+	if err := c.report(s, done); err != nil {
+		return err
+	}
+	if failed {
+		return errShown
+	}
+	return nil
+}
+
+// resume goes on with every file that has not come to its end.
+func (c *offlineImportCmd) resume(s *streams, store *offline.Store, note func(*offline.File, error)) error {
+	files, err := store.Files()
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if f.Stage != offline.Done && f.Stage != offline.Quarantined {
+			note(f, store.Resume(s.ctx, f, progress(s, f.Name, c.JSON)))
+		}
+	}
+	return nil
+}
+
+func (c *offlineImportCmd) report(s *streams, done []*offline.File) error {
+	if c.JSON {
+		return writeJSON(s.out, done)
+	}
+	printFiles(s.out, done)
+	for _, f := range done {
+		for _, fault := range f.Faults {
+			fmt.Fprintf(s.err, "%s\n", fault)
+		}
+		if more := f.NumFault - len(f.Faults); more > 0 {
+			fmt.Fprintf(s.err, "%s: 另有 %d 处 · %d more\n", f.Name, more, more)
+		}
+	}
+	return nil
+}
+
+// maxBeside is the size in bytes that a file beside another may have.
+const maxBeside = 1 << 20
+
+// beside reads the first of some files that is there, nil when none is.
+func beside(paths ...string) ([]byte, error) {
+	for _, p := range paths {
+		f, err := os.Open(p)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		b, err := io.ReadAll(io.LimitReader(f, maxBeside+1))
+		if err = errors.Join(err, f.Close()); err == nil && len(b) > maxBeside {
+			err = fmt.Errorf("%s: 超过 %d 字节 · larger than %d bytes", p, maxBeside, maxBeside)
+		}
+		return b, err
+	}
+	return nil, nil
+}
+
+// source finds a file and what lies beside it.
+func (c *offlineImportCmd) source(path string, format *offline.Format) (*offline.Source, error) {
+	base := strings.TrimSuffix(path, filepath.Ext(path))
+	digest, err := beside(path+".md5", base+".md5")
+	if err != nil {
+		return nil, err
+	}
+	src := &offline.Source{Name: filepath.Base(path), Company: c.Company, Format: format, Open: func() (io.ReadCloser, error) { return os.Open(path) }}
+	if fields := strings.Fields(string(digest)); len(fields) > 0 {
+		src.MD5 = fields[0]
+	} else if digest != nil || strings.EqualFold(filepath.Ext(path), ".zip") && !c.NoDigest {
+		return nil, fmt.Errorf("%s: 缺少摘要 %s.md5 · its digest %s.md5 is missing", src.Name, src.Name, src.Name)
+	}
+	if src.List, err = beside(path+".pkg", base+".pkg"); err != nil {
+		return nil, err
+	}
+	src.Totals, err = beside(path+".al", base+".al", base+".AL")
+	return src, err
+}
+
+// progress tells of a long file once a second, with the records a second since the
+// stage began.
+func progress(s *streams, name string, quiet bool) offline.Progress {
+	var stage offline.Stage
+	var since, last time.Time
+	return func(now offline.Stage, done, total uint32) {
+		if now != stage {
+			stage, since, last = now, time.Now(), time.Now()
+		}
+		if quiet || time.Since(last) < time.Second {
+			return
+		}
+		last = time.Now()
+		fmt.Fprintf(s.err, "%s: %s · %s %d/%d, %.0f 条每秒 · records/s\n", name, now.Chinese(), now, done, total, float64(done)/time.Since(since).Seconds())
+	}
+}
+
+// Run lists the files.
+func (c *offlineStatusCmd) Run(s *streams) (err error) {
+	store, end, err := openOffline(c.Config, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, end()) }()
+	files, err := store.Files()
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return writeJSON(s.out, append([]*offline.File{}, files...))
+	}
+	printFiles(s.out, files)
+	return nil
+}
+
+func printFiles(w io.Writer, files []*offline.File) {
+	for _, f := range files {
+		fmt.Fprintf(w, "%4d  %s  %s  %s · %s  记录 records %d  金额 sum %d.%02d", f.ID, f.At, f.Name, f.Stage.Chinese(), f.Stage, f.Records, f.Sum/100, f.Sum%100)
+		for _, state := range []offline.State{offline.Verified, offline.BadTAC, offline.Refused, offline.Settled} {
+			if n := f.States[string(state)]; n > 0 {
+				fmt.Fprintf(w, "  %c %d", state, n)
+			}
+		}
+		if f.NumFault > 0 {
+			fmt.Fprintf(w, "  错误 faults %d", f.NumFault)
+		}
+		fmt.Fprintln(w)
+	}
+	fmt.Fprintf(w, "共 · total %d\n", len(files))
+}
+
+// registered finds a file.
+func registered(store *offline.Store, name string) (*offline.File, error) {
+	f, err := store.Named(name)
+	if err == nil && f == nil {
+		err = fmt.Errorf("没有登记文件 %q · no file %q is registered", name, name)
+	}
+	return f, err
+}
+
+// Run writes the results and their digest. Both appear whole or not at all.
+func (c *offlineResultsCmd) Run(s *streams) (err error) {
+	store, end, err := openOffline(c.Config, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, end()) }()
+	f, err := registered(store, c.Name)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(c.Out, c.Name+".result.csv")
+	out, err := os.CreateTemp(c.Out, ".result-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(out.Name()) // gone already when all went well
+	digest, err := store.Results(f, out)
+	if err = errors.Join(err, out.Sync(), out.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(out.Name(), path); err != nil {
+		return err
+	}
+	if err := os.WriteFile(path+".md5", []byte(digest+"  "+filepath.Base(path)+"\n"), 0o600); err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "%s\n%s.md5\n", path, path)
+	return nil
+}
+
+// offlineRecord is a record as list shows it. The card is masked.
+type offlineRecord struct {
+	Number  uint32 `json:"number"`
+	Member  string `json:"member"`
+	Line    int    `json:"line"`
+	State   string `json:"state"`
+	Code    string `json:"code"`
+	Reason  string `json:"reason"`
+	Card    string `json:"card"`
+	CardSeq uint64 `json:"card_seq"`
+	SAM     string `json:"sam"`
+	SAMSeq  uint64 `json:"sam_seq"`
+	Amount  uint64 `json:"amount"`
+}
+
+// masked shows the last four characters alone: where a city's numbers have their
+// issuer is not the same everywhere.
+func masked(card []byte) string {
+	keep := min(4, len(card)/2)
+	return strings.Repeat("*", len(card)-keep) + string(card[len(card)-keep:])
+}
+
+// Run lists records.
+func (c *offlineListCmd) Run(s *streams) (err error) {
+	if c.State != "" && !slices.Contains(strings.Split("I T U E S", " "), c.State) {
+		return fmt.Errorf("状态须为 I T U E S 之一 · state %q, wanted one of I T U E S", c.State)
+	}
+	store, end, err := openOffline(c.Config, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, end()) }()
+	f, err := registered(store, c.Name)
+	if err != nil {
+		return err
+	}
+	shown := 0
+	err = store.Each(f, func(e *offline.Entry) error {
+		if c.State != "" && c.State != string(e.State) {
+			return nil
+		}
+		if shown == c.Limit && c.Limit > 0 {
+			return io.EOF
+		}
+		shown++
+		r := offlineRecord{e.Number, e.Member, e.Line, string(e.State), string(e.Reason.Code()), e.Reason.String(), masked(e.Card), e.CardSeq, string(e.SAM), e.SAMSeq, e.Amount}
+		if c.JSON {
+			return json.NewEncoder(s.out).Encode(&r)
+		}
+		_, err := fmt.Fprintf(s.out, "%7d  %s:%d  %s %s  卡 card %s/%d  SAM %s/%d  %d.%02d  %s\n",
+			r.Number, r.Member, r.Line, r.State, r.Code, r.Card, r.CardSeq, r.SAM, r.SAMSeq, r.Amount/100, r.Amount%100, r.Reason)
+		return err
+	})
+	if err == io.EOF {
+		return nil
+	}
+	return err
+}
+
+// Run shows what layouts there are.
+func (c *offlineLayoutsCmd) Run(s *streams) error {
+	switch {
+	case c.Show != "":
+		l, err := layout.Open(c.Show)
+		if err != nil {
+			return err
+		}
+		_, err = s.out.Write(l.Source)
+		return err
+	case c.Lint != "":
+		l, err := layout.Open(c.Lint)
+		if err != nil {
+			return err
+		}
+		if _, err := offline.NewFormat(l); err != nil {
+			return err
+		}
+		for _, f := range l.Lint() {
+			fmt.Fprintln(s.out, f)
+		}
+		return nil
+	}
+	for _, l := range layout.Builtin() {
+		fmt.Fprintf(s.out, "%-14s %s\n", l.Name, l.Title)
+	}
+	return nil
+}
