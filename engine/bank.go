@@ -4,6 +4,7 @@ import (
 	"go.uber.org/zap"
 
 	"tongka/flow"
+	"tongka/journal"
 	"tongka/storefwd"
 	"tongka/translate"
 	"tongka/txn"
@@ -84,9 +85,7 @@ func (s *Shard) adviceAnswer(from txn.LinkID, m *translate.BankMessage) {
 	default:
 		return
 	}
-	if s.owed.Settle(id, storefwd.Reversal, from) {
-		s.stats.Delivered++
-	} else {
+	if !s.delivered(id, storefwd.Reversal, from, m.Code) {
 		s.stats.Unmatched++
 	}
 }
@@ -100,10 +99,31 @@ func (s *Shard) told(from txn.LinkID, m *translate.BankMessage) bool {
 	}
 	s.debtAnswered(id, from)
 	if m.Code.Approved() || m.Code == txn.Duplicate {
-		s.owed.Settle(id, storefwd.Advice, from)
-		s.stats.Delivered++
+		s.delivered(id, storefwd.Advice, from, m.Code)
 	}
 	return true
+}
+
+// delivered ends a debt that its bank has confirmed; false when there is none.
+func (s *Shard) delivered(id txn.ID, form storefwd.Form, to txn.LinkID, code txn.Code) bool {
+	it, ok := s.owed.Find(id, form, to)
+	if !ok {
+		return false
+	}
+	s.owed.Settle(id, form, to)
+	s.stats.Delivered++
+	s.debtChanged(&it, journal.DebtDelivered, code)
+	return true
+}
+
+// debtChanged writes down what became of a debt, so that a transaction's whole
+// story stands in the journal.
+func (s *Shard) debtChanged(it *storefwd.Item, what journal.OwingEvent, code txn.Code) {
+	s.aux = journal.AppendDebtChange(s.aux[:0], &journal.DebtChange{What: what, Form: uint8(it.Form), Link: it.Link,
+		Offers: uint16(it.Offers), Code: code})
+	s.rec = journal.Record{Kind: journal.Owing, Body: s.aux, Facts: txn.Facts{ID: it.ID, Link: it.Link, At: s.now}}
+	s.newest = s.log.Append(&s.rec)
+	s.stats.Records++
 }
 
 // idOf is the newest number that a reference number can stand for.
@@ -156,6 +176,7 @@ func (s *Shard) lineOf(l *link, id txn.ID) *line {
 func (s *Shard) parked(it storefwd.Item, fault error) {
 	s.zap.Error("debt parked: it is not offered any more", zap.Stringer("form", it.Form), zap.String("link", s.links[it.Link].cfg.Name), zap.Uint64("txn", uint64(it.ID)),
 		zap.Uint32("stan", it.ID.STAN()), zap.Int("attempts", it.Attempts), zap.Error(fault))
+	s.debtChanged(&it, journal.DebtParked, txn.Code{})
 }
 
 func (s *Shard) offer(l *link, n *line, d *storefwd.Debt, again bool) {

@@ -336,6 +336,7 @@ func (s *Shard) forward(sl *slot) {
 	s.pending.open(sl.ID, sl.index, n.index)
 	n.InFlight++
 	sl.use = n.Use
+	sl.Line = uint8(min(n.number, 255))
 	out := s.out(n.send)
 	if out == nil || !s.viewOf(sl) {
 		return

@@ -58,6 +58,7 @@ func (s *Shard) show() {
 		p.Parked += s.owed.Parked(id)
 		p.Links = append(p.Links, l.view())
 		p.Links[i].Owed, p.Links[i].Over = s.owed.Len(id), s.gates.linkOver[i]
+		p.Links[i].Held, p.Links[i].Stopped = s.owed.Held(id), s.owed.Stopped(id)
 	}
 	for i := range s.hsms {
 		m := &s.hsms[i]

@@ -64,6 +64,8 @@ type LinkView struct {
 	Since    int64  // Unix nanoseconds of the last change
 	InFlight int
 	Owed     int
+	Held     int    // of these, stopped by an operator
+	Stopped  bool   // an operator stopped all deliveries to it
 	Over     uint64 // requests that were refused because the links of their route were full, this one wanted
 	Sent     uint64
 	Answered uint64

@@ -63,6 +63,7 @@ func (s *Shard) commit() error {
 		s.sealAll()
 		return nil
 	}
+	s.log.Stamp(s.now)
 	if err := s.log.Commit(); err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@
 // so that key order is time order; numbers in values are little endian.
 //
 //	'E' shard epoch:4     salt:32 limit:8 check:16      one for each Open
-//	'T' shard tick:8      sealed(record …)              the records of a tick
+//	'T' shard tick:8      sealed(FF turn:8 record …)    the records of a tick, and when its turn was
 //	'T' shard tick:8 'M'  sealed(from:8 next:8)         a recovery point; the newest counts
 //	'U' shard key…        sealed(plain)                 what Put wrote
 //	'W' shard                                           never there: passes through at Open
@@ -32,9 +32,11 @@
 //	facts: version:1 = 1
 //	       id:8 orig:8 at:8 sent:8 amount:8
 //	       merchant:15 terminal:8 panlen:1 pan:10
-//	       kind:1 code:2 result:1 mti:2 proc:3 of:1 trace:4 batch:4
+//	       kind:1 code:2 result:1 mti:2 proc:3 of:1 trace:3 line:1 batch:4
 //	       expiry:2 entry:2 cardseq:2 cond:1 link:2
 //	       auth:6 currency:3 settle:2
+//
+// The body of an owing record: version:1 = 1 | what:1 form:1 link:2 offers:2 | code:2
 //
 // A tick of more than 64 KiB is cut into several values with consecutive tick
 // numbers, all in the same batch: reading one record never unseals more.

@@ -120,7 +120,7 @@ func (p *pages) firstFrom(from, to uint64) (id txn.ID, tick uint64, err error) {
 		if err := p.read(); err != nil {
 			return 0, 0, err
 		}
-		for off := 0; off < len(p.plain); {
+		for _, off := stampOf(p.plain); off < len(p.plain); {
 			next, err := readRecord(p.plain, off, &r)
 			if err != nil {
 				return 0, 0, fmt.Errorf("%w in tick %d: %w", ErrDamaged, p.tick, err)

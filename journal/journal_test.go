@@ -85,7 +85,7 @@ func digits(rng *rand.Rand) []byte {
 
 func randomFacts(rng *rand.Rand) (f txn.Facts) {
 	fill(rng, reflect.ValueOf(&f).Elem())
-	f.Proc %= 1_000_000 // n6, and its byte that is free is Of's
+	f.Proc, f.Trace = f.Proc%1_000_000, f.Trace%1_000_000 // n6, and their free bytes are those of Of and Line
 	return f
 }
 

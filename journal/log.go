@@ -34,6 +34,7 @@ type Log struct {
 	fault  atomic.Pointer[error] // the first error, from whichever goroutine
 
 	tick    uint64 // number of the first page of the open tick
+	turn    int64  // when its turn is
 	plain   []byte // its records, unsealed
 	pages   []int  // where each page of plain begins
 	records int    // in the last page
@@ -66,6 +67,7 @@ func (l *Log) Append(r *Record) LSN {
 	if n := len(l.pages); n == 0 || len(l.plain)-l.pages[n-1]+recordHead+len(r.Body) > pageLimit {
 		l.pages = append(l.pages, len(l.plain))
 		l.records = 0
+		l.plain = append(l.plain, stampMark, 0, 0, 0, 0, 0, 0, 0, 0) // filled in by Commit
 	}
 	lsn := lsnAt(l.tick+uint64(len(l.pages)-1), l.records)
 	l.records++
@@ -80,6 +82,10 @@ func (l *Log) Append(r *Record) LSN {
 	}
 	return lsn
 }
+
+// Stamp says when the turn is whose records are staged, Unix nanoseconds. It
+// holds for all of them and until the next Stamp.
+func (l *Log) Stamp(turn int64) { l.turn = turn }
 
 // Put stages a key of the caller's own, sealed, in the batch of the open tick.
 // Both arguments are copied. Each and Lookup see it after Commit.
@@ -154,6 +160,7 @@ func (l *Log) sealPages() {
 		if i+1 < len(l.pages) {
 			end = l.pages[i+1]
 		}
+		binary.LittleEndian.PutUint64(l.plain[start+1:], uint64(l.turn))
 		l.key = tickKey(l.key[:0], l.shard, l.tick+uint64(i))
 		l.putSealed(l.plain[start:end])
 	}

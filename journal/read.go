@@ -13,6 +13,7 @@ import (
 // shard. It must not be used after the Log's Close.
 type Reader struct {
 	db      *pebble.DB
+	index   *pebble.DB // nil: it is not looked at
 	shard   uint8
 	ring    keyring
 	key     []byte
@@ -24,10 +25,19 @@ type Reader struct {
 func (l *Log) NewReader() *Reader {
 	return &Reader{
 		db:    l.db,
+		index: l.indexDB(),
 		shard: l.shard,
 		ring: keyring{db: l.db, master: &l.master, shard: l.shard,
 			epochs: map[uint32]*epoch{l.epoch.number: l.epoch}},
 	}
+}
+
+// indexDB is nil until the index is open; the Log's own reader needs none.
+func (l *Log) indexDB() *pebble.DB {
+	if l.index == nil {
+		return nil
+	}
+	return l.index.db
 }
 
 // Get reads a record, a staged one too: an effect that is built on it leaves
@@ -113,8 +123,9 @@ func (d *Reader) Replay(from LSN, f func(LSN, *Record) error) (err error) {
 }
 
 func eachRecord(page []byte, tick uint64, from LSN, f func(LSN, *Record) error) error {
-	var r Record
-	for off, i := 0, 0; off < len(page); i++ {
+	turn, off := stampOf(page)
+	r := Record{Turn: turn}
+	for i := 0; off < len(page); i++ {
 		next, err := readRecord(page, off, &r)
 		if err != nil {
 			return fmt.Errorf("%w in tick %d: %w", ErrDamaged, tick, err)

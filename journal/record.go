@@ -34,9 +34,10 @@ const (
 	SignedIn         // Body is the terminal's new session
 	LinkChanged      // a bank link signed on or off
 	Started          // the shard opened its doors
+	Owing            // what became of a debt; Body is a DebtChange
 )
 
-var kindNames = [...]string{"none", "intent", "outcome", "signed-in", "link-changed", "started"}
+var kindNames = [...]string{"none", "intent", "outcome", "signed-in", "link-changed", "started", "owing"}
 
 // String is the kind's name in logs and reports.
 func (k Kind) String() string {
@@ -52,6 +53,9 @@ type Record struct {
 	Kind  Kind
 	Facts txn.Facts
 	Body  []byte
+	// Turn is when the turn was that staged it, Unix nanoseconds; 0 when nobody
+	// stamped it. It is the page's, so Append does not look at it.
+	Turn int64
 }
 
 // MaxBody is the longest Body in bytes: the length of a frame has two bytes too.
@@ -87,7 +91,7 @@ func AppendFacts(dst []byte, f *txn.Facts) []byte {
 	dst = append(dst, byte(f.Kind), f.Code[0], f.Code[1], byte(f.Result))
 	dst = le.AppendUint16(dst, f.MTI)
 	dst = le.AppendUint32(dst, f.Proc&0xFFFFFF|uint32(f.Of)<<24)
-	dst = le.AppendUint32(dst, f.Trace)
+	dst = le.AppendUint32(dst, f.Trace&0xFFFFFF|uint32(f.Line)<<24)
 	dst = le.AppendUint32(dst, f.Batch)
 	dst = le.AppendUint16(dst, f.Expiry)
 	dst = le.AppendUint16(dst, f.Entry)
@@ -130,7 +134,8 @@ func ReadFacts(b []byte, f *txn.Facts) error {
 		MTI:      le.Uint16(b[79:]),
 		Proc:     le.Uint32(b[81:]) & 0xFFFFFF,
 		Of:       txn.Kind(b[84]),
-		Trace:    le.Uint32(b[85:]),
+		Trace:    le.Uint32(b[85:]) & 0xFFFFFF,
+		Line:     b[88],
 		Batch:    le.Uint32(b[89:]),
 		Expiry:   le.Uint16(b[93:]),
 		Entry:    le.Uint16(b[95:]),
@@ -176,9 +181,26 @@ func readRecord(page []byte, off int, r *Record) (next int, err error) {
 	return next, nil
 }
 
+// A page may begin with the time of its turn: a mark that is no kind of record,
+// and 8 bytes. One stamp for a turn costs the path of a sale nothing.
+const (
+	stampMark = 0xFF
+	stampSize = 9
+)
+
+// stampOf gives the time of a page's turn, 0 when it has none, and where its
+// records begin.
+func stampOf(page []byte) (turn int64, off int) {
+	if len(page) < stampSize || page[0] != stampMark {
+		return 0, 0
+	}
+	return int64(binary.LittleEndian.Uint64(page[1:])), stampSize
+}
+
 // pickRecord reads the i-th record of a page; ErrNotFound when it has fewer.
 func pickRecord(page []byte, i int, r *Record) error {
-	off := 0
+	turn, off := stampOf(page)
+	r.Turn = turn
 	for off < len(page) {
 		if i == 0 {
 			_, err := readRecord(page, off, r)

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,6 +17,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"tongka/keyfile"
+	"tongka/txn"
 )
 
 // Errors that callers tell apart with errors.Is.
@@ -60,6 +62,29 @@ func CheckKey(path, dir string) error {
 			path, dir, ErrNoKey, path, dir)
 	}
 	return nil
+}
+
+// CardToken is what stands for a card number in reports: those who have the key
+// can tell that two records are of one card, and nobody can find the number by
+// trying all. 16 hexadecimal digits, empty without a number.
+func CardToken(key *[32]byte, pan *txn.PAN) string {
+	n, digits := pan.Packed()
+	if n == 0 {
+		return ""
+	}
+	return hex.EncodeToString(keyed(key, "tongka card token v1", append(digits[:], n))[:8])
+}
+
+// Proof shows for one message that its sender can read the key file.
+func Proof(key *[32]byte, message []byte) []byte {
+	return keyed(key, "tongka proof v1", message)
+}
+
+func keyed(key *[32]byte, what string, b []byte) []byte {
+	h := hmac.New(sha256.New, key[:])
+	h.Write([]byte(what))
+	h.Write(b)
+	return h.Sum(nil)
 }
 
 const (

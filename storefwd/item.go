@@ -12,9 +12,10 @@ const (
 	Waiting              // for its time, the window, the round or the link
 	Flying               // offered, no answer yet
 	Parked               // used up its attempts; an operator releases or settles it
+	Held                 // an operator stopped it
 )
 
-var stateNames = [...]string{"free", "blocked", "waiting", "flying", "parked"}
+var stateNames = [...]string{"free", "blocked", "waiting", "flying", "parked", "held"}
 
 // String is the state's name in the console.
 func (s State) String() string {
@@ -71,6 +72,7 @@ type Item struct {
 	Offers   int   // made so far; one is added at a restart, which cannot know
 	Attempts int   // of these, failures that count towards MaxAttempts
 	At       int64 // Waiting: due from then on; Flying: fails then; Unix nanoseconds
+	Held     bool  // it is Held, or will be once an older one of its card has gone
 }
 
 // item is 48 bytes without pointers: a million of them must fit, and the
@@ -86,12 +88,13 @@ type item struct {
 	attempts   uint16
 	state      State
 	form       Form
+	held       bool // it waits for an operator as soon as it waits at all
 }
 
 func (it *item) name() name { return name{it.id, it.form} }
 
 func (it *item) shown() Item {
-	return Item{it.id, it.form, it.link, it.state, int(it.offers), int(it.attempts), it.at}
+	return Item{it.id, it.form, it.link, it.state, int(it.offers), int(it.attempts), it.at, it.held}
 }
 
 const (

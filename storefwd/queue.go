@@ -11,12 +11,14 @@
 //
 //	'O' link:2 id:8 (big endian)           journal.AppendFacts            a reversal
 //	'O' link:2 id:8 form:1 (big endian)    journal.AppendFacts, body      any other form
+//	'H' link:2                             version:1 = 1                  the link is stopped
+//	'H' link:2 id:8 form:1                 version:1 = 1                  the item is held
 //
 // and in memory 48 bytes and its place in two maps and a heap; the facts are
 // read back when it is offered, unless they are among the newest.
 //
 //	Owe ─▶ Blocked ─▶ Waiting ─▶ Flying ─▶ settled, gone
-//	          ▲           ▲        │ no answer: again after a pause
+//	          ▲           ▲        │ no answer: again after a pause (Held, when an operator stopped it)
 //	   older item of      └────────┤
 //	   the same card               └─▶ Parked, after MaxAttempts
 //
@@ -66,6 +68,8 @@ type link struct {
 	waiting  heap
 	flying   []int32 // oldest first, so the first fails first
 	parked   int
+	held     int   // items, whatever their state
+	stopped  bool  // an operator stopped the whole link
 	roundAt  int64 // beginning of the round
 	round    int   // offers in it
 	up       bool
@@ -140,6 +144,10 @@ func (q *Queue) Load() error {
 	if err != nil {
 		return err
 	}
+	held, err := q.loadHolds()
+	if err != nil {
+		return err
+	}
 	slices.SortFunc(all, func(a, b loaded) int {
 		if a.before(b.name) {
 			return -1
@@ -151,6 +159,9 @@ func (q *Queue) Load() error {
 			// It may have been offered before the restart, so the next offer
 			// must say that it is a repeat.
 			q.items.at(i).offers = 1
+			if held[heldName{n.name, n.to}] {
+				q.hold(&q.links[n.to], i)
+			}
 		}
 	}
 	return nil
@@ -211,6 +222,9 @@ func (q *Queue) Due(now int64, to txn.LinkID, d *Debt) (attempt int, ok bool) {
 	l := &q.links[to]
 	l.up = true
 	q.expire(l, now)
+	if l.stopped {
+		return 0, false
+	}
 	if now-l.roundAt >= int64(l.policy.Interval) {
 		l.roundAt, l.round = now, 0
 	}
@@ -294,6 +308,10 @@ func (q *Queue) Settle(id txn.ID, form Form, to txn.LinkID) bool {
 	case Parked:
 		l.parked--
 	}
+	if it.held {
+		l.held--
+		q.store.Delete(holdKey(n, to))
+	}
 	delete(l.byName, n)
 	q.unchain(l, i)
 	q.items.give(i)
@@ -323,6 +341,10 @@ func (q *Queue) unchain(l *link, i int32) {
 }
 
 func (q *Queue) wait(l *link, i int32) {
+	if it := q.items.at(i); it.held {
+		it.state = Held
+		return
+	}
 	q.items.at(i).state = Waiting
 	l.waiting.push(i)
 }

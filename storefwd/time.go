@@ -44,18 +44,32 @@ func (q *Queue) LinkDown(to txn.LinkID) {
 // until Due is asked again.
 func (q *Queue) Rest(to txn.LinkID) { q.links[to].up = false }
 
-// Release lets a parked item be offered again, with all its attempts; false
-// when it is not parked.
+// Release lets a parked or held item be offered again, with all its attempts;
+// false when it is neither.
 func (q *Queue) Release(id txn.ID, form Form, to txn.LinkID, now int64) bool {
 	l := &q.links[to]
-	i, ok := l.byName[name{id, form}]
-	if !ok || q.items.at(i).state != Parked {
+	n := name{id, form}
+	i, ok := l.byName[n]
+	if !ok {
 		return false
 	}
 	it := q.items.at(i)
-	it.at, it.attempts = now, 0
-	l.parked--
-	q.wait(l, i)
+	parked := it.state == Parked
+	if !parked && !it.held {
+		return false
+	}
+	if it.held {
+		it.held = false
+		l.held--
+		q.store.Delete(holdKey(n, to))
+	}
+	if parked {
+		l.parked--
+	}
+	if parked || it.state == Held {
+		it.at, it.attempts = now, 0
+		q.wait(l, i)
+	}
 	return true
 }
 
@@ -73,7 +87,7 @@ func (q *Queue) Next(now int64) (at int64, ok bool) {
 		if len(l.flying) > 0 {
 			add(q.items.at(l.flying[0]).at)
 		}
-		if !l.up || len(l.waiting.list) == 0 || len(l.flying) >= l.policy.Window {
+		if !l.up || l.stopped || len(l.waiting.list) == 0 || len(l.flying) >= l.policy.Window {
 			continue
 		}
 		due := q.items.at(l.waiting.list[0]).at

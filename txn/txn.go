@@ -45,6 +45,7 @@ type Facts struct {
 	Entry    uint16 // F22, n3
 	CardSeq  uint16 // F23, n3; NoCardSeq when absent
 	Cond     uint8  // F25, n2
+	Line     uint8  // of Link: which of its lines it was sent on, from 1; 0 = none, or not known
 	Link     LinkID
 	Auth     [6]byte // F38, zero when absent
 	Currency [3]byte // F49
