@@ -425,7 +425,11 @@ func TestChaos(t *testing.T) {
 	}
 	for _, f := range chaosForms {
 		t.Logf("%-18v %5d approved %5d reversed", f.kind, approved[f.kind], reversed[f.kind])
-		if *chaosRuns >= 60 && approved[f.kind] == 0 {
+		enough := uint64(60)
+		if f.kind == txn.CompletionVoid {
+			enough = 200 // it names what named what was approved: one in a hundred seeds gets there
+		}
+		if *chaosRuns >= enough && approved[f.kind] == 0 {
 			t.Errorf("no %v was ever approved", f.kind)
 		}
 	}
