@@ -86,6 +86,7 @@ var counters = []counter{
 	{"bad_mac", Words{"MAC 校验错", "bad MAC"}, "Requests with a wrong MAC.", func(c *engine.Counters) uint64 { return c.BadMAC }},
 	{"unregistered", Words{"终端未登记", "unregistered"}, "Requests from unknown terminals.", func(c *engine.Counters) uint64 { return c.Unregistered }},
 	{"refused", Words{"拒绝受理", "refused"}, "Requests refused at the door: no slot, not signed in, kind not supported or not allowed.", func(c *engine.Counters) uint64 { return c.Refused }},
+	{"card_alarms", Words{"卡片告警", "card alarms"}, "Suspicious cards, and cards that wait for a person.", func(c *engine.Counters) uint64 { return c.CardAlarms }},
 	{"hsm_faults", Words{"加密机故障", "HSM faults"}, "Failed commands to a security module.", func(c *engine.Counters) uint64 { return c.HSMFaults }},
 	{"sign_ins", Words{"终端签到", "sign-ins"}, "Terminals that signed in.", func(c *engine.Counters) uint64 { return c.SignIns }},
 	{"echoes", Words{"链路测试", "echoes"}, "Echo tests of terminals answered.", func(c *engine.Counters) uint64 { return c.Echoes }},

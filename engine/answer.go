@@ -29,6 +29,9 @@ func (s *Shard) answer(sl *slot) []byte {
 	if sl.keys != nil && sl.Code == txn.OK {
 		a.Keys, a.Batch = sl.keys.f62[:], sl.keys.session.Batch
 	}
+	if sl.Load != nil {
+		a.Card = s.cardField(sl)
+	}
 	b, err := s.cfg.Listeners[sl.door].Door.AppendAnswer(s.body[:0], &sl.Facts, &sl.echo, &a, &s.clock)
 	if err != nil {
 		s.zap.Error("answer not rendered", zap.Uint64("txn", uint64(sl.ID)), zap.Error(err))

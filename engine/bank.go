@@ -73,6 +73,9 @@ func (s *Shard) bankAnswer(from *line, m *translate.BankMessage) {
 	s.answering = sl
 	s.run(sl, flow.Event{Kind: flow.Answered, Code: m.Code, Auth: m.Auth, Settle: m.Settle, Now: s.now})
 	s.answering = nil
+	if sl.State == flow.Writing {
+		sl.Load.Bank = append([]byte(nil), s.bview.Bytes()...)
+	}
 }
 
 // adviceAnswer ends what was owed. 25 and 12 mean that the bank has nothing to

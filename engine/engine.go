@@ -104,11 +104,13 @@ type Config struct {
 	// FlowControl bounds what is let through; nil: nothing does.
 	FlowControl *FlowControl
 	Rules       flow.Rules
-	InFlight    int    // transactions at once
-	History     int    // transactions of each terminal that are at hand, to know a repeat
-	Seed        uint64 // of the jitter
-	Clock       func() int64
-	Logger      *zap.Logger
+	// Cards says which e-purse cards are loaded; nil: none.
+	Cards    *Cards
+	InFlight int    // transactions at once
+	History  int    // transactions of each terminal that are at hand, to know a repeat
+	Seed     uint64 // of the jitter
+	Clock    func() int64
+	Logger   *zap.Logger
 	// Fatal is called once when the store fails: no effect of that turn leaves,
 	// and the process must end; the next start reads the truth from disk.
 	Fatal func(error)
@@ -153,6 +155,9 @@ func (c *Config) Validate() error {
 	}
 	for _, m := range c.HSMs {
 		take(m.Name, m.Socket)
+	}
+	if err := c.Cards.validate(); err != nil {
+		faults = append(faults, err)
 	}
 	if err := c.FlowControl.validate(len(c.Links)); err != nil {
 		faults = append(faults, err)

@@ -30,7 +30,7 @@ func (c *Finish) perform(s *Shard) error {
 				s.wheel.Disarm(sl.timer)
 			}
 			s.timedOut(sl)
-		case flow.Securing:
+		case flow.Securing, flow.Writing:
 			c.Refused++
 			s.run(sl, flow.Event{Kind: flow.Secured, Deny: txn.SystemFault, Now: s.now})
 		}

@@ -169,6 +169,8 @@ func (s *Shard) request(sl *slot, step flow.Step) txn.Code {
 		q.Verb, q.Type, q.Key = hsm.CheckValue, hsm.TPK, sl.keys.session.PIK
 	case flow.CheckMAK:
 		q.Verb, q.Type, q.Key = hsm.CheckValue, hsm.TAK, sl.keys.session.MAK
+	case flow.VerifyMAC1, flow.VerifyTAC, flow.MakeMAC2:
+		return s.cardRequest(sl, step)
 	}
 	return txn.Code{}
 }
@@ -186,6 +188,8 @@ func (s *Shard) secured(sl *slot, step flow.Step, r *hsm.Reply) flow.Event {
 			ev.Deny = txn.BadMAC
 		case step == flow.TranslatePIN && r.Code[0] == '2':
 			ev.Deny = txn.BadPIN // 20 to 24: the block does not hold a PIN
+		case (step == flow.VerifyMAC1 || step == flow.VerifyTAC) && r.Code == hsm.Mismatch:
+			ev.Deny = txn.BadCardMAC
 		default:
 			s.stats.HSMFaults++
 			s.zap.Warn("security module refused", zap.Stringer("step", step), zap.ByteString("code", r.Code[:]))
@@ -206,6 +210,8 @@ func (s *Shard) secured(sl *slot, step flow.Step, r *hsm.Reply) flow.Event {
 		copy(sl.keys.f62[f62MAK:], r.Export.B[:16])
 	case flow.CheckMAK:
 		copy(sl.keys.f62[f62MAKCheck:], r.KCV[:4])
+	case flow.MakeMAC2:
+		copy(sl.Load.MAC2[:], r.MAC[:])
 	}
 	return ev
 }
@@ -313,7 +319,7 @@ func (s *Shard) remake(a *asked) bool {
 		s.sealRequest(sl)
 		return sl.seals
 	}
-	return sl.State == flow.Securing && s.request(sl, a.step) == (txn.Code{})
+	return asks(sl) && s.request(sl, a.step) == (txn.Code{})
 }
 
 // moduleEvent tells people of a change of trust. Another LMK is an alarm: whoever
@@ -408,10 +414,15 @@ func (s *Shard) conclude(a *asked) {
 	case sl.gen != a.gen:
 	case a.seal && sl.seals:
 		s.finishSeal(sl)
-	case !a.seal && sl.State == flow.Securing:
+	case !a.seal && asks(sl):
+		s.recallBank(sl)
 		s.run(sl, s.secured(sl, a.step, &s.rep))
+		s.answering = nil
 	}
 }
+
+// asks says that a slot is in a state that waits for a module.
+func asks(sl *slot) bool { return sl.State == flow.Securing || sl.State == flow.Writing }
 
 // sealRemote asks a module for the MAC of an answer. The slot is kept until it
 // comes.

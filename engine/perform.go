@@ -26,7 +26,7 @@ func (s *Shard) run(sl *slot, ev flow.Event) {
 	}
 	if sl.State == flow.Done {
 		s.remember(sl)
-		if sl.Ref != nil {
+		if len(sl.holds) > 0 {
 			s.letGo(sl)
 		}
 		if !sl.seals {
@@ -78,6 +78,12 @@ func (s *Shard) perform(sl *slot, out *flow.Effects, ev *flow.Event) bool {
 			s.cancel(&s.slots[sl.orig-1])
 		case flow.Install:
 			s.install(sl)
+		case flow.SaveCard:
+			s.saveCard(sl)
+		case flow.SaveOrder:
+			s.saveOrder(sl, e.Orig)
+		case flow.Alert:
+			s.alert(sl, e.Alarm)
 		}
 	}
 	return false
@@ -99,6 +105,8 @@ func (s *Shard) seek(sl *slot, step flow.Step) flow.Event {
 		return s.seekNamed(sl)
 	case flow.HoldChain:
 		return s.holdChain(sl)
+	case flow.HoldCard:
+		return s.holdCard(sl)
 	}
 	ev := flow.Event{Kind: flow.Found, Now: s.now}
 	fp := identity(&sl.Facts)

@@ -22,7 +22,7 @@ const idGap = 1_000_000
 // recover reads what the last life left. Records are folded in their order; what
 // is open at the end is closed by the flow's own Resume, durably.
 func (s *Shard) recover() error {
-	if err := errors.Join(s.bindLinks(), s.loadZoneKeys()); err != nil {
+	if err := errors.Join(s.bindLinks(), s.loadZoneKeys(), s.bindCards()); err != nil {
 		return err
 	}
 	// Badger is written behind and not synced: the journal has every session.

@@ -103,7 +103,36 @@ func (s *Shard) known(h *history, f *txn.Facts) (ref, bool, error) {
 	return s.seekDisk(fp, f, 0)
 }
 
-// owner is the transaction that holds a chain.
+// object is something durable that one transaction at a time may change: what
+// became of a transaction, a card, an order.
+type object struct {
+	class class
+	id    [20]byte
+}
+
+type class uint8
+
+const (
+	chainObject class = iota
+	cardObject
+	orderObject
+)
+
+var prefixes = [...]string{"chain/", "card/", "order/"}
+
+var idSizes = [...]int{8, 16, 20}
+
+// key is where the object stands in the journal's database.
+func (o *object) key() []byte {
+	return append([]byte(prefixes[o.class]), o.id[:idSizes[o.class]]...)
+}
+
+func chainOf(id txn.ID) (o object) {
+	binary.BigEndian.PutUint64(o.id[:], uint64(id))
+	return o
+}
+
+// owner is the transaction that holds an object.
 type owner struct{ slot, gen uint32 }
 
 // holdChain locks what became of the named transaction, and for a reversal also
@@ -116,7 +145,7 @@ func (s *Shard) holdChain(sl *slot) flow.Event {
 	if sl.Kind == txn.Reversal && len(flow.MayName(o.Kind)) > 0 {
 		parent = o.Orig
 	}
-	if sl.index == scratchIndex || !s.lock(sl, o.ID) || parent != 0 && !s.lock(sl, parent) {
+	if sl.index == scratchIndex || !s.lock(sl, chainOf(o.ID)) || parent != 0 && !s.lock(sl, chainOf(parent)) {
 		ev.Deny = txn.InProgress
 		return ev
 	}
@@ -131,41 +160,36 @@ func (s *Shard) holdChain(sl *slot) flow.Event {
 	return ev
 }
 
-func (s *Shard) lock(sl *slot, id txn.ID) bool {
-	if _, taken := s.chains[id]; taken {
-		return false
+// lock takes an object for a transaction until the turn in which that ends; false
+// when another one has it.
+func (s *Shard) lock(sl *slot, o object) bool {
+	me := owner{sl.index, sl.gen}
+	if has, taken := s.chains[o]; taken {
+		return has == me
 	}
-	s.chains[id] = owner{sl.index, sl.gen}
+	s.chains[o] = me
+	sl.holds = append(sl.holds, o)
 	return true
 }
 
 // unlockAll lets go what the transactions of this turn held. It is done behind
 // the commit: what they saved cannot be read before.
 func (s *Shard) unlockAll() {
-	for _, id := range s.unlock {
-		delete(s.chains, id)
+	for _, o := range s.unlock {
+		delete(s.chains, o)
 	}
 	s.unlock = s.unlock[:0]
 }
 
-// release notes that a transaction which named others has ended.
+// letGo notes that a transaction which holds something has ended.
 func (s *Shard) letGo(sl *slot) {
-	me := owner{sl.index, sl.gen}
-	for _, id := range [...]txn.ID{sl.Ref.ID, sl.Ref.Orig} {
-		if s.chains[id] == me {
-			s.unlock = append(s.unlock, id)
-		}
-	}
-}
-
-const chainPrefix = "chain/"
-
-func chainKey(id txn.ID) []byte {
-	return binary.BigEndian.AppendUint64(append(make([]byte, 0, len(chainPrefix)+8), chainPrefix...), uint64(id))
+	s.unlock = append(s.unlock, sl.holds...)
+	sl.holds = sl.holds[:0]
 }
 
 func (s *Shard) chain(id txn.ID) (flow.Chain, error) {
-	b, _, err := s.log.Lookup(chainKey(id), nil)
+	o := chainOf(id)
+	b, _, err := s.log.Lookup(o.key(), nil)
 	if err != nil {
 		return flow.Chain{}, err
 	}
@@ -179,11 +203,12 @@ func (s *Shard) save(sl *slot, parent bool) {
 	if parent {
 		id, c = sl.Ref.Orig, sl.Ref.Parent
 	}
+	o := chainOf(id)
 	if c == (flow.Chain{}) {
-		s.log.Delete(chainKey(id))
+		s.log.Delete(o.key())
 		return
 	}
-	s.log.Put(chainKey(id), flow.AppendChain(nil, &c))
+	s.log.Put(o.key(), flow.AppendChain(nil, &c))
 }
 
 // advise owes the bank a notice of a transaction.

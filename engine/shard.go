@@ -44,6 +44,7 @@ type slot struct {
 	pin          [8]byte
 	echo         translate.Echo
 	keys         *newKeys // of a sign-in
+	holds        []object // that it alone may change
 	frame        []byte   // the request; then the answer, while a module behind a socket makes its MAC
 }
 
@@ -86,8 +87,9 @@ type Shard struct {
 	lastID    txn.ID
 	pending   pending
 	histories map[txn.Terminal]*history
-	chains    map[txn.ID]owner // transactions whose chain somebody holds
-	unlock    []txn.ID         // of them, those whose holder has ended in this turn
+	chains    map[object]owner // what somebody holds
+	unlock    []object         // of it, what a transaction held that has ended in this turn
+	cards     cardDesk
 	newest    journal.LSN
 	gates     gates
 	holdsFn   func(slot uint32, fp uint64) bool // s.holds, made once
@@ -207,7 +209,7 @@ func newShard(cfg Config, log Journal, reg *registry.Registry) *Shard {
 		slots:     make([]slot, cfg.InFlight),
 		pending:   newPending(),
 		histories: map[txn.Terminal]*history{},
-		chains:    map[txn.ID]owner{},
+		chains:    map[object]owner{},
 		done:      make([]finished, 64),
 		commands:  make(chan posted, maxCommands),
 		gates:     gates{merchants: map[[15]byte]*limit.Gate{}},
@@ -226,6 +228,7 @@ func newShard(cfg Config, log Journal, reg *registry.Registry) *Shard {
 		s.env.AnswerTimeout = append(s.env.AnswerTimeout, int64(l.AnswerTimeout))
 	}
 	s.limit(cfg.FlowControl)
+	s.takeCards()
 	s.owed = storefwd.New(log, policies, cfg.Seed)
 	s.owed.OnPark(s.parked)
 	s.pool = newPool(&cfg)

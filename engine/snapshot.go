@@ -36,6 +36,7 @@ type Counters struct {
 	BadMAC       uint64
 	Unregistered uint64 // requests from unknown terminals
 	Refused      uint64 // at the door: no slot, not signed in, kind not supported or not allowed
+	CardAlarms   uint64 // what smelt about cards, or is for a person
 	HSMFaults    uint64
 	SignIns      uint64
 	Echoes       uint64

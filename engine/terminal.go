@@ -46,6 +46,9 @@ func (s *Shard) terminalFrame(p *peer, b []byte) {
 	}
 	p.bad = 0
 	deny := translate.ReadRequest(s.view, &sl.Facts, &sl.echo)
+	if sl.Kind >= txn.LoadAccount && deny == (txn.Code{}) {
+		deny = s.readCard(p, sl)
+	}
 	if d := s.admit(p, sl); deny != txn.BadFormat && d != (txn.Code{}) {
 		deny = d
 	}

@@ -297,7 +297,7 @@ func (s *Shard) mark() {
 	s.marked = s.now
 	from := s.newest
 	for i := range s.slots {
-		if sl := &s.slots[i]; sl.State == flow.Waiting && sl.intent != 0 && sl.intent < from {
+		if sl := &s.slots[i]; (sl.State == flow.Waiting || sl.State == flow.Writing) && sl.intent != 0 && sl.intent < from {
 			from = sl.intent
 		}
 	}

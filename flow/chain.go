@@ -3,6 +3,7 @@ package flow
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"tongka/txn"
 )
@@ -155,6 +156,57 @@ func undo(o *Ref) bool {
 	case addsTip:
 		c.Tip -= o.Amount
 	default:
+		return false
+	}
+	return true
+}
+
+// takeBack ends a reversal. What was done to the original since it was approved
+// would be left hanging, so then it is refused; and what the original did to
+// another transaction is undone. The refusal is none that a terminal takes for
+// "nothing to reverse", as it does 12 and 25: the money stays where it is.
+func takeBack(t *Txn, out *Effects) {
+	t.Code, t.Result = txn.OK, txn.Approved
+	if o := t.Ref; o != nil && o.Result == txn.Approved {
+		// What a card may have taken is not taken back either: the card decides.
+		if o.Own != (Chain{}) || !mayUndo(o) || OfCards(o.Kind) {
+			deny(t, txn.Conflict, out)
+			return
+		}
+		if MovesMoney(o.Kind) {
+			out.add(Effect{Do: Owe, Orig: true, Link: t.Link})
+		}
+		if undo(o) {
+			out.add(Effect{Do: Save, Orig: true})
+		}
+	}
+	finish(t, out, true)
+}
+
+// named takes what was found under the name that a request gives.
+func named(t *Txn, ev *Event, out *Effects) bool {
+	switch {
+	case ev.Fate == Known && !slices.Contains(profiles[t.Kind].of, t.Ref.Kind):
+		deny(t, txn.BadTransaction, out)
+	case ev.Fate == Known && (ev.Orig == txn.Approved || profiles[t.Kind].takes == onlyNames && t.Ref.Sent != 0):
+		t.Orig, t.Link = t.Ref.ID, t.Ref.Link
+		return true
+	case ev.Fate == Live:
+		t.Proved = false // nothing is decided yet: it may ask again
+		deny(t, txn.InProgress, out)
+	default:
+		deny(t, txn.NoOriginal, out)
+	}
+	return false
+}
+
+// held goes on when the original allows it, at the bank that has the original.
+func held(env *Env, t *Txn, ev *Event, out *Effects) bool {
+	if t.Kind == txn.Reversal {
+		return true
+	}
+	if why := env.mayTake(t, ev.Now); why != (txn.Code{}) {
+		deny(t, why, out)
 		return false
 	}
 	return true

@@ -18,7 +18,6 @@ package flow
 
 import (
 	"fmt"
-	"slices"
 
 	"tongka/router"
 	"tongka/txn"
@@ -32,10 +31,11 @@ const (
 	New State = iota
 	Securing
 	Waiting
+	Writing // a card's MAC2 is being made
 	Done
 )
 
-var stateNames = [...]string{"new", "securing", "waiting", "done"}
+var stateNames = [...]string{"new", "securing", "waiting", "writing", "done"}
 
 // String is the state's name in scripts and panics.
 func (s State) String() string { return stateNames[s] }
@@ -50,6 +50,7 @@ type Txn struct {
 	Over   bool   // refused because its links were at their limit
 	Group  uint16 // of its terminal
 	Ref    *Ref   // the transaction that this one names; nil for all others
+	Load   *Load  // the card that this one is about; nil for all others
 }
 
 // Health tells of the links what a decision must know.
@@ -64,9 +65,11 @@ type Health interface {
 type Env struct {
 	Routes *router.Table
 	Health Health
+	// Cards says which cards are taken; nil takes none.
+	Cards Cards
 	// Zone is the time of day of a business day against UTC, nanoseconds.
-	Zone int64
-	Rules  Rules
+	Zone  int64
+	Rules Rules
 	// AnswerTimeout is how long to wait for a link's answer, nanoseconds, by LinkID.
 	AnswerTimeout []int64
 }
@@ -123,20 +126,23 @@ type Do uint8
 // Effects. Seek and Ask are answered by an event (Found, Secured), at once or
 // later.
 const (
-	Ask     Do = iota // Step says which securing step
-	Seek              // look for an earlier request with the same identity
-	Record            // Rec says which record; a barrier for all that follows
-	Arm               // wake me at At
-	Disarm            // the deadline is off
-	Forward           // send to Link
-	Reply             // answer the terminal with the transaction's code
-	Resend            // answer the terminal with the stored answer
-	Attach            // the transaction in flight answers to this connection from now on
-	Owe               // a reversal of this transaction (or of Orig) is owed to Link
-	Advise            // a notice of this transaction is owed to Link
-	Save              // write the named transaction's chain (Orig: that of its parent)
-	Cancel            // Orig, in flight, gets the event Cancelled
-	Install           // the new session keys are the terminal's from now on
+	Ask       Do = iota // Step says which securing step
+	Seek                // look for an earlier request with the same identity
+	Record              // Rec says which record; a barrier for all that follows
+	Arm                 // wake me at At
+	Disarm              // the deadline is off
+	Forward             // send to Link
+	Reply               // answer the terminal with the transaction's code
+	Resend              // answer the terminal with the stored answer
+	Attach              // the transaction in flight answers to this connection from now on
+	Owe                 // a reversal of this transaction (or of Orig) is owed to Link
+	Advise              // a notice of this transaction is owed to Link
+	Save                // write the named transaction's chain (Orig: that of its parent)
+	Cancel              // Orig, in flight, gets the event Cancelled
+	Install             // the new session keys are the terminal's from now on
+	SaveCard            // write what is kept of the card
+	SaveOrder           // write the order (Orig: that of the card's last load)
+	Alert               // Alarm says what smells, or is for a person
 )
 
 // Rec is the kind of a record.
@@ -151,12 +157,13 @@ const (
 
 // Effect is one thing to do.
 type Effect struct {
-	Do   Do
-	Rec  Rec
-	Step Step
-	Orig bool // Owe: the reversal of the original, not of this transaction
-	Link txn.LinkID
-	At   int64
+	Do    Do
+	Rec   Rec
+	Step  Step
+	Orig  bool // Owe: the reversal of the original, not of this transaction
+	Link  txn.LinkID
+	Alarm Alarm
+	At    int64
 }
 
 // Effects is the bounded list that a step returns; more is a bug.
@@ -180,8 +187,12 @@ func Decide(env *Env, t *Txn, ev *Event, out *Effects) {
 		arrive(env, t, ev, out)
 	case t.State == Securing && (ev.Kind == Secured || ev.Kind == Found):
 		secured(env, t, ev, out)
+	case t.State == Waiting && ev.Kind == Answered && t.Load != nil && ev.Code.Approved():
+		paid(t, ev, out)
 	case t.State == Waiting && ev.Kind == Answered:
 		answered(t, ev, out)
+	case t.State == Writing:
+		wrote(t, ev, out)
 	case t.State == Waiting && (ev.Kind == Expired || ev.Kind == Cancelled):
 		expired(t, ev, out)
 	case t.State == Securing && ev.Kind == Cancelled:
@@ -205,12 +216,16 @@ func arrive(env *Env, t *Txn, ev *Event, out *Effects) {
 // advance asks for the next securing step that this transaction needs, or goes
 // on to the act when all are done.
 func advance(env *Env, t *Txn, ev *Event, out *Effects) {
-	steps := profiles[t.Kind].steps
+	steps := stepsOf(t)
 	for ; int(t.Step) < len(steps); t.Step++ {
 		switch s := steps[t.Step]; {
 		case s == TranslatePIN && !t.HasPIN:
 		case s == PickRoute:
 			if !route(env, t, out) {
+				return
+			}
+		case s.ofCards() && settled(env, t, s, out):
+			if t.State == Done {
 				return
 			}
 		case s == HoldChain && t.Kind == txn.Reversal && (t.Ref == nil || t.Ref.Result != txn.Approved):
@@ -222,6 +237,9 @@ func advance(env *Env, t *Txn, ev *Event, out *Effects) {
 			out.add(Effect{Do: Ask, Step: s})
 			return
 		}
+	}
+	if t.Load != nil && act(t, ev, out) {
+		return
 	}
 	switch profiles[t.Kind].machine {
 	case forward:
@@ -247,10 +265,11 @@ func secured(env *Env, t *Txn, ev *Event, out *Effects) {
 		if ev.Kind == Found {
 			t.Proved = false // what is known could not be read: leave it as it is
 		}
+		suspicion(t, ev, out)
 		deny(t, ev.Deny, out)
 		return
 	}
-	switch profiles[t.Kind].steps[t.Step] {
+	switch stepsOf(t)[t.Step] {
 	case VerifyMAC:
 		t.Proved = true
 	case SeekRepeat:
@@ -269,6 +288,12 @@ func secured(env *Env, t *Txn, ev *Event, out *Effects) {
 		if !held(env, t, ev, out) {
 			return
 		}
+	case HoldCard:
+		if !seen(env, t, ev, out) {
+			return
+		}
+	case VerifyTAC:
+		confirmed(t)
 	}
 	t.Step++
 	advance(env, t, ev, out)
@@ -314,56 +339,6 @@ func original(t *Txn, ev *Event, out *Effects) bool {
 			deny(t, txn.SystemFault, out)
 			return false
 		}
-	}
-	return true
-}
-
-// takeBack ends a reversal. What was done to the original since it was approved
-// would be left hanging, so then it is refused; and what the original did to
-// another transaction is undone. The refusal is none that a terminal takes for
-// "nothing to reverse", as it does 12 and 25: the money stays where it is.
-func takeBack(t *Txn, out *Effects) {
-	t.Code, t.Result = txn.OK, txn.Approved
-	if o := t.Ref; o != nil && o.Result == txn.Approved {
-		if o.Own != (Chain{}) || !mayUndo(o) {
-			deny(t, txn.Conflict, out)
-			return
-		}
-		if MovesMoney(o.Kind) {
-			out.add(Effect{Do: Owe, Orig: true, Link: t.Link})
-		}
-		if undo(o) {
-			out.add(Effect{Do: Save, Orig: true})
-		}
-	}
-	finish(t, out, true)
-}
-
-// named takes what was found under the name that a request gives.
-func named(t *Txn, ev *Event, out *Effects) bool {
-	switch {
-	case ev.Fate == Known && !slices.Contains(profiles[t.Kind].of, t.Ref.Kind):
-		deny(t, txn.BadTransaction, out)
-	case ev.Fate == Known && (ev.Orig == txn.Approved || profiles[t.Kind].takes == onlyNames && t.Ref.Sent != 0):
-		t.Orig, t.Link = t.Ref.ID, t.Ref.Link
-		return true
-	case ev.Fate == Live:
-		t.Proved = false // nothing is decided yet: it may ask again
-		deny(t, txn.InProgress, out)
-	default:
-		deny(t, txn.NoOriginal, out)
-	}
-	return false
-}
-
-// held goes on when the original allows it, at the bank that has the original.
-func held(env *Env, t *Txn, ev *Event, out *Effects) bool {
-	if t.Kind == txn.Reversal {
-		return true
-	}
-	if why := env.mayTake(t, ev.Now); why != (txn.Code{}) {
-		deny(t, why, out)
-		return false
 	}
 	return true
 }
@@ -459,6 +434,9 @@ func deny(t *Txn, c txn.Code, out *Effects) {
 // request that never proved itself leaves no record: anybody could fill the
 // disk with those.
 func finish(t *Txn, out *Effects, reply bool) {
+	if t.Load != nil {
+		keep(t, out)
+	}
 	if t.Proved {
 		out.add(Effect{Do: Record, Rec: Outcome})
 	}

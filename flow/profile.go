@@ -22,17 +22,23 @@ const (
 	CheckPIK  // its check value
 	MakeMAK
 	CheckMAK
+	CheckCard // decided at once: what the switch takes, and the blacklist
+	VerifyMAC1
+	HoldCard // lock what is kept of the card and its orders, and read that
+	VerifyTAC
+	MakeMAC2
 )
 
 var stepNames = [...]string{"verify-mac", "seek-repeat", "seek-original", "pick-route", "translate-pin",
-	"find-named", "hold-chain", "make-pik", "check-pik", "make-mak", "check-mak"}
+	"find-named", "hold-chain", "make-pik", "check-pik", "make-mak", "check-mak",
+	"check-card", "verify-mac1", "hold-card", "verify-tac", "make-mac2"}
 
 // String is the step's name in scripts and logs.
 func (s Step) String() string { return stepNames[s] }
 
 // looksUp says that a step is answered from our own books.
 func (s Step) looksUp() bool {
-	return s == SeekRepeat || s == SeekOriginal || s == FindNamed || s == HoldChain
+	return s == SeekRepeat || s == SeekOriginal || s == FindNamed || s == HoldChain || s == HoldCard
 }
 
 type machine uint8
@@ -43,6 +49,7 @@ const (
 	local            // answered by the switch alone
 	reversal         // answered from the switch's own books
 	advice           // answered by the switch, and a bank is told
+	carded           // answered by the switch, about a card
 )
 
 // profile is what a kind of transaction needs. How its messages look is
@@ -88,6 +95,14 @@ var profiles = [txn.Kinds]profile{
 	txn.OfflineSettle:    {machine: advice, session: true, money: true, steps: accepted},
 	txn.OfflineSale:      {machine: advice, session: true, money: true, steps: accepted},
 	txn.OfflineRefund:    {machine: advice, session: true, money: true, steps: accepted},
+	txn.LoadAccount:      {machine: forward, session: true, money: true, steps: loading},
+	txn.LoadOther:        {machine: forward, session: true, money: true, steps: loading},
+	txn.LoadCash:         {machine: forward, session: true, money: true, steps: loading},
+	txn.LoadVoid:         {machine: forward, session: true, money: true, steps: unloading, of: []txn.Kind{txn.LoadCash}, takes: takesAll, sameDay: true},
+	txn.LoadConfirm:      {machine: carded, session: true, class: Exempt, steps: confirming},
+	txn.OrderQuery:       {machine: carded, session: true, class: Enquiry, steps: asking},
+	txn.OrderLoad:        {machine: carded, session: true, steps: ordering},
+	txn.AirLoad:          {machine: carded, session: true},
 	txn.Adjust:           {machine: advice, session: true, steps: noted, of: []txn.Kind{txn.OfflineSettle, txn.Sale}, takes: onlyNames},
 }
 

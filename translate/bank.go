@@ -84,7 +84,7 @@ func (k *Bank) finish(b *iso8583.Builder, at int) ([]byte, error) {
 func (k *Bank) AppendRequest(dst []byte, v *iso8583.View, f, orig *txn.Facts, e *Echo, pin []byte, c *Clock) ([]byte, error) {
 	var b iso8583.Builder
 	at := k.begin(&b, dst, iso8583.MTI(f.MTI))
-	if v.Len(2) > 0 && v.Has(3) {
+	if v.Len(2) > 0 && v.Has(3) && f.Kind != txn.LoadOther {
 		b.CopySet(v, cardAndAmount)
 	} else {
 		putMoney(&b, f)
@@ -146,10 +146,19 @@ func putMoney(b *iso8583.Builder, f *txn.Facts) {
 	if f.PAN.Len() > 0 {
 		b.Put(2, f.PAN.AppendDigits(buf[:0]))
 	}
-	b.PutUint(3, uint64(f.Proc))
+	b.PutUint(3, uint64(bankProc(f)))
 	if f.Amount != 0 {
 		b.PutUint(4, uint64(f.Amount))
 	}
+}
+
+// bankProc is F3 towards a bank: that of a load from another account is 65 there
+// and 62 at the terminal (source: CUPS interface, table of transactions).
+func bankProc(f *txn.Facts) uint32 {
+	if f.Kind == txn.LoadOther {
+		return 650000 + f.Proc%10000
+	}
+	return f.Proc
 }
 
 // putTrace puts F7 to F14: times, our trace and the card's expiry.

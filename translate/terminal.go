@@ -263,6 +263,7 @@ type Answer struct {
 	Keys   []byte        // F62 of a sign-in
 	Batch  uint32        // F60.2 of a sign-in: the new batch
 	Sealed bool          // leave room for a MAC in F64
+	Card   []byte        // F58, about a card
 }
 
 var noMAC [8]byte
@@ -317,6 +318,9 @@ func (d *Door) AppendAnswer(dst []byte, f *txn.Facts, e *Echo, a *Answer, c *Clo
 	if a.Bank != nil {
 		b.Copy(54, a.Bank, 54)
 		b.Copy(55, a.Bank, 55)
+	}
+	if len(a.Card) > 0 {
+		b.Put(58, a.Card)
 	}
 	putF60(&b, e, a)
 	if len(a.Keys) > 0 {
