@@ -26,8 +26,11 @@ func (s *Shard) answer(sl *slot) []byte {
 	if s.answering == sl {
 		a.Bank = &s.bview
 	}
+	if sl.day != nil {
+		a.F48 = sl.day.f48
+	}
 	if sl.keys != nil && sl.Code == txn.OK {
-		a.Keys, a.Batch = sl.keys.f62[:], sl.keys.session.Batch
+		a.F62, a.Batch = sl.keys.f62(), sl.keys.session.Batch
 	}
 	if sl.Load != nil {
 		a.Card = s.cardField(sl)

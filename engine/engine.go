@@ -104,6 +104,7 @@ type Config struct {
 	// FlowControl bounds what is let through; nil: nothing does.
 	FlowControl *FlowControl
 	Rules       flow.Rules
+	Day         Day
 	// Cards says which e-purse cards are loaded; nil: none.
 	Cards    *Cards
 	InFlight int    // transactions at once

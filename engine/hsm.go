@@ -157,23 +157,26 @@ func (s *Shard) request(sl *slot, step flow.Step) txn.Code {
 		block, pan12, _ := translate.PIN(s.view, &sl.Facts)
 		copy(q.PIN[:], block[:])
 		q.PAN12 = pan12
-	case flow.MakePIK, flow.MakeMAK:
+	case flow.MakePIK, flow.MakeMAK, flow.MakeTDK:
 		if sl.keys == nil {
-			sl.keys = &newKeys{session: s.newSession(sl)}
+			sl.keys = s.newKeys(sl)
 		}
-		q.Verb, q.Type, q.Key = hsm.GenerateKey, hsm.TPK, sl.term.TMK
-		if step == flow.MakeMAK {
-			q.Type = hsm.TAK
-		}
+		q.Verb, q.Type, q.Key = hsm.GenerateKey, keyTypes[step], sl.term.TMK
+		q.Len = uint8(len(sl.keys.place(step)))
 	case flow.CheckPIK:
 		q.Verb, q.Type, q.Key = hsm.CheckValue, hsm.TPK, sl.keys.session.PIK
 	case flow.CheckMAK:
 		q.Verb, q.Type, q.Key = hsm.CheckValue, hsm.TAK, sl.keys.session.MAK
 	case flow.VerifyMAC1, flow.VerifyTAC, flow.MakeMAC2:
 		return s.cardRequest(sl, step)
+	case flow.CheckTDK:
+		q.Verb, q.Type, q.Key = hsm.CheckValue, hsm.DEK, sl.keys.session.TDK
 	}
 	return txn.Code{}
 }
+
+// keyTypes are those of the keys that a sign-in makes.
+var keyTypes = map[flow.Step]hsm.KeyType{flow.MakePIK: hsm.TPK, flow.MakeMAK: hsm.TAK, flow.MakeTDK: hsm.DEK}
 
 const pinISO0 = hsm.PINFormat(1)
 
@@ -202,14 +205,15 @@ func (s *Shard) secured(sl *slot, step flow.Step, r *hsm.Reply) flow.Event {
 		sl.pin = r.PIN
 	case flow.MakePIK:
 		sl.keys.session.PIK = r.Key
-		copy(sl.keys.f62[f62PIK:], r.Export.B[:16])
-	case flow.CheckPIK:
-		copy(sl.keys.f62[f62PIKCheck:], r.KCV[:4])
+		copy(sl.keys.place(step), r.Export.B[:])
 	case flow.MakeMAK:
 		sl.keys.session.MAK = r.Key
-		copy(sl.keys.f62[f62MAK:], r.Export.B[:16])
-	case flow.CheckMAK:
-		copy(sl.keys.f62[f62MAKCheck:], r.KCV[:4])
+		copy(sl.keys.place(step), r.Export.B[:])
+	case flow.MakeTDK:
+		sl.keys.session.TDK = r.Key
+		copy(sl.keys.place(step), r.Export.B[:])
+	case flow.CheckPIK, flow.CheckMAK, flow.CheckTDK:
+		copy(sl.keys.place(step), r.KCV[:])
 	case flow.MakeMAC2:
 		copy(sl.Load.MAC2[:], r.MAC[:])
 	}

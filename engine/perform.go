@@ -84,6 +84,12 @@ func (s *Shard) perform(sl *slot, out *flow.Effects, ev *flow.Event) bool {
 			s.saveOrder(sl, e.Orig)
 		case flow.Alert:
 			s.alert(sl, e.Alarm)
+		case flow.SignOut:
+			s.signOut(sl)
+		case flow.Close:
+			s.closeBatch(sl)
+		case flow.Note:
+			s.noteItems(sl)
 		}
 	}
 	return false
@@ -107,6 +113,10 @@ func (s *Shard) seek(sl *slot, step flow.Step) flow.Event {
 		return s.holdChain(sl)
 	case flow.HoldCard:
 		return s.holdCard(sl)
+	case flow.AddUp:
+		return s.addUp(sl)
+	case flow.MatchItem:
+		return s.matchItems(sl)
 	}
 	ev := flow.Event{Kind: flow.Found, Now: s.now}
 	fp := identity(&sl.Facts)
@@ -270,10 +280,15 @@ func (s *Shard) record(sl *slot, kind flow.Rec) {
 		s.aux = registry.AppendSession(s.aux[:0], &sl.Terminal, &sl.keys.session)
 		rec.Body = s.aux
 		s.log.Put(sessionKey(&sl.Terminal), s.aux)
+	case flow.SignedOut:
+		rec.Kind = journal.SignedOff
 	}
 	rec.Facts = sl.Facts
 	s.newest = s.log.Append(rec)
 	s.stats.Records++
+	if kind == flow.Outcome && sl.Result == txn.Approved {
+		s.tally(sl)
+	}
 	if kind == flow.Intent {
 		sl.intent = s.newest
 	}

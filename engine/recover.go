@@ -38,6 +38,7 @@ func (s *Shard) recover() error {
 		s.newest = lsn
 		next = max(next, r.Facts.ID+1)
 		fold(open, r)
+		s.recount(lsn, r)
 		return nil
 	})
 	if err != nil {
@@ -110,7 +111,8 @@ func (s *Shard) foldSignIn(body []byte) error {
 	if t == nil {
 		return nil // taken out of the registry since
 	}
-	if last := t.Last(); last == nil || last.Since < session.Since {
+	// The same sign-in may have gone on to another batch, or have ended, since.
+	if last := t.Last(); last == nil || last.Since < session.Since || last.Since == session.Since && *last != session {
 		s.reg.Install(t, &session)
 	}
 	return nil
@@ -142,7 +144,7 @@ func (s *Shard) closeOpen(open map[txn.ID]txn.Facts) error {
 		}
 	}
 	if n > 0 || s.lastID > 0 {
-		s.log.Mark(s.newest, s.lastID+1)
+		s.log.Mark(s.uncountedFrom(s.newest), s.lastID+1)
 	}
 	return s.commit()
 }

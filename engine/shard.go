@@ -45,6 +45,7 @@ type slot struct {
 	echo         translate.Echo
 	keys         *newKeys // of a sign-in
 	holds        []object // that it alone may change
+	day          *dayWork // of a settlement or an upload
 	frame        []byte   // the request; then the answer, while a module behind a socket makes its MAC
 }
 
@@ -53,13 +54,41 @@ type slot struct {
 // value (source: UnionPay direct POS specification, F62 of a sign-in answer).
 type newKeys struct {
 	session registry.Session
-	f62     [40]byte
+	buf     [60]byte
+	pik     int // length of the PIN key's place, and of the MAC key's
+	mak     int
+	makSize int // the MAC key itself may be shorter: zeros follow it
+	tdk     int // 0, or the length of the key for track data
 }
 
-const (
-	f62PIK, f62PIKCheck = 0, 16
-	f62MAK, f62MAKCheck = 20, 36
-)
+const checkSize = 4 // bytes of a check value
+
+func (k *newKeys) f62() []byte {
+	n := k.pik + checkSize + k.mak + checkSize
+	if k.tdk > 0 {
+		n += k.tdk + checkSize
+	}
+	return k.buf[:n]
+}
+
+// place is where a key stands, by the step that makes it or its check value.
+func (k *newKeys) place(step flow.Step) []byte {
+	mak := k.pik + checkSize
+	tdk := mak + k.mak + checkSize
+	switch step {
+	case flow.MakePIK:
+		return k.buf[:k.pik]
+	case flow.CheckPIK:
+		return k.buf[k.pik:mak]
+	case flow.MakeMAK:
+		return k.buf[mak : mak+k.makSize]
+	case flow.CheckMAK:
+		return k.buf[mak+k.mak : tdk]
+	case flow.MakeTDK:
+		return k.buf[tdk : tdk+k.tdk]
+	}
+	return k.buf[tdk+k.tdk : tdk+k.tdk+checkSize]
+}
 
 // Shard owns everything of one loop.
 type Shard struct {
@@ -91,6 +120,9 @@ type Shard struct {
 	unlock    []object         // of it, what a transaction held that has ended in this turn
 	cards     cardDesk
 	newest    journal.LSN
+	turns     uint64    // that have been committed, and 1
+	unstored  []waiting // totals that the store lacks, the oldest first,
+	storedTo  int       // from here on
 	gates     gates
 	holdsFn   func(slot uint32, fp uint64) bool // s.holds, made once
 
@@ -117,6 +149,7 @@ type Shard struct {
 	body      []byte // the answer rendered last
 	bodyID    txn.ID // and whose it is
 	aux       []byte
+	keyBuf    [48]byte
 	rec       journal.Record
 	answering *slot // the slot that s.bview is the bank's answer to
 	req       hsm.Request
@@ -214,7 +247,7 @@ func newShard(cfg Config, log Journal, reg *registry.Registry) *Shard {
 		commands:  make(chan posted, maxCommands),
 		gates:     gates{merchants: map[[15]byte]*limit.Gate{}},
 	}
-	s.view = &s.views[0]
+	s.view, s.turns = &s.views[0], 1
 	s.started = cfg.Clock()
 	s.now = s.started
 	policies := make([]storefwd.Policy, len(cfg.Links))

@@ -23,28 +23,33 @@ type Snapshot struct {
 
 // Counters count events since the start of the process.
 type Counters struct {
-	Received     uint64 // requests with a known kind from a known terminal
-	Approved     uint64
-	Declined     uint64
-	TimedOut     uint64 // told 98, reversal owed; enquiries are not among them
-	Reversed     uint64 // terminal reversals accepted
-	Delivered    uint64 // owed reversals that a bank confirmed
-	Repeats      uint64 // answered from the journal
-	LateAnswers  uint64 // a bank answered after the deadline
-	Unmatched    uint64 // a bank answered what was never asked, or answered twice
-	BadFormat    uint64 // frames that no dialect could read
-	BadMAC       uint64
-	Unregistered uint64 // requests from unknown terminals
-	Refused      uint64 // at the door: no slot, not signed in, kind not supported or not allowed
-	CardAlarms   uint64 // what smelt about cards, or is for a person
-	HSMFaults    uint64
-	SignIns      uint64
-	Echoes       uint64
-	Enquiries    uint64 // asked of a bank without moving money, however they ended
-	Commits      uint64 // ticks made durable
-	Records      uint64
-	LineChanges  uint64 // changes of state of bank lines
-	KeyChanges   uint64 // PIN keys that banks brought
+	Received       uint64 // requests with a known kind from a known terminal
+	Approved       uint64
+	Declined       uint64
+	TimedOut       uint64 // told 98, reversal owed; enquiries are not among them
+	Reversed       uint64 // terminal reversals accepted
+	Delivered      uint64 // owed reversals that a bank confirmed
+	Repeats        uint64 // answered from the journal
+	LateAnswers    uint64 // a bank answered after the deadline
+	Unmatched      uint64 // a bank answered what was never asked, or answered twice
+	BadFormat      uint64 // frames that no dialect could read
+	BadMAC         uint64
+	Unregistered   uint64 // requests from unknown terminals
+	Refused        uint64 // at the door: no slot, not signed in, kind not supported or not allowed
+	CardAlarms     uint64 // what smelt about cards, or is for a person
+	HSMFaults      uint64
+	SignIns        uint64
+	SignOffs       uint64
+	BatchesSettled uint64 // batches
+	BatchesUnequal uint64 // of these, did not balance
+	BatchItems     uint64 // items of batch uploads
+	BatchFaults    uint64 // of these, the journal does not bear out
+	Echoes         uint64
+	Enquiries      uint64 // asked of a bank without moving money, however they ended
+	Commits        uint64 // ticks made durable
+	Records        uint64
+	LineChanges    uint64 // changes of state of bank lines
+	KeyChanges     uint64 // PIN keys that banks brought
 	// Requests refused by flow control, by the limit that they were over.
 	OverTerminal, OverMerchant, OverPayments, OverEnquiries, OverLink uint64
 }

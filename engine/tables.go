@@ -84,6 +84,7 @@ type history struct {
 	hint         uint32 // where the module keeps the terminal's MAC key
 	gate         limit.Gate
 	merchant     *limit.Gate // shared by the merchant's terminals
+	totals       *totals     // of the batches used last
 }
 
 type known struct {

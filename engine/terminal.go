@@ -67,6 +67,7 @@ func (s *Shard) start(sl *slot, deny txn.Code) {
 		s.stats.Received++
 	}
 	_, _, sl.HasPIN = translate.PIN(s.view, &sl.Facts)
+	sl.HasTDK = sl.Kind == txn.SignIn && sl.echo.Net() == translate.TrackKeys
 	s.run(sl, flow.Event{Kind: flow.Arrived, Deny: deny, Now: s.now})
 }
 
@@ -100,9 +101,9 @@ func (s *Shard) admit(p *peer, sl *slot) txn.Code {
 		s.stats.Refused++
 		return txn.SignInAgain
 	}
-	if flow.NeedsSession(sl.Kind) && sl.Kind != txn.Reversal && sl.sess.Batch != 0 && sl.Batch != sl.sess.Batch {
+	if flow.NeedsSession(sl.Kind) && !flow.OldBatch(sl.Kind) && sl.sess.Batch != 0 && sl.Batch != sl.sess.Batch {
 		s.stats.Refused++
-		return txn.SignInAgain // the batch of another session; a reversal may name one
+		return txn.SignInAgain // the batch of another session
 	}
 	if sl.sess != nil && flow.NeedsSession(sl.Kind) && !s.view.Has(64) {
 		s.stats.BadMAC++
@@ -184,7 +185,7 @@ func (s *Shard) take() *slot {
 	}
 	sl.gen++
 	sl.Txn = flow.Txn{Facts: txn.Facts{ID: s.lastID}}
-	sl.term, sl.sess, sl.hist, sl.keys = nil, nil, nil, nil
+	sl.term, sl.sess, sl.hist, sl.keys, sl.day = nil, nil, nil, nil, nil
 	sl.orig, sl.armed, sl.entered, sl.seals, sl.fp = 0, false, false, false, 0
 	sl.last, sl.intent = 0, 0
 	return sl
@@ -202,6 +203,7 @@ func (s *Shard) give(sl *slot) {
 // install makes the keys of a sign-in the terminal's.
 func (s *Shard) install(sl *slot) {
 	s.reg.Install(sl.term, &sl.keys.session)
+	s.forget(&sl.Terminal, sl.keys.session.Batch)
 	sl.sess = nil // the answer to a sign-in carries no MAC
 	s.stats.SignIns++
 }
@@ -211,7 +213,7 @@ func (s *Shard) install(sl *slot) {
 func (s *Shard) newSession(sl *slot) registry.Session {
 	batch := uint32(1)
 	if last := sl.term.Last(); last != nil {
-		batch = last.Batch%999_999 + 1
+		batch = nextBatch(last.Batch)
 	}
 	return registry.Session{Batch: batch, Since: s.now, Until: s.reg.Until(s.now)}
 }

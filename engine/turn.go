@@ -46,11 +46,13 @@ func (s *Shard) turn() {
 	s.wheel.Advance(s.now, s.expire)
 	s.deliver()
 	s.askModules()
+	s.storeTotals()
 	s.mark()
 	if err := s.commit(); err != nil {
 		s.fail(err)
 		return
 	}
+	s.turns++
 	s.unlockAll()
 	s.flush()
 	s.show()
@@ -301,7 +303,7 @@ func (s *Shard) mark() {
 			from = sl.intent
 		}
 	}
-	s.log.Mark(from, s.lastID+1)
+	s.log.Mark(s.uncountedFrom(from), s.lastID+1)
 }
 
 // showEvery is how often the picture for the console is made anew.

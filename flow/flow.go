@@ -46,6 +46,7 @@ type Txn struct {
 	State  State
 	Step   uint8 // which securing step is being done
 	HasPIN bool
+	HasTDK bool   // a sign-in that wants a key for track data, too
 	Proved bool   // the request's MAC was right
 	Over   bool   // refused because its links were at their limit
 	Group  uint16 // of its terminal
@@ -143,6 +144,9 @@ const (
 	SaveCard            // write what is kept of the card
 	SaveOrder           // write the order (Orig: that of the card's last load)
 	Alert               // Alarm says what smells, or is for a person
+	SignOut             // the terminal's session has ended
+	Close               // the batch is closed, with what was compared
+	Note                // keep what an upload's items were found to be
 )
 
 // Rec is the kind of a record.
@@ -153,6 +157,7 @@ const (
 	Intent Rec = iota
 	Outcome
 	SignedIn
+	SignedOut
 )
 
 // Effect is one thing to do.
@@ -219,7 +224,7 @@ func advance(env *Env, t *Txn, ev *Event, out *Effects) {
 	steps := stepsOf(t)
 	for ; int(t.Step) < len(steps); t.Step++ {
 		switch s := steps[t.Step]; {
-		case s == TranslatePIN && !t.HasPIN:
+		case s == TranslatePIN && !t.HasPIN, (s == MakeTDK || s == CheckTDK) && !t.HasTDK:
 		case s == PickRoute:
 			if !route(env, t, out) {
 				return
@@ -245,18 +250,31 @@ func advance(env *Env, t *Txn, ev *Event, out *Effects) {
 	case forward:
 		send(env, t, ev, out)
 	case local:
-		t.Code, t.Result = txn.OK, txn.Approved
-		if t.Kind == txn.SignIn {
-			out.add(Effect{Do: Record, Rec: SignedIn})
-			out.add(Effect{Do: Install})
-		}
-		out.add(Effect{Do: Reply})
-		t.State = Done
+		alone(t, out)
 	case reversal:
 		takeBack(t, out)
 	case advice:
 		advise(t, ev, out)
 	}
+}
+
+// alone ends a request that the switch alone answers. What is said of a batch is on
+// disk with its answer, so that a repeat gets the same.
+func alone(t *Txn, out *Effects) {
+	t.Code, t.Result = txn.OK, txn.Approved
+	switch t.Kind {
+	case txn.SignIn:
+		out.add(Effect{Do: Record, Rec: SignedIn})
+		out.add(Effect{Do: Install})
+	case txn.SignOff:
+		out.add(Effect{Do: Record, Rec: SignedOut})
+		out.add(Effect{Do: SignOut})
+	case txn.Settle:
+		out.add(Effect{Do: Close})
+	case txn.BatchUpload:
+		out.add(Effect{Do: Note})
+	}
+	finish(t, out, true)
 }
 
 // secured takes the result of one step.

@@ -27,18 +27,23 @@ const (
 	HoldCard // lock what is kept of the card and its orders, and read that
 	VerifyTAC
 	MakeMAC2
+	MakeTDK // a key for track data, where the terminal asks for one
+	CheckTDK
+	AddUp     // compare a terminal's totals of a batch with ours
+	MatchItem // compare the items of an upload with the journal
 )
 
 var stepNames = [...]string{"verify-mac", "seek-repeat", "seek-original", "pick-route", "translate-pin",
 	"find-named", "hold-chain", "make-pik", "check-pik", "make-mak", "check-mak",
-	"check-card", "verify-mac1", "hold-card", "verify-tac", "make-mac2"}
+	"check-card", "verify-mac1", "hold-card", "verify-tac", "make-mac2",
+	"make-tdk", "check-tdk", "add-up", "match-item"}
 
 // String is the step's name in scripts and logs.
 func (s Step) String() string { return stepNames[s] }
 
 // looksUp says that a step is answered from our own books.
 func (s Step) looksUp() bool {
-	return s == SeekRepeat || s == SeekOriginal || s == FindNamed || s == HoldChain || s == HoldCard
+	return s == SeekRepeat || s == SeekOriginal || s == FindNamed || s == HoldChain || s == HoldCard || s == AddUp || s == MatchItem
 }
 
 type machine uint8
@@ -63,6 +68,7 @@ type profile struct {
 	of      []txn.Kind // what it may name, the likeliest first
 	takes   rule       // what it does to that
 	sameDay bool       // and only on the same terminal, in the same batch, on the same day
+	settles bool       // is about a batch as a whole, which may have ended
 }
 
 // Class says whose flow control a kind of request counts against.
@@ -77,7 +83,8 @@ const (
 
 var profiles = [txn.Kinds]profile{
 	txn.Unknown:  {},
-	txn.SignIn:   {machine: local, steps: []Step{MakePIK, CheckPIK, MakeMAK, CheckMAK}},
+	txn.SignIn:   {machine: local, steps: []Step{MakePIK, CheckPIK, MakeMAK, CheckMAK, MakeTDK, CheckTDK}},
+	txn.SignOff:  {machine: local},
 	txn.Echo:     {machine: local, class: Enquiry},
 	txn.Sale:     {machine: forward, session: true, money: true, steps: forwarded},
 	txn.Reversal: {machine: reversal, session: true, class: Exempt, steps: []Step{VerifyMAC, SeekOriginal, HoldChain}},
@@ -104,6 +111,8 @@ var profiles = [txn.Kinds]profile{
 	txn.OrderLoad:        {machine: carded, session: true, steps: ordering},
 	txn.AirLoad:          {machine: carded, session: true},
 	txn.Adjust:           {machine: advice, session: true, steps: noted, of: []txn.Kind{txn.OfflineSettle, txn.Sale}, takes: onlyNames},
+	txn.Settle:           {machine: local, session: true, settles: true, steps: []Step{VerifyMAC, SeekRepeat, AddUp}},
+	txn.BatchUpload:      {machine: local, session: true, settles: true, steps: []Step{VerifyMAC, SeekRepeat, MatchItem}},
 }
 
 // naming is what is done with a request that names another transaction. The
@@ -125,6 +134,10 @@ var forwarded = []Step{VerifyMAC, SeekRepeat, PickRoute, TranslatePIN}
 // NeedsSession says whether a kind is refused to a terminal that has not signed
 // in: its MAC could not be verified.
 func NeedsSession(k txn.Kind) bool { return profiles[k].session }
+
+// OldBatch says whether a kind may name a batch that is not the session's: it
+// makes good, or counts, what happened there.
+func OldBatch(k txn.Kind) bool { return k == txn.Reversal || profiles[k].settles }
 
 // Supported says whether the switch handles a kind.
 func Supported(k txn.Kind) bool { return profiles[k].machine != none }

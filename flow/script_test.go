@@ -137,6 +137,8 @@ func (s *script) open(w []string) {
 		switch opt {
 		case "pin":
 			s.txn.HasPIN = true
+		case "tdk":
+			s.txn.HasTDK = true
 		case "no-route":
 			pan = "4000000000000002"
 		case "line-down":
@@ -275,6 +277,8 @@ func (s *script) effect(e Effect) string {
 			return "record intent"
 		case SignedIn:
 			return "record signed-in"
+		case SignedOut:
+			return "record signed-out"
 		}
 		return fmt.Sprintf("record outcome %v %v", s.txn.Code, s.txn.Result)
 	case Arm:
@@ -303,7 +307,8 @@ func (s *script) effect(e Effect) string {
 		return fmt.Sprintf("save %s: refunded %d, tips %d", of, c.Refunded, c.Tip)
 	}
 	return map[Do]string{Disarm: "disarm", Resend: "resend", Attach: "attach",
-		Cancel: "cancel the original", Install: "install"}[e.Do]
+		Cancel: "cancel the original", Install: "install",
+		SignOut: "sign out", Close: "close the batch", Note: "note the items"}[e.Do]
 }
 
 // openLine begins a line; options: half-duplex, window N, missed N.

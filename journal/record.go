@@ -35,9 +35,10 @@ const (
 	LinkChanged      // a bank link signed on or off
 	Started          // the shard opened its doors
 	Owing            // what became of a debt; Body is a DebtChange
+	SignedOff        // a terminal's session has ended
 )
 
-var kindNames = [...]string{"none", "intent", "outcome", "signed-in", "link-changed", "started", "owing"}
+var kindNames = [...]string{"none", "intent", "outcome", "signed-in", "link-changed", "started", "owing", "signed-off"}
 
 // String is the kind's name in logs and reports.
 func (k Kind) String() string {

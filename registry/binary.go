@@ -11,14 +11,15 @@ import (
 
 // Stored forms. All numbers are big-endian; keys are cryptograms under the LMK.
 //
-//	terminal (57 bytes)                    session (96 bytes)
-//	 0  version 1                           0  version 1
+//	terminal (57 bytes)                    session (122 bytes; version 1 ends without the TDK)
+//	 0  version 1                           0  version 2
 //	 1  merchant 15, terminal 8             1  merchant 15, terminal 8
 //	24  TMK: scheme, length, 24 bytes      24  PIK: scheme, length, 24 bytes
 //	50  MAC algorithm                      50  MAK: the same
 //	51  group, 2                           76  batch, 4
 //	53  kinds, 4                           80  since, 8
 //	                                       88  until, 8
+//	                                       96  TDK: the same
 const (
 	formVersion  = 1
 	idSize       = 23
@@ -27,26 +28,36 @@ const (
 )
 
 // SessionSize is the length in bytes of a session's binary form.
-const SessionSize = 1 + idSize + 2*keySize + 4 + 8 + 8
+const SessionSize = oldSession + keySize
+
+const (
+	sessionVersion = 2
+	oldSession     = 1 + idSize + 2*keySize + 4 + 8 + 8 // of version 1
+)
 
 var errForm = errors.New("registry: record")
 
 // AppendSession appends the session of a terminal in its binary form of
 // SessionSize bytes, for the journal and for Badger.
 func AppendSession(dst []byte, id *txn.Terminal, s *Session) []byte {
-	dst = append(dst, formVersion)
+	dst = append(dst, sessionVersion)
 	dst = appendID(dst, id)
 	dst = appendKey(dst, &s.PIK)
 	dst = appendKey(dst, &s.MAK)
 	dst = binary.BigEndian.AppendUint32(dst, s.Batch)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(s.Since))
-	return binary.BigEndian.AppendUint64(dst, uint64(s.Until))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(s.Until))
+	return appendKey(dst, &s.TDK)
 }
 
 // DecodeSession is the inverse of AppendSession. b must be the whole form; the
 // error names the byte that is wrong.
 func DecodeSession(b []byte) (id txn.Terminal, s Session, err error) {
-	if err := checkForm(b, SessionSize); err != nil {
+	version, size := byte(sessionVersion), SessionSize
+	if len(b) == oldSession {
+		version, size = formVersion, oldSession
+	}
+	if err := checkForm(b, version, size); err != nil {
 		return id, s, err
 	}
 	readID(&id, b[1:])
@@ -59,6 +70,11 @@ func DecodeSession(b []byte) (id txn.Terminal, s Session, err error) {
 	s.Batch = binary.BigEndian.Uint32(b[76:])
 	s.Since = int64(binary.BigEndian.Uint64(b[80:]))
 	s.Until = int64(binary.BigEndian.Uint64(b[88:]))
+	if version == sessionVersion {
+		if err := readKey(&s.TDK, b, oldSession); err != nil {
+			return id, Session{}, err
+		}
+	}
 	return id, s, nil
 }
 
@@ -72,7 +88,7 @@ func appendProfile(dst []byte, p *Profile) []byte {
 }
 
 func decodeProfile(b []byte) (p Profile, err error) {
-	if err := checkForm(b, terminalSize); err != nil {
+	if err := checkForm(b, formVersion, terminalSize); err != nil {
 		return p, err
 	}
 	readID(&p.ID, b[1:])
@@ -88,12 +104,12 @@ func decodeProfile(b []byte) (p Profile, err error) {
 	return p, nil
 }
 
-func checkForm(b []byte, size int) error {
+func checkForm(b []byte, version byte, size int) error {
 	if len(b) != size {
 		return fmt.Errorf("%w: %d bytes, want %d", errForm, len(b), size)
 	}
-	if b[0] != formVersion {
-		return fmt.Errorf("%w: byte 0: version %d, want %d", errForm, b[0], formVersion)
+	if b[0] != version {
+		return fmt.Errorf("%w: byte 0: version %d, want %d", errForm, b[0], version)
 	}
 	return nil
 }

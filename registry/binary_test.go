@@ -12,13 +12,13 @@ import (
 
 func TestSessionForm(t *testing.T) {
 	id := ident("123456789012345", "12345678")
-	s := Session{PIK: key(t, 1), MAK: key(t, 2), Batch: 77, Since: start.UnixNano(), Until: start.Add(time.Hour).UnixNano()}
+	s := Session{PIK: key(t, 1), MAK: key(t, 2), TDK: key(t, 4), Batch: 77, Since: start.UnixNano(), Until: start.Add(time.Hour).UnixNano()}
 	b := AppendSession([]byte("x"), &id, &s)[1:]
 	if len(b) != SessionSize {
 		t.Fatalf("%d bytes, want %d", len(b), SessionSize)
 	}
 	// The form is on disks: it may not change without a new version.
-	want := "01" + hex.EncodeToString([]byte("12345678901234512345678")) +
+	want := "02" + hex.EncodeToString([]byte("12345678901234512345678")) +
 		"5510" + strings.Repeat("00", 15) + "01" + strings.Repeat("00", 8) +
 		"5510" + strings.Repeat("00", 15) + "02" + strings.Repeat("00", 8) + "0000004d"
 	if got := hex.EncodeToString(b[:80]); got != want {
@@ -27,6 +27,12 @@ func TestSessionForm(t *testing.T) {
 	gotID, got, err := DecodeSession(b)
 	if err != nil || gotID != id || got != s {
 		t.Errorf("got %v %+v, %v", gotID, got, err)
+	}
+	// What an older version wrote is read: it ends without the third key.
+	old := append([]byte{1}, b[1:96]...)
+	s.TDK = hsm.Key{}
+	if gotID, got, err = DecodeSession(old); err != nil || gotID != id || got != s {
+		t.Errorf("of version 1: got %v %+v, %v", gotID, got, err)
 	}
 	var none Session
 	if _, got, err := DecodeSession(AppendSession(nil, &id, &none)); err != nil || got != none {
@@ -49,9 +55,11 @@ func TestDecodeNamesTheByte(t *testing.T) {
 		profile bool
 		want    string
 	}{
-		{"short session", good[:95], false, "95 bytes, want 96"},
-		{"long session", append(bytes.Clone(good), 0), false, "97 bytes, want 96"},
-		{"version", change(good, 0, 2), false, "byte 0: version 2"},
+		{"short session", good[:95], false, "95 bytes, want 122"},
+		{"long session", append(bytes.Clone(good), 0), false, "123 bytes, want 122"},
+		{"version", change(good, 0, 1), false, "byte 0: version 1"},
+		{"version of a short one", good[:96], false, "byte 0: version 2"},
+		{"TDK", change(good, 97, 9), false, "byte 96"},
 		{"PIK scheme", change(good, 24, 'Q'), false, "byte 24"},
 		{"MAK length", change(good, 51, 24), false, "byte 50"},
 		{"short terminal", profile[:3], true, "3 bytes, want 57"},
@@ -82,10 +90,11 @@ func TestProfileForm(t *testing.T) {
 func FuzzDecodeSession(f *testing.F) {
 	id := ident("M", "T")
 	f.Add(AppendSession(nil, &id, &Session{PIK: key(f, 1), Until: 9}))
+	f.Add(AppendSession([]byte{1}, &id, &Session{PIK: key(f, 1)})[1:97])
 	f.Add([]byte{1})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		id, s, err := DecodeSession(b)
-		if err == nil && !bytes.Equal(AppendSession(nil, &id, &s), b) {
+		if again := AppendSession(nil, &id, &s); err == nil && !bytes.Equal(again[1:len(b)], b[1:]) {
 			t.Errorf("%x does not write back as it was", b)
 		}
 	})

@@ -66,6 +66,7 @@ type Terminal struct {
 type Session struct {
 	PIK   hsm.Key // PIN key under the LMK
 	MAK   hsm.Key // MAC key under the LMK
+	TDK   hsm.Key // key for track data under the LMK; none when the terminal did not ask for one
 	Batch uint32  // F60.2, n6
 	Since int64   // Unix nanoseconds
 	Until int64   // Unix nanoseconds; from here on the terminal must sign in again

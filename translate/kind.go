@@ -57,9 +57,21 @@ var shapes = [...]shape{
 	{0x0220, 0, 0, 34, no, txn.Tip, wanted},
 	{0x0620, no, no, no, 951, txn.ScriptNotice, any},
 	{0x0400, no, no, no, no, txn.Reversal, wanted},
-	{0x0800, no, no, 0, 3, txn.SignIn, none}, // double-length keys
+	{0x0500, no, no, no, 201, txn.Settle, none},
+	{0x0320, no, no, no, no, txn.BatchUpload, any}, // F60.3 tells items from the end of an upload, see ReadUpload
+	{0x0800, no, no, 0, SingleKeys, txn.SignIn, none},
+	{0x0800, no, no, 0, DoubleKeys, txn.SignIn, none},
+	{0x0800, no, no, 0, TrackKeys, txn.SignIn, none},
+	{0x0820, no, no, no, 2, txn.SignOff, none},
 	{0x0820, no, no, no, 301, txn.Echo, none},
 }
+
+// Network management codes (F60.3) of a sign-in.
+const (
+	SingleKeys = 1 // PIN and MAC key of 8 bytes
+	DoubleKeys = 3 // of 16 bytes
+	TrackKeys  = 4 // of 16 bytes, and a key for track data
+)
 
 // unknown is the shape of what this switch does not handle.
 var unknown shape

@@ -23,6 +23,9 @@ type Echo struct {
 	N60                                    uint8
 }
 
+// Net is the network management code (F60.3), 0 when there is none.
+func (e *Echo) Net() int { return int(number(e.F60[:e.N60], 8, 11)) }
+
 // Envelope is what stands before the MTI of an answer.
 type Envelope struct {
 	bytes        [16]byte // TPDU and header as received
@@ -260,7 +263,8 @@ func NewDoor(s *iso8583.Spec, acquirer string) (*Door, error) {
 // Answer is what goes into the answer to a terminal besides the facts.
 type Answer struct {
 	Bank   *iso8583.View // the bank's answer, or nil
-	Keys   []byte        // F62 of a sign-in
+	F48    []byte        // digits: what totals were found to be
+	F62    []byte        // keys of a sign-in
 	Batch  uint32        // F60.2 of a sign-in: the new batch
 	Sealed bool          // leave room for a MAC in F64
 	Card   []byte        // F58, about a card
@@ -314,6 +318,9 @@ func (d *Door) AppendAnswer(dst []byte, f *txn.Facts, e *Echo, a *Answer, c *Clo
 	if a.Bank != nil {
 		b.Copy(44, a.Bank, 44)
 	}
+	if len(a.F48) > 0 {
+		b.Put(48, a.F48)
+	}
 	b.PutRun(&e.currency, e.kept)
 	if a.Bank != nil {
 		b.Copy(54, a.Bank, 54)
@@ -323,8 +330,8 @@ func (d *Door) AppendAnswer(dst []byte, f *txn.Facts, e *Echo, a *Answer, c *Clo
 		b.Put(58, a.Card)
 	}
 	putF60(&b, e, a)
-	if len(a.Keys) > 0 {
-		b.Put(62, a.Keys)
+	if len(a.F62) > 0 {
+		b.Put(62, a.F62)
 	}
 	if f.Kind == txn.Sale && f.Code == txn.OK {
 		d.approved.put(&b)

@@ -174,7 +174,7 @@ func TestSignInAnswerCarriesTheNewBatch(t *testing.T) {
 	f.Code, f.At = txn.OK, arrival
 	var c Clock
 	keys := bytes.Repeat([]byte{0xA5}, 40)
-	out, err := door(t).AppendAnswer(nil, &f, &e, &Answer{Keys: keys, Batch: 42}, &c)
+	out, err := door(t).AppendAnswer(nil, &f, &e, &Answer{F62: keys, Batch: 42}, &c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +260,14 @@ func TestKinds(t *testing.T) {
 		{"balance under another F25", base(0x0200, 310000, 6, "01000001"), txn.Unknown, txn.NotSupported},
 		{"reversal", base(0x0400, 0, 0, "22000001"), txn.Reversal, zero},
 		{"echo", base(0x0820, 0, 0, "00000001301"), txn.Echo, zero},
-		{"single-length sign-in", base(0x0800, 0, 0, "00000001001"), txn.Unknown, txn.NotSupported},
+		{"single-length sign-in", base(0x0800, 0, 0, "00000001001"), txn.SignIn, zero},
+		{"sign-in for track data", base(0x0800, 0, 0, "00000001004"), txn.SignIn, zero},
+		{"sign-in that goes on behind its code", base(0x0800, 0, 0, "000000010010"), txn.Unknown, txn.NotSupported},
+		{"sign-off", base(0x0820, 0, 0, "00000001002"), txn.SignOff, zero},
+		{"settlement with an amount", base(0x0500, 0, 0, "00000001201"), txn.Settle, txn.BadAmount},
+		{"another 0500", base(0x0500, 0, 0, "00000001202"), txn.Unknown, txn.NotSupported},
+		{"upload in blocks", base(0x0320, 0, 0, "00000001201"), txn.BatchUpload, zero},
+		{"upload of one", base(0x0320, 0, 0, "36000001000"), txn.BatchUpload, zero},
 		{"master key download", base(0x0800, 0, 0, "99000002003"), txn.Unknown, txn.NotSupported},
 	} {
 		_, f, _, code := read(t, c.msg)
