@@ -228,7 +228,7 @@ func TestMemoryAddsUp(t *testing.T) {
 	c.Registry.MaxTerminals++
 	c.Links[0].Reversal.Window++
 	known = int64(c.Registry.MaxTerminals*c.Limits.History) - known
-	want := int64(slotBytes+connBytes+buffersPerConn*100+terminalBytes+reversalBytes) + known*historyBytes
+	want := int64(slotBytes+connBytes+sessionBytes+buffersPerConn*100+terminalBytes+reversalBytes) + known*historyBytes
 	if got := sum() - before; got != want {
 		t.Errorf("one more of each adds %d bytes, want %d", got, want)
 	}

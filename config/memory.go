@@ -14,6 +14,7 @@ const (
 	slotBytes      = 1024     // a transaction in flight: facts, both requests' fields, timers
 	historyBytes   = 16       // a transaction that a terminal's repeat is known by
 	tracesBytes    = 8 << 20  // the upstream trace numbers, a million of them
+	sessionBytes   = 7 << 10  // a TLS session at rest
 	connBytes      = 512      // a connection's state, besides its buffers
 	terminalBytes  = 192      // registry: the terminal, its place in the table, a session
 	lineFrames     = 1024     // frames that a line may hold back before it refuses
@@ -28,10 +29,13 @@ const (
 // be, each part named. It is an estimate from above; the sum is not a limit that
 // the process enforces.
 func (c *Config) Memory() []Term {
-	var conns, connBuf int64
+	var conns, connBuf, sessions int64
 	for i := range c.Listeners {
 		l := &c.Listeners[i]
 		conns += int64(l.MaxConnections)
+		if l.TLS.Options() != nil {
+			sessions += int64(l.MaxConnections)
+		}
 		connBuf += int64(l.MaxConnections) * (connBytes + buffersPerConn*int64(l.MaxFrame))
 	}
 	var window, lines int64
@@ -40,7 +44,7 @@ func (c *Config) Memory() []Term {
 		window += int64(c.Links[i].Reversal.Window)
 	}
 	frame := int64(c.Limits.MaxFrame)
-	return []Term{
+	terms := []Term{
 		product("在途交易 · transactions in flight", int64(c.Limits.InFlight), slotBytes),
 		product("终端近期交易 · last transactions of terminals", int64(c.Registry.MaxTerminals)*int64(c.Limits.History), historyBytes),
 		fixed("上游流水号表 · upstream trace numbers", tracesBytes),
@@ -56,6 +60,10 @@ func (c *Config) Memory() []Term {
 		fixed("流水库 Pebble · journal store", journalBytes),
 		fixed("程序自身 · the program itself", processBytes),
 	}
+	if sessions > 0 {
+		terms = append(terms, product("终端 TLS 会话 · TLS sessions of terminals", sessions, sessionBytes))
+	}
+	return terms
 }
 
 // product is a term of n things of each bytes; the reader sees both.

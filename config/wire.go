@@ -55,6 +55,17 @@ func (t *TLS) Options() *cert.Options {
 	return &o
 }
 
+// String says in a word or two what it demands of the other side; empty for none.
+func (t *TLS) String() string {
+	switch {
+	case t.Options() == nil:
+		return ""
+	case t.CA != "" && t.Cert != "" && !t.Optional:
+		return "TLS 双向 · mutual"
+	}
+	return "TLS"
+}
+
 // settle makes paths usable from the folder that the process runs in.
 func (t *TLS) settle(under func(path string) string) {
 	t.Cert, t.Key, t.CA = under(t.Cert), under(t.Key), under(t.CA)

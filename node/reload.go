@@ -202,7 +202,12 @@ func retune(ec *engine.Config) *engine.Retune {
 // words says what a reload does: what drains, and what every key becomes.
 func (r *revision) words(dry bool) admin.Answer {
 	if len(r.changes) == 0 {
-		return admin.Done("配置无变化", "the config has not changed")
+		answer := admin.Done("配置无变化", "the config has not changed")
+		answer.Lines = []string{"终端、BIN 表与证书已重读 · terminals, BIN table and certificates were read again"}
+		if dry {
+			answer.Lines = []string{"终端、BIN 表与证书将重读 · terminals, BIN table and certificates would be read again"}
+		}
+		return answer
 	}
 	doors, lines := &r.plan.Listeners, &r.plan.Links
 	drained := len(lines.Removed) + len(lines.Moved) + len(lines.Replaced)

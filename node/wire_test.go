@@ -18,6 +18,8 @@ import (
 
 	"tongka/admin"
 	"tongka/config"
+	"tongka/router"
+	"tongka/txn"
 )
 
 // certificate writes a certificate of its own for 127.0.0.1 into a folder.
@@ -131,5 +133,55 @@ func TestCheckFindsWhatThePartsWant(t *testing.T) {
 	}
 	if err := Check(cfg); err != nil {
 		t.Error(err)
+	}
+}
+
+type allReady struct{}
+
+func (allReady) Ready(txn.LinkID) router.Readiness { return router.Ready }
+
+// A BIN table that has changed under its old name is read again, and one that
+// cannot be read leaves the routes as they were.
+func TestReloadReadsTheBINTableAgain(t *testing.T) {
+	l := newLives(t)
+	table := filepath.Join(filepath.Dir(l.file), "bins.csv")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(table, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("bin,issuer\n622588,CMB\n")
+	l.edit("routes: [{link: a}]", "bin_table: bins.csv\nroutes: [{link: a, issuer: [CMB]}]")
+	if a := l.act(admin.Action{Verb: admin.Reload}); !a.OK {
+		t.Fatalf("%+v", a)
+	}
+	before := l.node.parts0.Routes
+	write("bin,issuer\n621226,CMB\n")
+	a := l.act(admin.Action{Verb: admin.Reload})
+	if !a.OK || len(a.Lines) != 1 || !strings.Contains(a.Lines[0], "were read again") {
+		t.Fatalf("%+v", a)
+	}
+	after := l.node.parts0.Routes
+	for _, c := range []struct {
+		table *router.Table
+		pan   string
+		why   router.Reason
+	}{{before, "6225880000000003", router.Picked}, {before, "6212260000000005", router.NoRule},
+		{after, "6225880000000003", router.NoRule}, {after, "6212260000000005", router.Picked}} {
+		pan, err := txn.ParsePAN([]byte(c.pan))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, why := c.table.Pick(&txn.Facts{Kind: txn.Sale, PAN: pan}, 0, allReady{}); why != c.why {
+			t.Errorf("%s: reason %d, want %d", c.pan, why, c.why)
+		}
+	}
+	write("bin,issuer\nnonsense,CMB\n")
+	if a := l.act(admin.Action{Verb: admin.Reload}); a.OK || !strings.Contains(strings.Join(a.Lines, " "), "bins.csv:2") {
+		t.Errorf("a bad table: %+v", a)
+	}
+	if l.node.parts0.Routes != after {
+		t.Error("a bad table has changed the routes")
 	}
 }

@@ -124,7 +124,8 @@ func describe(w io.Writer, c *config.Config, terminals int) {
 	fmt.Fprintf(w, "数据 · data: %s\n", c.Data)
 	for i := range c.Listeners {
 		l := &c.Listeners[i]
-		fmt.Fprintf(w, "终端接入 · listener %s: %s %s, ≤ %d 连接 · connections, 帧 · frames ≤ %d B\n", l.Name, l.Dialect, l.Address, l.MaxConnections, l.MaxFrame)
+		fmt.Fprintf(w, "终端接入 · listener %s: %s %s, ≤ %d 连接 · connections, 帧 · frames ≤ %d B%s\n",
+			l.Name, l.Dialect, l.Address, l.MaxConnections, l.MaxFrame, comma(l.TLS.String()))
 	}
 	for i := range c.Links {
 		l := &c.Links[i]
@@ -132,8 +133,8 @@ func describe(w io.Writer, c *config.Config, terminals int) {
 		for _, n := range l.AllLines() {
 			lines = append(lines, n.String())
 		}
-		fmt.Fprintf(w, "银行线路 · link %s: %s %s, 应答 · answer ≤ %v, 冲正 · reversals %v–%v × %d\n", l.Name, l.Dialect, strings.Join(lines, ", "),
-			l.AnswerTimeout, l.Reversal.Interval, l.Reversal.MaxInterval, l.Reversal.MaxAttempts)
+		fmt.Fprintf(w, "银行线路 · link %s: %s %s, 应答 · answer ≤ %v, 冲正 · reversals %v–%v × %d%s\n", l.Name, l.Dialect, strings.Join(lines, ", "),
+			l.AnswerTimeout, l.Reversal.Interval, l.Reversal.MaxInterval, l.Reversal.MaxAttempts, comma(l.TLS.String()))
 	}
 	describeRoutes(w, c)
 	switch c.HSM.Mode {
@@ -148,6 +149,14 @@ func describe(w io.Writer, c *config.Config, terminals int) {
 	if c.Console.Address != "" {
 		fmt.Fprintf(w, "控制台 · console: http://%s\n", c.Console.Address)
 	}
+}
+
+// comma puts one in front of what is there.
+func comma(s string) string {
+	if s != "" {
+		s = ", " + s
+	}
+	return s
 }
 
 // memory prints the sum with all its terms.

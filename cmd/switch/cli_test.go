@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"tongka/config"
+	"tongka/conn/cert/certtest"
 )
 
 var rewrite = flag.Bool("rewrite", false, "renew the golden files")
@@ -148,6 +149,37 @@ func TestCheckExample(t *testing.T) {
 	}
 	if !v.OK || v.Terminals != 10 || v.Sum != sum(v.Memory) || v.Sum == 0 {
 		t.Errorf("%+v", v)
+	}
+}
+
+// The full example is right as it stands, and with what its head tells to make.
+func TestCheckTheFullExample(t *testing.T) {
+	if r := call("", "check", "-c", "../../examples/full.yaml"); r.code != exitDone || r.err != "" {
+		t.Fatal(r)
+	}
+	dir := t.TempDir()
+	for _, name := range []string{"full.yaml", "bins.csv", "terminals.csv"} {
+		b, err := os.ReadFile("../../examples/" + name)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), bytes.ReplaceAll(b, []byte("\n#+"), []byte("\n")), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	own := certtest.NewCA(t).Issue(t, certtest.Leaf{Name: "switch"})
+	for name, from := range map[string]string{"switch.pem": own.Cert, "ca.pem": own.Cert, "switch.key": own.Key} {
+		b, err := os.ReadFile(from)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), b, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := call("", "check", "-c", filepath.Join(dir, "full.yaml"))
+	if r.code != exitDone || r.err != "" || !strings.Contains(r.out, "TLS 双向 · mutual") || !strings.Contains(r.out, "半双工 · half-duplex") {
+		t.Error(r)
 	}
 }
 
