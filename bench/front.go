@@ -19,8 +19,10 @@ const (
 	shortTerminals = 500 // that take turns at dialling
 )
 
-// Front is what honest terminals notice of others. The ratios are medians of the
-// rounds' own ratios of p99 to the same terminals' p99 alone.
+// Front is what honest terminals notice of others. A p99 here is the median of the
+// p99s of half seconds: on a machine that others use, the p99 of a whole window is
+// the length of its longest stall, whoever else was there. The ratios are medians of
+// the rounds' own ratios to the same terminals' p99 alone.
 type Front struct {
 	Rate     int     `json:"honest_tps"`
 	Slow     int     `json:"slow_senders"`
@@ -115,12 +117,13 @@ func (f *Front) add(rounds []round) {
 		}
 		m := medians(list)
 		m.CPU = 0 // the switch's for everybody: per honest sale it says nothing
+		m.P99 = sliced(list)
 		return m
 	}
 	ratio := func(what func(*round) *load.Result) float64 {
 		all := make([]float64, len(rounds))
 		for i := range rounds {
-			all[i] = what(&rounds[i]).P99 / rounds[i].alone.P99
+			all[i] = median(what(&rounds[i]).SliceP99) / median(rounds[i].alone.SliceP99)
 		}
 		return median(all)
 	}
@@ -134,6 +137,15 @@ func (f *Front) add(rounds []round) {
 		f.Bytes += rounds[i].crowd.Bytes
 		f.Cut += rounds[i].crowd.Cut
 	}
+}
+
+// sliced is the middle of all slices' p99, in microseconds.
+func sliced(list []load.Result) float64 {
+	var all []float64
+	for i := range list {
+		all = append(all, list[i].SliceP99...)
+	}
+	return median(all)
 }
 
 func (f *Front) print(w io.Writer) {

@@ -49,7 +49,9 @@ func TestFrontThatRefuses(t *testing.T) {
 }
 
 func TestFrontRatiosAndLimit(t *testing.T) {
-	p99 := func(v float64) load.Result { return load.Result{Answers: 10, Seconds: 1, CPU: 1, P50: v / 2, P99: v} }
+	p99 := func(v float64) load.Result {
+		return load.Result{Answers: 10, Seconds: 1, CPU: 1, P50: v / 2, P99: 80 * v, SliceP99: []float64{v, v, v, v, 90 * v}}
+	}
 	var f Front
 	f.add([]round{
 		{p99(100), p99(150), p99(300), p99(900), crowd.Result{Bytes: 5, Cut: 1}},

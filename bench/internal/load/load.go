@@ -64,11 +64,15 @@ func (s *Spec) validate() error {
 // before the write to the moment after the read (Reconnect: from connect; Rate:
 // from the moment at which it was due, when the one before held it up).
 type Result struct {
-	Answers int64            `json:"answers"`
-	Seconds float64          `json:"seconds"`
-	CPU     time.Duration    `json:"cpu"` // of the process PID
-	P50     float64          `json:"p50_us"`
-	P99     float64          `json:"p99_us"`
+	Answers int64         `json:"answers"`
+	Seconds float64       `json:"seconds"`
+	CPU     time.Duration `json:"cpu"` // of the process PID
+	P50     float64       `json:"p50_us"`
+	P99     float64       `json:"p99_us"`
+	// SliceP99 is, with Rate, the p99 of each slice of the window: a machine that
+	// stands still for a moment spoils one of them and not the whole.
+	SliceP99 []float64 `json:"slice_p99_us,omitempty"`
+
 	Refused int64            `json:"refused,omitempty"` // of the answers, code 96: Enquiry only
 	Unsent  int64            `json:"unsent,omitempty"`  // of what was due at Rate
 	Faults  map[string]int64 `json:"faults,omitempty"`  // what came instead of approvals, warm-up included
@@ -99,6 +103,15 @@ func Run(s Spec) (Result, error) {
 	return r, nil
 }
 
+// slice is how long a percentile is taken over, with Rate: so long that it stands
+// on hundreds of answers at a thousand a second.
+func (s *Spec) slice() time.Duration {
+	if s.Rate > 0 {
+		return 500 * time.Millisecond
+	}
+	return s.Window
+}
+
 // window measures.
 func (g *generator) window() (r Result, err error) {
 	before, err := proc.CPU(g.spec.PID)
@@ -106,17 +119,29 @@ func (g *generator) window() (r Result, err error) {
 		return r, err
 	}
 	began := time.Now()
-	g.latency.Reset()
-	if err := g.until(began.Add(g.spec.Window)); err != nil {
-		return r, err
+	whole := newHistogram()
+	for at := time.Duration(0); at < g.spec.Window; {
+		at = min(at+g.spec.slice(), g.spec.Window)
+		g.latency.Reset()
+		if err := g.until(began.Add(at)); err != nil {
+			return r, err
+		}
+		switch {
+		case g.spec.Rate == 0:
+		case g.latency.TotalCount() == 0: // nobody was answered: it took no less than this
+			r.SliceP99 = append(r.SliceP99, float64(g.spec.slice().Microseconds()))
+		default:
+			r.SliceP99 = append(r.SliceP99, float64(g.latency.ValueAtQuantile(99))/1e3)
+		}
+		whole.Merge(g.latency)
 	}
 	after, err := proc.CPU(g.spec.PID)
 	if err != nil {
 		return r, err
 	}
 	r.Seconds, r.CPU = time.Since(began).Seconds(), after-before
-	r.Answers = g.latency.TotalCount()
-	micros := func(q float64) float64 { return float64(g.latency.ValueAtQuantile(q)) / 1e3 }
+	r.Answers = whole.TotalCount()
+	micros := func(q float64) float64 { return float64(whole.ValueAtQuantile(q)) / 1e3 }
 	r.P50, r.P99 = micros(50), micros(99)
 	return r, nil
 }
