@@ -1,6 +1,7 @@
 package yamlfile
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -22,6 +23,11 @@ func Tree(name string, b []byte, most int, empty string) (root ast.Node, faults 
 	}
 	if len(b) > most {
 		fault(Pos{1, 1}, fmt.Sprintf("文件超过 %d 字节 · the file is larger than %d bytes", most, most), "")
+		return nil, faults
+	}
+	b = bytes.TrimPrefix(b, []byte("\uFEFF")) // some editors put one in front
+	if p, deep := tooDeep(b); deep {
+		fault(p, "括号嵌套过深 · brackets within brackets, too deep", "")
 		return nil, faults
 	}
 	// Keys that stand twice are found here, with both lines, not by the parser.
@@ -51,6 +57,31 @@ func Tree(name string, b []byte, most int, empty string) (root ast.Node, faults 
 		return nil, faults
 	}
 	return root, faults
+}
+
+// maxDepth is far beyond what people write. The parser takes quadratic time for
+// deeper ones, and a stack that overflows cannot be recovered.
+const maxDepth = 500
+
+// tooDeep finds where brackets are open within each other too often. It does not
+// know quotes and comments, and need not at this depth.
+func tooDeep(b []byte) (at Pos, deep bool) {
+	depth := 0
+	at = Pos{1, 0}
+	for _, c := range b {
+		at.Column++
+		switch c {
+		case '\n':
+			at = Pos{at.Line + 1, 0}
+		case '[', '{':
+			if depth++; depth > maxDepth {
+				return at, true
+			}
+		case ']', '}':
+			depth = max(depth-1, 0)
+		}
+	}
+	return at, false
 }
 
 // guarded makes a panic of the YAML library a fault of the file: a typing

@@ -47,3 +47,26 @@ func TestTreeNamesThePlace(t *testing.T) {
 		t.Errorf("%v %v", faults, kv)
 	}
 }
+
+func TestByteOrderMark(t *testing.T) {
+	root, faults := Tree("x.yaml", []byte("\uFEFFa: 1\n"), 100, "")
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	if pairs, ok := Pairs(root); !ok || pairs[0].Key.String() != "a" {
+		t.Errorf("%v", root)
+	}
+}
+
+// The parser takes quadratic time for these, and in the end all the stack.
+func TestTooDeep(t *testing.T) {
+	for _, c := range []string{"[", "{", "{a: ["} {
+		_, faults := Tree("x.yaml", []byte("a: 1\nb: "+strings.Repeat(c, 100_000)), 1<<20, "")
+		if len(faults) != 1 || faults[0].Line != 2 || !strings.Contains(faults[0].Message, "too deep") {
+			t.Errorf("%s: %v", c, faults)
+		}
+	}
+	if _, faults := Tree("x.yaml", []byte("a: "+strings.Repeat("[1], ", 10)[:3]+"\n# "+strings.Repeat("[ ", 100)), 1<<20, ""); len(faults) > 0 {
+		t.Error(faults)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"unicode"
 
@@ -79,13 +80,13 @@ func (c *decodeCmd) captureFile() *os.File {
 // they stand and are no failure: a capture may hold other things, too.
 func (c *decodeCmd) capture(s *streams, in io.Reader, o explain.Options) error {
 	r, err := capture.Read(in, o)
-	if err != nil {
+	if r == nil {
 		return err
 	}
 	if c.JSON {
-		return writeJSON(s.out, r)
+		return errors.Join(writeJSON(s.out, r), err)
 	}
-	return r.WriteText(s.out, styleOf(s.out))
+	return errors.Join(r.WriteText(s.out, styleOf(s.out)), err)
 }
 
 // dialectsOf is what --dialect names: nothing for all that are built in, and for
@@ -151,11 +152,15 @@ func (c *decodeCmd) read(stdin io.Reader) ([]byte, error) {
 	return []byte(c.Input[0]), nil
 }
 
-// clip keeps a mistyped argument from filling the screen, or from showing a
-// whole card number that was in it.
+// cardLike is what may be a card number.
+var cardLike = regexp.MustCompile(`([0-9]{6})[0-9]{6,}`)
+
+// clip keeps a mistyped argument from filling the screen, and from showing a card
+// number that was in it.
 func clip(s string) string {
+	s = cardLike.ReplaceAllString(s, "$1…")
 	if len(s) > 24 {
-		return s[:24] + "…"
+		return strings.ToValidUTF8(s[:24], "") + "…"
 	}
 	return s
 }
@@ -189,9 +194,10 @@ func (c *decodeCmd) decode(input []byte, o explain.Options) (*explain.Result, er
 	return nil, err
 }
 
-// isText says that b is printable text, in whatever language.
+// isText says that b is printable text, in whatever language; a byte order mark
+// may stand in front.
 func isText(b []byte) bool {
-	for _, r := range string(b) {
+	for _, r := range strings.TrimPrefix(string(b), "\uFEFF") {
 		if r == unicode.ReplacementChar || !unicode.IsPrint(r) && !unicode.IsSpace(r) {
 			return false
 		}

@@ -109,6 +109,7 @@ func TestDecodeRefuses(t *testing.T) {
 		want  []string
 	}{
 		"cut short":    {"", []string{whole[:len(whole)-6]}, []string{"F41", "byte 44"}},
+		"a card":       {"", []string{"6225880000000000003"}, []string{"hexadecimal: 622588…: "}},
 		"not a file":   {"", []string{"none.hex"}, []string{"neither a file nor hexadecimal", "none.hex"}},
 		"half a byte":  {"", []string{"012"}, []string{"1:4"}},
 		"pieces":       {"", []string{"01", "xy"}, []string{"'x'"}},
@@ -157,6 +158,9 @@ func TestDecodeReadsACapture(t *testing.T) {
 	var rep struct{ Messages []struct{ From string } }
 	if r := call("", "decode", "--json", path); json.Unmarshal([]byte(r.out), &rep) != nil || len(rep.Messages) != 1 || rep.Messages[0].From != "10.0.0.1:40001" {
 		t.Error(r)
+	}
+	if r := call(file.String()+"half a packet", "decode", "-"); r.code != exitFailed || !strings.Contains(r.err, "damaged behind packet 1") || !strings.Contains(r.out, "622588******0001") {
+		t.Errorf("cut short: %v", r)
 	}
 	if r := call(file.String()[:30], "decode", "-"); r.code != exitFailed || !strings.Contains(r.err, "damaged") {
 		t.Error(r)

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -82,6 +83,7 @@ func readSheet(text []byte) (*sheet, error) {
 	if len(text) > MaxSheet {
 		return nil, fmt.Errorf("JSON 超过 %d 字节 / the JSON is larger than %d bytes", MaxSheet, MaxSheet)
 	}
+	text = bytes.TrimPrefix(text, []byte(byteOrderMark))
 	var s sheet
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
@@ -102,7 +104,8 @@ func jsonError(text []byte, err error) error {
 	case errors.As(err, &syntax):
 		return fmt.Errorf("%s: JSON 语法错误 / %w", position(text, syntax.Offset), err)
 	case errors.As(err, &kind):
-		return fmt.Errorf("%s: %s 的类型不对 / %s must not be a %s", position(text, kind.Offset), kind.Field, kind.Field, kind.Value)
+		what := cmp.Or(kind.Field, "JSON")
+		return fmt.Errorf("%s: %s 的类型不对（%s） / %s must not be of type %s", position(text, kind.Offset), what, kind.Value, what, kind.Value)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("%s: JSON 不完整 / the JSON ends too early", position(text, int64(len(text))))
 	}

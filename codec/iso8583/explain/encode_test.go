@@ -3,6 +3,7 @@ package explain
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -82,6 +83,17 @@ func TestMessagesByHand(t *testing.T) {
 	}
 }
 
+// Some editors put a byte order mark in front of what they save.
+func TestByteOrderMark(t *testing.T) {
+	b, err := Encode([]byte("\uFEFF{\"dialect\":\"pos\",\"mti\":\"0800\",\"fields\":{\"11\":\"1\"}}"), Form{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := ParseHex(fmt.Sprintf("\uFEFF%X", b)); err != nil || !bytes.Equal(got, b) {
+		t.Errorf("%X, %v", got, err)
+	}
+}
+
 func TestCentreHeaderGetsTheTotal(t *testing.T) {
 	head := iso8583.AppendCupsHeader(nil, "00010000", "04384530")
 	for _, f := range []string{"ascii4", "none"} {
@@ -104,7 +116,8 @@ func TestEncodeRefusesAndNamesThePlace(t *testing.T) {
 		`{"dialect":"pos"`:                  "ends too early",
 		`{"dialect":"pos","mti":"0200"} {}`: "more behind",
 		`{"dialect":"pos","mit":"0200"}`:    `unknown field "mit"`,
-		`{"dialect":"pos","mti":200}`:       "mti must not be a number",
+		`{"dialect":"pos","mti":200}`:       "mti must not be of type number",
+		`[]`:                                "JSON must not be of type array",
 		`{"dialect":"pos","mti":"02A0"}`:    `mti "02A0" must be 4 digits`,
 		`{"dialect":"xml","mti":"0200"}`:    `no built-in dialect "xml": there are pos, bcd`,
 		`{"mti":"0200"}`:                    `no built-in dialect ""`,

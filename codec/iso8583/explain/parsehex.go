@@ -27,7 +27,7 @@ func (e *HexError) Error() string {
 // offsets and character columns it leaves out. The error is a *HexError.
 func ParseHex(text string) ([]byte, error) {
 	var p hexParser
-	lines := strings.Split(text, "\n")
+	lines := strings.Split(strings.TrimPrefix(text, byteOrderMark), "\n")
 	for i, line := range lines {
 		if err := p.line(i+1, strings.TrimSuffix(line, "\r")); err != nil {
 			return nil, err
@@ -38,6 +38,9 @@ func ParseHex(text string) ([]byte, error) {
 	}
 	return p.out, nil
 }
+
+// byteOrderMark stands in front of what some editors save as UTF-8.
+const byteOrderMark = "\uFEFF"
 
 type hexParser struct {
 	out  []byte

@@ -141,16 +141,19 @@ func (c *connection) judge(name string, o explain.Options) (good, skipped int) {
 // sample is how many bytes of a direction are looked at to find its framing.
 const sample = 16 << 10
 
-// first is the connection's beginning.
+// first is the connection's beginning, over gaps: before one there may be less
+// than a message.
 func (c *connection) first() *connection {
 	cut := &connection{}
 	for i := range c.sides {
 		s := &c.sides[i]
 		part := side{from: s.from, to: s.to, begun: s.begun, whole: s.whole}
-		if len(s.runs) > 0 {
-			r := s.runs[0]
-			n := min(len(r.data), sample)
-			part.runs = []run{{data: bytes.Clone(r.data[:n]), ends: r.until(n)}}
+		left := sample
+		for j := 0; j < len(s.runs) && left > 0; j++ {
+			r := &s.runs[j]
+			n := min(len(r.data), left)
+			part.runs = append(part.runs, run{data: bytes.Clone(r.data[:n]), ends: r.until(n)})
+			left -= n
 		}
 		cut.sides[i] = part
 	}

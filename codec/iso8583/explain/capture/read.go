@@ -56,7 +56,9 @@ type reader struct {
 	packets, short, fragments, other int
 }
 
-// streams reads a capture to its end.
+// streams reads a capture to its end. When it is damaged behind some packets,
+// which is how one ends that was copied while it was written, they are there
+// beside the error.
 func streams(in io.Reader) (*reader, error) {
 	r := &reader{byPeers: map[string]*connection{}}
 	b := bufio.NewReaderSize(in, 1<<16)
@@ -85,7 +87,7 @@ func streams(in io.Reader) (*reader, error) {
 			return r, nil
 		}
 		if err != nil {
-			return nil, damaged(r.packets, err)
+			return r, damaged(r.packets, err)
 		}
 		r.packets++
 		if info.CaptureLength < info.Length {

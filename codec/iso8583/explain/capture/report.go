@@ -66,14 +66,15 @@ func (r *Refusal) MarshalJSON() ([]byte, error) {
 }
 
 // Read takes a pcap or pcapng file apart. The error says that it is none, or where
-// it is damaged; what is wrong with a message is said in the message.
+// it is damaged: then the report is of what stands before that, nil when nothing
+// does. What is wrong with a message is said in the message.
 func Read(in io.Reader, o explain.Options) (*Report, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	r, err := streams(in)
-	if err != nil {
-		return nil, err
+	r, damage := streams(in)
+	if damage != nil && (r == nil || r.packets == 0) {
+		return nil, damage
 	}
 	rep := &Report{Packets: r.packets, Notes: r.notes(), Connections: []Connection{}, Messages: []*Message{}}
 	for i, c := range r.all {
@@ -84,7 +85,7 @@ func Read(in io.Reader, o explain.Options) (*Report, error) {
 		m.Number = i + 1
 	}
 	pair(rep.Messages)
-	return rep, nil
+	return rep, damage
 }
 
 // notes are what could not be used.
