@@ -44,6 +44,9 @@ type Config struct {
 	// with a mark in front), as TakeOver gives them. One is used when it listens where its listener wants
 	// to; the others are closed. Only Start reads it.
 	Inherited map[string]*net.TCPListener
+	// Held lets listeners take nobody in before Admit is called; who calls waits in
+	// their backlog. Only Start reads it.
+	Held bool
 	// DrainTime is how long the connections of a listener or link that Update took
 	// away may go on with what they have begun; default 60 s. Then they are cut.
 	DrainTime time.Duration

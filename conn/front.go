@@ -43,6 +43,8 @@ type Front struct {
 	enrolled chan enrolment
 	settled  chan struct{} // closed when the last enrolment was looked at
 	tokens   chan struct{} // of TLS handshakes
+	admits   sync.Once
+	admitted chan struct{} // closed by Admit
 
 	accepted, refused, acceptErrs, enrollErrs, dialled, dialErrs, denied atomic.Uint64
 	handshakes, handshakesBad, handshakesLate, handshakesRefused         atomic.Uint64
@@ -78,7 +80,10 @@ func Start(cfg Config, newHandler func(Loop) Handler) (*Front, error) {
 		return nil, err
 	}
 	f := &Front{log: or(cfg.Logger, zap.NewNop()), enrolled: make(chan enrolment, 256), settled: make(chan struct{}),
-		drainTime: or(cfg.DrainTime, defaultDrainTime), tokens: newTokens()}
+		drainTime: or(cfg.DrainTime, defaultDrainTime), tokens: newTokens(), admitted: make(chan struct{})}
+	if !cfg.Held {
+		f.Admit()
+	}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	if err := f.listen(&cfg, sides); err != nil {
 		f.closeListeners()
@@ -92,13 +97,22 @@ func Start(cfg Config, newHandler func(Loop) Handler) (*Front, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, l := range f.listeners {
-		f.entering.Go(func() { f.accept(l.in) })
+		f.entering.Go(func() {
+			select {
+			case <-f.admitted:
+				f.accept(l.in)
+			case <-f.ctx.Done():
+			}
+		})
 	}
 	for _, k := range f.links {
 		f.connect(k, nil)
 	}
 	return f, nil
 }
+
+// Admit lets the listeners of a front that was started Held take callers in.
+func (f *Front) Admit() { f.admits.Do(func() { close(f.admitted) }) }
 
 func (f *Front) listen(cfg *Config, s sides) error {
 	defer closeSpare(cfg.Inherited) // what was used is gone from it
@@ -239,8 +253,11 @@ func (e *entrance) close() {
 // gives a newcomer to the loop with the fewest connections, so that as many
 // bells as loops reach them all, and each loop learns which of gnet's it is.
 func (f *Front) startLoops(n int, newHandler func(Loop) Handler) error {
-	quiet := f.log.Named("gnet").WithOptions(zap.IncreaseLevel(zapcore.WarnLevel)).Sugar()
-	client, err := gnet.NewClient(&events{}, gnet.WithNumEventLoop(n), gnet.WithLogger(quiet))
+	quiet := f.log.Named("gnet")
+	if quiet.Core().Enabled(zapcore.InfoLevel) { // zap complains when it would change nothing
+		quiet = quiet.WithOptions(zap.IncreaseLevel(zapcore.WarnLevel))
+	}
+	client, err := gnet.NewClient(&events{}, gnet.WithNumEventLoop(n), gnet.WithLogger(quiet.Sugar()))
 	if err != nil {
 		return fmt.Errorf("event loops: %w", err)
 	}

@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"errors"
+
+	"tongka/hsm/pool"
 )
 
 // Command is something that another goroutine wants of the shard: a value that
@@ -98,4 +100,23 @@ type Kept struct {
 func (c *Kept) perform(s *Shard) (err error) {
 	c.Value, _, err = s.log.Lookup(KeptKey(c.Name), nil)
 	return err
+}
+
+// Count is the command that counts the banks without a line in service and the
+// security modules without a connection: a request for them would be refused.
+type Count struct{ Banks, Modules int }
+
+func (c *Count) perform(s *Shard) error {
+	*c = Count{}
+	for i := range s.links {
+		if len(s.links[i].serving) == 0 {
+			c.Banks++
+		}
+	}
+	for i := range s.hsms {
+		if v := s.pool.View(i); !s.hsms[i].gone && (!v.Up || v.State != pool.Ready) {
+			c.Modules++
+		}
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -23,6 +24,7 @@ type lives struct {
 	file string
 	node *Node
 	logs *observer.ObservedLogs
+	gets map[string]*net.TCPListener // sockets that the next one inherits
 }
 
 const token = "0123456789abcdef01234567"
@@ -57,7 +59,7 @@ func (l *lives) start() {
 	}
 	core, logs := observer.New(zap.ErrorLevel)
 	l.logs = logs
-	if l.node, err = Start(cfg, Options{Logger: zap.New(core), File: l.file, Fatal: func(err error) { l.t.Error(err) }}); err != nil {
+	if l.node, err = Start(cfg, Options{Logger: zap.New(core), File: l.file, Inherited: l.gets, Fatal: func(err error) { l.t.Error(err) }}); err != nil {
 		l.t.Fatal(err)
 	}
 }

@@ -100,7 +100,7 @@ func (n *Node) open(o Options) error {
 	if n.shard, err = engine.Open(ec, n.journal, n.reg); err != nil {
 		return err
 	}
-	n.parts0, n.seats, cc.Inherited = ec, seated(&cc), o.Inherited
+	n.parts0, n.seats, cc.Inherited, cc.Held = ec, seated(&cc), o.Inherited, o.Inherited != nil
 	if a := n.cfg.Console.Address; a != "" {
 		n.console = console.New(n.shard, console.Options{Version: o.Version, Address: a, Logger: o.Logger,
 			Admin: admin.Handler(n, admin.ByToken(func() string { return n.config().Admin.Tokens })), Reload: n.lastReload, Front: n.doors})
@@ -115,6 +115,9 @@ func (n *Node) open(o Options) error {
 	n.live.Store(n.front)
 	if n.admin, err = admin.Listen(n.cfg.Admin.Socket, n, n.log); err != nil {
 		return errors.Join(err, n.front.Stop(context.Background()))
+	}
+	if err := n.await(); err != nil {
+		return errors.Join(err, n.closeAdmin(context.Background()), n.front.Stop(context.Background()))
 	}
 	n.stop, n.tidied = make(chan struct{}), make(chan struct{})
 	go n.tidy(n.stop, n.tidied)

@@ -175,7 +175,8 @@ func (n *Node) apply(ctx context.Context, r *revision) error {
 	if _, err := n.front.Update(r.front); err != nil {
 		return err
 	}
-	if err := n.shard.Do(ctx, retune(&r.parts)); err != nil {
+	// The front has changed, so the shard must follow, however long that takes.
+	if err := n.shard.Do(context.WithoutCancel(ctx), retune(&r.parts)); err != nil {
 		return err
 	}
 	n.view.Lock()
