@@ -10,7 +10,8 @@
 // A sale is known on both sides by terminal number, merchant number and amount
 // (F41, F42, F4): every sale of one terminal has an amount of its own, and the
 // switch passes these three through unchanged. Trace numbers would not do, for
-// towards the bank they belong to the switch.
+// towards the bank they belong to the switch. What names an earlier request is
+// known by its kind and by the amount of that, besides.
 //
 // What is in the books is written before the other side can act on it:
 //
@@ -41,7 +42,15 @@ type (
 	Sale           = book.Sale
 	Booking        = book.Booking
 	Verdict        = book.Verdict
+	Sum            = book.Sum
+	Mix            = fleet.Mix
 )
+
+// UsualMix is fleet.UsualMix.
+func UsualMix() Mix { return fleet.UsualMix() }
+
+// ParseMix is fleet.ParseMix.
+func ParseMix(text string) (Mix, error) { return fleet.ParseMix(text) }
 
 // NewBank is bank.New.
 func NewBank(cfg BankConfig) (*Bank, error) { return bank.New(cfg) }

@@ -11,6 +11,7 @@ import (
 
 	"tongka/sim/book"
 	"tongka/sim/fleet"
+	"tongka/txn"
 )
 
 // Report says how a Run function tells what it does.
@@ -145,11 +146,22 @@ func RunFleet(ctx context.Context, cfg FleetConfig, settle time.Duration, r Repo
 	}{len(cfg.Terminals), ran, tps, s}, total+fleetLine(&s, tps)))
 }
 
+// KindsLine is what a mix has come to, in a few words: by groups, since a line of a
+// terminal has an end.
+func KindsLine(k map[txn.Kind]uint64) string {
+	return fmt.Sprintf("撤销 voids %d · 退货 refunds %d · 预授权 pre-auths %d · 完成 completions %d · 通知 notices %d",
+		k[txn.Void]+k[txn.PreAuthVoid]+k[txn.CompletionVoid], k[txn.Refund], k[txn.PreAuth], k[txn.Completion]+k[txn.CompletionAdvice],
+		k[txn.Tip]+k[txn.OfflineSale]+k[txn.OfflineRefund]+k[txn.ScriptNotice])
+}
+
 func fleetLine(s *FleetStats, rate float64) string {
 	ms := func(us int64) float64 { return float64(us) / 1000 }
 	fault := ""
 	if s.Fault != (fleet.Fault{}) {
 		fault = " · 签到失败 sign-in fails: " + s.Fault.String()
+	}
+	if len(s.Kinds) > 0 {
+		fault = " · " + KindsLine(s.Kinds) + fault
 	}
 	return fmt.Sprintf("签到 signed in %d · 发送 sent %d · 应答 answered %.0f/s · 批准 approved %d · 拒绝 declined %d · 超时 timed out %d · 已冲正 reversed %d · 未决 unresolved %d · 时延 latency p50 %.2f ms p99 %.2f ms%s",
 		s.SignedIn, s.Sent, rate, s.Approved, s.Declined, s.TimedOut, s.Reversed, s.Unresolved, ms(s.Answer.P50), ms(s.Answer.P99), fault)
@@ -199,7 +211,11 @@ func RunCompare(terminals, banks []string, r Report, out io.Writer) error {
 	for _, d := range v.Discrepancies {
 		r.say(out, "%s", d.String())
 	}
-	if err := r.end(out, &v, v.String()); err != nil {
+	line := v.String()
+	if len(v.Kinds) > 1 {
+		line = v.KindsLine() + "\n" + line
+	}
+	if err := r.end(out, &v, line); err != nil {
 		return err
 	}
 	if !v.OK() {

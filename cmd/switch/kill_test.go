@@ -119,7 +119,7 @@ log: {file: switch.log}
 			t.Fatal(err)
 		}
 	}
-	g.fleet, err = sim.NewFleet(sim.FleetConfig{Addr: door, Terminals: terminals, Rate: 800, PINShare: 0.3,
+	g.fleet, err = sim.NewFleet(sim.FleetConfig{Addr: door, Terminals: terminals, Rate: 800, PINShare: 0.3, Mix: sim.UsualMix(),
 		AnswerTimeout: 3 * time.Second, Books: filepath.Join(dir, "terminals.jsonl")})
 	if err != nil {
 		t.Fatal(err)
@@ -194,12 +194,15 @@ func TestKillMinusNine(t *testing.T) {
 	}
 	g.until("nothing is owed", func() bool { return g.owed() == 0 })
 	verdict := sim.Compare(g.fleet.Sales(), g.bank.Bookings())
-	t.Logf("%d kills: %s", n, verdict.String())
-	if !verdict.OK() || verdict.Unresolved != 0 {
+	t.Logf("%d kills: %s\n%s", n, verdict.String(), verdict.KindsLine())
+	if !verdict.OK() || verdict.Unresolved != 0 || verdict.Net != verdict.NetBanks {
 		for _, d := range verdict.Discrepancies {
 			t.Log(d.String())
 		}
 		t.Error("the books differ")
+	}
+	if len(verdict.Kinds) < 8 {
+		t.Errorf("only %d kinds were approved: %s", len(verdict.Kinds), verdict.KindsLine())
 	}
 	st := g.bank.Stats()
 	t.Logf("bank: %+v", st)

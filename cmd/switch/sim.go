@@ -106,6 +106,7 @@ type simTerminalCmd struct {
 	Rate     float64       `help:"总消费速率，笔/秒，0 为应答即发 · sales a second of all, 0: as fast as answers come"`
 	Sales    int           `help:"每台笔数，0 为不限 · sales of each, 0: no end"`
 	First    uint32        `default:"1" help:"首笔编号 · number of the first sale"`
+	Mix      string        `placeholder:"MIX" help:"其他交易的比例：usual，或 void=0.1,refund=0.1 等 · shares of other kinds: usual, or such as void=0.1,refund=0.1"`
 	Enquiry  float64       `name:"enquiry-share" help:"余额查询比例 0–1 · share of turns that ask for a balance, 0 to 1"`
 	PINShare float64       `name:"pin-share" help:"带 PIN 比例 0–1 · share of sales with a PIN, 0 to 1"`
 	Timeout  time.Duration `default:"40s" help:"应答时限 · how long to wait for an answer"`
@@ -121,8 +122,12 @@ func (c *simTerminalCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
+	mix, err := sim.ParseMix(c.Mix)
+	if err != nil {
+		return err
+	}
 	return sim.RunFleet(s.ctx, sim.FleetConfig{
-		Addr: c.Connect, Terminals: terminals, Rate: c.Rate, Sales: c.Sales, First: c.First, PINShare: c.PINShare, EnquiryShare: c.Enquiry,
+		Addr: c.Connect, Terminals: terminals, Mix: mix, Rate: c.Rate, Sales: c.Sales, First: c.First, PINShare: c.PINShare, EnquiryShare: c.Enquiry,
 		AnswerTimeout: c.Timeout, Books: c.Books, ShortLived: c.Short, Log: simLog(s),
 	}, c.Settle, c.options(), s.out)
 }

@@ -33,7 +33,7 @@ type Config struct {
 // Stats counts events since New, except Booked and Reversed, which
 // describe the ledger and so include what an older process wrote.
 type Stats struct {
-	Sales           uint64 `json:"sales"`            // 0200 read
+	Sales           uint64 `json:"sales"`            // 0100, 0200 and refunds read
 	Booked          int64  `json:"booked"`           // bookings that hold money now
 	Reversed        int64  `json:"reversed"`         // bookings that were taken back
 	Declined        uint64 `json:"declined"`         // by Behaviour.DeclineRate
@@ -43,6 +43,9 @@ type Stats struct {
 	ReversalRepeats uint64 `json:"reversal_repeats"` // of something already reversed, answered 00
 	ReversalUnknown uint64 `json:"reversal_unknown"` // of something never seen, answered 25
 	ReversalWrong   uint64 `json:"reversal_wrong"`   // amount or terminal not the original's, answered 64
+	Unfit           uint64 `json:"unfit"`            // declined for what became of the original that they name
+	Notices         uint64 `json:"notices"`          // 0220, 0221, 0620 and 0621 read that only tell
+	NoticeRepeats   uint64 `json:"notice_repeats"`   // of these, known already, answered 94
 	Enquiries       uint64 `json:"enquiries"`        // balance enquiries read
 	SignOns         uint64 `json:"sign_ons"`
 	Echoes          uint64 `json:"echoes"`

@@ -107,7 +107,7 @@ func TestReversalOfSomethingElse(t *testing.T) {
 
 func TestWhatABankCannotDo(t *testing.T) {
 	_, l := start(t, Config{})
-	l.ask(0x0100, sale(1), "40")
+	l.ask(0x0300, sale(1), "40")
 	l.ask(0x0200, sale(1).with(fields{37: ""}), "30")
 	l.ask(0x0200, sale(1).with(fields{2: ""}), "30")
 	l.ask(0x0420, undo(1).with(fields{4: ""}), "30")

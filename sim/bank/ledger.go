@@ -17,14 +17,16 @@ type ledger struct {
 	bank  string
 	limit int
 	at    map[book.BookingKey]int32
+	when  map[uint64]int32 // by F7 and F11, as F90 names an original
 	all   []book.Booking
+	since map[int32]*chain  // what became of a booking
 	names map[string]string // one copy of each merchant, terminal and card
 	book  *book.File
 	stats Stats
 }
 
 func openLedger(bank, path string, limit int) (*ledger, error) {
-	l := &ledger{bank: bank, limit: limit, at: map[book.BookingKey]int32{}, names: map[string]string{}}
+	l := &ledger{bank: bank, limit: limit, at: map[book.BookingKey]int32{}, when: map[uint64]int32{}, since: map[int32]*chain{}, names: map[string]string{}}
 	f, all, err := book.OpenBookings(path)
 	if err != nil {
 		return nil, err
@@ -33,12 +35,17 @@ func openLedger(bank, path string, limit int) (*ledger, error) {
 	for i := range all {
 		l.append(all[i])
 		l.count(all[i].State, 1)
+		if all[i].State == book.Booked {
+			l.take(&all[i], 1)
+		}
 	}
 	return l, nil
 }
 
 func (l *ledger) append(b book.Booking) {
-	l.at[b.Key()] = int32(len(l.all))
+	k := b.Key()
+	l.at[k] = int32(len(l.all))
+	l.when[k.When] = int32(len(l.all))
 	l.all = append(l.all, b)
 }
 
@@ -51,9 +58,11 @@ func (l *ledger) count(s book.State, n int64) {
 	}
 }
 
-// sale books b, or declines it when decline is not zero, and gives F39. The same
-// sale again is refused with 94: a bank has no stored answers, and the switch
-// may never repeat a 0200. One whose reversal came first is refused with 22.
+// sale books b, or declines it when decline is not zero, and gives F39. So it is
+// with all that a bank is asked; what names an original is held against what
+// became of that. The same again is refused with 94: a bank has no stored
+// answers, and the switch may never repeat a request. One whose reversal came
+// first is refused with 22.
 func (l *ledger) sale(b book.Booking, decline txn.Code) (txn.Code, error) {
 	if i, known := l.at[b.Key()]; known {
 		if l.all[i].State == book.Refused {
@@ -66,16 +75,29 @@ func (l *ledger) sale(b book.Booking, decline txn.Code) (txn.Code, error) {
 	if len(l.all) >= l.limit {
 		return txn.SystemFault, nil
 	}
-	code := txn.OK
-	b.State = book.Booked
-	if decline != (txn.Code{}) {
+	code := l.allows(&b)
+	switch {
+	case decline != (txn.Code{}):
 		l.stats.Declined++
-		code, b.State = decline, book.Declined
+		code = decline
+	case code != txn.OK:
+		l.stats.Unfit++
 	}
-	b.Code = l.name(code[:])
+	return code, l.enter(b, code)
+}
+
+// enter puts what was decided into the books.
+func (l *ledger) enter(b book.Booking, code txn.Code) error {
+	b.State, b.Code = book.Booked, l.name(code[:])
+	if code != txn.OK {
+		b.State = book.Declined
+	}
 	l.count(b.State, 1)
 	l.append(b)
-	return code, l.book.Add(&b)
+	if code == txn.OK {
+		l.take(&b, 1)
+	}
+	return l.book.Add(&b)
 }
 
 // reverse takes a booking back and gives F39. It may be asked any number of
@@ -106,6 +128,7 @@ func (l *ledger) reverse(r book.Booking) (txn.Code, error) {
 		return txn.OK, nil
 	}
 	b.State = book.Reversed
+	l.take(b, -1)
 	l.count(book.Booked, -1)
 	l.count(book.Reversed, 1)
 	return txn.OK, l.book.Add(b)

@@ -48,9 +48,14 @@ func (c *bankConn) handle(frame []byte) error {
 	switch mti := c.view.MTI(); mti {
 	case 0x0820:
 		return c.network()
-	case 0x0200:
+	case 0x0100, 0x0200:
 		if proc, _ := c.view.Uint(3); proc/10000 == 31 {
 			return c.balance()
+		}
+		return c.sale()
+	case 0x0220, 0x0221, 0x0620, 0x0621:
+		if _, told := kindOf(&c.view); told {
+			return c.notice()
 		}
 		return c.sale()
 	case 0x0420, 0x0421:
@@ -91,7 +96,20 @@ func (c *bankConn) network() error {
 	return c.answer(reply{code: c.how.netCode()})
 }
 
-// sale books or declines a 0200.
+// notice books what the switch tells of.
+func (c *bankConn) notice() error {
+	b, ok := c.booking()
+	if !ok {
+		return c.financial(reply{code: txn.BadFormat})
+	}
+	code, err := c.bank.ledger.notice(b)
+	if err != nil {
+		return err
+	}
+	return c.financial(reply{code: code})
+}
+
+// sale books or declines a 0200, and whatever else a bank is asked.
 func (c *bankConn) sale() error {
 	l := c.bank.ledger
 	l.stats.Sales++
@@ -139,11 +157,8 @@ func (c *bankConn) balance() error {
 func (c *bankConn) reversal() error {
 	c.bank.ledger.stats.Reversals++
 	b, ok := c.booking()
-	// F90 names the original: MTI n4, trace n6, F7 n10, F32 and F33 n11 each.
-	if orig := c.view.Field(90); ok && len(orig) >= 20 {
-		stan, bad := strconv.ParseUint(string(orig[4:10]), 10, 32)
-		sent, worse := strconv.ParseUint(string(orig[10:20]), 10, 64)
-		b.STAN, b.Sent, ok = uint32(stan), sent, bad == nil && worse == nil
+	if at := b.OfKey; at != 0 { // F90 names what is taken back
+		b.STAN, b.Sent, b.OfKey, b.Of = uint32(at%traces), at/traces, 0, 0
 	}
 	if !ok {
 		return c.financial(reply{code: txn.BadFormat})
@@ -168,7 +183,35 @@ func (c *bankConn) booking() (b book.Booking, ok bool) {
 		Bank: l.bank, Merchant: l.name(v.Field(42)), Terminal: l.name(v.Field(41)), Amount: int64(amount),
 		RRN: string(v.Field(37)), STAN: uint32(stan), Sent: sent, PAN: l.name([]byte(pan.String())),
 	}
+	b.Kind, _ = kindOf(v)
+	hasAmount = hasAmount || !b.Kind.MovesMoney()
+	if v.Has(90) {
+		var good bool
+		if b.OfKey, good = originalAt(v.Field(90)); !good {
+			return b, false
+		}
+		if o, _ := l.original(&b); o != nil {
+			b.Of = o.Amount
+			if b.Kind == kindTip && o.Kind == kindOfflineSale {
+				b.Kind = kindAdjust
+			}
+		}
+	}
 	return b, hasAmount && hasSent && hasTrace && hasCard && len(b.RRN) == 12 && v.Has(41) && v.Has(42)
+}
+
+const traces = 1_000_000 // F11 is n6
+
+// originalAt reads F90: MTI n4, trace n6, F7 n10, F32 and F33 n11 each; F7 and F11
+// as in a BookingKey.
+func originalAt(f90 []byte) (at uint64, ok bool) {
+	if len(f90) < 20 {
+		return 0, false
+	}
+	stan, bad := strconv.ParseUint(string(f90[4:10]), 10, 32)
+	sent, worse := strconv.ParseUint(string(f90[10:20]), 10, 64)
+	at = sent*traces + stan
+	return at, bad == nil && worse == nil && at != 0 // zeros name nothing
 }
 
 // card finds the card number in F2, or in front of track 2's separator.

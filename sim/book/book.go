@@ -18,14 +18,18 @@ const (
 	Refused    State = "refused"    // reversed before it came, so never booked
 )
 
-// Sale is one sale in a terminal's book.
+// Sale is one sale in a terminal's book, or a request of another kind.
 type Sale struct {
-	Merchant string `json:"merchant"` // F42, 15 characters
-	Terminal string `json:"terminal"` // F41, 8 characters
-	Amount   int64  `json:"amount"`   // F4, fen; unique in its terminal
-	Trace    uint32 `json:"trace"`    // F11
-	Batch    uint32 `json:"batch"`    // F60.2
-	PAN      string `json:"pan"`      // masked
+	Merchant string `json:"merchant"`       // F42, 15 characters
+	Terminal string `json:"terminal"`       // F41, 8 characters
+	Kind     Kind   `json:"kind,omitempty"` // empty for a sale
+	Amount   int64  `json:"amount"`         // F4, fen; unique in its terminal, kind and Of
+	Of       int64  `json:"of,omitempty"`   // amount of the earlier request that it names, fen
+	Number   uint32 `json:"n,omitempty"`    // of a terminal's requests; 0 in old books of sales
+	Card     int    `json:"card,omitempty"` // which of the terminal's cards, when there is a Number
+	Trace    uint32 `json:"trace"`          // F11
+	Batch    uint32 `json:"batch"`          // F60.2
+	PAN      string `json:"pan"`            // masked
 	PIN      bool   `json:"pin,omitempty"`
 	RRN      string `json:"rrn,omitempty"` // F37 of the answer
 	State    State  `json:"state"`
@@ -39,22 +43,28 @@ type Sale struct {
 // SaleKey is what joins the two books.
 type SaleKey struct {
 	Merchant, Terminal string
-	Amount             int64
+	Kind               Kind
+	Amount, Of         int64
 }
 
 // Key is the sale's name in both books.
-func (s *Sale) Key() SaleKey { return SaleKey{s.Merchant, s.Terminal, s.Amount} }
+func (s *Sale) Key() SaleKey {
+	return SaleKey{s.Merchant, s.Terminal, s.Kind, s.Amount, s.Of}
+}
 
-// Booking is one sale in a bank's ledger.
+// Booking is one sale in a bank's ledger, or a request or notice of another kind.
 type Booking struct {
 	Bank     string `json:"bank"`
 	Merchant string `json:"merchant"` // F42
 	Terminal string `json:"terminal"` // F41
-	Amount   int64  `json:"amount"`   // F4, fen
-	RRN      string `json:"rrn"`      // F37
-	STAN     uint32 `json:"stan"`     // F11, the switch's
-	Sent     uint64 `json:"sent"`     // F7 as a number, MMDDhhmmss
-	PAN      string `json:"pan"`      // masked; a hash beside it would give the rest away
+	Kind     Kind   `json:"kind,omitempty"`
+	Amount   int64  `json:"amount"`          // F4, fen
+	Of       int64  `json:"of,omitempty"`    // amount of the booking that F90 names
+	OfKey    uint64 `json:"of_at,omitempty"` // F7 and F11 of that, as in BookingKey
+	RRN      string `json:"rrn"`             // F37
+	STAN     uint32 `json:"stan"`            // F11, the switch's
+	Sent     uint64 `json:"sent"`            // F7 as a number, MMDDhhmmss
+	PAN      string `json:"pan"`             // masked; a hash beside it would give the rest away
 	State    State  `json:"state"`
 	Code     string `json:"code"` // F39 of the bank's answer
 }
@@ -74,4 +84,6 @@ func (b *Booking) Key() BookingKey {
 }
 
 // SaleKey is the name under which the terminal has it.
-func (b *Booking) SaleKey() SaleKey { return SaleKey{b.Merchant, b.Terminal, b.Amount} }
+func (b *Booking) SaleKey() SaleKey {
+	return SaleKey{b.Merchant, b.Terminal, b.Kind, b.Amount, b.Of}
+}

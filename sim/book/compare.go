@@ -20,6 +20,7 @@ type Discrepancy struct {
 	Fault    Fault     `json:"fault"`
 	Merchant string    `json:"merchant"`
 	Terminal string    `json:"terminal"`
+	Kind     Kind      `json:"kind,omitempty"`
 	Amount   int64     `json:"amount"` // fen
 	Sale     *Sale     `json:"sale,omitempty"`
 	Bookings []Booking `json:"bookings,omitempty"`
@@ -37,6 +38,9 @@ type Verdict struct {
 	Lost          int           `json:"lost"`
 	Duplicated    int           `json:"duplicated"` // bookings too many, so one sale can count several times
 	Differs       int           `json:"differs"`
+	Kinds         []Sum         `json:"kinds,omitempty"`         // of each kind that occurs
+	Net           int64         `json:"net"`                     // fen: what the terminals were told that customers paid, less what they got back
+	NetBanks      int64         `json:"net_banks"`               // fen: what the banks hold of it
 	Discrepancies []Discrepancy `json:"discrepancies,omitempty"` // the first maxDiscrepancies
 }
 
@@ -61,12 +65,16 @@ func (v *Verdict) String() string {
 // or reversed holds none. A sale that the terminal holds as approved needs
 // exactly one booking that holds money, any other sale needs none; that is also
 // asked of sales that are still open or unresolved, so settle the fleet first.
+// So it is with requests of other kinds. A notice that moves no money may be with
+// a bank though its terminal gave up.
 func Compare(terminals []Sale, banks []Booking) Verdict {
 	v := Verdict{Bookings: len(banks)}
 	held := make(map[SaleKey][]Booking)
+	sums := map[Kind]*Sum{}
 	for _, b := range banks {
 		if b.State == Booked {
 			v.Held++
+			sumOf(sums, b.Kind).hold(b.Amount)
 			k := b.SaleKey()
 			held[k] = append(held[k], b)
 		}
@@ -78,6 +86,9 @@ func Compare(terminals []Sale, banks []Booking) Verdict {
 	v.Sales = len(c.all)
 	for i := range c.all {
 		s := &c.all[i]
+		if s.State == Approved {
+			sumOf(sums, s.Kind).approve(s.Amount)
+		}
 		v.judge(s, held[s.Key()])
 		delete(held, s.Key())
 	}
@@ -91,6 +102,7 @@ func Compare(terminals []Sale, banks []Booking) Verdict {
 			delete(held, k)
 		}
 	}
+	v.addUp(sums)
 	return v
 }
 
@@ -116,6 +128,7 @@ func (v *Verdict) judge(s *Sale, bs []Booking) {
 	case s.State == Approved:
 		v.Duplicated += len(bs) - 1
 		v.name(Duplicated, s.Key(), s, bs, fmt.Sprintf("approved once, booked %d times", len(bs)))
+	case len(bs) > 0 && !s.Kind.MovesMoney():
 	case len(bs) > 0:
 		v.Duplicated += len(bs)
 		v.name(Duplicated, s.Key(), s, bs, fmt.Sprintf("%s at the terminal, booked %d times", strings.TrimSpace(string(s.State)+" "+s.Code), len(bs)))
@@ -124,7 +137,7 @@ func (v *Verdict) judge(s *Sale, bs []Booking) {
 
 func (v *Verdict) name(f Fault, k SaleKey, s *Sale, bs []Booking, says string) {
 	if len(v.Discrepancies) < maxDiscrepancies {
-		v.Discrepancies = append(v.Discrepancies, Discrepancy{f, k.Merchant, k.Terminal, k.Amount, s, bs, says})
+		v.Discrepancies = append(v.Discrepancies, Discrepancy{f, k.Merchant, k.Terminal, k.Kind, k.Amount, s, bs, says})
 	}
 }
 
@@ -133,5 +146,5 @@ var faultWords = map[Fault]string{Lost: "丢失 lost", Duplicated: "重复 dupli
 
 // String is the discrepancy in one line.
 func (d *Discrepancy) String() string {
-	return fmt.Sprintf("%s: 商户 merchant %s 终端 terminal %s 金额 amount %d.%02d: %s", faultWords[d.Fault], d.Merchant, d.Terminal, d.Amount/100, d.Amount%100, d.Says)
+	return fmt.Sprintf("%s: 商户 merchant %s 终端 terminal %s %s金额 amount %s: %s", faultWords[d.Fault], d.Merchant, d.Terminal, d.Kind.word(), yuan(d.Amount), d.Says)
 }

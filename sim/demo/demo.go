@@ -52,7 +52,11 @@ type Summary struct {
 	P99        int64   `json:"p99_us"`
 	Seconds    float64 `json:"seconds"`
 	Console    string  `json:"console"`
-	Data       string  `json:"data,omitempty"`
+	// What the terminals were told and what the banks hold, by kind and in all, fen.
+	Kinds    []sim.Sum `json:"kinds"`
+	Net      int64     `json:"net"`
+	NetBanks int64     `json:"net_banks"`
+	Data     string    `json:"data,omitempty"`
 }
 
 // seed of the demo's terminals: the same ones in every run, so that a run on an
@@ -157,7 +161,7 @@ func (w *world) open() (err error) {
 		return err
 	}
 	w.fleet, err = sim.NewFleet(sim.FleetConfig{Addr: w.node.Addr(0).String(), Terminals: terminals, Rate: w.o.Rate,
-		PINShare: 0.5, EnquiryShare: 0.05, AnswerTimeout: 8 * time.Second, Books: filepath.Join(w.data, "terminals.jsonl"), Log: w.log})
+		PINShare: 0.5, EnquiryShare: 0.05, Mix: sim.UsualMix(), AnswerTimeout: 8 * time.Second, Books: filepath.Join(w.data, "terminals.jsonl"), Log: w.log})
 	if err == nil {
 		w.closes = append(w.closes, w.fleet.Close)
 	}
@@ -256,10 +260,12 @@ func (w *world) sum(ran time.Duration) *Summary {
 		Reversed: w.banks[0].Stats().Reversed + w.banks[1].Stats().Reversed,
 		Lost:     verdict.Lost, Duplicated: verdict.Duplicated, Differs: verdict.Differs, Unresolved: verdict.Unresolved,
 		TPS: float64(st.Answer.Count) / ran.Seconds(), P50: st.Answer.P50, P99: st.Answer.P99,
-		Seconds: ran.Seconds(), Console: "http://" + w.node.ConsoleAddr(), Data: w.o.Data}
+		Seconds: ran.Seconds(), Console: "http://" + w.node.ConsoleAddr(), Data: w.o.Data,
+		Kinds: verdict.Kinds, Net: verdict.Net, NetBanks: verdict.NetBanks}
 	if p := w.node.Snapshot(); p != nil {
 		s.Owed = p.Owed
 	}
+	w.say("%s", verdict.KindsLine())
 	w.say("%s", verdict.String())
 	for _, d := range verdict.Discrepancies {
 		w.say("  %s", d.String())
@@ -277,7 +283,7 @@ func (w *world) report(s *Summary) error {
 			s.Sent, s.Approved, s.Declined, s.TimedOut, s.Reversed, s.Owed, s.TPS, float64(s.P50)/1000, float64(s.P99)/1000)
 		w.say("丢失 lost %d · 重复 duplicated %d", s.Lost, s.Duplicated)
 	}
-	if s.Lost+s.Duplicated+s.Differs > 0 {
+	if s.Lost+s.Duplicated+s.Differs > 0 || s.Net != s.NetBanks {
 		return fmt.Errorf("账目不符 the books differ: lost %d, duplicated %d, other %d", s.Lost, s.Duplicated, s.Differs)
 	}
 	return nil

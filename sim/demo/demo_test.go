@@ -49,6 +49,9 @@ func sound(t *testing.T, name string, s *Summary) {
 	if s.Lost != 0 || s.Duplicated != 0 || s.Differs != 0 || s.Owed != 0 || s.Unresolved != 0 || s.Approved == 0 || s.TPS <= 0 {
 		t.Errorf("%s: %+v", name, *s)
 	}
+	if s.Net != s.NetBanks || s.Net <= 0 {
+		t.Errorf("%s: the terminals' net is %d, the banks' %d", name, s.Net, s.NetBanks)
+	}
 	if s.Sent != s.Approved+s.Declined+s.TimedOut {
 		t.Errorf("%s: %d sent, %d approved, %d declined, %d timed out", name, s.Sent, s.Approved, s.Declined, s.TimedOut)
 	}
@@ -63,6 +66,14 @@ func TestDemoAndItsSecondLife(t *testing.T) {
 	sound(t, "first", &first)
 	if first.TimedOut == 0 || first.Reversed == 0 {
 		t.Errorf("nothing timed out or was reversed, so nothing was shown: %+v", first)
+	}
+	for _, k := range first.Kinds {
+		if k.Kind != "script-notice" && (k.Held != k.Approved || k.HeldFen != k.ApprovedFen) {
+			t.Errorf("%+v", k)
+		}
+	}
+	if len(first.Kinds) < 5 {
+		t.Errorf("only %d kinds were played: %+v", len(first.Kinds), first.Kinds)
 	}
 	if first.Data != o.Data || !strings.HasPrefix(first.Console, "http://127.0.0.1:") {
 		t.Errorf("data %q, console %q", first.Data, first.Console)
@@ -86,7 +97,7 @@ func TestDemoAndItsSecondLife(t *testing.T) {
 	if err := Run(ctx, Options{Data: o.Data, Terminals: 10, Rate: 60, For: time.Second}, &out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"控制台 console http://127.0.0.1:", "账目一致 books agree", "丢失 lost 0 · 重复 duplicated 0"} {
+	for _, want := range []string{"控制台 console http://127.0.0.1:", "账目一致 books agree", "按种类 by kind: ", "净额 net: ", "丢失 lost 0 · 重复 duplicated 0"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in %s", want, &out)
 		}

@@ -65,8 +65,8 @@ func (w *world) line(t time.Duration) string {
 		links = append(links, l.Name+" "+l.State)
 	}
 	c := &p.Counters
-	return fmt.Sprintf("%3.0fs 已发 sent %d · 批准 approved %d · 拒绝 declined %d · 超时 98 %d · 在途 in flight %d · 待冲正 owed %d · 已送达 delivered %d · p50 %.2f ms p99 %.2f ms · %s",
-		t.Seconds(), st.Sent, c.Approved, c.Declined, c.TimedOut, p.InFlight, p.Owed, c.Delivered,
+	return fmt.Sprintf("%3.0fs 已发 sent %d · 批准 approved %d · 拒绝 declined %d · 超时 98 %d · 在途 in flight %d · 待冲正 owed %d · 已送达 delivered %d · %s · p50 %.2f ms p99 %.2f ms · %s",
+		t.Seconds(), st.Sent, c.Approved, c.Declined, c.TimedOut, p.InFlight, p.Owed, c.Delivered, sim.KindsLine(st.Kinds),
 		float64(p.Latency.Quantile(0.5))/1000, float64(p.Latency.Quantile(0.99))/1000, strings.Join(links, ", "))
 }
 

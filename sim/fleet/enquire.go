@@ -23,9 +23,8 @@ func (f *Fleet) wantsEnquiry(id int, n uint32) bool {
 func (t *terminal) enquire(ctx context.Context) {
 	n := t.next
 	t.next++
-	pan := t.panOf(n)
-	s := book.Sale{Merchant: t.cfg.Merchant, Terminal: t.cfg.Number, Trace: traceOf(n), Batch: t.batch, PIN: t.fleet.wantsPIN(t.id, n)}
-	req, err := t.appendEnquiry(t.out, &s, pan)
+	s := book.Sale{Merchant: t.cfg.Merchant, Terminal: t.cfg.Number, Trace: traceOf(n), Batch: t.batch, PIN: t.fleet.wantsPIN(t.id, n), Number: n, Card: t.cardFor(n)}
+	req, err := t.appendEnquiry(t.out, &s)
 	if err != nil {
 		t.fleet.fail(fmt.Errorf("terminal %s: %w", t.cfg.Number, err))
 		return
@@ -54,10 +53,12 @@ func (t *terminal) enquire(ctx context.Context) {
 
 // appendEnquiry makes the 0200 that asks for a balance: what a sale has, but for
 // the amount.
-func (t *terminal) appendEnquiry(dst []byte, s *book.Sale, pan *txn.PAN) ([]byte, error) {
-	m := begin(dst, 0x0200)
-	m.Put(2, pan.AppendDigits(t.text[:0]))
-	m.Put(3, []byte("310000"))
+func (t *terminal) appendEnquiry(dst []byte, s *book.Sale) ([]byte, error) {
+	m := begin(dst, enquiry.mti)
+	m.Put(2, t.panOf(s).AppendDigits(t.text[:0]))
+	m.Put(3, []byte(enquiry.proc))
 	m.PutUint(11, uint64(s.Trace))
-	return t.rest(&m, s, pan, "01")
+	return t.rest(&m, s, nil, &enquiry)
 }
+
+var enquiry = form{mti: 0x0200, proc: "310000", cond: "00", usage: "01", net: session}

@@ -41,6 +41,7 @@ type Config struct {
 	First         uint32        // number of the first sale of a terminal without a book; 1 when 0. Amount and trace follow from it
 	PINShare      float64       // share of sales with a PIN block, 0..1
 	EnquiryShare  float64       // share of turns in which a terminal asks for a balance instead of selling, 0..1
+	Mix           Mix           // what terminals do besides selling; nil for nothing
 	AnswerTimeout time.Duration // 40 s when 0
 	Books         string        // file of all terminals' sales; "" keeps them in memory only
 	ShortLived    bool          // connect, send, receive, close for each sale
@@ -59,23 +60,25 @@ type Quantiles struct {
 
 // Stats counts events since New; Unresolved and SignedIn describe now.
 type Stats struct {
-	Sent       uint64    `json:"sent"`
-	Approved   uint64    `json:"approved"`
-	Declined   uint64    `json:"declined"`   // without code 98
-	TimedOut   uint64    `json:"timed_out"`  // no answer, a bad one, or code 98
-	BadMAC     uint64    `json:"bad_mac"`    // of these, answers whose MAC was wrong
-	Enquiries  uint64    `json:"enquiries"`  // balance enquiries answered, with any code
-	Unanswered uint64    `json:"unanswered"` // balance enquiries without an answer, or with a bad one
-	Reversed   uint64    `json:"reversed"`
-	Repeats    uint64    `json:"repeats"` // reversals sent again
-	SignIns    uint64    `json:"sign_ins"`
-	Connects   uint64    `json:"connects"`
-	Stray      uint64    `json:"stray"`      // frames that answered nothing asked
-	Unresolved int       `json:"unresolved"` // open, or a reversal is due
-	SignedIn   int       `json:"signed_in"`
-	Fault      Fault     `json:"fault,omitzero"` // why the newest sign-in failed; empty after one that worked
-	Answer     Quantiles `json:"answer"`         // request sent to answer read, answered sales only
-	Due        Quantiles `json:"due"`            // the same from when the sale was due at Rate, so waiting counts
+	Sent       uint64 `json:"sent"`
+	Approved   uint64 `json:"approved"`
+	Declined   uint64 `json:"declined"`   // without code 98
+	TimedOut   uint64 `json:"timed_out"`  // no answer, a bad one, or code 98
+	BadMAC     uint64 `json:"bad_mac"`    // of these, answers whose MAC was wrong
+	Enquiries  uint64 `json:"enquiries"`  // balance enquiries answered, with any code
+	Unanswered uint64 `json:"unanswered"` // balance enquiries without an answer, or with a bad one
+	Reversed   uint64 `json:"reversed"`
+	Repeats    uint64 `json:"repeats"` // reversals sent again
+	SignIns    uint64 `json:"sign_ins"`
+	Connects   uint64 `json:"connects"`
+	Stray      uint64 `json:"stray"` // frames that answered nothing asked
+	// Approved by kind, when there is a Mix: what is no sale.
+	Kinds      map[txn.Kind]uint64 `json:"-"`
+	Unresolved int                 `json:"unresolved"` // open, or a reversal is due
+	SignedIn   int                 `json:"signed_in"`
+	Fault      Fault               `json:"fault,omitzero"` // why the newest sign-in failed; empty after one that worked
+	Answer     Quantiles           `json:"answer"`         // request sent to answer read, answered sales only
+	Due        Quantiles           `json:"due"`            // the same from when the sale was due at Rate, so waiting counts
 }
 
 // Fleet is a number of terminals, each a goroutine with a connection.
@@ -105,6 +108,7 @@ type Fleet struct {
 // counters are what the terminals' goroutines count without a lock.
 type counters struct {
 	sent, approved, declined, timedOut, badMAC, reversed, enquiries, unanswered, repeats, signIns, connects, stray atomic.Uint64
+	kinds                                                                                                          [txn.Kinds]atomic.Uint64
 	unresolved, signed                                                                                             atomic.Int64
 }
 
@@ -128,6 +132,9 @@ func (c *Config) validate() error {
 	fault(!(c.EnquiryShare >= 0 && c.EnquiryShare <= 1), "enquiry share %v: wanted 0 to 1", c.EnquiryShare)
 	fault(c.AnswerTimeout < 0, "answer timeout %v: wanted 0 or more", c.AnswerTimeout)
 	fault(c.Sales < 0, "sales %d: wanted 0 or more", c.Sales)
+	if err := c.Mix.validate(); err != nil {
+		fault(true, "%w", err)
+	}
 	for i := range c.Terminals {
 		t := &c.Terminals[i]
 		fault(len(t.Number) != 8 || len(t.Merchant) != 15, "terminal %d: number %q and merchant %q: wanted 8 and 15 characters", i, t.Number, t.Merchant)
@@ -201,7 +208,7 @@ func (f *Fleet) load() error {
 	}
 	for _, s := range sales {
 		t := by[name{s.Merchant, s.Terminal}]
-		if t == nil || s.Amount <= baseFen {
+		if t == nil || s.Number == 0 && s.Amount <= baseFen {
 			err = fmt.Errorf("book %s: a sale of %d fen at terminal %s of merchant %s, which this fleet cannot have made", f.cfg.Books, s.Amount, s.Terminal, s.Merchant)
 			return errors.Join(err, f.book.Close())
 		}
@@ -338,6 +345,12 @@ func (f *Fleet) Stats() Stats {
 		Enquiries: n.enquiries.Load(), Unanswered: n.unanswered.Load(),
 		Reversed: n.reversed.Load(), Repeats: n.repeats.Load(), SignIns: n.signIns.Load(), Connects: n.connects.Load(), Stray: n.stray.Load(),
 		Unresolved: int(n.unresolved.Load()), SignedIn: int(n.signed.Load()),
+	}
+	if len(f.cfg.Mix) > 0 {
+		s.Kinds = map[txn.Kind]uint64{}
+		for k := range f.cfg.Mix {
+			s.Kinds[k] = n.kinds[k].Load()
+		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

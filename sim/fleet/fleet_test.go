@@ -28,6 +28,7 @@ func TestSales(t *testing.T) {
 		}
 		sale := book.Sale{Merchant: "898310054110000", Terminal: "10000000", Batch: 7, PIN: true, State: book.Approved, Code: "00"}
 		a, b := sale, sale
+		a.Number, b.Number, b.Card = 2, 3, 1
 		a.Amount, a.Trace, a.PAN, a.RRN = 102, 2, "622588******0001", "RRN000002000"
 		b.Amount, b.Trace, b.PAN, b.RRN = 103, 3, "622588******0019", "RRN000003000"
 		if d := cmp.Diff([]book.Sale{a, b}, got); d != "" {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"tongka/codec/iso8583"
 	"tongka/hsm"
@@ -88,22 +89,26 @@ func (t *terminal) f60(kind string, batch uint32, rest string) []byte {
 	return append(aid.AppendDigits(append(t.text[:0], kind...), uint64(batch), 6), rest...)
 }
 
-// appendSale makes the 0200 of s.
-func (t *terminal) appendSale(dst []byte, s *book.Sale, pan *txn.PAN) ([]byte, error) {
-	m := begin(dst, 0x0200)
-	t.money(&m, s, pan)
-	return t.rest(&m, s, pan, "22")
+// appendRequest makes the request of s; of is what it names, or nil.
+func (t *terminal) appendRequest(dst []byte, s, of *book.Sale) ([]byte, error) {
+	f := formOf(s)
+	m := begin(dst, f.mti)
+	t.money(&m, s)
+	return t.rest(&m, s, of, f)
 }
 
-// rest puts what follows the trace number in a request with a card; usage is
-// F60.1.
-func (t *terminal) rest(m *message, s *book.Sale, pan *txn.PAN, usage string) ([]byte, error) {
+// rest puts what follows the trace number in a request with a card.
+func (t *terminal) rest(m *message, s, of *book.Sale, f *form) ([]byte, error) {
+	pan := t.panOf(s)
 	t.entry(m, s)
-	m.Put(25, []byte("00"))
+	m.Put(25, []byte(f.cond))
 	if s.PIN {
 		m.Put(26, []byte("12"))
 	}
 	m.Put(35, append(pan.AppendDigits(t.text[:0]), "D"+expiry+"2010000000000"...))
+	if of != nil && of.RRN != "" {
+		m.Put(37, []byte(of.RRN))
+	}
 	t.parties(m)
 	if s.PIN {
 		pan12 := pan.Tail12()
@@ -116,28 +121,35 @@ func (t *terminal) rest(m *message, s *book.Sale, pan *txn.PAN, usage string) ([
 	} else {
 		m.Put(53, []byte("0600000000000000"))
 	}
-	m.Put(60, t.f60(usage, s.Batch, "00050"))
+	m.Put(60, t.f60(f.usage, s.Batch, f.net))
+	if of != nil { // batch n6, trace n6, date n4
+		named := aid.AppendDigits(aid.AppendDigits(t.text[:0], uint64(of.Batch), 6), uint64(of.Trace), 6)
+		m.Put(61, time.Unix(0, of.At).AppendFormat(named, "0102"))
+	}
 	return m.end(t.cfg.MAC, t.mak)
 }
 
 // appendReversal makes the 0400 that takes s back: the original's fields, trace
 // and batch, the reason in F39, and no card data beyond the number.
-func (t *terminal) appendReversal(dst []byte, s *book.Sale, pan *txn.PAN) ([]byte, error) {
+func (t *terminal) appendReversal(dst []byte, s *book.Sale) ([]byte, error) {
+	f := formOf(s)
 	m := begin(dst, 0x0400)
-	t.money(&m, s, pan)
+	t.money(&m, s)
 	t.entry(&m, s)
-	m.Put(25, []byte("00"))
+	m.Put(25, []byte(f.cond))
 	m.Put(39, []byte(s.Reason))
 	t.parties(&m)
-	m.Put(60, t.f60("22", s.Batch, "00050"))
+	m.Put(60, t.f60(f.usage, s.Batch, f.net))
 	return m.end(t.cfg.MAC, t.mak)
 }
 
-// money puts the fields 2 to 11, the same in a sale and its reversal.
-func (t *terminal) money(m *message, s *book.Sale, pan *txn.PAN) {
-	m.Put(2, pan.AppendDigits(t.text[:0]))
-	m.Put(3, []byte("000000"))
-	m.PutUint(4, uint64(s.Amount))
+// money puts the fields 2 to 11, the same in a request and its reversal.
+func (t *terminal) money(m *message, s *book.Sale) {
+	m.Put(2, t.panOf(s).AppendDigits(t.text[:0]))
+	m.Put(3, []byte(formOf(s).proc))
+	if s.Amount > 0 {
+		m.PutUint(4, uint64(s.Amount))
+	}
 	m.PutUint(11, uint64(s.Trace))
 }
 

@@ -13,7 +13,6 @@ import (
 	"tongka/hsm"
 	"tongka/hsm/clear"
 	"tongka/sim/book"
-	"tongka/txn"
 )
 
 // lone is a terminal without a switch, with keys.
@@ -67,10 +66,6 @@ func check(t *testing.T, v *iso8583.View, want map[int]string) {
 
 func TestMessages(t *testing.T) {
 	term := lone(t)
-	pan, err := txn.ParsePAN([]byte("6225880000000001"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	in, err := term.appendSignIn(nil, 42)
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +73,7 @@ func TestMessages(t *testing.T) {
 	check(t, parsed(t, in), map[int]string{11: "000042", 41: "10000000", 42: "898310054110000", 60: "00000007003", 63: "01 ", 64: ""})
 
 	s := book.Sale{Amount: 142, Trace: 42, Batch: 6, Reason: "A0"}
-	sale, err := term.appendSale(nil, &s, &pan)
+	sale, err := term.appendRequest(nil, &s, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +83,7 @@ func TestMessages(t *testing.T) {
 		52: "", 53: "0600000000000000", 60: "2200000600050",
 	})
 	s.PIN = true
-	if sale, err = term.appendSale(sale, &s, &pan); err != nil { // into the buffer of the last one
+	if sale, err = term.appendRequest(sale, &s, nil); err != nil { // into the buffer of the last one
 		t.Fatal(err)
 	}
 	v := parsed(t, sale)
@@ -96,7 +91,7 @@ func TestMessages(t *testing.T) {
 	if len(v.Field(52)) != 8 {
 		t.Errorf("F52 %X", v.Field(52))
 	}
-	undo, err := term.appendReversal(nil, &s, &pan)
+	undo, err := term.appendReversal(nil, &s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +106,7 @@ func TestMessages(t *testing.T) {
 		}
 	}
 	s.Amount = 1_000_000_000_000 // one digit more than F4 has
-	if _, err := term.appendSale(nil, &s, &pan); err == nil || !strings.Contains(err.Error(), "F4") {
+	if _, err := term.appendRequest(nil, &s, nil); err == nil || !strings.Contains(err.Error(), "F4") {
 		t.Errorf("an amount too long: %v", err)
 	}
 }

@@ -12,14 +12,14 @@ import (
 	"tongka/txn"
 )
 
-// sell makes one sale. Nothing is sent that is not in the book, and no next sale
+// sell makes one sale, or what else the mix wants. Nothing is sent that is not in the book, and no next sale
 // is begun before the book says how this one ended or that it is owed.
 func (t *terminal) sell(ctx context.Context) {
-	i, s, pan := t.open()
+	i, s, of := t.open()
 	if !t.fleet.write(&s) {
 		return
 	}
-	req, err := t.appendSale(t.out, &s, pan)
+	req, err := t.appendRequest(t.out, &s, of)
 	if err != nil {
 		t.fleet.fail(fmt.Errorf("terminal %s: %w", t.cfg.Number, err))
 		return
@@ -27,7 +27,7 @@ func (t *terminal) sell(ctx context.Context) {
 	t.out = req
 	sent := time.Now()
 	t.fleet.n.sent.Add(1)
-	if err = t.exchange(req, 0x0210, s.Trace); err == nil {
+	if err = t.exchange(req, formOf(&s).mti|0x0010, s.Trace); err == nil {
 		err = t.verify(&s)
 	}
 	if ctx.Err() != nil {
@@ -46,6 +46,8 @@ func (t *terminal) sell(ctx context.Context) {
 	case txn.OK:
 		s.State = book.Approved
 		t.fleet.n.approved.Add(1)
+		t.fleet.n.kinds[kindOf(&s)].Add(1)
+		t.approved(i, &s)
 	case txn.NoAnswer:
 		t.fleet.n.timedOut.Add(1)
 	case txn.SignInAgain, txn.BadMAC, txn.NoKey:
@@ -57,28 +59,39 @@ func (t *terminal) sell(ctx context.Context) {
 	t.store(i, &s)
 }
 
-// open begins the next sale in memory.
-func (t *terminal) open() (i int, s book.Sale, pan *txn.PAN) {
+// open begins the next request in memory; of is what it names, or nil.
+func (t *terminal) open() (i int, s book.Sale, of *book.Sale) {
 	n := t.next
 	t.next++
 	t.made++
-	pan = t.panOf(n)
 	s = book.Sale{
 		Merchant: t.cfg.Merchant, Terminal: t.cfg.Number, Amount: baseFen + int64(n), Trace: traceOf(n),
-		Batch: t.batch, PAN: pan.String(), PIN: t.fleet.wantsPIN(t.id, n), State: book.Open, At: time.Now().UnixNano(),
+		Number: n, Card: t.cardFor(n), Batch: t.batch, State: book.Open, At: time.Now().UnixNano(),
 	}
+	k, o := t.choose(n)
+	if k != txn.Sale {
+		s.Kind = book.Kind(k.String())
+	}
+	if o != nil {
+		of = t.name(&s, k, o)
+	}
+	s.PIN = !forms[k].told && t.fleet.wantsPIN(t.id, n)
+	s.PAN = t.panOf(&s).String()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.sales = append(t.sales, s)
-	return len(t.sales) - 1, s, pan
+	return len(t.sales) - 1, s, of
 }
 
 // recall takes a sale from the book of an older process.
 func (t *terminal) recall(s book.Sale) {
 	i := len(t.sales)
 	t.sales = append(t.sales, s)
-	t.next = max(t.next, uint32(s.Amount-baseFen)+1)
+	t.next = max(t.next, numberOf(&s)+1)
 	t.batch = s.Batch
+	if formOf(&s).leavesNoReversal {
+		return
+	}
 	switch s.State {
 	case book.Open:
 		if s.Reason == "" {
@@ -90,9 +103,28 @@ func (t *terminal) recall(s book.Sale) {
 	}
 }
 
-// panOf gives the card of sale number n: from the number alone, so that a new
-// process knows the whole card number of a sale whose book shows it masked.
-func (t *terminal) panOf(n uint32) *txn.PAN { return &t.pans[int(n)%len(t.pans)] }
+// numberOf is the number of a request; that of a sale in an old book is in its
+// amount.
+func numberOf(s *book.Sale) uint32 {
+	if s.Number == 0 {
+		return uint32(s.Amount - baseFen)
+	}
+	return s.Number
+}
+
+// cardFor is which card request number n is made with.
+func (t *terminal) cardFor(n uint32) int { return int(n) % len(t.pans) }
+
+func (t *terminal) cardOf(s *book.Sale) int {
+	if s.Number == 0 {
+		return t.cardFor(numberOf(s))
+	}
+	return s.Card % len(t.pans)
+}
+
+// panOf gives the whole card number of a request whose book shows it masked, also
+// to a new process.
+func (t *terminal) panOf(s *book.Sale) *txn.PAN { return &t.pans[t.cardOf(s)] }
 
 // store writes s into memory and book.
 func (t *terminal) store(i int, s *book.Sale) {
@@ -113,7 +145,11 @@ func (t *terminal) failed(i int, s *book.Sale, err error) {
 		s.Reason = txn.BadMAC.String()
 	}
 	t.disconnect()
-	t.owe(owed{sale: i})
+	if formOf(s).leavesNoReversal {
+		s.State, s.Code = book.Declined, s.Reason // given up
+	} else {
+		t.owe(owed{sale: i})
+	}
 	t.store(i, s)
 }
 
@@ -123,7 +159,7 @@ func (t *terminal) owe(o owed) {
 }
 
 // reverse sends one 0400. 00 says reversed; 25 and 12 say that there is nothing
-// to reverse, which ends it too.
+// to reverse, and 22 that it cannot be any more, which ends it too.
 func (t *terminal) reverse(ctx context.Context, which int) {
 	o := &t.owed[which]
 	i := o.sale
@@ -134,7 +170,7 @@ func (t *terminal) reverse(ctx context.Context, which int) {
 		s.Repeats++
 		t.fleet.n.repeats.Add(1)
 	}
-	req, err := t.appendReversal(t.out, &s, t.panOf(uint32(s.Amount-baseFen)))
+	req, err := t.appendReversal(t.out, &s)
 	if err == nil {
 		t.out = req
 		err = t.exchange(req, 0x0410, s.Trace)
@@ -149,8 +185,11 @@ func (t *terminal) reverse(ctx context.Context, which int) {
 		t.disconnect()
 	} else {
 		switch code := t.code(); code {
-		case txn.OK, txn.NoOriginal, txn.BadTransaction:
+		case txn.OK, txn.NoOriginal, txn.BadTransaction, txn.Conflict:
 			s.State, s.Code = book.Reversed, code.String()
+			if code == txn.Conflict { // others build on it: it stands
+				s.State = book.Approved
+			}
 			t.owed = append(t.owed[:which], t.owed[which+1:]...)
 			t.fleet.n.unresolved.Add(-1)
 			t.fleet.n.reversed.Add(1)

@@ -51,6 +51,8 @@ type terminal struct {
 	made     int    // sales of this run
 	due      time.Time
 	owed     []owed // reversals, oldest first
+	// What was approved in this session, oldest first.
+	originals []original
 
 	mu    sync.Mutex // guards sales, which Fleet.Sales reads
 	sales []book.Sale
@@ -157,6 +159,7 @@ func (t *terminal) signIn() error {
 		t.disconnect()
 		return err
 	}
+	t.originals = t.originals[:0] // another batch: nothing of the old one is voided
 	t.setSigned(true)
 	t.fleet.signedIn(t)
 	return nil
