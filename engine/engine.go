@@ -105,6 +105,7 @@ type Config struct {
 	FlowControl *FlowControl
 	Rules       flow.Rules
 	Day         Day
+	Books       Books // the lists and limits of a day
 	// Cards says which e-purse cards are loaded; nil: none.
 	Cards    *Cards
 	InFlight int    // transactions at once

@@ -25,6 +25,7 @@ func (s *Shard) run(sl *slot, ev flow.Event) {
 		more = s.perform(sl, &out, &ev)
 	}
 	if sl.State == flow.Done {
+		s.uncount(sl)
 		s.remember(sl)
 		if len(sl.holds) > 0 {
 			s.letGo(sl)
@@ -144,6 +145,7 @@ func (s *Shard) seek(sl *slot, step flow.Step) flow.Event {
 		if sl.index != scratchIndex {
 			s.know(sl, fp, liveRef(sl.index))
 		}
+		ev.Refuse = s.permit(sl)
 	case live:
 		sl.orig = index + 1
 		ev.Fate = sameOr(flow.Live, &s.slots[index].Facts, &sl.Facts)
@@ -339,6 +341,7 @@ func (s *Shard) owe(sl *slot, e *flow.Effect) {
 	f := &sl.Facts
 	if e.Orig {
 		f = &sl.Ref.Facts
+		s.reversed(sl, f)
 	}
 	s.owed.Owe(f, storefwd.Reversal, nil, e.Link, s.now)
 }

@@ -54,6 +54,9 @@ func (s *Shard) recover() error {
 	if err := s.closeOpen(open); err != nil {
 		return err
 	}
+	if err := s.recountDay(); err != nil {
+		return err
+	}
 	s.zap.Info("recovered", zap.Int("records", records), zap.Int("open", len(open)), zap.Int("owed", s.owed.Total()))
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"tongka/hsm/pool"
 	"tongka/journal"
 	"tongka/registry"
+	"tongka/registry/limits"
 	"tongka/router/limit"
 	"tongka/storefwd"
 	"tongka/timeout"
@@ -36,8 +37,10 @@ type slot struct {
 	orig    uint32 // a reversal's original, or a repeat's first, in flight: slot + 1
 	door    uint16 // the listener it came by
 	armed   bool
-	entered bool // is counted by flow control
-	seals   bool // its answer waits for a MAC from a module behind a socket
+	entered bool   // is counted by flow control
+	print   uint64 // of its card, see Shard.print
+	counted int32  // the day that it is counted in, 0: it is not
+	seals   bool   // its answer waits for a MAC from a module behind a socket
 	// The newest record of this transaction, and that of its intent.
 	last, intent journal.LSN
 	sealFrom     int // where the MAC's data begins in frame
@@ -124,6 +127,7 @@ type Shard struct {
 	unstored  []waiting // totals that the store lacks, the oldest first,
 	storedTo  int       // from here on
 	gates     gates
+	daily     counters
 	holdsFn   func(slot uint32, fp uint64) bool // s.holds, made once
 
 	peers []peer       // by conn.ID index
@@ -246,6 +250,10 @@ func newShard(cfg Config, log Journal, reg *registry.Registry) *Shard {
 		done:      make([]finished, 64),
 		commands:  make(chan posted, maxCommands),
 		gates:     gates{merchants: map[[15]byte]*limit.Gate{}},
+	}
+	s.daily.merchants = map[[15]byte]*limits.Uses{}
+	if b := cfg.Books.Blacklist; b != nil {
+		s.daily.hasher = b.Hasher()
 	}
 	s.view, s.turns = &s.views[0], 1
 	s.started = cfg.Clock()

@@ -50,6 +50,9 @@ type Counters struct {
 	Records        uint64
 	LineChanges    uint64 // changes of state of bank lines
 	KeyChanges     uint64 // PIN keys that banks brought
+	// Refused by lists and limits: cards on the list, outside of opening hours, over
+	// a limit of the day. Greylisted are cards that were let pass.
+	Blacklisted, Greylisted, OutOfHours, OverDaily uint64
 	// Requests refused by flow control, by the limit that they were over.
 	OverTerminal, OverMerchant, OverPayments, OverEnquiries, OverLink uint64
 }

@@ -85,6 +85,7 @@ type history struct {
 	gate         limit.Gate
 	merchant     *limit.Gate // shared by the merchant's terminals
 	totals       *totals     // of the batches used last
+	rules        rules
 }
 
 type known struct {

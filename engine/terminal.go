@@ -78,6 +78,7 @@ func (s *Shard) admit(p *peer, sl *slot) txn.Code {
 		p.term, p.snap, p.hist = snap.Terminal(&sl.Terminal), snap, nil
 		if p.term != nil {
 			p.hist = s.historyOf(&sl.Terminal)
+			s.rule(p.hist, snap, &sl.Terminal)
 		}
 	}
 	sl.term, sl.hist = p.term, p.hist
@@ -92,7 +93,10 @@ func (s *Shard) admit(p *peer, sl *slot) txn.Code {
 	case !flow.Supported(sl.Kind):
 		s.stats.Refused++
 		return txn.NotSupported
-	case !sl.term.Kinds.Has(sl.Kind):
+	case sl.hist.rules.unknown && flow.ClassOf(sl.Kind) != flow.Exempt:
+		s.stats.Refused++
+		return txn.BadMerchant
+	case !sl.term.Kinds.Has(sl.Kind) || !sl.hist.rules.kinds.Has(sl.Kind) && flow.ClassOf(sl.Kind) != flow.Exempt:
 		s.stats.Refused++
 		return txn.NotAllowed
 	}
@@ -187,7 +191,7 @@ func (s *Shard) take() *slot {
 	sl.Txn = flow.Txn{Facts: txn.Facts{ID: s.lastID}}
 	sl.term, sl.sess, sl.hist, sl.keys, sl.day = nil, nil, nil, nil, nil
 	sl.orig, sl.armed, sl.entered, sl.seals, sl.fp = 0, false, false, false, 0
-	sl.last, sl.intent = 0, 0
+	sl.last, sl.intent, sl.counted = 0, 0, 0
 	return sl
 }
 

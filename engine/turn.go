@@ -297,6 +297,7 @@ func (s *Shard) mark() {
 		return
 	}
 	s.marked = s.now
+	s.markDay()
 	from := s.newest
 	for i := range s.slots {
 		if sl := &s.slots[i]; (sl.State == flow.Waiting || sl.State == flow.Writing) && sl.intent != 0 && sl.intent < from {

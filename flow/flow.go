@@ -115,6 +115,7 @@ type Event struct {
 	Fate   Fate
 	Orig   txn.Result
 	Deny   txn.Code
+	Refuse txn.Code // Found: a fresh request that lists and limits do not let pass
 	Code   txn.Code
 	Auth   [6]byte
 	Settle uint16
@@ -321,6 +322,10 @@ func secured(env *Env, t *Txn, ev *Event, out *Effects) {
 func fresh(t *Txn, ev *Event, out *Effects) bool {
 	switch ev.Fate {
 	case Fresh:
+		if ev.Refuse != (txn.Code{}) {
+			deny(t, ev.Refuse, out)
+			return false
+		}
 		return true
 	case Repeat:
 		out.add(Effect{Do: Resend})

@@ -14,7 +14,7 @@ import (
 
 // Columns of an import, in the order of an export. The first three must be
 // there; a file may give them in any order.
-var columns = [...]string{"merchant", "terminal", "tmk", "mac", "kinds", "group", "pik", "mak", "batch"}
+var columns = [...]string{"merchant", "terminal", "tmk", "mac", "kinds", "group", "pik", "mak", "batch", "transport", "tdk", "limits", "hours"}
 
 const (
 	colMerchant = iota
@@ -26,6 +26,10 @@ const (
 	colPIK
 	colMAK
 	colBatch
+	colTransport
+	colTDK
+	colLimits
+	colHours
 	required = colTMK + 1
 )
 
@@ -49,6 +53,7 @@ type row struct {
 	Profile
 	pik, mak hsm.Key
 	batch    uint32
+	details  *Details // nil when the file has none of their columns
 }
 
 // table reads one import file.
@@ -88,6 +93,7 @@ func (t *table) row() {
 	r.MAC = hsm.MACAlg(t.Word(colMAC, macNames[:]))
 	r.Kinds, r.Group = kindsOf(t.Reader, colKinds), uint16(t.Number(colGroup, 0, 65535))
 	t.session(&r)
+	r.details = t.details()
 	t.rows = append(t.rows, r)
 }
 
@@ -141,6 +147,14 @@ func (t *table) session(r *row) {
 	}
 }
 
+// details reads what a file may say beside the profile.
+func (t *table) details() *Details {
+	if !t.Has(colTransport) && !t.Has(colTDK) && !t.Has(colLimits) && !t.Has(colHours) {
+		return nil
+	}
+	return &Details{Transport: t.key(colTransport), TDK: t.Number(colTDK, 0, 1) == 1, Limits: text(t.Reader, colLimits, "limits"), Hours: hoursOf(t.Reader, colHours)}
+}
+
 // Export writes all terminals as Import reads them, sorted by merchant and
 // terminal, with the keys (under the LMK) of the sessions that run now.
 func (r *Registry) Export(w io.Writer) error {
@@ -159,6 +173,15 @@ func (r *Registry) Export(w io.Writer) error {
 		if s := t.Session(now); s != nil && s.PIK.N != 0 && s.MAK.N != 0 {
 			rec[colPIK], rec[colMAK] = s.PIK.String(), s.MAK.String()
 			rec[colBatch] = fmt.Sprintf("%06d", s.Batch)
+		}
+		if d := snap.Details(&t.ID); d != nil {
+			if d.Transport.N != 0 {
+				rec[colTransport] = d.Transport.String()
+			}
+			if d.TDK {
+				rec[colTDK] = "1"
+			}
+			rec[colLimits], rec[colHours] = d.Limits, d.Hours.String()
 		}
 		if err := out.Write(rec[:]); err != nil {
 			return fmt.Errorf("registry: export: %w", err)

@@ -3,6 +3,9 @@ package registry
 import (
 	"fmt"
 	"io"
+	"maps"
+
+	"tongka/txn"
 )
 
 // Import reads terminals from CSV and adds or changes them; it removes none.
@@ -32,7 +35,7 @@ func (r *Registry) Import(in io.Reader, name string) (added, changed int, err er
 	if n := len(m.profiles); n > r.most {
 		return 0, 0, fmt.Errorf("registry: %s: 导入后共 %d 台终端，上限 %d · %d terminals after the import, %d at most", name, n, r.most, n, r.most)
 	}
-	if err := r.saveProfiles(m.save); err != nil {
+	if err := r.saveProfiles(m.save, m.details); err != nil {
 		return 0, 0, err
 	}
 	r.swap(m)
@@ -45,6 +48,8 @@ type merger struct {
 	profiles       []Profile  // all that the new snapshot holds, sorted
 	save           []*Profile // those that Badger does not have like this
 	rows           []row
+	more           *extras
+	details        map[txn.Terminal]*Details // those that Badger does not have like this; nil: none any more
 	added, changed int
 }
 
@@ -72,14 +77,41 @@ func (r *Registry) merge(rows []row) *merger {
 		}
 	}
 	sortProfiles(m.profiles)
+	m.detail(old)
 	return m
+}
+
+// detail works out what the rows change in the details. A file without any of
+// their columns leaves them as they are.
+func (m *merger) detail(old *Snapshot) {
+	x := *old.more
+	m.details = map[txn.Terminal]*Details{}
+	for i := range m.rows {
+		r := &m.rows[i]
+		had := x.details[r.ID]
+		if r.details == nil || had != nil && *had == *r.details || had == nil && *r.details == (Details{}) {
+			continue
+		}
+		if m.details[r.ID] = r.details; *r.details == (Details{}) {
+			m.details[r.ID] = nil
+		}
+		if at := old.find(&r.ID); at >= 0 && old.terminals[at].Profile == r.Profile {
+			m.changed++
+		}
+	}
+	if m.more = old.more; len(m.details) > 0 {
+		x.details = maps.Clone(x.details)
+		maps.Copy(x.details, m.details)
+		maps.DeleteFunc(x.details, func(_ txn.Terminal, d *Details) bool { return d == nil })
+		m.more = &x
+	}
 }
 
 // swap puts the merged terminals in place without losing a session that is
 // installed meanwhile: sessions are copied, the snapshots are swapped, and then
 // the old one is looked at again for what came after the copy (see Install).
 func (r *Registry) swap(m *merger) {
-	old, next := r.snap.Load(), newSnapshot(m.profiles)
+	old, next := r.snap.Load(), newSnapshot(m.profiles, m.more)
 	copied, placed := make([]*Session, old.Len()), make([]*Session, old.Len())
 	keeps := func(i int) *Terminal {
 		t := next.Terminal(&old.terminals[i].ID)

@@ -75,7 +75,7 @@ func TestMemoryPerTerminal(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	snap := newSnapshot(profiles)
+	snap := newSnapshot(profiles, new(extras))
 	for i := range snap.Len() {
 		snap.terminals[i].session.Store(new(Session))
 	}
@@ -115,7 +115,7 @@ func TestTableSpreads(t *testing.T) {
 	for i := range profiles {
 		profiles[i].ID = manyID(i)
 	}
-	snap := newSnapshot(profiles)
+	snap := newSnapshot(profiles, new(extras))
 	longest, run := 0, 0
 	for _, slot := range snap.slots {
 		if run++; slot == 0 {
@@ -133,7 +133,7 @@ func BenchmarkTerminal(b *testing.B) {
 	for i := range profiles {
 		profiles[i].ID = manyID(i)
 	}
-	snap := newSnapshot(profiles)
+	snap := newSnapshot(profiles, new(extras))
 	// In an order that no prefetcher guesses.
 	ids := make([]txn.Terminal, many)
 	for i := range ids {

@@ -20,10 +20,11 @@ type Snapshot struct {
 	slots     []uint64
 	mask      uint64
 	dirty     []atomic.Uint64 // one bit a terminal: its session is not in Badger yet
+	more      *extras
 }
 
 // newSnapshot builds the table. The profiles are sorted and without repeats.
-func newSnapshot(profiles []Profile) *Snapshot {
+func newSnapshot(profiles []Profile, more *extras) *Snapshot {
 	n := len(profiles)
 	size := 8
 	for size < 2*n {
@@ -33,6 +34,7 @@ func newSnapshot(profiles []Profile) *Snapshot {
 		terminals: make([]Terminal, n),
 		slots:     make([]uint64, size),
 		mask:      uint64(size - 1),
+		more:      more,
 		dirty:     make([]atomic.Uint64, (n+63)/64),
 	}
 	for i := range profiles {

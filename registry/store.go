@@ -66,7 +66,11 @@ func load(db *badger.DB) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	snap := newSnapshot(profiles)
+	more, err := loadExtras(db)
+	if err != nil {
+		return nil, err
+	}
+	snap := newSnapshot(profiles, more)
 	return snap, scan(db, sessionPrefix, func(_, val []byte) error {
 		id, s, err := DecodeSession(val)
 		if err != nil {
@@ -99,7 +103,7 @@ func scan(db *badger.DB, prefix byte, f func(key, val []byte) error) error {
 
 // saveProfiles writes terminals and returns when they are on disk. A crash in
 // between leaves some of them; the same import again completes it.
-func (r *Registry) saveProfiles(profiles []*Profile) error {
+func (r *Registry) saveProfiles(profiles []*Profile, details map[txn.Terminal]*Details) error {
 	wb := r.db.NewWriteBatch()
 	defer wb.Cancel()
 	for _, p := range profiles {
@@ -107,8 +111,23 @@ func (r *Registry) saveProfiles(profiles []*Profile) error {
 			return fmt.Errorf("registry: save terminals: %w", err)
 		}
 	}
+	for id, d := range details {
+		key := storeKey(detailsPrefix, &id)
+		err := wb.Delete(key)
+		if d != nil {
+			err = setJSON(wb, key, d)
+		}
+		if err != nil {
+			return fmt.Errorf("registry: save terminals: %w", err)
+		}
+	}
+	return r.settleBatch(wb)
+}
+
+// settleBatch has a batch on disk when it returns.
+func (r *Registry) settleBatch(wb *badger.WriteBatch) error {
 	if err := wb.Flush(); err != nil {
-		return fmt.Errorf("registry: save terminals: %w", err)
+		return fmt.Errorf("registry: save: %w", err)
 	}
 	if r.db.Opts().InMemory {
 		return nil

@@ -26,7 +26,20 @@ const (
 // ClassWords are the names of the classes in files, by Class.
 var ClassWords = []string{"pay", "load", "back", "ask"}
 
-var classOf = [...]Class{txn.Unknown: Free, txn.SignIn: Free, txn.Echo: Free, txn.Sale: Pay, txn.Reversal: Free, txn.Balance: Ask}
+// What a terminal reports when it has happened already is free: refusing it undoes
+// nothing. So is what names another transaction that was counted, but a refund,
+// which may be spread over many.
+var classOf = [txn.Kinds]Class{
+	txn.Sale: Pay, txn.PreAuth: Pay,
+	txn.LoadAccount: Load, txn.LoadCash: Load, txn.LoadOther: Load, txn.OrderLoad: Load, txn.AirLoad: Load,
+	txn.Refund: Back, txn.Unload: Back,
+	txn.Balance: Ask, txn.OrderQuery: Ask,
+
+	txn.Unknown: Free, txn.SignIn: Free, txn.Echo: Free, txn.Reversal: Free, txn.Void: Free, txn.PreAuthVoid: Free,
+	txn.Completion: Free, txn.CompletionVoid: Free, txn.CompletionAdvice: Free, txn.OfflineSettle: Free, txn.Adjust: Free, txn.Tip: Free,
+	txn.OfflineSale: Free, txn.OfflineRefund: Free, txn.ScriptNotice: Free, txn.SignOff: Free, txn.Settle: Free, txn.BatchUpload: Free,
+	txn.Download: Free, txn.LoadVoid: Free, txn.LoadConfirm: Free,
+}
 
 // ClassOf gives the class of a kind; one that the table does not know counts as
 // a payment.
