@@ -10,6 +10,7 @@
 //	POST /api/log-level/{level} until the next start or reload
 //	POST /api/stop              finish what is under way, and end
 //	POST /api/restart           hand over to a new process
+//	POST /api/registry/{table}/{verb}  do something to terminals, merchants, limits or the blacklist
 //
 // Nobody may do anything unless the door that he came by says who he is.
 package admin
@@ -19,6 +20,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -55,6 +57,7 @@ type Answer struct {
 	Zh    string   `json:"zh"`
 	En    string   `json:"en"`
 	Lines []string `json:"lines,omitempty"` // changes, or all that is wrong
+	Text  string   `json:"text,omitempty"`  // a file or a table that was asked for
 	PID   int      `json:"pid,omitempty"`   // of the process that goes on, after a restart
 	// Before and After go into the audit file.
 	Before string `json:"before,omitempty"`
@@ -123,7 +126,13 @@ type Switch interface {
 	Act(ctx context.Context, who audit.Who, a Action) Answer
 	// AuditHead is the end of the audit chain that the journal vouches for.
 	AuditHead(ctx context.Context) (audit.Head, error)
+	// Registry does something to the tables, and writes it into the audit file when
+	// it changes anything. in is the file of an import.
+	Registry(ctx context.Context, who audit.Who, e Edit, in io.Reader) Answer
 }
+
+// Edit is something to do to one of the tables of the registry.
+type Edit struct{ Table, Verb, Key, Column, Value, File string }
 
 // ErrNobody is what an identification gives when it knows nobody.
 var ErrNobody = errors.New("nobody")
@@ -154,6 +163,17 @@ func Handler(sw Switch, identify func(*http.Request) (audit.Who, error)) http.Ha
 		}
 		reply(w, code, answer)
 	}
+	m.HandleFunc("POST /api/registry/{table}/{verb}", func(w http.ResponseWriter, r *http.Request) {
+		who, _ := r.Context().Value(whoKey{}).(audit.Who)
+		q := r.URL.Query()
+		e := Edit{r.PathValue("table"), r.PathValue("verb"), q.Get("key"), q.Get("column"), q.Get("value"), q.Get("file")}
+		answer := sw.Registry(r.Context(), who, e, r.Body)
+		code := http.StatusOK
+		if !answer.OK {
+			code = http.StatusConflict
+		}
+		reply(w, code, answer)
+	})
 	m.HandleFunc("POST /api/{verb}", act)
 	m.HandleFunc("POST /api/{verb}/{what}", act)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -162,10 +182,17 @@ func Handler(sw Switch, identify func(*http.Request) (audit.Who, error)) http.Ha
 			reply(w, http.StatusForbidden, Failed("拒绝", "refused", err))
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, 0) // nothing is read from it
+		most := int64(0) // nothing is read from it
+		if strings.HasPrefix(r.URL.Path, "/api/registry/") {
+			most = maxUpload
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, most)
 		m.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), whoKey{}, who)))
 	})
 }
+
+// maxUpload is the size in bytes of a file that is imported: some ten million lines.
+const maxUpload = 1 << 30
 
 type whoKey struct{}
 

@@ -3,6 +3,8 @@ package admin
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -24,9 +26,21 @@ type fake struct {
 	asked []Action
 	by    []audit.Who
 	err   error
+	edits []string
 }
 
 func (f *fake) Status() Status { return Status{Node: "n", Zh: "运行", En: "running", PID: 7} }
+func (f *fake) Registry(_ context.Context, who audit.Who, e Edit, in io.Reader) Answer {
+	b, err := io.ReadAll(in)
+	if err != nil {
+		return Failed("否", "no", err)
+	}
+	f.edits = append(f.edits, fmt.Sprintf("%s %s %s %s %s %s %q", e.Table, e.Verb, e.Key, e.Column, e.Value, e.File, b))
+	a := Done("完成", "done")
+	a.Text = "行\n"
+	return a
+}
+
 func (f *fake) AuditHead(context.Context) (audit.Head, error) {
 	return audit.Head{N: 3, Hash: "ab"}, f.err
 }
@@ -257,5 +271,13 @@ func TestStrangersAreRefused(t *testing.T) {
 		if _, err := peerOf(by); (err == nil) != may {
 			t.Errorf("user %d: %v", uid, err)
 		}
+	}
+}
+
+func TestEditsCarryTheirFile(t *testing.T) {
+	f, path := listening(t)
+	a, err := NewClient(path).Registry(t.Context(), Edit{"limits", "import", "a/b", "c", "值", "x.csv"}, strings.NewReader("l,m\n1,2\n"))
+	if err != nil || !a.OK || a.Text != "行\n" || len(f.edits) != 1 || f.edits[0] != `limits import a/b c 值 x.csv "l,m\n1,2\n"` {
+		t.Errorf("%+v, %v, %q", a, err, f.edits)
 	}
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // maxAnswer is the size of an answer in bytes that a client reads.
-const maxAnswer = 4 << 20
+const maxAnswer = 256 << 20
 
 // Client talks to the socket of a running switch.
 type Client struct {
@@ -61,10 +61,22 @@ func (c *Client) Act(ctx context.Context, a Action) (Answer, error) {
 	return answer, c.call(ctx, http.MethodPost, path, &answer)
 }
 
+// Registry asks for something to be done to the tables; in is sent as it is read.
+func (c *Client) Registry(ctx context.Context, e Edit, in io.Reader) (Answer, error) {
+	q := url.Values{"key": {e.Key}, "column": {e.Column}, "value": {e.Value}, "file": {e.File}}
+	var answer Answer
+	path := "/api/registry/" + url.PathEscape(e.Table) + "/" + url.PathEscape(e.Verb) + "?" + q.Encode()
+	return answer, c.send(ctx, http.MethodPost, path, in, &answer)
+}
+
 // call reads the answer into v. A refusal of the API itself, which has another
 // shape than v, is an error.
 func (c *Client) call(ctx context.Context, method, path string, v any) error {
-	r, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, nil)
+	return c.send(ctx, method, path, nil, v)
+}
+
+func (c *Client) send(ctx context.Context, method, path string, body io.Reader, v any) error {
+	r, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, body)
 	if err != nil {
 		return err
 	}

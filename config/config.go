@@ -127,6 +127,9 @@ type Rules struct {
 type Registry struct {
 	SessionTTL   time.Duration `json:"session_ttl,omitempty" range:"1m,8760h" jsonschema:"签到有效期 · how long a sign-in holds"`
 	MaxTerminals int           `json:"max_terminals,omitempty" range:"1,4000000" jsonschema:"终端数上限 · terminals at most"`
+	MaxBlacklist int           `json:"max_blacklist,omitempty" range:"1,100000000" jsonschema:"黑名单卡数上限 · cards on the blacklist at most"`
+	MaxCards     int           `json:"max_cards,omitempty" range:"1,100000000" jsonschema:"每日计数的卡数上限，有卡片限额时占用内存 · cards counted in a day at most; memory is taken when cards have limits"`
+	DayCut       time.Duration `json:"day_cut,omitempty" range:"0s,23h59m" jsonschema:"营业日切换时刻，距北京时间零点 · when the business day of the limits begins, after midnight in Beijing"`
 	Import       string        `json:"import,omitempty" reload:"now" jsonschema:"启动时导入的 CSV，相对于本文件 · CSV that is imported at start, relative to this file"`
 }
 
@@ -181,7 +184,7 @@ func Defaults() Config {
 		Data:        "data",
 		Rules:       Rules{CompletionPercent: 15, TipPercent: 20},
 		HSM:         HSM{Header: 8, Timeout: 2 * time.Second, Connections: 1, KeyConnection: true, Window: 16, Probe: 5 * time.Second},
-		Registry:    Registry{SessionTTL: 24 * time.Hour, MaxTerminals: 100_000},
+		Registry:    Registry{SessionTTL: 24 * time.Hour, MaxTerminals: 100_000, MaxBlacklist: 20_000_000, MaxCards: 1_000_000},
 		FlowControl: FlowControl{Code: "96", Payments: perSecond, Enquiries: perSecond, Terminal: perSecond, Merchant: perSecond},
 		Offline:     Offline{MaxFile: 4096},
 		Limits:      Limits{InFlight: 16384, History: 16, MaxFrame: 2048},

@@ -101,5 +101,8 @@ func (c *Config) RegistryDir() string { return filepath.Join(c.Data, "registry")
 // OfflineDir is the folder of the store of offline transactions.
 func (c *Config) OfflineDir() string { return filepath.Join(c.Data, "offline") }
 
+// BlacklistDir is the folder of the blacklist.
+func (c *Config) BlacklistDir() string { return filepath.Join(c.Data, "blacklist") }
+
 // JournalDir is the folder of the journal's store.
 func (c *Config) JournalDir() string { return filepath.Join(c.Data, "journal") }

@@ -18,6 +18,8 @@ const (
 	connBytes      = 512      // a connection's state, besides its buffers
 	terminalBytes  = 192      // registry: the terminal, its place in the table, a session
 	lineFrames     = 1024     // frames that a line may hold back before it refuses
+	blacklistBytes = 11       // a card: fingerprint, mark, its share of the directory
+	cardBytes      = 60       // a place of 24 bytes in a table that is at least half full
 	registryBytes  = 40 << 20 // Badger's memory tables and indexes
 	journalBytes   = 96 << 20 // Pebble's memory tables and cache
 	processBytes   = 32 << 20 // the program, its loops and its page cache of templates
@@ -56,6 +58,8 @@ func (c *Config) Memory() []Term {
 		product("银行线路缓冲 · link buffers", lines*lineFrames, frame),
 		product("在途冲正 · reversals under way", window, reversalBytes),
 		product("终端登记 · terminals", int64(c.Registry.MaxTerminals), terminalBytes),
+		product("黑名单，换表时两份 · blacklist, two of them during a change", int64(c.Registry.MaxBlacklist), 2*blacklistBytes),
+		product("卡片日计数 · cards counted in a day", int64(c.Registry.MaxCards), cardBytes),
 		fixed("登记库 Badger · registry store", registryBytes),
 		fixed("流水库 Pebble · journal store", journalBytes),
 		fixed("程序自身 · the program itself", processBytes),

@@ -103,7 +103,7 @@ var counters = []counter{
 	{"over_link", Words{"线路满载", "links full"}, "Requests refused because all links of their route were full.", func(c *engine.Counters) uint64 { return c.OverLink }},
 	{"blacklisted", Words{"黑名单卡", "cards on the list"}, "Requests refused because their card is on the blacklist.", func(c *engine.Counters) uint64 { return c.Blacklisted }},
 	{"greylisted", Words{"灰名单卡", "cards that are watched"}, "Requests of cards that are on the list as grey and were let pass.", func(c *engine.Counters) uint64 { return c.Greylisted }},
-	{"when_closed", Words{"非营业时间", "outside of hours"}, "Requests refused outside of opening hours.", func(c *engine.Counters) uint64 { return c.OutOfHours }},
+	{"when_closed", Words{"非营业时间", "outside of hours"}, "Requests refused outside of opening hours.", func(c *engine.Counters) uint64 { return c.WhenClosed }},
 	{"over_daily", Words{"超出日限额", "over a limit of the day"}, "Requests refused because terminal, merchant or card is over a limit.", func(c *engine.Counters) uint64 { return c.OverDaily }},
 	{"line_changes", Words{"线路状态变化", "line changes"}, "Changes of state of bank lines.", func(c *engine.Counters) uint64 { return c.LineChanges }},
 	{"key_changes", Words{"银行换钥", "key changes"}, "PIN keys that banks brought.", func(c *engine.Counters) uint64 { return c.KeyChanges }},

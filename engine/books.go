@@ -135,7 +135,7 @@ func (s *Shard) permit(sl *slot) txn.Code {
 	}
 	for _, h := range r.hours {
 		if h != nil && !h.Open(sl.At) {
-			s.stats.OutOfHours++
+			s.stats.WhenClosed++
 			return txn.NotAllowed
 		}
 	}

@@ -276,7 +276,7 @@ func TestMerchantsAndHours(t *testing.T) {
 	}
 	table(terminalMerchant + ",balance,,closed")
 	p.reverse(1, 100)
-	if c := p.code(); c != "00" || w.shard.stats.OutOfHours != 1 {
+	if c := p.code(); c != "00" || w.shard.stats.WhenClosed != 1 {
 		t.Errorf("a reversal at a closed merchant: %s", c)
 	}
 }

@@ -52,7 +52,7 @@ type Counters struct {
 	KeyChanges     uint64 // PIN keys that banks brought
 	// Refused by lists and limits: cards on the list, outside of opening hours, over
 	// a limit of the day. Greylisted are cards that were let pass.
-	Blacklisted, Greylisted, OutOfHours, OverDaily uint64
+	Blacklisted, Greylisted, WhenClosed, OverDaily uint64
 	// Requests refused by flow control, by the limit that they were over.
 	OverTerminal, OverMerchant, OverPayments, OverEnquiries, OverLink uint64
 }

@@ -88,6 +88,11 @@ func (n *Node) record(ctx context.Context, who audit.Who, a admin.Action, answer
 			e.Why += "\n" + line
 		}
 	}
+	n.enter(ctx, e, answer)
+}
+
+// enter writes an entry into the audit file, and its end into the journal.
+func (n *Node) enter(ctx context.Context, e audit.Entry, answer *admin.Answer) {
 	head, err := n.audit.Append(e)
 	if err == nil {
 		err = n.keepHead(ctx, head)

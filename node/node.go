@@ -28,6 +28,7 @@ import (
 	"tongka/hsm/soft"
 	"tongka/journal"
 	"tongka/registry"
+	"tongka/registry/desk"
 	"tongka/sdnotify"
 	"tongka/storefwd"
 	"tongka/translate"
@@ -58,6 +59,8 @@ type Node struct {
 	opts    Options
 	log     *zap.Logger
 	reg     *registry.Registry
+	desk    *desk.Desk
+	suspect chan engine.Suspicion
 	journal *journal.Log
 	audit   *audit.Log
 	shard   *engine.Shard
@@ -67,6 +70,7 @@ type Node struct {
 	admin   *admin.Server
 	stop    chan struct{} // ends tidy
 	tidied  chan struct{}
+	watched chan struct{}
 
 	acting sync.Mutex // one action at a time; guards opened
 	opened bool       // all is there, and is not being taken away
@@ -97,6 +101,8 @@ func (n *Node) open(o Options) error {
 	if err != nil {
 		return err
 	}
+	n.suspect = make(chan engine.Suspicion, maxSuspicions)
+	ec.Books = engine.Books{Blacklist: n.desk.Blacklist, Cards: n.cfg.Registry.MaxCards, DayCut: n.cfg.Registry.DayCut, Suspect: suspicion(n.suspect)}
 	if n.shard, err = engine.Open(ec, n.journal, n.reg); err != nil {
 		return err
 	}
@@ -119,8 +125,9 @@ func (n *Node) open(o Options) error {
 	if err := n.await(); err != nil {
 		return errors.Join(err, n.closeAdmin(context.Background()), n.front.Stop(context.Background()))
 	}
-	n.stop, n.tidied = make(chan struct{}), make(chan struct{})
+	n.stop, n.tidied, n.watched = make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go n.tidy(n.stop, n.tidied)
+	go n.watch(n.stop, n.watched)
 	n.acting.Lock()
 	n.opened = true
 	n.acting.Unlock()
@@ -135,6 +142,9 @@ func (n *Node) openStores() error {
 	n.reg, err = registry.Open(registry.Options{Dir: n.cfg.RegistryDir(),
 		SessionTTL: n.cfg.Registry.SessionTTL, Max: n.cfg.Registry.MaxTerminals, Logger: n.log})
 	if err != nil {
+		return err
+	}
+	if n.desk, err = OpenDesk(n.cfg, n.reg); err != nil {
 		return err
 	}
 	if path := n.cfg.Registry.Import; path != "" {
@@ -352,6 +362,9 @@ func (n *Node) closeStores() error {
 	var err error
 	if n.journal != nil {
 		err = n.journal.Close()
+	}
+	if n.desk != nil {
+		err = errors.Join(err, n.desk.Blacklist.Close())
 	}
 	if n.reg != nil {
 		err = errors.Join(err, n.reg.Close())

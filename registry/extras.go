@@ -59,6 +59,9 @@ func (s *Snapshot) Merchant(number *[15]byte) (m *Merchant, listed bool) {
 	return s.more.merchants[*number], len(s.more.merchants) > 0
 }
 
+// Merchants is the number of merchants in the table.
+func (s *Snapshot) Merchants() int { return len(s.more.merchants) }
+
 // Limits are the limits of a day; nil when there are none.
 func (s *Snapshot) Limits() *limits.Set { return s.more.limits }
 

@@ -94,7 +94,7 @@ func runIn(args []string, s streams) (code int) {
 		return exitUsage
 	}
 	var own exitCode
-	switch err := ctx.Run(&s); {
+	switch err := ctx.Run(&s, pathOf(ctx)); {
 	case err == nil:
 		return exitDone
 	case errors.As(err, &own):

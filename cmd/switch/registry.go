@@ -10,13 +10,20 @@ import (
 
 	"tongka/config"
 	"tongka/registry"
+	"tongka/registry/desk"
 )
 
-// registryCmd works on the store of a switch that is not running.
+// registryCmd is about the tables: those of a switch that runs, by its socket, or
+// those of a data folder. show reads the folder of one that does not run.
 type registryCmd struct {
 	Import registryImportCmd `cmd:"" help:"从 CSV 导入终端 · import terminals from CSV"`
 	Export registryExportCmd `cmd:"" help:"导出为 CSV（密钥均在 LMK 下） · export as CSV, keys under the LMK"`
 	Show   registryShowCmd   `cmd:"" help:"列出终端与签到状态 · list terminals and their sessions"`
+
+	Set       registrySetCmd `cmd:"" help:"修改一个值 · change one value"`
+	Merchants tableCmd       `cmd:"" help:"商户 · merchants"`
+	Limits    tableCmd       `cmd:"" help:"限额 · limits of a day"`
+	Blacklist blacklistCmd   `cmd:"" help:"黑名单 · cards that are refused or watched"`
 }
 
 // registryImportCmd adds and changes terminals; it removes none.
@@ -63,40 +70,24 @@ func openRegistry(path string, create bool) (*registry.Registry, *config.Config,
 }
 
 // Run imports the file that was named, standard input, or the config's file.
-func (c *registryImportCmd) Run(s *streams) (err error) {
-	r, cfg, err := openRegistry(c.Config, true)
-	if err != nil {
-		return err
+func (c *registryImportCmd) Run(s *streams) error {
+	file := c.File
+	if file == "" {
+		cfg, err := config.Load(c.Config)
+		if err != nil {
+			return err
+		}
+		if file = cfg.Registry.Import; file == "" {
+			return errors.New("未给出 CSV 文件，配置中也没有 registry.import · no CSV file given, and the config has no registry.import")
+		}
 	}
-	defer func() { err = errors.Join(err, r.Close()) }()
-	path := c.File
-	if path == "" {
-		path = cfg.Registry.Import
-	}
-	var added, changed int
-	switch path {
-	case "":
-		return errors.New("未给出 CSV 文件，配置中也没有 registry.import · no CSV file given, and the config has no registry.import")
-	case "-":
-		added, changed, err = r.Import(s.in, "<stdin>")
-	default:
-		added, changed, err = importFile(r, path)
-	}
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(s.out, "新增 · added %d, 变更 · changed %d, 共 · total %d\n", added, changed, r.Snapshot().Len())
-	return nil
+	from := tableImportCmd{c.configFlag, file}
+	return from.Run(s, path{"terminals", "import"})
 }
 
 // Run writes the CSV to standard output, where a pipe may encrypt it.
-func (c *registryExportCmd) Run(s *streams) (err error) {
-	r, _, err := openRegistry(c.Config, false)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, r.Close()) }()
-	return r.Export(s.out)
+func (c *registryExportCmd) Run(s *streams) error {
+	return book(s, c.Config, desk.Order{Table: "terminals", Verb: "export"}, nil)
 }
 
 // shown is a terminal as show prints it. Keys are not in it.

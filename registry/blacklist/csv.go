@@ -2,6 +2,7 @@ package blacklist
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -108,4 +109,21 @@ func (l *List) Export(w io.Writer) error {
 		return fmt.Errorf("blacklist: export: %w", err)
 	}
 	return nil
+}
+
+// Look gives what the list says of a number, as a card's and as a serial number.
+func (b *Book) Look(digits string) (marks []Mark, err error) {
+	h, l := b.Hasher(), b.List()
+	p, errCard := txn.ParsePAN([]byte(digits))
+	serial, errSerial := h.Serial([]byte(digits))
+	if errCard != nil && errSerial != nil {
+		return nil, errors.Join(errCard, errSerial)
+	}
+	if m, ok := l.Find(h.Card(&p)); ok && errCard == nil {
+		marks = append(marks, m)
+	}
+	if m, ok := l.Find(serial); ok && errSerial == nil {
+		marks = append(marks, m)
+	}
+	return marks, nil
 }

@@ -92,6 +92,23 @@ func (s *Set) Find(of Subject, name string) *Profile {
 	return s[of][name]
 }
 
+// Len is the number of rules.
+func (s *Set) Len() (n int) {
+	if s == nil {
+		return 0
+	}
+	for _, profiles := range s {
+		for _, p := range profiles {
+			for _, r := range p {
+				if r != (Rule{}) {
+					n++
+				}
+			}
+		}
+	}
+	return n
+}
+
 const (
 	day  = int64(24 * time.Hour)
 	zone = int64(8 * time.Hour) // China has one zone and no summer time
