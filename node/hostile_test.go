@@ -75,7 +75,8 @@ func startLogged(t *testing.T) (*started, *observer.ObservedLogs) {
 			fmt.Sprintf("898310048160001,T0000001,%s,unionpay,*,0,%s,%s,1\n", some, some, wrap(hsm.TAK, secretMAK)),
 		"switch.yaml": fmt.Sprintf(`node: {acquirer: "48023310"}
 data: .
-listeners: [{name: pos, address: "127.0.0.1:0", frame_timeout: 300ms, idle_timeout: 1m}]
+listeners: [{name: pos, address: "127.0.0.1:0", frame_timeout: 300ms, idle_timeout: 1m},
+   {name: safe, address: "127.0.0.1:0", frame_timeout: 300ms, idle_timeout: 1m, tls: {cert: c.pem, key: k.pem, timeout: 500ms}}]
 links: [{name: bank, address: "%s", destination: "00010000", zpk: "%s"}]
 routes: [{link: bank}]
 hsm: {mode: soft, test_lmk: true}
@@ -89,6 +90,7 @@ console: {address: ""}
 			t.Fatal(err)
 		}
 	}
+	s.trust = certificate(t, dir, 1)
 	cfg, err := config.Load(filepath.Join(dir, "switch.yaml"))
 	if err != nil {
 		t.Fatal(err)

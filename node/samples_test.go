@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -41,9 +42,10 @@ func unhex(s string) []byte {
 
 // started is a switch with one bank, over real sockets.
 type started struct {
-	t    *testing.T
-	node *Node
-	bank *sim.Bank
+	t     *testing.T
+	node  *Node
+	bank  *sim.Bank
+	trust *x509.CertPool // of the door with TLS, where there is one
 }
 
 func start(t *testing.T) *started {
@@ -130,6 +132,12 @@ func (s *started) ask(frame []byte) *iso8583.View {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	return s.askBy(c, frame)
+}
+
+// askBy does so on a connection, and closes it.
+func (s *started) askBy(c net.Conn, frame []byte) *iso8583.View {
+	s.t.Helper()
 	defer c.Close()
 	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		s.t.Fatal(err)

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"crypto/tls"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -10,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"tongka/codec/iso8583"
 )
 
 // soakMinutes says for how long TestFrontSoak plays; without it a few seconds.
@@ -18,7 +21,7 @@ const soakMinutes = "TONGKA_SOAK_MINUTES"
 // assault is one pattern of a hostile caller: what it does with its connection.
 type assault struct {
 	name string
-	do   func(c *net.TCPConn, r *rand.Rand)
+	do   func(c caller, r *rand.Rand)
 }
 
 func rubbish(r *rand.Rand, n int) []byte {
@@ -32,25 +35,25 @@ func rubbish(r *rand.Rand, n int) []byte {
 // assaults gives the patterns; each may end before the switch ends it.
 func assaults(t *testing.T) []assault {
 	good, bad := sale(t, 1, nil), badInputs(t)
-	say := func(c *net.TCPConn, b []byte) { _, _ = c.Write(b) }
-	hear := func(c *net.TCPConn) { _, _ = io.Copy(io.Discard, c) }
+	say := func(c caller, b []byte) { _, _ = c.Write(b) }
+	hear := func(c caller) { _, _ = io.Copy(io.Discard, c) }
 	return []assault{
-		{"nothing", func(c *net.TCPConn, _ *rand.Rand) {}},
-		{"reset", func(c *net.TCPConn, _ *rand.Rand) { _ = c.SetLinger(0) }},
-		{"half a frame, held", func(c *net.TCPConn, r *rand.Rand) { say(c, good[:1+r.IntN(len(good)-1)]); hear(c) }},
-		{"half a frame, reset", func(c *net.TCPConn, r *rand.Rand) {
+		{"nothing", func(c caller, _ *rand.Rand) {}},
+		{"reset", func(c caller, _ *rand.Rand) { _ = c.SetLinger(0) }},
+		{"half a frame, held", func(c caller, r *rand.Rand) { say(c, good[:1+r.IntN(len(good)-1)]); hear(c) }},
+		{"half a frame, reset", func(c caller, r *rand.Rand) {
 			say(c, good[:1+r.IntN(len(good)-1)])
 			_ = c.SetLinger(0)
 		}},
-		{"half a frame, FIN", func(c *net.TCPConn, r *rand.Rand) { say(c, good[:1+r.IntN(len(good)-1)]); _ = c.CloseWrite(); hear(c) }},
-		{"random bytes", func(c *net.TCPConn, r *rand.Rand) { say(c, rubbish(r, 1+r.IntN(5000))); _ = c.CloseWrite(); hear(c) }},
-		{"random payloads, well framed", func(c *net.TCPConn, r *rand.Rand) {
+		{"half a frame, FIN", func(c caller, r *rand.Rand) { say(c, good[:1+r.IntN(len(good)-1)]); _ = c.CloseWrite(); hear(c) }},
+		{"random bytes", func(c caller, r *rand.Rand) { say(c, rubbish(r, 1+r.IntN(5000))); _ = c.CloseWrite(); hear(c) }},
+		{"random payloads, well framed", func(c caller, r *rand.Rand) {
 			for range 5 {
 				say(c, framed(rubbish(r, 1+r.IntN(1000))))
 			}
 			hear(c)
 		}},
-		{"a sale with a byte changed, in pieces", func(c *net.TCPConn, r *rand.Rand) {
+		{"a sale with a byte changed, in pieces", func(c caller, r *rand.Rand) {
 			b := append([]byte(nil), good...)
 			b[2+r.IntN(len(b)-2)] ^= byte(1 + r.IntN(255))
 			for len(b) > 0 {
@@ -61,13 +64,13 @@ func assaults(t *testing.T) []assault {
 			_ = c.CloseWrite()
 			hear(c)
 		}},
-		{"bad input of the table", func(c *net.TCPConn, r *rand.Rand) { say(c, bad[r.IntN(len(bad))].frame); _ = c.CloseWrite(); hear(c) }},
-		{"zero or huge length", func(c *net.TCPConn, r *rand.Rand) {
+		{"bad input of the table", func(c caller, r *rand.Rand) { say(c, bad[r.IntN(len(bad))].frame); _ = c.CloseWrite(); hear(c) }},
+		{"zero or huge length", func(c caller, r *rand.Rand) {
 			b := byte(0xFF * r.IntN(2))
 			say(c, []byte{b, b})
 			hear(c)
 		}},
-		{"asks much and reads nothing", func(c *net.TCPConn, _ *rand.Rand) {
+		{"asks much and reads nothing", func(c caller, _ *rand.Rand) {
 			unknown := sale(t, 1, func(m []byte) []byte { m[atID+7] = '8'; return m })
 			for range 500 {
 				if _, err := c.Write(unknown); err != nil {
@@ -89,17 +92,17 @@ func TestFrontSoak(t *testing.T) {
 	}
 	s, logs := startLogged(t)
 	patterns := assaults(t)
-	addr := s.node.Addr(0).String()
+	addrs := [2]string{s.node.Addr(0).String(), s.node.Addr(1).String()} // plain and TLS
 	stop := make(chan struct{})
 	var crowd sync.WaitGroup
 	played := make([]int, 8) // by each of the crowd
 	for i := range played {
-		crowd.Go(func() { played[i] = harass(addr, patterns, rand.New(rand.NewPCG(20, uint64(i))), stop) })
+		crowd.Go(func() { played[i] = harass(addrs[i%2], i%4 == 1, patterns, rand.New(rand.NewPCG(20, uint64(i))), stop) })
 	}
 	begin := time.Now()
 	warm, early, sales := uint64(0), uint64(0), uint64(0)
 	for trace := uint64(2); time.Since(begin) < length; trace = trace%999_998 + 2 {
-		v := s.ask(sale(t, trace, nil))
+		v := s.askAt(addrs, trace%2 == 0, sale(t, trace, nil))
 		if v == nil || string(v.Field(39)) != "00" {
 			t.Errorf("sale %d of an honest terminal is not approved: %v", trace, v)
 			break
@@ -135,8 +138,38 @@ func TestFrontSoak(t *testing.T) {
 	}
 }
 
-// harass plays one pattern after the other until stop.
-func harass(addr string, patterns []assault, r *rand.Rand, stop <-chan struct{}) (played int) {
+// askAt asks by the plain door, or by the one that speaks TLS.
+func (s *started) askAt(addrs [2]string, safe bool, frame []byte) *iso8583.View {
+	s.t.Helper()
+	if !safe {
+		return s.ask(frame)
+	}
+	c, err := tls.Dial("tcp", addrs[1], &tls.Config{RootCAs: s.trust})
+	if err != nil {
+		s.t.Errorf("an honest terminal is not greeted: %v", err)
+		return nil
+	}
+	return s.askBy(c, frame)
+}
+
+// caller is what a pattern does its worst to.
+type caller interface {
+	net.Conn
+	CloseWrite() error
+	SetLinger(sec int) error
+}
+
+// session is a caller who has come as far as TLS lets him.
+type session struct {
+	*tls.Conn
+	raw *net.TCPConn
+}
+
+func (s session) SetLinger(sec int) error { return s.raw.SetLinger(sec) }
+
+// harass plays one pattern after the other until stop, within TLS or at the bare
+// socket of whatever door it is.
+func harass(addr string, within bool, patterns []assault, r *rand.Rand, stop <-chan struct{}) (played int) {
 	for {
 		select {
 		case <-stop:
@@ -148,8 +181,14 @@ func harass(addr string, patterns []assault, r *rand.Rand, stop <-chan struct{})
 			continue // reset before it was looked at
 		}
 		_ = c.SetDeadline(time.Now().Add(time.Second))
-		patterns[r.IntN(len(patterns))].do(c.(*net.TCPConn), r)
-		_ = c.Close()
+		raw := c.(*net.TCPConn)
+		var who caller = raw
+		if within {
+			// He checks nothing: whom he calls he knows.
+			who = session{tls.Client(raw, &tls.Config{InsecureSkipVerify: true}), raw}
+		}
+		patterns[r.IntN(len(patterns))].do(who, r)
+		_ = who.Close()
 		played++
 	}
 }
