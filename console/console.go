@@ -230,6 +230,10 @@ func (s *Server) sample() {
 	defer s.mu.Unlock()
 	s.past.add(snap)
 	st := status(s.version, now, snap, &s.past)
+	if s.front != nil {
+		counted := s.front()
+		st.Doors = doors(&counted)
+	}
 	if s.reload != nil {
 		st.Reload = s.reload()
 	}

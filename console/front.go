@@ -6,6 +6,24 @@ import (
 	"tongka/conn"
 )
 
+// Doors is what a person wants to know first of the connections: how many there
+// are, and whether somebody is kept out. Which of them is in the metrics.
+type Doors struct {
+	Open     uint64 `json:"open"`     // now, links included
+	Accepted uint64 `json:"accepted"` // since the start, like the others
+	Refused  uint64 `json:"refused"`  // for whatever reason
+	Faulty   uint64 `json:"faulty"`   // closed for what they sent, or did not send in time
+	BadTLS   uint64 `json:"bad_tls"`  // handshakes that failed
+	ShutOuts uint64 `json:"shut_outs"`
+}
+
+func doors(s *conn.Stats) Doors {
+	return Doors{Open: s.Open, Accepted: s.Accepted, ShutOuts: s.ShutOuts, BadTLS: s.HandshakesBad + s.HandshakesLate,
+		Refused: s.Refused + s.Denied + s.TooMany + s.TooFast + s.ShutOut + s.HandshakesRefused + s.LinesRefused,
+		Faulty: s.ClosedOversize + s.ClosedEmpty + s.ClosedMalformed + s.ClosedHalfFrame + s.ClosedTLS + s.ClosedOutboundCap +
+			s.ClosedRejected}
+}
+
 // What the doors count. The reasons are labels, so that a sum over them is one
 // expression; there are few, and none comes from outside.
 var (

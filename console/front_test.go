@@ -34,6 +34,19 @@ func TestEveryCountOfTheDoorsIsShown(t *testing.T) {
 	}
 }
 
+// Each refusal and each fault is in one of the page's sums, and in one only.
+func TestDoorsAddUp(t *testing.T) {
+	var s conn.Stats
+	v := reflect.ValueOf(&s).Elem()
+	for i := range v.NumField() {
+		v.Field(i).SetUint(1)
+	}
+	got := doors(&s)
+	if want := (Doors{Open: 1, Accepted: 1, Refused: 7, Faulty: 7, BadTLS: 2, ShutOuts: 1}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
 func TestFrontMetrics(t *testing.T) {
 	c := frontCollector{func() conn.Stats { return conn.Stats{Open: 3, Denied: 7, ClosedTLS: 5, HandshakesLate: 2} }}
 	err := testutil.CollectAndCompare(c, strings.NewReader(`

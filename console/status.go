@@ -40,6 +40,7 @@ type Status struct {
 	HSMs       []HSM             `json:"hsms"`        // behind sockets; empty when one is in the process
 	Last       []Transaction     `json:"last"`        // newest first
 	Changes    []Change          `json:"changes"`     // of bank lines, newest first
+	Doors      Doors             `json:"doors"`       // all connections together
 	Reload     *Reload           `json:"reload"`      // of the configuration, null before the first
 	Point      *Point            `json:"point"`       // the newest of the charts
 }
