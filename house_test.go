@@ -60,6 +60,8 @@ var house = map[string]room{
 	"registry":           {[]string{"txn", "hsm", "registry/sheet", "registry/limits"}, []string{"github.com/dgraph-io/badger/v4", "go.uber.org/zap", "golang.org/x/text"}, "terminals and their keys under the LMK"},
 	"offline":            {[]string{"hsm", "hsm/payshield", "offline/layout", "yamlfile"}, []string{"github.com/cockroachdb/pebble/v2"}, "files of offline transactions and their own store, beside the switch; asks modules over its own connections, because nobody waits for it"},
 	"offline/layout":     {[]string{"yamlfile"}, []string{"github.com/goccy/go-yaml"}, "files of records by a form that is data, for offline transactions and for clearing; what fields mean is theirs"},
+	"clearing/day":       {nil, nil, "which day a place of the journal is of; reads no journal and no clock"},
+	"clearing/extsort":   {nil, nil, "sorts bytes in bounded memory, and knows not whose"},
 	"config":             {[]string{"conn/cert", "conn/framing", "conn/gate", "flow", "hsm", "registry", "router", "txn", "yamlfile"}, []string{"github.com/goccy/go-yaml", "github.com/google/jsonschema-go/jsonschema"}, "reads one file"},
 	"engine": {[]string{"card", "codec/iso8583", "conn", "flow", "hsm", "hsm/payshield", "hsm/pool", "journal", "registry", "registry/blacklist", "registry/limits", "router", "router/limit", "storefwd", "timeout", "translate", "txn"},
 		[]string{"go.uber.org/zap"}, "the shell around flow: the only room that knows them all"},
