@@ -25,6 +25,7 @@ func (r *reader) check(c *Config) {
 	r.links(c, taken)
 	r.routes(c)
 	r.flowControl(c)
+	r.day(c)
 	r.hsm(&c.HSM)
 	if c.Console.Address != "" {
 		r.address("console.address", c.Console.Address)

@@ -28,6 +28,7 @@ type Config struct {
 	BINTable    string      `json:"bin_table,omitempty" reload:"now" jsonschema:"卡 BIN 表 CSV（列 bin、issuer），相对于本文件 · CSV of card ranges (columns bin, issuer), relative to this file"`
 	Calendar    Calendar    `json:"calendar,omitempty" reload:"now" jsonschema:"节假日与调休 · days that are not what their weekday says"`
 	FlowControl FlowControl `json:"flow_control,omitempty" reload:"now" jsonschema:"流量控制 · flow control"`
+	Day         TerminalDay `json:"day,omitempty" reload:"now" jsonschema:"终端日常：结算、签到密钥与下载 · a terminal's day: settlement, sign-in keys and downloads"`
 	Rules       Rules       `json:"rules,omitempty" reload:"now" jsonschema:"业务规则 · rules of the business"`
 	HSM         HSM         `json:"hsm" jsonschema:"加密机 · security module"`
 	Registry    Registry    `json:"registry,omitempty" jsonschema:"终端登记 · terminals and their keys"`
@@ -182,6 +183,7 @@ func Defaults() Config {
 	return Config{
 		Node:        Node{Name: "tongka-1"},
 		Data:        "data",
+		Day:         TerminalDay{Signals: "012"},
 		Rules:       Rules{CompletionPercent: 15, TipPercent: 20},
 		HSM:         HSM{Header: 8, Timeout: 2 * time.Second, Connections: 1, KeyConnection: true, Window: 16, Probe: 5 * time.Second},
 		Registry:    Registry{SessionTTL: 24 * time.Hour, MaxTerminals: 100_000, MaxBlacklist: 20_000_000, MaxCards: 1_000_000},

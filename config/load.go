@@ -75,6 +75,9 @@ func (c *Config) settle(dir string) {
 	c.Data = under(dir, c.Data)
 	c.Registry.Import = under(dir, c.Registry.Import)
 	c.BINTable = under(dir, c.BINTable)
+	for i := range c.Day.Downloads {
+		c.Day.Downloads[i].File = under(dir, c.Day.Downloads[i].File)
+	}
 	c.Log.File = under(dir, c.Log.File)
 	c.Offline.TACKeys = under(dir, c.Offline.TACKeys)
 	c.Offline.Terminals = under(dir, c.Offline.Terminals)

@@ -87,6 +87,7 @@ flow_control:
   enquiries: {rate: 100}
   terminal: {rate: 20, per: 1m, burst: 5, in_flight: 2}
   merchant: {in_flight: 50}
+day: {foreign_bins: ["4", "51-55"], count_voided: true, short_mak_groups: [7], signals: "ABC", downloads: [{code: 370, file: ca.bin, version: "3", groups: [1, 2], block: 200}]}
 rules: {completion_percent: 10, tip_percent: 0}
 hsm: {mode: tcp, addresses: ["127.0.0.1:1500", "127.0.0.2:1500"], header: 4, timeout: 500ms}
 registry: {session_ttl: 12h, max_terminals: 7, import: /t.csv}
@@ -133,6 +134,8 @@ func wholeConfig(t *testing.T) *Config {
 		Calendar: Calendar{Holidays: []string{"2026-10-01"}, Workdays: []string{"2026-10-10"}},
 		FlowControl: FlowControl{Code: "91", Payments: Cap{3000, time.Second, 6000, 500}, Enquiries: Cap{100, time.Second, 0, 0},
 			Terminal: Cap{20, time.Minute, 5, 2}, Merchant: Cap{0, time.Second, 0, 50}},
+		Day: TerminalDay{ForeignBINs: []string{"4", "51-55"}, CountVoided: true, ShortMAKGroups: []int{7}, Signals: "ABC",
+			Downloads: []Download{{Code: 370, File: "/etc/ca.bin", Version: "3", Groups: []int{1, 2}, Block: 200}}},
 		Rules: Rules{CompletionPercent: 10},
 		HSM: HSM{Mode: "tcp", Addresses: []string{"127.0.0.1:1500", "127.0.0.2:1500"}, Header: 4, Timeout: 500 * time.Millisecond,
 			Connections: 1, KeyConnection: true, Window: 16, Probe: 5 * time.Second},

@@ -27,7 +27,7 @@ func (s *Shard) answer(sl *slot) []byte {
 		a.Bank = &s.bview
 	}
 	if sl.day != nil {
-		a.F48 = sl.day.f48
+		a.F48, a.F62 = sl.day.f48, sl.day.f62
 	}
 	if sl.keys != nil && sl.Code == txn.OK {
 		a.F62, a.Batch = sl.keys.f62(), sl.keys.session.Batch

@@ -12,9 +12,11 @@ import (
 	"tongka/txn"
 )
 
-// dayWork is what a settlement or an upload has come to before it is decided.
+// dayWork is what a settlement, an upload or a download has come to before it is
+// decided.
 type dayWork struct {
 	f48     []byte // digits of the answer
+	f62     []byte // or a block of a download
 	verdict [2]translate.Verdict
 	seen    upload
 	faults  []byte // stored forms of BatchFault

@@ -118,6 +118,8 @@ func (s *Shard) seek(sl *slot, step flow.Step) flow.Event {
 		return s.addUp(sl)
 	case flow.MatchItem:
 		return s.matchItems(sl)
+	case flow.Fetch:
+		return s.fetch(sl)
 	}
 	ev := flow.Event{Kind: flow.Found, Now: s.now}
 	fp := identity(&sl.Facts)

@@ -34,6 +34,7 @@ type Retune struct {
 	// FlowControl is nil for no limits. What is in flight stays counted.
 	FlowControl *FlowControl
 	Rules       flow.Rules
+	Day         Day
 }
 
 func (c *Retune) perform(s *Shard) error {
@@ -63,6 +64,7 @@ func (c *Retune) perform(s *Shard) error {
 	s.retuneModules(next.HSMs)
 	s.retuneLinks(c.Links)
 	s.limit(c.FlowControl)
+	s.cfg.Day = c.Day
 	return s.bindLinks()
 }
 

@@ -21,7 +21,7 @@ func (w *world) retuned() *Retune {
 	for i := range links {
 		links[i].Lines = slices.Clone(links[i].Lines)
 	}
-	return &Retune{false, slices.Clone(c.Listeners), links, slices.Clone(c.HSMs), c.HSMTimeout, c.Routes, c.FlowControl, c.Rules}
+	return &Retune{false, slices.Clone(c.Listeners), links, slices.Clone(c.HSMs), c.HSMTimeout, c.Routes, c.FlowControl, c.Rules, c.Day}
 }
 
 // another gives a link like the first one, under another name and socket.

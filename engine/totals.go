@@ -324,4 +324,8 @@ type Day struct {
 	CountVoided bool
 	// ShortMAK are the groups of terminals whose MAC key is 8 bytes long.
 	ShortMAK []uint16
+	// Downloads are what terminals load; of two that fit one terminal, the first.
+	Downloads []Download
+	// Signals begin F62 of a download's answer.
+	Signals Signals
 }

@@ -31,19 +31,20 @@ const (
 	CheckTDK
 	AddUp     // compare a terminal's totals of a batch with ours
 	MatchItem // compare the items of an upload with the journal
+	Fetch     // find what a terminal wants to load
 )
 
 var stepNames = [...]string{"verify-mac", "seek-repeat", "seek-original", "pick-route", "translate-pin",
 	"find-named", "hold-chain", "make-pik", "check-pik", "make-mak", "check-mak",
 	"check-card", "verify-mac1", "hold-card", "verify-tac", "make-mac2",
-	"make-tdk", "check-tdk", "add-up", "match-item"}
+	"make-tdk", "check-tdk", "add-up", "match-item", "fetch"}
 
 // String is the step's name in scripts and logs.
 func (s Step) String() string { return stepNames[s] }
 
 // looksUp says that a step is answered from our own books.
 func (s Step) looksUp() bool {
-	return s == SeekRepeat || s == SeekOriginal || s == FindNamed || s == HoldChain || s == HoldCard || s == AddUp || s == MatchItem
+	return s == SeekRepeat || s == SeekOriginal || s == FindNamed || s == HoldChain || s == HoldCard || s == AddUp || s == MatchItem || s == Fetch
 }
 
 type machine uint8
@@ -112,6 +113,7 @@ var profiles = [txn.Kinds]profile{
 	txn.AirLoad:          {machine: carded, session: true},
 	txn.Adjust:           {machine: advice, session: true, steps: noted, of: []txn.Kind{txn.OfflineSettle, txn.Sale}, takes: onlyNames},
 	txn.Settle:           {machine: local, session: true, settles: true, steps: []Step{VerifyMAC, SeekRepeat, AddUp}},
+	txn.Download:         {machine: local, class: Enquiry, steps: []Step{Fetch}},
 	txn.BatchUpload:      {machine: local, session: true, settles: true, steps: []Step{VerifyMAC, SeekRepeat, MatchItem}},
 }
 

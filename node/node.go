@@ -222,6 +222,9 @@ func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 	ec.FlowControl = FlowControl(cfg)
 	ec.Rules = flow.Rules{Completion: int64(cfg.Rules.CompletionPercent), Tip: int64(cfg.Rules.TipPercent)}
 	var err error
+	if ec.Day, err = Day(cfg); err != nil {
+		return ec, cc, err
+	}
 	ec.Routes, err = Routes(cfg)
 	return ec, cc, err
 }

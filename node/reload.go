@@ -197,7 +197,7 @@ func (n *Node) apply(ctx context.Context, r *revision) error {
 // front keeps to the lists that it was given, and so does the shard.
 func retune(ec *engine.Config) *engine.Retune {
 	return &engine.Retune{Listeners: slices.Clone(ec.Listeners), Links: slices.Clone(ec.Links), HSMs: slices.Clone(ec.HSMs),
-		HSMTimeout: ec.HSMTimeout, Routes: ec.Routes, FlowControl: ec.FlowControl, Rules: ec.Rules}
+		HSMTimeout: ec.HSMTimeout, Routes: ec.Routes, FlowControl: ec.FlowControl, Rules: ec.Rules, Day: ec.Day}
 }
 
 // words says what a reload does: what drains, and what every key becomes.

@@ -227,6 +227,8 @@ type Door struct {
 	// MACRoom is how many bytes F64 takes at the end of an answer: 8, or 16 where it
 	// is hexadecimal. PutMAC fills them.
 	MACRoom int
+	// BlockRoom is how many bytes F62 of an answer holds.
+	BlockRoom int
 	// What stands in every answer (F32), and in that to an approved sale (F63).
 	acquirer, approved ready
 }
@@ -251,7 +253,7 @@ func NewDoor(s *iso8583.Spec, acquirer string) (*Door, error) {
 		return nil, err
 	}
 	mac := s.Declaration().Fields[64]
-	d := &Door{Spec: s, MACRoom: mac.Size(8)}
+	d := &Door{Spec: s, MACRoom: mac.Size(8), BlockRoom: s.Declaration().Fields[62].Length}
 	var err error
 	if d.acquirer, err = prepare(s, func(b *iso8583.Builder) { b.Put(32, []byte(acquirer)) }); err != nil {
 		return nil, err
@@ -264,7 +266,7 @@ func NewDoor(s *iso8583.Spec, acquirer string) (*Door, error) {
 type Answer struct {
 	Bank   *iso8583.View // the bank's answer, or nil
 	F48    []byte        // digits: what totals were found to be
-	F62    []byte        // keys of a sign-in
+	F62    []byte        // keys of a sign-in, a block of a download
 	Batch  uint32        // F60.2 of a sign-in: the new batch
 	Sealed bool          // leave room for a MAC in F64
 	Card   []byte        // F58, about a card
