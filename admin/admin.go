@@ -11,6 +11,7 @@
 //	POST /api/stop              finish what is under way, and end
 //	POST /api/restart           hand over to a new process
 //	POST /api/registry/{table}/{verb}  do something to terminals, merchants, limits or the blacklist
+//	POST /api/ask/{topic}       what is in the journal and in the queue, see the topics
 //
 // Nobody may do anything unless the door that he came by says who he is.
 package admin
@@ -129,6 +130,9 @@ type Switch interface {
 	// Registry does something to the tables, and writes it into the audit file when
 	// it changes anything. in is the file of an import.
 	Registry(ctx context.Context, who audit.Who, e Edit, in io.Reader) Answer
+	// Ask answers a question, thing by thing. What it does or shows of card
+	// numbers it writes into the audit file.
+	Ask(ctx context.Context, who audit.Who, topic string, question []byte, out func(any) error) error
 }
 
 // Edit is something to do to one of the tables of the registry.
@@ -174,6 +178,7 @@ func Handler(sw Switch, identify func(*http.Request) (audit.Who, error)) http.Ha
 		}
 		reply(w, code, answer)
 	})
+	m.HandleFunc("POST /api/ask/{topic}", func(w http.ResponseWriter, r *http.Request) { ask(sw, w, r) })
 	m.HandleFunc("POST /api/{verb}", act)
 	m.HandleFunc("POST /api/{verb}/{what}", act)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -182,7 +187,7 @@ func Handler(sw Switch, identify func(*http.Request) (audit.Who, error)) http.Ha
 			reply(w, http.StatusForbidden, Failed("拒绝", "refused", err))
 			return
 		}
-		most := int64(0) // nothing is read from it
+		most := int64(maxQuestion)
 		if strings.HasPrefix(r.URL.Path, "/api/registry/") {
 			most = maxUpload
 		}

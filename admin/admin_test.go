@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -27,7 +28,10 @@ type fake struct {
 	by    []audit.Who
 	err   error
 	edits []string
+	file  string // of tokens
 }
+
+func (f *fake) tokens() string { return f.file }
 
 func (f *fake) Status() Status { return Status{Node: "n", Zh: "运行", En: "running", PID: 7} }
 func (f *fake) Registry(_ context.Context, who audit.Who, e Edit, in io.Reader) Answer {
@@ -44,6 +48,13 @@ func (f *fake) Registry(_ context.Context, who audit.Who, e Edit, in io.Reader) 
 func (f *fake) AuditHead(context.Context) (audit.Head, error) {
 	return audit.Head{N: 3, Hash: "ab"}, f.err
 }
+func (f *fake) Ask(_ context.Context, who audit.Who, topic string, question []byte, out func(any) error) error {
+	f.by = append(f.by, who)
+	if topic == "half" {
+		panic(http.ErrAbortHandler)
+	}
+	return errors.Join(out(map[string]string{"topic": topic}), out(json.RawMessage(question)), f.err)
+}
 func (f *fake) Act(_ context.Context, who audit.Who, a Action) Answer {
 	f.asked, f.by = append(f.asked, a), append(f.by, who)
 	if a.What == "nobody" {
@@ -56,7 +67,7 @@ func listening(t *testing.T) (*fake, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "a.sock")
 	f := new(fake)
-	s, err := Listen(path, f, zap.NewNop())
+	s, err := Listen(path, f, f.tokens, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +174,7 @@ func TestStaleSocketAndLongPath(t *testing.T) {
 	if _, err := NewClient(path).Status(context.Background()); !errors.Is(err, ErrNotRunning) {
 		t.Error(err)
 	}
-	s, err := Listen(path, new(fake), zap.NewNop())
+	s, err := Listen(path, new(fake), new(fake).tokens, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,14 +182,14 @@ func TestStaleSocketAndLongPath(t *testing.T) {
 	if _, err := NewClient(path).Status(context.Background()); err != nil {
 		t.Error(err)
 	}
-	if _, err := Listen(filepath.Join(t.TempDir(), strings.Repeat("x", maxPath)), new(fake), zap.NewNop()); err == nil || !strings.Contains(err.Error(), "107") {
+	if _, err := Listen(filepath.Join(t.TempDir(), strings.Repeat("x", maxPath)), new(fake), new(fake).tokens, zap.NewNop()); err == nil || !strings.Contains(err.Error(), "107") {
 		t.Error(err)
 	}
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Listen(file, new(fake), zap.NewNop()); err == nil {
+	if _, err := Listen(file, new(fake), new(fake).tokens, zap.NewNop()); err == nil {
 		t.Error("a file that is no socket was replaced")
 	}
 }
@@ -279,5 +290,37 @@ func TestEditsCarryTheirFile(t *testing.T) {
 	a, err := NewClient(path).Registry(t.Context(), Edit{"limits", "import", "a/b", "c", "值", "x.csv"}, strings.NewReader("l,m\n1,2\n"))
 	if err != nil || !a.OK || a.Text != "行\n" || len(f.edits) != 1 || f.edits[0] != `limits import a/b c 值 x.csv "l,m\n1,2\n"` {
 		t.Errorf("%+v, %v, %q", a, err, f.edits)
+	}
+}
+
+func TestAsk(t *testing.T) {
+	f, path := listening(t)
+	c, ctx := NewClient(path), context.Background()
+	var lines []string
+	keep := func(line []byte) error { lines = append(lines, string(line)); return nil }
+	if err := c.Ask(ctx, "x", map[string]int{"a": 1}, keep); err != nil || !slices.Equal(lines, []string{`{"topic":"x"}`, `{"a":1}`}) {
+		t.Errorf("%v: %v", err, lines)
+	}
+	if err := c.Ask(ctx, "x", strings.Repeat("x", maxQuestion), keep); err == nil || !strings.Contains(err.Error(), "too long") {
+		t.Errorf("a long question: %v", err)
+	}
+	if err := c.Ask(ctx, "half", struct{}{}, keep); err == nil {
+		t.Error("an answer that breaks off passes for whole")
+	}
+	f.err = errors.New("disk")
+	if err := c.Ask(ctx, "x", struct{}{}, keep); err == nil || err.Error() != "disk" {
+		t.Errorf("%v", err)
+	}
+	f.err, f.file = nil, filepath.Join(t.TempDir(), "tokens")
+	if err := os.WriteFile(f.file, []byte("bob:0123456789abcdef01234567"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.As("0123456789abcdef01234567")
+	if err := c.Ask(ctx, "x", struct{}{}, keep); err != nil || f.by[len(f.by)-1].Token != "bob" || f.by[len(f.by)-1].UID != os.Getuid() {
+		t.Errorf("%v: %+v", err, f.by)
+	}
+	c.As("0123456789abcdef01234568")
+	if err := c.Ask(ctx, "x", struct{}{}, keep); err == nil {
+		t.Error("a wrong token passes")
 	}
 }

@@ -19,8 +19,9 @@ const maxAnswer = 256 << 20
 
 // Client talks to the socket of a running switch.
 type Client struct {
-	path string
-	http http.Client
+	path  string
+	token string // empty: the socket says who asks
+	http  http.Client
 }
 
 // NewClient makes a client of the socket at path. It connects at each call.
@@ -80,9 +81,9 @@ func (c *Client) send(ctx context.Context, method, path string, body io.Reader, 
 	if err != nil {
 		return err
 	}
-	res, err := c.http.Do(r)
+	res, err := c.do(r)
 	if err != nil {
-		return fmt.Errorf("%w (%s): %w", ErrNotRunning, c.path, err)
+		return err
 	}
 	defer res.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
@@ -90,14 +91,30 @@ func (c *Client) send(ctx context.Context, method, path string, body io.Reader, 
 		return fmt.Errorf("%s: %w", c.path, err)
 	}
 	if _, own := v.(*Answer); !own && res.StatusCode != http.StatusOK {
-		var a Answer
-		if json.Unmarshal(b, &a) != nil {
-			return fmt.Errorf("%s: %s", c.path, res.Status)
-		}
-		return fmt.Errorf("%s · %s %v", a.Zh, a.En, a.Lines)
+		return refusal(c.path, res.Status, b)
 	}
 	if err := json.NewDecoder(bytes.NewReader(b)).Decode(v); err != nil {
 		return fmt.Errorf("%s: %s: %w", c.path, res.Status, err)
 	}
 	return nil
+}
+
+func (c *Client) do(r *http.Request) (*http.Response, error) {
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	res, err := c.http.Do(r)
+	if err != nil {
+		return nil, fmt.Errorf("%w (%s): %w", ErrNotRunning, c.path, err)
+	}
+	return res, nil
+}
+
+// refusal is the error of an answer that the API itself refused.
+func refusal(path, status string, b []byte) error {
+	var a Answer
+	if json.Unmarshal(b, &a) != nil || a.En == "" {
+		return fmt.Errorf("%s: %s", path, status)
+	}
+	return fmt.Errorf("%s · %s %v", a.Zh, a.En, a.Lines)
 }

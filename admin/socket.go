@@ -36,7 +36,10 @@ type Server struct {
 
 // Listen opens the socket at path, which may be there from a process that died:
 // who calls must know that no other one lives, by holding the store.
-func Listen(path string, sw Switch, log *zap.Logger) (*Server, error) {
+//
+// A request may carry a token of the file that tokens gives at the time: it then
+// says which person of this user asks.
+func Listen(path string, sw Switch, tokens func() string, log *zap.Logger) (*Server, error) {
 	if len(path) > maxPath {
 		return nil, fmt.Errorf("管理套接字路径过长（%d 字节，至多 %d）· admin socket: path of %d bytes, at most %d: %s", len(path), maxPath, len(path), maxPath, path)
 	}
@@ -51,7 +54,7 @@ func Listen(path string, sw Switch, log *zap.Logger) (*Server, error) {
 	}
 	s := &Server{path: path}
 	s.http = &http.Server{
-		Handler:           Handler(sw, peerOf),
+		Handler:           Handler(sw, peerWith(tokens)),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       headerTimeout,
 		MaxHeaderBytes:    maxHeader,
@@ -123,6 +126,20 @@ func peerOf(r *http.Request) (audit.Who, error) {
 		return audit.Who{}, fmt.Errorf("用户 %d 无权 · user %d may not", uid, uid)
 	}
 	return audit.Who{UID: int(cred.Uid), PID: int(cred.Pid), Via: "socket"}, nil
+}
+
+// peerWith is peerOf with the name of a token, where a request has one.
+func peerWith(tokens func() string) func(*http.Request) (audit.Who, error) {
+	named := ByToken(tokens)
+	return func(r *http.Request) (audit.Who, error) {
+		who, err := peerOf(r)
+		if err != nil || r.Header.Get("Authorization") == "" {
+			return who, err
+		}
+		by, err := named(r)
+		who.Token = by.Token
+		return who, err
+	}
 }
 
 // bounded closes what comes when there are enough connections already.

@@ -72,6 +72,11 @@ type Node struct {
 	tidied  chan struct{}
 	watched chan struct{}
 
+	asks      context.Context // ends when questions must
+	endAsks   context.CancelFunc
+	asking    sync.Mutex // held while one is answered from the journal
+	proposals proposals
+
 	acting sync.Mutex // one action at a time; guards opened
 	opened bool       // all is there, and is not being taken away
 
@@ -119,7 +124,8 @@ func (n *Node) open(o Options) error {
 		return err
 	}
 	n.live.Store(n.front)
-	if n.admin, err = admin.Listen(n.cfg.Admin.Socket, n, n.log); err != nil {
+	n.asks, n.endAsks = context.WithCancel(context.Background())
+	if n.admin, err = admin.Listen(n.cfg.Admin.Socket, n, func() string { return n.config().Admin.Tokens }, n.log); err != nil {
 		return errors.Join(err, n.front.Stop(context.Background()))
 	}
 	if err := n.await(); err != nil {
@@ -362,6 +368,7 @@ func (n *Node) closeConsole(ctx context.Context) error {
 }
 
 func (n *Node) closeStores() error {
+	n.endReading()
 	var err error
 	if n.journal != nil {
 		err = n.journal.Close()

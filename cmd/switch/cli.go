@@ -37,6 +37,8 @@ type cli struct {
 	Demo     demoCmd     `cmd:"" help:"演示：一键运行交换、终端、两家银行与加密机 · the whole world on this machine, no set-up"`
 	Run      runCmd      `cmd:"" help:"运行交换 · run the switch"`
 	Ctl      ctlCmd      `cmd:"" help:"管理运行中的交换 · manage a running switch"`
+	Journal  journalCmd  `cmd:"" help:"流水：查找、追踪、导出、校验 · the journal: find, show, export, verify"`
+	Saf      safCmd      `cmd:"" help:"欠银行的冲正与通知：列出、暂停、恢复、了结 · what banks are owed: list, hold, release, settle"`
 	Check    checkCmd    `cmd:"" help:"检查配置：将运行什么、占多少内存 · check a config: what it would run, the memory it takes"`
 	Decode   decodeCmd   `cmd:"" help:"逐字段解读报文 · read a message field by field"`
 	Encode   encodeCmd   `cmd:"" help:"由 JSON 生成报文 · make a message from JSON"`

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"tongka/journal/query"
+	"tongka/sim"
+)
+
+// ask runs one of this program's commands on the ground's config and wants it to
+// succeed.
+func (g *ground) ask(args ...string) string {
+	g.t.Helper()
+	r := call("", append(args, "-c", g.file)...)
+	if r.code != 0 {
+		g.t.Fatalf("%v: %v\n%s", args, r, g.log())
+	}
+	return r.out
+}
+
+// TestJournalAndDebtsOfARunningSwitch sells, lets a bank be silent, and asks the
+// running process and then its folder: both must tell the same.
+func TestJournalAndDebtsOfARunningSwitch(t *testing.T) {
+	g := newGround(t)
+	g.edit("log:", "admin: {tokens: tokens}\nlog:")
+	dir := filepath.Dir(g.file)
+	tokens := map[string]string{"alice": strings.Repeat("a", 24), "bob": strings.Repeat("b", 24)}
+	var lines string
+	for name, token := range tokens {
+		lines += name + ":" + token + "\n"
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(token+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "tokens"), []byte(lines), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g.start()
+	t.Cleanup(g.killLast)
+	g.up()
+	if err := g.fleet.Start(); err != nil {
+		t.Fatal(err)
+	}
+	g.selling()
+	if err := g.bank.Behave(sim.Behaviour{Silent: true}); err != nil {
+		t.Fatal(err)
+	}
+	g.until("something is owed", func() bool { return strings.Contains(g.ask("saf", "list", "--json"), `"form":"reversal"`) })
+	g.until("one is told 98", func() bool { return strings.Contains(g.ask("journal", "find", "--code", "98"), "timed-out") })
+
+	as := func(name string, args ...string) result {
+		return call("", append(append([]string{"saf"}, args...), "-c", g.file, "--token", filepath.Join(dir, name))...)
+	}
+	if r := as("alice", "hold", "bank", "--why", "test"); r.code != 0 {
+		t.Fatal(r)
+	}
+	var debt struct {
+		ID uint64 `json:"id,string"`
+	}
+	first, _, _ := strings.Cut(g.ask("saf", "list", "--json", "--limit", "1"), "\n")
+	if err := json.Unmarshal([]byte(first), &debt); err != nil || debt.ID == 0 {
+		t.Fatalf("%q: %v", first, err)
+	}
+	id := fmt.Sprint(debt.ID)
+	if out := g.ask("saf", "show", id); !strings.Contains(out, "*") || !strings.Contains(out, "sale") {
+		t.Errorf("show: %s", out)
+	}
+	if r := as("alice", "settle", "bank", id, "--why", "paid by letter"); r.code != 0 || !strings.Contains(r.out, "confirm 1") {
+		t.Fatal(r)
+	}
+	if r := as("alice", "confirm", "1"); r.code == 0 || !strings.Contains(r.err, "another person") {
+		t.Errorf("one person alone: %v", r)
+	}
+	if out := g.ask("saf", "proposals"); !strings.Contains(out, "token alice") {
+		t.Errorf("proposals: %s", out)
+	}
+	if r := as("bob", "confirm", "1"); r.code != 0 {
+		t.Errorf("the second person: %v", r)
+	}
+	if out := g.ask("journal", "show", id); !strings.Contains(out, "given-up") || !strings.Contains(out, "arrived") {
+		t.Errorf("its story: %s", out)
+	}
+	if r := as("bob", "release", "bank", "--why", "test"); r.code != 0 {
+		t.Fatal(r)
+	}
+	if r := as("alice", "confirm", "2"); r.code != 0 {
+		t.Fatal(r)
+	}
+	if out := g.ask("ctl", "audit", "show"); strings.Count(out, "saf-") < 5 || !strings.Contains(out, "token bob") {
+		t.Errorf("the audit file: %s", out)
+	}
+	if err := g.bank.Behave(sim.Behaviour{}); err != nil {
+		t.Fatal(err)
+	}
+	g.fleet.Close()
+	g.until("nothing is owed", func() bool { return g.owed() == 0 })
+	live := g.ask("journal", "verify", "--json")
+	g.mustCtl("stop")
+	if err := g.child.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	g.atRest(live, id)
+}
+
+// atRest asks the folder of a switch that has stopped.
+func (g *ground) atRest(live, id string) {
+	t, dir := g.t, filepath.Dir(g.file)
+	t.Helper()
+	var was, is query.Report
+	rest := g.ask("journal", "verify", "--json")
+	if json.Unmarshal([]byte(live), &was) != nil || json.Unmarshal([]byte(rest), &is) != nil || !was.OK || !is.OK || is.Ended != was.Ended || is.Open != 0 || is.Ended == 0 {
+		t.Errorf("running: %s\nat rest: %s", live, rest)
+	}
+	if r := call("", "saf", "list", "-c", g.file); r.code != 1 || !strings.Contains(r.err, "belongs to the running switch") {
+		t.Errorf("saf at rest: %v", r)
+	}
+	if out := g.ask("journal", "show", id); !strings.Contains(out, "given-up") {
+		t.Errorf("its story at rest: %s", out)
+	}
+	today := time.Now().In(time.FixedZone("CST", 8*3600)).Format(time.DateOnly)
+	var sums [2]string
+	for i := range sums {
+		file := filepath.Join(dir, fmt.Sprintf("export-%d.csv", i))
+		g.ask("journal", "export", "--day", today, "-o", file)
+		b, err := os.ReadFile(file + ".sha256")
+		if err != nil {
+			t.Fatal(err)
+		}
+		sums[i], _, _ = strings.Cut(string(b), " ")
+		if b, err = os.ReadFile(file); err != nil || strings.Count(string(b), "\n") != is.Ended+1 || !strings.HasPrefix(string(b), "id,rrn,at,") {
+			t.Errorf("%v: %d lines of %d", err, strings.Count(string(b), "\n"), is.Ended)
+		}
+	}
+	if sums[0] != sums[1] || len(sums[0]) != 64 {
+		t.Errorf("digests %v", sums)
+	}
+	masked := g.ask("journal", "find", "--json", "--limit", "1", "--result", "approved")
+	open := g.ask("journal", "find", "--json", "--limit", "1", "--result", "approved", "--unmask")
+	if !strings.Contains(masked, "*") || strings.Contains(open, "*") {
+		t.Errorf("masked %s, unmasked %s", masked, open)
+	}
+	if out := g.ask("ctl", "audit", "show"); !strings.Contains(out, "unmask") {
+		t.Error("unmasking left no trace")
+	}
+	if r := call("", "journal", "find", "--card", "6225880000000000123", "-c", g.file); r.code != 1 || !strings.Contains(r.err, "--card -") {
+		t.Errorf("a card number on the command line: %v", r)
+	}
+	r := call("6225880000000000123\n", "journal", "find", "--card", "-", "-c", g.file)
+	if r.code != 0 || !strings.Contains(r.out, "0 笔") {
+		t.Errorf("a card that nobody used: %v", r)
+	}
+}

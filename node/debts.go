@@ -1,0 +1,238 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"tongka/admin"
+	"tongka/audit"
+	"tongka/engine"
+	"tongka/storefwd"
+	"tongka/translate"
+	"tongka/txn"
+)
+
+// defaultDebts are shown when no limit is given.
+const defaultDebts = 1000
+
+// listDebts shows what is owed, a part of the queue in each turn of the loop.
+func (n *Node) listDebts(ctx context.Context, q *admin.DebtQuery, whole bool, out func(any) error) error {
+	limit := q.Limit
+	if limit <= 0 {
+		limit = defaultDebts
+	}
+	read := n.journal.NewReader()
+	_, done, err := n.reading(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	for from := 0; from >= 0 && limit > 0; {
+		part := engine.Debts{From: from}
+		if err := n.shard.Do(ctx, &part); err != nil {
+			return err
+		}
+		for _, it := range part.Items {
+			d := n.debt(&it)
+			if q.Link != "" && d.Link != q.Link || q.State != "" && d.State != q.State || q.ID != 0 && d.ID != q.ID || limit == 0 {
+				continue
+			}
+			if whole {
+				if err := fillDebt(read.Lookup, &d, &it); err != nil {
+					return err
+				}
+			}
+			if err := out(d); err != nil {
+				return err
+			}
+			limit--
+		}
+		from = part.Next
+	}
+	return nil
+}
+
+func (n *Node) debt(it *storefwd.Item) admin.Debt {
+	d := admin.Debt{ID: uint64(it.ID), Form: it.Form.String(), State: it.State.String(), Held: it.Held, Offers: it.Offers, Attempts: it.Attempts}
+	if it.At > 0 {
+		d.At = when(it.At)
+	}
+	if links := n.config().Links; int(it.Link) < len(links) {
+		d.Link = links[it.Link].Name
+	}
+	return d
+}
+
+func when(ns int64) string {
+	return time.Unix(0, ns).In(translate.Zone).Format("2006-01-02T15:04:05.000Z07:00")
+}
+
+// fillDebt adds what lies on disk of a debt; one that was settled meanwhile is
+// shown without.
+func fillDebt(lookup func(key, dst []byte) ([]byte, bool, error), d *admin.Debt, it *storefwd.Item) error {
+	var debt storefwd.Debt
+	ok, err := storefwd.ReadDebt(lookup, it.ID, it.Form, it.Link, &debt)
+	if err != nil || !ok {
+		return err
+	}
+	f := &debt.Facts
+	d.Kind, d.Amount, d.Arrived = f.Kind.String(), f.Amount, when(f.At)
+	d.Terminal, d.Merchant = string(f.Terminal.Number[:]), string(f.Terminal.Merchant[:])
+	if f.PAN.Len() > 0 {
+		d.Card = f.PAN.String()
+	}
+	return nil
+}
+
+// proposalLives is how long a second person may think.
+const (
+	proposalLives = 15 * time.Minute
+	maxProposals  = 100
+)
+
+// proposals are orders that wait for a second person. They live as long as the
+// process: after a restart they are made again.
+type proposals struct {
+	mu   sync.Mutex
+	last int
+	all  []proposal
+}
+
+type proposal struct {
+	admin.Proposal
+	until time.Time
+}
+
+func (p *proposals) tidy(now time.Time) {
+	p.all = slices.DeleteFunc(p.all, func(x proposal) bool { return now.After(x.until) })
+}
+
+func (p *proposals) list() (all []admin.Proposal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tidy(time.Now())
+	for _, x := range p.all {
+		all = append(all, x.Proposal)
+	}
+	return all
+}
+
+// add gives a proposal its number; 0 when too many wait.
+func (p *proposals) add(o admin.DebtOrder, by audit.Who, now time.Time) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.tidy(now); len(p.all) >= maxProposals {
+		return 0
+	}
+	p.last++
+	until := now.Add(proposalLives)
+	p.all = append(p.all, proposal{admin.Proposal{Number: p.last, Order: o, By: by, Expires: when(until.UnixNano())}, until})
+	return p.last
+}
+
+var (
+	errNoProposal = errors.New("没有该提议，或已过期 · no such proposal, or it has expired")
+	errSamePerson = errors.New("须由另一人确认（另一系统用户，或另一令牌）· another person must confirm: another user, or another token")
+)
+
+// take removes a proposal that a second person confirms.
+func (p *proposals) take(number int, by audit.Who, now time.Time) (admin.DebtOrder, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tidy(now)
+	i := slices.IndexFunc(p.all, func(x proposal) bool { return x.Number == number })
+	if i < 0 {
+		return admin.DebtOrder{}, errNoProposal
+	}
+	x := p.all[i]
+	if samePerson(x.By, by) {
+		return x.Order, errSamePerson
+	}
+	p.all = slices.Delete(p.all, i, i+1)
+	return x.Order, nil
+}
+
+// samePerson is true unless two names tell otherwise: two tokens, or two users of
+// the machine. A token beside the same user without one proves nothing.
+func samePerson(a, b audit.Who) bool {
+	if a.Token != "" && b.Token != "" {
+		return a.Token == b.Token
+	}
+	return a.UID < 0 || b.UID < 0 || a.UID == b.UID
+}
+
+var debtDo = map[string]engine.DebtAction{"hold": engine.HoldDebt, "release": engine.ReleaseDebt, "settle": engine.SettleDebt}
+
+// orderDebt does what an operator wants, or keeps it for a second person. Either
+// is written into the audit file.
+func (n *Node) orderDebt(ctx context.Context, who audit.Who, o *admin.DebtOrder, confirm bool) admin.Answer {
+	n.acting.Lock()
+	defer n.acting.Unlock()
+	if !n.opened {
+		return admin.Refused("交换正在启动或停止", "the switch is being started or stopped")
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), actWithin)
+	defer cancel()
+	verb := "saf-" + o.Do
+	var answer admin.Answer
+	switch _, known := debtDo[o.Do]; {
+	case confirm:
+		order, err := n.proposals.take(o.Proposal, who, time.Now())
+		verb = "saf-confirm"
+		if err != nil {
+			answer = admin.Failed("未执行", "not done", err)
+			break
+		}
+		verb, *o = "saf-"+order.Do, order
+		answer = n.operate(ctx, o)
+	case !known:
+		return admin.Refused(fmt.Sprintf("没有操作 %q", o.Do), fmt.Sprintf("no action %q", o.Do), "hold, release, settle")
+	case o.Do == "hold":
+		answer = n.operate(ctx, o)
+	default:
+		verb += "-proposed"
+		number := n.proposals.add(*o, who, time.Now())
+		if number == 0 {
+			answer = admin.Refused("等待确认的提议过多", "too many proposals wait already")
+			break
+		}
+		answer = admin.Done(fmt.Sprintf("提议 %d 等待另一人在 %v 内确认：switch saf confirm %d", number, proposalLives, number),
+			fmt.Sprintf("proposal %d waits %v for another person: switch saf confirm %d", number, proposalLives, number))
+	}
+	what := o.Link
+	if o.ID != 0 {
+		what = fmt.Sprintf("%s %d %s", o.Link, o.ID, o.Form)
+	}
+	if o.Why != "" {
+		what += ": " + o.Why
+	}
+	n.record(ctx, who, admin.Action{Verb: admin.Verb(verb), What: what}, &answer)
+	return answer
+}
+
+// operate has the loop do it.
+func (n *Node) operate(ctx context.Context, o *admin.DebtOrder) admin.Answer {
+	form := storefwd.Reversal
+	if o.Form == storefwd.Advice.String() {
+		form = storefwd.Advice
+	}
+	c := engine.Operate{Do: debtDo[o.Do], ID: txn.ID(o.ID), Form: form, Link: o.Link}
+	switch err := n.shard.Do(ctx, &c); {
+	case errors.Is(err, engine.ErrNoLink):
+		return admin.Refused(fmt.Sprintf("没有线路 %q", o.Link), fmt.Sprintf("no link %q", o.Link))
+	case errors.Is(err, engine.ErrNoDebt):
+		return admin.Refused("没有这笔欠款", "there is no such debt")
+	case errors.Is(err, engine.ErrAlready):
+		return admin.Refused("已是如此", "it is so already")
+	case err != nil:
+		return admin.Failed("未能执行", "not done", err)
+	}
+	words := map[string][2]string{"hold": {"已暂停", "held"}, "release": {"已恢复投递", "released"}, "settle": {"已了结，不再投递", "given up, it is not offered any more"}}[o.Do]
+	answer := admin.Done(words[0], words[1])
+	answer.Before, answer.After = c.Item.State.String(), o.Do
+	return answer
+}
