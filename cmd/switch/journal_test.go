@@ -51,15 +51,15 @@ func TestJournalAndDebtsOfARunningSwitch(t *testing.T) {
 	if err := g.bank.Behave(sim.Behaviour{Silent: true}); err != nil {
 		t.Fatal(err)
 	}
-	g.until("something is owed", func() bool { return strings.Contains(g.ask("saf", "list", "--json"), `"form":"reversal"`) })
-	g.until("one is told 98", func() bool { return strings.Contains(g.ask("journal", "find", "--code", "98"), "timed-out") })
-
 	as := func(name string, args ...string) result {
 		return call("", append(append([]string{"saf"}, args...), "-c", g.file, "--token", filepath.Join(dir, name))...)
 	}
 	if r := as("alice", "hold", "bank", "--why", "test"); r.code != 0 {
 		t.Fatal(r)
 	}
+	g.until("something is owed", func() bool { return strings.Contains(g.ask("saf", "list", "--json"), `"form":"reversal"`) })
+	g.until("one is told 98", func() bool { return strings.Contains(g.ask("journal", "find", "--code", "98"), "timed-out") })
+
 	var debt struct {
 		ID uint64 `json:"id,string"`
 	}
