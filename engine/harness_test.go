@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"encoding/hex"
 	"errors"
 	"testing"
@@ -320,6 +321,7 @@ func (w *world) bankReply(q *iso8583.View, code string) []byte {
 type pos struct {
 	w        *world
 	id       conn.ID
+	number   string // F41; terminalNumber when empty
 	batch    string
 	pik, mak *clear.Cipher
 }
@@ -369,7 +371,7 @@ func (p *pos) unwrap(slot []byte) *clear.Cipher {
 }
 
 func (p *pos) identity(b *iso8583.Builder) {
-	b.Put(41, []byte(terminalNumber))
+	b.Put(41, []byte(cmp.Or(p.number, terminalNumber)))
 	b.Put(42, []byte(terminalMerchant))
 }
 
