@@ -62,8 +62,10 @@ func (s *Shard) mayBeBooked(sl *slot) bool {
 		return false // an unknown terminal has no transactions
 	}
 	fp := identity(&sl.Facts)
-	// A copy of it may be with a module that works.
-	if s.cfg.Module == nil && (sl.Code == txn.SystemFault || s.gates.caps != nil && sl.Code == s.gates.caps.Code) && s.securing(sl, fp) {
+	// A copy of it may be with a module that works, from before the terminal signed
+	// in again.
+	if s.cfg.Module == nil && (sl.Code == txn.SystemFault || sl.Code == txn.SignInAgain || sl.Code == txn.BadMAC ||
+		s.gates.caps != nil && sl.Code == s.gates.caps.Code) && s.securing(sl, fp) {
 		return true
 	}
 	if sl.sess != nil && s.surelyNew(sl) {
