@@ -3,6 +3,7 @@
 // and the client of `switch ctl`.
 //
 //	GET  /api/status            how the switch is
+//	GET  /api/batches           batches that did not balance, or whose upload the journal does not bear out
 //	GET  /api/audit             the end of the audit chain, as the journal keeps it
 //	POST /api/reload[?dry=1]    read the config again (dry: only say what would change)
 //	POST /api/drain/{link}      take a bank out of service
@@ -127,6 +128,8 @@ type Switch interface {
 	Act(ctx context.Context, who audit.Who, a Action) Answer
 	// AuditHead is the end of the audit chain that the journal vouches for.
 	AuditHead(ctx context.Context) (audit.Head, error)
+	// Batches are the batches of terminals that a person has to look at.
+	Batches(ctx context.Context) ([]Batch, error)
 	// Registry does something to the tables, and writes it into the audit file when
 	// it changes anything. in is the file of an import.
 	Registry(ctx context.Context, who audit.Who, e Edit, in io.Reader) Answer
@@ -152,6 +155,14 @@ func Handler(sw Switch, identify func(*http.Request) (audit.Who, error)) http.Ha
 			return
 		}
 		reply(w, http.StatusOK, h)
+	})
+	m.HandleFunc("GET /api/batches", func(w http.ResponseWriter, r *http.Request) {
+		all, err := sw.Batches(r.Context())
+		if err != nil {
+			reply(w, http.StatusInternalServerError, Failed("批次不可读", "the batches cannot be read", err))
+			return
+		}
+		reply(w, http.StatusOK, all)
 	})
 	act := func(w http.ResponseWriter, r *http.Request) {
 		a, err := action(r)

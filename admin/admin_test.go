@@ -45,6 +45,9 @@ func (f *fake) Registry(_ context.Context, who audit.Who, e Edit, in io.Reader) 
 	return a
 }
 
+func (f *fake) Batches(context.Context) ([]Batch, error) {
+	return []Batch{{Merchant: "m", Batch: 7, Faults: []BatchFault{{Trace: 9, En: "not found"}}}}, f.err
+}
 func (f *fake) AuditHead(context.Context) (audit.Head, error) {
 	return audit.Head{N: 3, Hash: "ab"}, f.err
 }
@@ -96,7 +99,13 @@ func TestSocket(t *testing.T) {
 	if h, err := c.AuditHead(ctx); err != nil || h.N != 3 {
 		t.Error(h, err)
 	}
+	if all, err := c.Batches(ctx); err != nil || len(all) != 1 || all[0].Batch != 7 || all[0].Faults[0].Trace != 9 {
+		t.Error(all, err)
+	}
 	f.err = errors.New("disk")
+	if all, err := c.Batches(ctx); err == nil || !strings.Contains(err.Error(), "disk") {
+		t.Error(all, err)
+	}
 	if _, err := c.AuditHead(ctx); err == nil || !strings.Contains(err.Error(), "disk") {
 		t.Error(err)
 	}

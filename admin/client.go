@@ -48,6 +48,11 @@ func (c *Client) AuditHead(ctx context.Context) (audit.Head, error) {
 	return h, c.call(ctx, http.MethodGet, "/api/audit", &h)
 }
 
+// Batches asks for the batches that a person has to look at.
+func (c *Client) Batches(ctx context.Context) (all []Batch, err error) {
+	return all, c.call(ctx, http.MethodGet, "/api/batches", &all)
+}
+
 // Act asks for an action. The error says that it could not be asked; what became
 // of it stands in the answer.
 func (c *Client) Act(ctx context.Context, a Action) (Answer, error) {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -157,6 +158,21 @@ func TestSettlementOutOfBalance(t *testing.T) {
 	w.want("what is kept of it", strings.Join(lines, "\n"),
 		"other amount 8: 991, ours 990\nnot found 77: 1, ours 0\nother card 7: 1250, ours 1250\nwrong count 0: 9, ours 4")
 	w.want("items", faults.seen, upload{items: 4, faults: 4})
+
+	// What a person gets to see of it.
+	var all []Batch
+	if err := EachBatch(w.log.NewReader(), func(b *Batch) error { all = append(all, *b); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != 1 || all[0].Balanced() || all[0].Terminal != id || all[0].Number != 1 || len(all[0].Faults) != 4 || all[0].Items != 4 ||
+		all[0].Verdict != [2]translate.Verdict{translate.Equal, translate.Unequal} {
+		t.Fatalf("%+v", all)
+	}
+	w.want("a card", all[0].Faults[2].Card().String(), "400000******0002")
+	failed := errors.New("enough")
+	if err := EachBatch(w.log.NewReader(), func(*Batch) error { return failed }); err != failed {
+		t.Error(err)
+	}
 }
 
 func TestSettlementRefused(t *testing.T) {

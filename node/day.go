@@ -1,12 +1,17 @@
 package node
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
+	"strings"
 
+	"tongka/admin"
 	"tongka/config"
 	"tongka/engine"
 	"tongka/router"
+	"tongka/translate"
 )
 
 // maxDownload is the size in bytes of what one download may hold.
@@ -54,4 +59,36 @@ func groups(in []int) (out []uint16) {
 		out = append(out, uint16(g))
 	}
 	return out
+}
+
+// Batches implements admin.Switch.
+func (n *Node) Batches(ctx context.Context) ([]admin.Batch, error) {
+	n.acting.Lock() // or the journal could be closed meanwhile
+	defer n.acting.Unlock()
+	if !n.opened {
+		return nil, errors.New("交换正在启动或停止 · the switch is being started or stopped")
+	}
+	all := []admin.Batch{}
+	err := engine.EachBatch(n.journal.NewReader(), func(b *engine.Batch) error {
+		if err := ctx.Err(); err != nil || b.Balanced() {
+			return err
+		}
+		out := admin.Batch{Merchant: strings.TrimRight(string(b.Terminal.Merchant[:]), " "), Terminal: strings.TrimRight(string(b.Terminal.Number[:]), " "),
+			Batch: b.Number, Own: verdict(b.Verdict[0]), Foreign: verdict(b.Verdict[1]), Items: b.Items}
+		for i := range b.Faults {
+			f := &b.Faults[i]
+			words := f.Why.Words()
+			out.Faults = append(out.Faults, admin.BatchFault{Trace: f.Trace, Card: f.Card().String(), Theirs: f.Theirs, Ours: f.Ours, Zh: words.ZH, En: words.EN})
+		}
+		all = append(all, out)
+		return nil
+	})
+	return all, err
+}
+
+func verdict(v translate.Verdict) string {
+	if v == 0 {
+		return ""
+	}
+	return string(rune(v))
 }

@@ -22,6 +22,7 @@ type ctlCmd struct {
 	LogLevel ctlLogLevelCmd `cmd:"" help:"日志级别，直至重新加载或重启 · log level, until the next reload or start"`
 	Stop     ctlStopCmd     `cmd:"" help:"停机：在途交易先完成 · stop, what is in flight first"`
 	Restart  ctlRestartCmd  `cmd:"" help:"热重启：端口不关闭 · hot restart, the ports stay open"`
+	Batches  ctlBatchesCmd  `cmd:"" help:"批结算不平与批上送差错，CSV · batches that did not balance, and faults of their uploads, as CSV"`
 	Audit    ctlAuditCmd    `cmd:"" help:"操作审计 · what was done, and by whom"`
 }
 

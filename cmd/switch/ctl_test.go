@@ -246,6 +246,9 @@ func TestReloadOfARunningSwitch(t *testing.T) {
 	if r := g.ctl("drain", "bonk"); r.code != 1 || !strings.Contains(r.err, "bonk") {
 		t.Error(r)
 	}
+	if r := g.mustCtl("batches"); r.out != strings.Join(batchColumns, ",")+"\n" {
+		t.Errorf("no batch was settled, and yet: %s", r.out)
+	}
 	g.mustCtl("log-level", "warn")
 	if r := g.mustCtl("status"); !strings.Contains(r.out, "log warn") || !strings.Contains(r.out, "second") {
 		t.Error(r)
