@@ -137,6 +137,8 @@ type Registry struct {
 // Journal says where the key of the journal lies.
 type Journal struct {
 	KeyFile string `json:"key_file,omitempty" jsonschema:"流水加密密钥文件，缺省为数据目录下 journal.key，尚无流水时无则新建 · key file of the journal, journal.key in the data folder when left out, made when it is missing and there is no journal yet"`
+	Reserve int    `json:"reserve,omitempty" range:"0,1048576" reload:"now" jsonschema:"数据目录所在磁盘须留的空间 MiB，不足则拒绝新交易，0 不监视 · MiB that must stay free on the disk of the data folder; with less, new requests are refused; 0 does not watch"`
+	Full    string `json:"full_code,omitempty" enum:"91,96" reload:"now" jsonschema:"空间不足时的应答码 · response code when there is less"`
 }
 
 // Offline says what records of offline transactions are held against. The command
@@ -187,6 +189,7 @@ func Defaults() Config {
 		Rules:       Rules{CompletionPercent: 15, TipPercent: 20},
 		HSM:         HSM{Header: 8, Timeout: 2 * time.Second, Connections: 1, KeyConnection: true, Window: 16, Probe: 5 * time.Second},
 		Registry:    Registry{SessionTTL: 24 * time.Hour, MaxTerminals: 100_000, MaxBlacklist: 20_000_000, MaxCards: 1_000_000},
+		Journal:     Journal{Reserve: 512, Full: "96"},
 		FlowControl: FlowControl{Code: "96", Payments: perSecond, Enquiries: perSecond, Terminal: perSecond, Merchant: perSecond},
 		Offline:     Offline{MaxFile: 4096},
 		Limits:      Limits{InFlight: 16384, History: 16, MaxFrame: 2048},

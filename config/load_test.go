@@ -140,7 +140,7 @@ func wholeConfig(t *testing.T) *Config {
 		HSM: HSM{Mode: "tcp", Addresses: []string{"127.0.0.1:1500", "127.0.0.2:1500"}, Header: 4, Timeout: 500 * time.Millisecond,
 			Connections: 1, KeyConnection: true, Window: 16, Probe: 5 * time.Second},
 		Registry: Registry{SessionTTL: 12 * time.Hour, MaxTerminals: 7, MaxBlacklist: 20_000_000, MaxCards: 1_000_000, Import: "/t.csv"},
-		Journal:  Journal{KeyFile: "/etc/key"},
+		Journal:  Journal{KeyFile: "/etc/key", Reserve: 512, Full: "96"},
 		Offline:  Offline{MaxFile: 4096},
 		Limits:   Limits{InFlight: 100, History: 20, MaxFrame: 2048},
 		Admin:    Admin{Socket: "/etc/a.sock", Tokens: "/tokens"},

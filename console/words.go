@@ -93,6 +93,7 @@ var counters = []counter{
 	{"batches_unequal", Words{"批结算不平", "batches that did not balance"}, "Batches whose totals were not ours.", func(c *engine.Counters) uint64 { return c.BatchesUnequal }},
 	{"batch_items", Words{"批上送笔数", "batch upload items"}, "Transactions that terminals uploaded.", func(c *engine.Counters) uint64 { return c.BatchItems }},
 	{"batch_faults", Words{"批上送差错", "batch upload faults"}, "Uploaded transactions that the journal does not bear out.", func(c *engine.Counters) uint64 { return c.BatchFaults }},
+	{"no_space", Words{"磁盘将满", "disk nearly full"}, "Requests refused because the disk of the journal is nearly full.", func(c *engine.Counters) uint64 { return c.NoSpace }},
 	{"sign_ins", Words{"终端签到", "sign-ins"}, "Terminals that signed in.", func(c *engine.Counters) uint64 { return c.SignIns }},
 	{"echoes", Words{"链路测试", "echoes"}, "Echo tests of terminals answered.", func(c *engine.Counters) uint64 { return c.Echoes }},
 	{"enquiries", Words{"查询", "enquiries"}, "Enquiries that a bank was to answer, however they ended; no money moves.", func(c *engine.Counters) uint64 { return c.Enquiries }},
@@ -113,7 +114,7 @@ var counters = []counter{
 
 // Which counters stand where on the page. Trouble is lit while it grows.
 var (
-	troubleKeys = []string{"timed_out", "bad_mac", "bad_format", "unregistered", "refused", "over_terminal", "over_merchant", "over_payments", "over_enquiries", "over_link", "late_answers", "unmatched", "hsm_faults"}
+	troubleKeys = []string{"timed_out", "bad_mac", "bad_format", "unregistered", "refused", "no_space", "over_terminal", "over_merchant", "over_payments", "over_enquiries", "over_link", "late_answers", "unmatched", "hsm_faults"}
 	totalKeys   = []string{"received", "approved", "declined", "reversed", "delivered", "repeats", "sign_ins"}
 )
 

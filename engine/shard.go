@@ -106,11 +106,12 @@ type Shard struct {
 	owed      *storefwd.Queue
 	now       int64 // of this turn
 	inTurn    bool
-	firstLife bool // the journal was empty: there is nothing older on disk
-	dead      bool // the store failed; nothing is done any more
-	draining  bool // connections are let go: owing is kept
-	finishing bool // no request is taken any more
-	leaving   bool // the process is about to stop
+	firstLife bool     // the journal was empty: there is nothing older on disk
+	dead      bool     // the store failed; nothing is done any more
+	crowded   txn.Code // the disk is nearly full: what new requests are told; zero otherwise
+	draining  bool     // connections are let go: owing is kept
+	finishing bool     // no request is taken any more
+	leaving   bool     // the process is about to stop
 	owing     owing
 
 	slots     []slot

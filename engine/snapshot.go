@@ -11,8 +11,9 @@ type Snapshot struct {
 	Ready    bool // recovery is done and the doors are open
 	Slots    int  // transactions that fit in flight
 	InFlight int
-	Owed     int // reversals that a bank has not confirmed yet
-	Parked   int // owed items that used up their attempts
+	Owed     int  // reversals that a bank has not confirmed yet
+	NoSpace  bool // the disk of the journal is nearly full: new requests are refused
+	Parked   int  // owed items that used up their attempts
 	Counters Counters
 	Latency  Latency
 	Links    []LinkView
@@ -45,6 +46,7 @@ type Counters struct {
 	BatchItems     uint64 // items of batch uploads
 	BatchFaults    uint64 // of these, the journal does not bear out
 	Echoes         uint64
+	NoSpace        uint64 // requests refused because the disk of the journal is nearly full
 	Enquiries      uint64 // asked of a bank without moving money, however they ended
 	Commits        uint64 // ticks made durable
 	Records        uint64

@@ -90,6 +90,9 @@ func (s *Shard) admit(p *peer, sl *slot) txn.Code {
 	case sl.index == scratchIndex:
 		s.stats.Refused++
 		return txn.SystemFault
+	case s.crowded != (txn.Code{}) && flow.ClassOf(sl.Kind) != flow.Exempt:
+		s.stats.NoSpace++
+		return s.crowded
 	case !flow.Supported(sl.Kind):
 		s.stats.Refused++
 		return txn.NotSupported

@@ -56,21 +56,22 @@ type Options struct {
 
 // Node is one running switch.
 type Node struct {
-	opts    Options
-	log     *zap.Logger
-	reg     *registry.Registry
-	desk    *desk.Desk
-	suspect chan engine.Suspicion
-	journal *journal.Log
-	audit   *audit.Log
-	shard   *engine.Shard
-	front   *conn.Front
-	live    atomic.Pointer[conn.Front] // front, for who came before it
-	console *console.Server
-	admin   *admin.Server
-	stop    chan struct{} // ends tidy
-	tidied  chan struct{}
-	watched chan struct{}
+	opts     Options
+	log      *zap.Logger
+	reg      *registry.Registry
+	desk     *desk.Desk
+	suspect  chan engine.Suspicion
+	journal  *journal.Log
+	audit    *audit.Log
+	shard    *engine.Shard
+	front    *conn.Front
+	live     atomic.Pointer[conn.Front] // front, for who came before it
+	console  *console.Server
+	admin    *admin.Server
+	stop     chan struct{} // ends tidy
+	tidied   chan struct{}
+	watched  chan struct{}
+	measured chan struct{} // ends watchSpace
 
 	asks      context.Context // ends when questions must
 	endAsks   context.CancelFunc
@@ -131,9 +132,10 @@ func (n *Node) open(o Options) error {
 	if err := n.await(); err != nil {
 		return errors.Join(err, n.closeAdmin(context.Background()), n.front.Stop(context.Background()))
 	}
-	n.stop, n.tidied, n.watched = make(chan struct{}), make(chan struct{}), make(chan struct{})
+	n.stop, n.tidied, n.watched, n.measured = make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go n.tidy(n.stop, n.tidied)
 	go n.watch(n.stop, n.watched)
+	go n.watchSpace(n.stop, n.measured)
 	n.acting.Lock()
 	n.opened = true
 	n.acting.Unlock()

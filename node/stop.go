@@ -33,6 +33,7 @@ func (n *Node) Stop(ctx context.Context) error {
 	n.acting.Unlock()
 	close(n.stop)
 	<-n.tidied
+	<-n.measured
 	<-n.watched
 	began := time.Now()
 	timedOut, err := n.drainAll(ctx)
