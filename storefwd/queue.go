@@ -9,10 +9,12 @@
 //
 // On disk an item is
 //
-//	'O' link:2 id:8 (big endian)           journal.AppendFacts            a reversal
-//	'O' link:2 id:8 form:1 (big endian)    journal.AppendFacts, body      any other form
-//	'H' link:2                             version:1 = 1                  the link is stopped
-//	'H' link:2 id:8 form:1                 version:1 = 1                  the item is held
+//	'O' link:2 id:8 (big endian)           journal.AppendFacts, since:8            a reversal
+//	'O' link:2 id:8 form:1 (big endian)    journal.AppendFacts, since:8, body      any other form
+//	'H' link:2                             version:1 = 1                           the link is stopped
+//	'H' link:2 id:8 form:1                 version:1 = 1                           the item is held
+//
+// where since is when it was owed first, by which a restart knows the order again;
 //
 // and in memory 48 bytes and its place in two maps and a heap; the facts are
 // read back when it is offered, unless they are among the newest.
@@ -28,6 +30,7 @@
 package storefwd
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -95,7 +98,10 @@ func New(store Store, policies []Policy, seed uint64) *Queue {
 	return q
 }
 
-const keySize = 11
+const (
+	keySize   = 11
+	sinceSize = 8
+)
 
 func (q *Queue) itemKey(n name, to txn.LinkID) []byte {
 	q.key = binary.BigEndian.AppendUint16(append(q.key[:0], 'O'), uint16(to))
@@ -110,11 +116,12 @@ func (q *Queue) itemKey(n name, to txn.LinkID) []byte {
 // first. A debt to a link that the configuration lacks is an error: going on
 // would forget it.
 func (q *Queue) Load() error {
-	// A card's order is that of the debts, which is nearly that of the keys.
+	// A card's order is that in which the debts were made, not that of the keys.
 	type loaded struct {
 		name
-		to   txn.LinkID
-		card uint64
+		to    txn.LinkID
+		card  uint64
+		since int64
 	}
 	var all []loaded
 	var f txn.Facts
@@ -137,6 +144,9 @@ func (q *Queue) Load() error {
 		if n.id = f.ID; uint64(n.id) != binary.BigEndian.Uint64(key[3:]) {
 			return fmt.Errorf("storefwd: key %x holds transaction %d", key, f.ID)
 		}
+		if rest := plain[journal.FactsSize:]; len(rest) >= sinceSize {
+			n.since = int64(binary.LittleEndian.Uint64(rest))
+		}
 		n.card = cardOf(&f)
 		all = append(all, n)
 		return nil
@@ -149,6 +159,9 @@ func (q *Queue) Load() error {
 		return err
 	}
 	slices.SortFunc(all, func(a, b loaded) int {
+		if a.since != b.since {
+			return cmp.Compare(a.since, b.since)
+		}
 		if a.before(b.name) {
 			return -1
 		}
@@ -178,7 +191,8 @@ func (q *Queue) Owe(f *txn.Facts, form Form, body []byte, to txn.LinkID, now int
 	}
 	h := &q.hot[uint64(f.ID)%hotSlots]
 	*h = hotFacts{to, form, *f, append(h.body[:0], body...)}
-	q.scratch = append(journal.AppendFacts(q.scratch[:0], f), body...)
+	q.scratch = binary.LittleEndian.AppendUint64(journal.AppendFacts(q.scratch[:0], f), uint64(now))
+	q.scratch = append(q.scratch, body...)
 	q.store.Put(q.itemKey(n, to), q.scratch)
 }
 
@@ -264,7 +278,7 @@ func (q *Queue) read(l *link, i int32, now int64, d *Debt) bool {
 	q.scratch = plain
 	if err == nil && ok {
 		if err = journal.ReadFacts(plain, &d.Facts); err == nil {
-			d.Body = plain[journal.FactsSize:]
+			d.Body = plain[min(journal.FactsSize+sinceSize, len(plain)):]
 		}
 	}
 	switch {

@@ -494,10 +494,10 @@ func TestAdviceAndItsReversal(t *testing.T) {
 	q := New(m, make([]Policy, 1), 1)
 	f := reversal(7, 1)
 	body := []byte("what the facts do not hold")
-	q.Owe(f, Advice, body, 0, 0)
+	q.Owe(f, Advice, body, 0, 10)
 	body[0] = '!' // it was copied
-	q.Owe(f, Reversal, nil, 0, 0)
-	q.Owe(reversal(3, 1), Reversal, nil, 0, 0) // older, of the same card
+	q.Owe(f, Reversal, nil, 0, 10)
+	q.Owe(reversal(3, 1), Reversal, nil, 0, 11) // an older transaction of the same card, owed later
 	m.commit()
 	for _, restarted := range []bool{false, true} {
 		if restarted {
@@ -505,30 +505,28 @@ func TestAdviceAndItsReversal(t *testing.T) {
 			if err := q.Load(); err != nil {
 				t.Fatal(err)
 			}
-			var d Debt
-			if _, ok := q.Due(0, 0, &d); !ok || d.ID != 3 { // the oldest first
-				t.Fatalf("after the restart: %+v", d)
-			}
-			q.Settle(3, Reversal, 0)
 		}
 		var d Debt
-		n, ok := q.Due(0, 0, &d)
+		n, ok := q.Due(20, 0, &d)
 		if !ok || d.ID != 7 || d.Form != Advice || string(d.Body) != "what the facts do not hold" || d.Facts != *f {
 			t.Fatalf("restarted %v: %v %+v", restarted, ok, d)
 		}
 		if want := map[bool]int{false: 1, true: 2}[restarted]; n != want {
 			t.Fatalf("restarted %v: attempt %d, want %d", restarted, n, want)
 		}
-		notDue(t, q, 0, 0)
+		notDue(t, q, 20, 0)
 	}
 	if !q.Settle(7, Advice, 0) || q.Settle(7, Advice, 0) {
 		t.Fatal("the advice is not settled, or twice")
 	}
 	var d Debt
-	if _, ok := q.Due(0, 0, &d); !ok || d.ID != 7 || d.Form != Reversal || len(d.Body) != 0 {
+	if _, ok := q.Due(20, 0, &d); !ok || d.ID != 7 || d.Form != Reversal || len(d.Body) != 0 {
 		t.Fatalf("the reversal: %v %+v", ok, d)
 	}
-	if !q.Settle(7, Reversal, 0) || q.Total() != 0 {
-		t.Fatal("something is left")
+	if !q.Settle(7, Reversal, 0) || q.Total() != 1 {
+		t.Fatal("the older transaction's is not the one that is left")
+	}
+	if _, ok := q.Due(20, 0, &d); !ok || d.ID != 3 {
+		t.Fatalf("owed last: %v %+v", ok, d)
 	}
 }

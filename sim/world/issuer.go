@@ -1,0 +1,184 @@
+package world
+
+import (
+	"time"
+
+	"tongka/codec/iso8583"
+	"tongka/conn"
+)
+
+// mood is how a bank behaves.
+type mood uint8
+
+const (
+	well mood = iota
+	mute      // books and does not answer
+	deaf      // hears nothing
+	slow      // answers after the deadline
+	moods
+)
+
+var moodNames = [...]string{"well", "mute", "deaf", "slow"}
+
+// issuer is a bank: it books what it approves, once, and takes back what it is
+// told to.
+type issuer struct {
+	w     *world
+	index int
+	line  *wire
+	mood  mood
+	rows  map[string]*row   // by F37
+	sales map[string]*row   // by what was asked: no two are alike
+	owing map[string]string // the notice of each card that is not answered yet
+	heard uint64
+}
+
+type row struct {
+	key              string
+	amount           uint64
+	booked, reversed bool
+}
+
+func newIssuer(w *world, i int) *issuer {
+	return &issuer{w: w, index: i, rows: map[string]*row{}, sales: map[string]*row{}, owing: map[string]string{}}
+}
+
+// dial is the switch's dialling: it connects when the bank is reached.
+func (k *issuer) dial() {
+	k.line = k.w.connect(k, k.index, conn.ASCII4)
+}
+
+func (k *issuer) lost(l *wire) {
+	if k.line != l {
+		return
+	}
+	k.w.after(int64(100*time.Millisecond)+int64(fate(k.w.o.Seed, aboutJitter, l.number, 1)%uint64(time.Second)), func() {
+		if k.line == l && k.w.proc != nil {
+			k.dial()
+		}
+	})
+}
+
+func (k *issuer) hear(l *wire, frame []byte) {
+	if k.mood == deaf {
+		return
+	}
+	var q iso8583.View
+	var env iso8583.Envelope
+	spec := iso8583.Cups()
+	msg, err := spec.Split(frame, &env)
+	if err == nil {
+		err = spec.Parse(&q, msg)
+	}
+	if err != nil {
+		k.w.violate("readable", "bank %d: %x: %v", k.index, frame, err)
+		return
+	}
+	k.heard++
+	amount, _ := q.Uint(4)
+	k.w.note("bank hears", uint64(k.index), uint64(q.MTI()), amount)
+	switch q.MTI() {
+	case 0x0820:
+		k.answer(l, &q, "00", 0, 70)
+	case 0x0200, 0x0220:
+		k.money(l, &q, amount)
+	case 0x0420, 0x0421:
+		k.reversal(l, &q, amount)
+	default:
+		k.w.violate("known-messages", "bank %d: %v", k.index, q.MTI())
+	}
+}
+
+// key is what a request is about: terminal, processing code and amount.
+func key(q *iso8583.View) string {
+	return string(q.Field(41)) + string(q.AppendText(nil, 3)) + string(q.AppendText(nil, 4)) + string(q.AppendText(nil, 2))
+}
+
+func (k *issuer) money(l *wire, q *iso8583.View, amount uint64) {
+	if string(q.AppendText(nil, 3)) == "310000" {
+		k.answer(l, q, "00", 0, 0)
+		return
+	}
+	rrn := string(q.Field(37))
+	if r := k.rows[rrn]; r != nil {
+		if !r.reversed || r.booked {
+			k.w.violate("nothing-twice-as-new", "bank %d: %s came twice", k.index, rrn)
+		}
+		k.answer(l, q, "94", 0, 0) // its reversal came first
+		return
+	}
+	name := key(q)
+	r := &row{key: name, amount: amount, booked: fate(k.w.o.Seed, aboutDecline, amount, uint64(len(key(q))))%8 != 0}
+	k.rows[rrn] = r
+	if string(q.AppendText(nil, 3)) == "000000" {
+		if old := k.sales[name]; old != nil && old.booked && !old.reversed {
+			k.w.violate("nothing-twice-as-new", "bank %d: %s was forwarded as new again", k.index, name)
+		}
+		k.sales[name] = r
+	}
+	code := "51"
+	if r.booked {
+		code = "00"
+	}
+	k.answer(l, q, code, 0, 38)
+	if fate(k.w.o.Seed, aboutLoss, amount, 7)%32 == 0 {
+		k.answer(l, q, code, int64(3*time.Millisecond), 38) // twice
+	}
+}
+
+func (k *issuer) reversal(l *wire, q *iso8583.View, amount uint64) {
+	rrn, card := string(q.Field(37)), string(q.AppendText(nil, 2))
+	if before := k.owing[card]; before != "" && before != rrn {
+		k.w.violate("per-card-order", "bank %d: %s came before %s of the same card was answered", k.index, rrn, before)
+	}
+	k.owing[card] = rrn
+	r, code := k.rows[rrn], "00"
+	if r == nil {
+		r, code = &row{amount: amount}, "25"
+		k.rows[rrn] = r
+	}
+	if r.amount != amount {
+		k.w.violate("same-amount", "bank %d: %s is reversed with %d, it was %d", k.index, rrn, amount, r.amount)
+	}
+	r.reversed = true
+	if k.mood != mute {
+		delete(k.owing, card)
+	}
+	k.answer(l, q, code, 0, 0)
+}
+
+// answer replies as the mood is. more is a field that goes with it.
+func (k *issuer) answer(l *wire, q *iso8583.View, code string, after int64, more int) {
+	switch k.mood {
+	case mute:
+		return
+	case slow:
+		after += int64(12 * time.Second)
+	}
+	head := iso8583.AppendCupsHeader(nil, "48023310", "00010000")
+	b := iso8583.Cups().Begin(head, q.MTI()&^1|0x0010)
+	for _, n := range []int{4, 7, 11} {
+		b.Copy(n, q, n)
+	}
+	if q.Has(37) {
+		b.PutUint(15, 1122)
+		b.Copy(37, q, 37)
+	}
+	if more == 38 && code == "00" {
+		b.Put(38, []byte("A00001"))
+	}
+	b.Put(39, []byte(code))
+	if more == 70 {
+		b.Copy(70, q, 70)
+	}
+	frame, err := b.End()
+	if err != nil {
+		panic(err) // what was read can be written
+	}
+	iso8583.PatchCupsLength(frame, len(frame))
+	k.w.after(after+int64(200*time.Microsecond)+int64(fate(k.w.o.Seed, aboutDelay, uint64(k.index), k.heard)%uint64(3*time.Millisecond)), func() {
+		if l.open {
+			l.say(frame)
+		}
+	})
+}

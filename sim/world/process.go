@@ -1,0 +1,215 @@
+package world
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"tongka/codec/iso8583"
+	"tongka/conn"
+	"tongka/engine"
+	"tongka/hsm"
+	"tongka/journal"
+	"tongka/router"
+	"tongka/storefwd"
+	"tongka/translate"
+	"tongka/txn"
+)
+
+// process is one life of the switch: a shard on its loop.
+type process struct {
+	w       *world
+	shard   *engine.Shard
+	handler conn.Handler
+	log     *watched
+	places  []uint32 // how often each was used
+	free    []uint32
+	wires   map[conn.ID]*wire
+	order   []*wire // of opening, so that nothing depends on a map
+	closing []*wire
+	touched bool  // something came since the last turn
+	wake    int64 // when the shard wants its next turn
+	dead    bool  // nothing that it still does is seen
+	sends   int   // left before it dies, counted from the first of a turn; below zero: no limit
+}
+
+var _ conn.Loop = (*process)(nil)
+
+// begin starts a life on what is on disk.
+func (w *world) begin() error {
+	log, err := w.store.open()
+	if err != nil {
+		return err
+	}
+	p := &process{w: w, wires: map[conn.ID]*wire{}, sends: -1}
+	p.log = &watched{Journal: log, p: p}
+	cfg, err := w.config(p)
+	if err != nil {
+		return err
+	}
+	if p.shard, err = engine.Open(cfg, p.log, w.reg); err != nil {
+		return err
+	}
+	p.handler = p.shard.Attach(p)
+	w.proc = p
+	w.note("process starts")
+	for _, k := range w.issuers {
+		k.dial()
+	}
+	p.touched = true
+	return nil
+}
+
+func (w *world) config(p *process) (engine.Config, error) {
+	cfg := engine.Config{InFlight: 64, History: 4, Seed: w.o.Seed, Module: w.module,
+		Clock: func() int64 { return w.now }, Logger: zap.NewNop(), Fatal: func(error) { p.dead = true }}
+	door, err := translate.NewDoor(iso8583.Pos(), acquirer)
+	if err != nil {
+		return cfg, err
+	}
+	cfg.Listeners = []engine.Listener{{Name: "pos", Door: door, Framing: conn.Binary2}}
+	first, err := router.ParseRange("62")
+	if err != nil {
+		return cfg, err
+	}
+	cfg.Routes, err = router.Compile(router.Source{Rules: []router.Rule{
+		{BINs: []router.Range{first}, To: []router.Target{{Link: 0, Weight: 1}}}, {To: []router.Target{{Link: 1, Weight: 1}}}}})
+	if err != nil {
+		return cfg, err
+	}
+	zpk, err := w.module.Wrap(hsm.ZPK, zpkClear)
+	if err != nil {
+		return cfg, err
+	}
+	for i, name := range []string{"bank-a", "bank-b"} {
+		bank, err := translate.NewBank(iso8583.Cups(), "00010000", acquirer, acquirer, acquirer)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Links = append(cfg.Links, engine.Link{Name: name, Lines: []engine.Line{{Send: i, Receive: i, Priority: 1}}, Bank: bank, Framing: conn.ASCII4, ZPK: zpk,
+			AnswerTimeout: 10 * time.Second, EchoInterval: 30 * time.Second, EchoTimeout: 5 * time.Second, MaxMissed: 10,
+			Reversal: storefwd.Policy{Window: 16, PerRound: 64, Interval: time.Second, BackoffMin: time.Second,
+				BackoffMax: 8 * time.Second, Timeout: 5 * time.Second, MaxAttempts: 10_000}})
+	}
+	return cfg, nil
+}
+
+// turn ends a turn of the loop. When the process is to die, it dies in the phase
+// that the plan says.
+func (p *process) turn() {
+	p.touched = false
+	w := p.w
+	dying := w.dying
+	if dying != nil {
+		switch dying.phase {
+		case beforeCommit:
+			w.crash(dying, false)
+			return
+		case inDoubt:
+			p.log.fail = true
+		case synced:
+			p.log.dieAfter = true
+		case halfSent:
+			p.sends = int(fate(w.o.Seed, aboutPhase, dying.id, 1) % 4)
+		}
+	}
+	p.wake = p.handler.Tick(w.now)
+	if dying != nil {
+		w.crash(dying, fate(w.o.Seed, aboutDoubt, dying.id)%2 == 0)
+		return
+	}
+	for len(p.closing) > 0 {
+		l := p.closing[0]
+		p.closing = p.closing[1:]
+		l.hungUp()
+	}
+}
+
+// crash ends the process. What it had sent arrives; what came to it is lost.
+func (w *world) crash(s *stimulus, keep bool) {
+	p := w.proc
+	w.dying, w.proc, p.dead = nil, nil, true
+	w.crashes++
+	w.note("process dies", s.id, uint64(s.phase))
+	for _, l := range p.order {
+		if l.up {
+			l.broken()
+		}
+	}
+	w.store.crash(keep)
+	pause := int64(20*time.Millisecond) + int64(fate(w.o.Seed, aboutCrash, s.id, 1)%uint64(2*time.Second))
+	w.after(pause, func() {
+		if err := w.begin(); err != nil {
+			w.violate("starts-again", "after crash %d: %v", s.id, err)
+		}
+	})
+}
+
+// Send takes bytes that leave; from then on they are seen.
+func (p *process) Send(id conn.ID, framed []byte) error {
+	l := p.wires[id]
+	switch {
+	case p.sends == 0:
+		p.dead = true
+	case p.sends > 0:
+		p.sends--
+	}
+	if p.dead {
+		return nil
+	}
+	if l == nil || !l.up {
+		return conn.ErrClosed
+	}
+	l.left(append([]byte(nil), framed...))
+	return nil
+}
+
+// Close hangs up after the turn.
+func (p *process) Close(id conn.ID) {
+	if l := p.wires[id]; l != nil && l.up && !p.dead {
+		p.closing = append(p.closing, l)
+	}
+}
+
+// Wake is for other goroutines, of which there are none.
+func (p *process) Wake() {}
+
+// watched holds every byte that leaves against what is on disk.
+type watched struct {
+	engine.Journal
+	p        *process
+	staged   []stagedFact
+	fail     bool // the next sync is in doubt
+	dieAfter bool // nothing leaves after the next sync
+}
+
+type stagedFact struct {
+	kind journal.Kind
+	id   txn.ID
+	code txn.Code
+}
+
+func (l *watched) Append(r *journal.Record) journal.LSN {
+	l.staged = append(l.staged, stagedFact{r.Kind, r.Facts.ID, r.Facts.Code})
+	return l.Journal.Append(r)
+}
+
+func (l *watched) Sync() error {
+	if l.fail {
+		return errCrashed
+	}
+	if err := l.Journal.Sync(); err != nil {
+		return err
+	}
+	for _, s := range l.staged {
+		l.p.w.books.durable(&s)
+	}
+	l.staged = l.staged[:0]
+	if l.dieAfter {
+		l.p.dead = true
+	}
+	return nil
+}
+
+// Reject is Close with a black mark, which nobody here counts.
+func (p *process) Reject(id conn.ID) { p.Close(id) }

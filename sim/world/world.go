@@ -1,0 +1,210 @@
+package world
+
+import (
+	"container/heap"
+	"encoding/binary"
+	"fmt"
+	"hash"
+	"hash/fnv"
+	"time"
+
+	"tongka/hsm/soft"
+	"tongka/registry"
+	"tongka/translate"
+)
+
+// start is the simulated time at which every history begins.
+var start = time.Date(2026, 11, 21, 9, 0, 0, 0, translate.Zone).UnixNano()
+
+// world is one history being played.
+type world struct {
+	o       Options
+	now     int64
+	events  events
+	seq     uint64
+	proc    *process // nil while no process runs
+	store   store
+	module  *soft.Module
+	reg     *registry.Registry
+	tills   []*till
+	issuers []*issuer
+	wires   uint64
+	books   books
+	crashes int
+	dying   *stimulus // the process ends in its next turn
+	hash    hash.Hash64
+	trace   bool
+	result  Result
+}
+
+// event is something that happens at a time; equal times go by their order.
+type event struct {
+	at  int64
+	seq uint64
+	do  func()
+}
+
+type events []event
+
+func (e events) Len() int { return len(e) }
+func (e events) Less(i, j int) bool {
+	return e[i].at < e[j].at || e[i].at == e[j].at && e[i].seq < e[j].seq
+}
+func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
+func (e *events) Push(x any)   { *e = append(*e, x.(event)) }
+func (e *events) Pop() any {
+	old := *e
+	last := old[len(old)-1]
+	old[len(old)-1].do = nil
+	*e = old[:len(old)-1]
+	return last
+}
+
+// after plans something. What comes to the switch is gathered to a tenth of a
+// millisecond, so that a turn holds more than one thing.
+func (w *world) after(d int64, do func()) { w.at(w.now+d, do) }
+
+func (w *world) at(at int64, do func()) {
+	const grain = int64(100 * time.Microsecond)
+	w.seq++
+	heap.Push(&w.events, event{(max(at, w.now) + grain - 1) / grain * grain, w.seq, do})
+}
+
+// note makes something part of the history.
+func (w *world) note(what string, numbers ...uint64) {
+	var b [8]byte
+	binary.LittleEndian.PutUint64(b[:], uint64(w.now))
+	w.hash.Write(b[:])
+	w.hash.Write([]byte(what))
+	for _, n := range numbers {
+		binary.LittleEndian.PutUint64(b[:], n)
+		w.hash.Write(b[:])
+	}
+	if w.trace {
+		w.result.Trail = append(w.result.Trail, fmt.Sprintf("%12.6fs %s %v", float64(w.now-start)/1e9, what, numbers))
+	}
+}
+
+func (w *world) violate(checker, format string, a ...any) {
+	const enough = 20
+	if len(w.result.Violations) < enough {
+		w.result.Violations = append(w.result.Violations, Violation{checker, fmt.Sprintf(format, a...), w.now - start})
+	}
+}
+
+// play goes through a history to its end and compares the books.
+func (w *world) play(history []stimulus) error {
+	for i := range history {
+		s := &history[i]
+		w.at(start+s.at, func() { w.stir(s) })
+	}
+	if err := w.begin(); err != nil {
+		return err
+	}
+	last := start
+	if n := len(history); n > 0 {
+		last += history[n-1].at
+	}
+	for w.now < last+settling && len(w.result.Violations) == 0 {
+		if !w.step() || w.now > last && w.settled() {
+			break
+		}
+	}
+	w.compare()
+	return w.end()
+}
+
+// step does all that happens at the next moment, and ends the turn.
+func (w *world) step() bool {
+	p := w.proc
+	at := int64(1<<63 - 1)
+	if len(w.events) > 0 {
+		at = w.events[0].at
+	}
+	if p != nil && p.wake != 0 && p.wake < at {
+		at = p.wake
+	}
+	if at == 1<<63-1 {
+		return false
+	}
+	w.now = max(w.now, at)
+	for len(w.events) > 0 && w.events[0].at <= w.now {
+		heap.Pop(&w.events).(event).do()
+	}
+	if p = w.proc; p != nil && (p.touched || w.dying != nil || p.wake != 0 && p.wake <= w.now) {
+		p.turn()
+	}
+	return true
+}
+
+// stir does one thing of the plan.
+func (w *world) stir(s *stimulus) {
+	switch s.fault {
+	case none:
+		w.tills[s.till].asked(s)
+	case crash:
+		if w.proc != nil {
+			w.dying = s
+		}
+	case cut:
+		w.cutOne(s.id)
+	case spell:
+		k := w.issuers[s.which]
+		m := mood(s.id%uint64(moods-1) + 1)
+		k.mood = m
+		w.note("bank's mood", uint64(s.which), uint64(m))
+		w.after(s.span, func() { k.mood = well })
+	}
+}
+
+// settled says that nobody waits for anything any more.
+func (w *world) settled() bool {
+	for _, t := range w.tills {
+		if t.job != nil || len(t.queue) > 0 {
+			return false
+		}
+	}
+	for _, k := range w.issuers {
+		if k.mood != well {
+			return false
+		}
+	}
+	if w.proc == nil {
+		return false
+	}
+	s := w.proc.shard.Snapshot()
+	return s != nil && s.At >= w.now-int64(time.Second) && s.Owed == 0 && s.InFlight == 0
+}
+
+func newWorld(o Options, trace bool) (*world, error) {
+	w := &world{o: o, now: start, hash: fnv.New64a(), trace: trace, module: soft.New(soft.TestLMK()), books: newBooks(),
+		result: Result{Seed: o.Seed, Transactions: o.Transactions}}
+	var err error
+	if w.reg, err = registry.Open(registry.Options{InMemory: true, SessionTTL: 240 * time.Hour}); err != nil {
+		return nil, err
+	}
+	if o.Pebble {
+		w.store = newPebbleStore()
+	} else {
+		w.store = &memoryStore{memory: newMemory()}
+	}
+	for i := range banks {
+		w.issuers = append(w.issuers, newIssuer(w, i))
+	}
+	if err := w.provision(); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+func (w *world) end() error {
+	w.result.Crashes, w.result.Hash = w.crashes, w.hash.Sum64()
+	if w.proc != nil {
+		w.proc.dead = true
+	}
+	err := w.store.close()
+	if e := w.reg.Close(); err == nil {
+		err = e
+	}
+	return err
+}
