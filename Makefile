@@ -1,7 +1,7 @@
 # Tongka 通卡. `make help` lists the targets · 列出所有目标
 GO ?= go
 
-.PHONY: help demo test tshark check bench front storm fuzz soak picture schema build
+.PHONY: help demo test tshark check bench front storm fuzz sim sim-mutants soak picture schema build
 
 help: ## this list · 本列表
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -37,6 +37,13 @@ fuzz: ## every fuzz target for FUZZTIME (60s) · 模糊测试
 	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
 	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; \
 	  done; done
+
+SEEDS ?= 1050
+sim: ## histories of 1000 transactions with crashes, SEEDS of them (1050), against the production code · 模拟验证
+	$(GO) run ./cmd/switch sim world --seeds $(SEEDS) --transactions 1000 --json
+
+sim-mutants: ## deliberate faults in the product, each of which the simulator must find · 变异检验
+	$(GO) run ./tools/mutants
 
 KILLS ?= 20
 MINUTES ?= 10

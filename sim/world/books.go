@@ -87,6 +87,7 @@ func (w *world) compare() {
 			}
 		}
 	}
+	w.compareChains()
 	for _, t := range w.tills {
 		for _, j := range t.all {
 			if key := j.key(t); held[key] != believed[key] {
@@ -107,5 +108,23 @@ func (w *world) compare() {
 		w.violate("nothing-owed-forgotten", "%d debts are left when all is quiet", s.Owed)
 	case s.InFlight != 0:
 		w.violate("zero-when-idle", "%d transactions in flight when all is quiet", s.InFlight)
+	}
+}
+
+// compareChains holds what was taken of each sale against the sale: no more than
+// there was, and all of it at most once.
+func (w *world) compareChains() {
+	for _, t := range w.tills {
+		taken := map[*job]uint64{}
+		for _, j := range t.all {
+			if j.orig != nil && j.state == approved {
+				taken[j.orig] += j.amount
+			}
+		}
+		for _, j := range t.all {
+			if taken[j] > j.amount {
+				w.violate("no-more-than-there-was", "till %d: sale %d of %d fen, and %d were given back", t.index, j.id, j.amount, taken[j])
+			}
+		}
 	}
 }

@@ -21,6 +21,8 @@ type Options struct {
 	// a crash what was not synced. Otherwise it is kept in memory, with the same
 	// promises, which is faster.
 	Pebble bool
+
+	cheats uint64 // the operation that a bank approves and does not book, for tests
 }
 
 // Violation is a promise that was broken.
@@ -71,4 +73,8 @@ const (
 	aboutSpell
 	aboutDoubt
 	aboutJitter
+	aboutRepeat
+	aboutGhost
+	aboutForgery
+	aboutLie
 )

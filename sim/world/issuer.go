@@ -37,6 +37,8 @@ type row struct {
 	key              string
 	amount           uint64
 	booked, reversed bool
+	told             bool // a reversal was heard
+	answered         bool // and answered: a copy may still come
 }
 
 func newIssuer(w *world, i int) *issuer {
@@ -110,8 +112,13 @@ func (k *issuer) money(l *wire, q *iso8583.View, amount uint64) {
 	name := key(q)
 	r := &row{key: name, amount: amount, booked: fate(k.w.o.Seed, aboutDecline, amount, uint64(len(key(q))))%8 != 0}
 	k.rows[rrn] = r
+	if k.w.o.cheats != 0 && amount == k.w.o.cheats*10+1000 {
+		k.answer(l, q, "00", 0, 38)
+		r.booked = false
+		return
+	}
 	if string(q.AppendText(nil, 3)) == "000000" {
-		if old := k.sales[name]; old != nil && old.booked && !old.reversed {
+		if k.sales[name] != nil {
 			k.w.violate("nothing-twice-as-new", "bank %d: %s was forwarded as new again", k.index, name)
 		}
 		k.sales[name] = r
@@ -120,10 +127,33 @@ func (k *issuer) money(l *wire, q *iso8583.View, amount uint64) {
 	if r.booked {
 		code = "00"
 	}
+	k.lie(l, q, amount, r.booked)
 	k.answer(l, q, code, 0, 38)
 	if fate(k.w.o.Seed, aboutLoss, amount, 7)%32 == 0 {
 		k.answer(l, q, code, int64(3*time.Millisecond), 38) // twice
 	}
+}
+
+// lie says that another transaction was approved, when this one is declined: of
+// another amount, under another number, or as another bank.
+func (k *issuer) lie(l *wire, q *iso8583.View, amount uint64, booked bool) {
+	if booked {
+		return
+	}
+	other, number, line := amount, string(q.Field(37)), l
+	switch fate(k.w.o.Seed, aboutLie, amount) % 4 {
+	case 0:
+		other++
+	case 1:
+		number = "325999999999"
+	case 2:
+		if line = k.w.issuers[1-k.index].line; line == nil {
+			return
+		}
+	default:
+		return
+	}
+	k.say(line, 0, k.reply(q, "00", 38, other, number))
 }
 
 func (k *issuer) reversal(l *wire, q *iso8583.View, amount uint64) {
@@ -131,8 +161,22 @@ func (k *issuer) reversal(l *wire, q *iso8583.View, amount uint64) {
 	if before := k.owing[card]; before != "" && before != rrn {
 		k.w.violate("per-card-order", "bank %d: %s came before %s of the same card was answered", k.index, rrn, before)
 	}
-	k.owing[card] = rrn
 	r, code := k.rows[rrn], "00"
+	if r == nil || !r.answered {
+		k.owing[card] = rrn
+	}
+	if r != nil && r.told && q.MTI() == 0x0420 {
+		k.w.violate("repeat-says-so", "bank %d: the reversal of %s came again as new", k.index, rrn)
+	}
+	if q.MTI() == 0x0420 && fate(k.w.o.Seed, aboutLie, amount, 1)%6 == 0 { // not now: it is to ask again
+		if r == nil {
+			r = &row{amount: amount}
+			k.rows[rrn] = r
+		}
+		r.told = true
+		k.answer(l, q, "96", 0, 0)
+		return
+	}
 	if r == nil {
 		r, code = &row{amount: amount}, "25"
 		k.rows[rrn] = r
@@ -140,29 +184,30 @@ func (k *issuer) reversal(l *wire, q *iso8583.View, amount uint64) {
 	if r.amount != amount {
 		k.w.violate("same-amount", "bank %d: %s is reversed with %d, it was %d", k.index, rrn, amount, r.amount)
 	}
-	r.reversed = true
-	if k.mood != mute {
+	r.reversed, r.told = true, true
+	if k.mood != mute && k.owing[card] == rrn {
 		delete(k.owing, card)
+		r.answered = true
 	}
 	k.answer(l, q, code, 0, 0)
 }
 
 // answer replies as the mood is. more is a field that goes with it.
 func (k *issuer) answer(l *wire, q *iso8583.View, code string, after int64, more int) {
-	switch k.mood {
-	case mute:
-		return
-	case slow:
-		after += int64(12 * time.Second)
+	amount, _ := q.Uint(4)
+	k.say(l, after, k.reply(q, code, more, amount, string(q.Field(37))))
+}
+
+func (k *issuer) reply(q *iso8583.View, code string, more int, amount uint64, number string) []byte {
+	b := iso8583.Cups().Begin(iso8583.AppendCupsHeader(nil, acquirer, "00010000"), q.MTI()&^1|0x0010)
+	if q.Has(4) {
+		b.PutUint(4, amount)
 	}
-	head := iso8583.AppendCupsHeader(nil, "48023310", "00010000")
-	b := iso8583.Cups().Begin(head, q.MTI()&^1|0x0010)
-	for _, n := range []int{4, 7, 11} {
-		b.Copy(n, q, n)
-	}
+	b.Copy(7, q, 7)
+	b.Copy(11, q, 11)
 	if q.Has(37) {
 		b.PutUint(15, 1122)
-		b.Copy(37, q, 37)
+		b.Put(37, []byte(number))
 	}
 	if more == 38 && code == "00" {
 		b.Put(38, []byte("A00001"))
@@ -176,7 +221,18 @@ func (k *issuer) answer(l *wire, q *iso8583.View, code string, after int64, more
 		panic(err) // what was read can be written
 	}
 	iso8583.PatchCupsLength(frame, len(frame))
-	k.w.after(after+int64(200*time.Microsecond)+int64(fate(k.w.o.Seed, aboutDelay, uint64(k.index), k.heard)%uint64(3*time.Millisecond)), func() {
+	return frame
+}
+
+func (k *issuer) say(l *wire, after int64, frame []byte) {
+	switch k.mood {
+	case mute:
+		return
+	case slow:
+		after += int64(12 * time.Second)
+	}
+	jitter := int64(fate(k.w.o.Seed, aboutDelay, uint64(k.index), k.heard) % uint64(3*time.Millisecond))
+	k.w.after(after+int64(200*time.Microsecond)+jitter, func() {
 		if l.open {
 			l.say(frame)
 		}

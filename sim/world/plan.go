@@ -10,8 +10,8 @@ import (
 const (
 	tills    = 12
 	banks    = 2
-	spacing  = int64(8 * time.Millisecond) // between the beginnings of two operations, on average
-	settling = int64(40 * time.Minute)     // how long everything may take to come to its end
+	spacing  = int64(30 * time.Millisecond) // between the beginnings of two operations, on average
+	settling = int64(40 * time.Minute)      // how long everything may take to come to its end
 )
 
 // kind is what a terminal does.
@@ -43,10 +43,12 @@ type stimulus struct {
 type fault uint8
 
 const (
-	none  fault = iota
-	crash       // the process dies and starts again
-	cut         // a connection breaks
-	spell       // a bank falls silent, deaf or slow for a while
+	none    fault = iota
+	crash         // the process dies and starts again
+	cut           // a connection breaks
+	spell         // a bank falls silent, deaf or slow for a while
+	ghost         // a copy of an old request comes once more
+	forgery       // somebody who has no key changes a request
 )
 
 // phase is where in a turn the process dies.
@@ -69,6 +71,10 @@ func (s *stimulus) String() string {
 		return fmt.Sprintf("%v crash %d %s", at, s.id, phaseNames[s.phase])
 	case cut:
 		return fmt.Sprintf("%v cut %d", at, s.id)
+	case ghost:
+		return fmt.Sprintf("%v till %d: an old request comes again", at, s.till)
+	case forgery:
+		return fmt.Sprintf("%v till %d: a forged request", at, s.till)
 	case spell:
 		return fmt.Sprintf("%v bank %d is %s for %v", at, s.which, moodNames[mood(s.id%uint64(moods-1)+1)], time.Duration(s.span))
 	}
@@ -102,14 +108,16 @@ func plan(o *Options) []stimulus {
 	add := func(about uint64, f fault, every int64) {
 		for i := range uint64(long/every + 1) {
 			id := 1_000_000_000*about + i
-			all = append(all, stimulus{id: id, fault: f, at: int64(i)*every + int64(fate(o.Seed, about, i)%uint64(every)),
+			all = append(all, stimulus{id: id, fault: f, till: int(fate(o.Seed, aboutOp, id) % tills), at: int64(i)*every + int64(fate(o.Seed, about, i)%uint64(every)),
 				which: int(fate(o.Seed, aboutBankMood, id) % banks), phase: phase(fate(o.Seed, aboutPhase, id) % uint64(phases)),
 				span: int64(time.Second) + int64(fate(o.Seed, aboutSpell, id)%uint64(20*time.Second))})
 		}
 	}
-	add(aboutCrash, crash, int64(4*time.Second))
-	add(aboutCut, cut, int64(500*time.Millisecond))
-	add(aboutSpell, spell, int64(6*time.Second))
+	add(aboutCrash, crash, int64(13*time.Second))
+	add(aboutCut, cut, int64(1500*time.Millisecond))
+	add(aboutSpell, spell, int64(10*time.Second))
+	add(aboutGhost, ghost, int64(200*time.Millisecond))
+	add(aboutForgery, forgery, int64(2*time.Second))
 	slices.SortStableFunc(all, func(a, b stimulus) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) })
 	return all
 }

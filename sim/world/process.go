@@ -136,7 +136,11 @@ func (w *world) crash(s *stimulus, keep bool) {
 			l.broken()
 		}
 	}
-	w.store.crash(keep)
+	if w.store.crash(keep) && s.phase == inDoubt {
+		for i := range p.log.staged { // it is there after all
+			w.books.durable(&p.log.staged[i])
+		}
+	}
 	pause := int64(20*time.Millisecond) + int64(fate(w.o.Seed, aboutCrash, s.id, 1)%uint64(2*time.Second))
 	w.after(pause, func() {
 		if err := w.begin(); err != nil {

@@ -10,17 +10,20 @@ import (
 // store is where journals of one life after the other are kept.
 type store interface {
 	open() (engine.Journal, error)
-	// crash loses what was not synced. keep says what becomes of a batch that was
-	// handed over and not synced, where the store leaves the choice.
-	crash(keep bool)
+	// crash loses what was not synced. keep says what is to become of a batch that
+	// was handed over and not synced; the answer is what became of it.
+	crash(keep bool) bool
 	close() error
 }
 
 type memoryStore struct{ *memory }
 
 func (s *memoryStore) open() (engine.Journal, error) { return s.memory, nil }
-func (s *memoryStore) crash(keep bool)               { s.memory = s.memory.crash(keep) }
 func (s *memoryStore) close() error                  { return nil }
+func (s *memoryStore) crash(keep bool) bool {
+	s.memory = s.memory.crash(keep)
+	return keep
+}
 
 // pebbleStore is the real journal on a file system that forgets.
 type pebbleStore struct {
@@ -36,15 +39,15 @@ func (s *pebbleStore) open() (engine.Journal, error) {
 	return log, err
 }
 
-// crash takes what is on disk before the old life closes its files. A batch in
-// doubt is synced first when it is to be kept.
-func (s *pebbleStore) crash(keep bool) {
-	if keep {
-		_ = s.log.Sync() // a journal that has failed has nothing to keep
-	}
+// crash takes what is on disk before the old life closes its files. Pebble may be
+// writing a batch in doubt at this moment, beside us: so that one seed stays one
+// history, that one is always kept. To lose it is left to the memory.
+func (s *pebbleStore) crash(bool) bool {
+	_ = s.log.Sync() // a journal that has failed has nothing to keep
 	left := s.fs.CrashClone(vfs.CrashCloneCfg{})
 	_ = s.log.Close() // on the old file system, which nobody reads again
 	s.fs = left
+	return true
 }
 
 func (s *pebbleStore) close() error { return s.log.Close() }

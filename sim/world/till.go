@@ -57,6 +57,8 @@ type job struct {
 	state         belief
 	code          string
 	tries         uint64
+	frame         []byte // the request as it was sent last
+	undone        bool   // its reversal was taken
 }
 
 // till is a terminal. It does one thing at a time, as terminals do: what is not
@@ -160,6 +162,8 @@ func (t *till) unanswered() {
 	case j.state == sent && j.kind == balance:
 		j.state = givenUp
 		t.next()
+	case j.state == sent && j.tries == 1 && fate(t.w.o.Seed, aboutRepeat, j.id)%3 == 0:
+		t.request() // the same again: it has the same trace
 	case j.state == sent:
 		j.state = reversing
 		t.request()
@@ -192,17 +196,70 @@ func (t *till) request() {
 		t.trace++
 		j.trace, j.batch = t.trace, t.batch
 	}
-	if !t.reach() {
-		t.wait(int64(time.Second))
-		return
-	}
-	j.tries++
 	mti := [...]iso8583.MTI{sale: 0x0200, balance: 0x0200, void: 0x0200, refund: 0x0220}[j.kind]
 	if j.state == reversing {
 		mti = 0x0400
 	}
+	frame := t.frame(mti, func(b *iso8583.Builder) { t.fill(b, j) })
+	if j.state == sent {
+		j.frame = frame
+	}
+	if !t.reach() { // it goes nowhere, and may turn up again later
+		t.wait(int64(time.Second))
+		return
+	}
+	j.tries++
 	t.w.note("till sends", uint64(t.index), uint64(mti), j.id)
-	t.line.say(t.frame(mti, func(b *iso8583.Builder) { t.fill(b, j) }))
+	t.line.say(frame)
+}
+
+// haunted sends an old request again, as a network may that kept it: it must have
+// no effect, whatever became of the first.
+func (t *till) haunted(id uint64) {
+	if len(t.all) == 0 || t.mak == nil || !t.reach() {
+		return
+	}
+	// One of the newest, or any: the switch has few at hand.
+	old := t.all[len(t.all)-1-int(fate(t.w.o.Seed, aboutGhost, id, 1)%uint64(min(len(t.all), 3)))]
+	if fate(t.w.o.Seed, aboutGhost, id, 2)%2 == 0 {
+		old = t.all[fate(t.w.o.Seed, aboutGhost, id, 3)%uint64(len(t.all))]
+	}
+	if old == t.job || old.frame == nil || old.batch != t.batch {
+		return
+	}
+	t.w.note("till is haunted", uint64(t.index), old.id)
+	t.line.say(old.frame)
+}
+
+// forged is a request that somebody without the key has changed.
+func (t *till) forged(id uint64) {
+	if len(t.all) == 0 || t.mak == nil {
+		return
+	}
+	old := t.all[len(t.all)-1]
+	if old.frame == nil {
+		return
+	}
+	said := append([]byte(nil), old.frame...)
+	at := len(envelope) + int(fate(t.w.o.Seed, aboutForgery, id, 1)%uint64(len(said)-len(envelope)))
+	said[at] ^= 1 << (fate(t.w.o.Seed, aboutForgery, id, 2) % 8)
+	if l := t.w.connect(stranger{t.w}, -1, conn.Binary2); l != nil {
+		t.w.note("forgery", uint64(t.index), uint64(at))
+		l.say(said)
+		t.w.after(patience, l.hangUp)
+	}
+}
+
+// stranger is somebody who has no key, so that nothing may be approved for him.
+type stranger struct{ w *world }
+
+func (stranger) lost(*wire) {}
+func (s stranger) hear(_ *wire, frame []byte) {
+	var v iso8583.View
+	var env iso8583.Envelope
+	if msg, err := iso8583.Pos().Split(frame, &env); err == nil && iso8583.Pos().Parse(&v, msg) == nil && string(v.Field(39)) == "00" && v.Has(64) {
+		s.w.violate("no-forgery", "a forged request is approved: %v", v.MTI())
+	}
 }
 
 // fill puts the fields. Source: UnionPay direct POS specification.
@@ -279,6 +336,11 @@ func (t *till) hear(_ *wire, frame []byte) {
 		t.signedIn(&v, code)
 		return
 	}
+	for _, old := range t.all {
+		if old.undone && old.trace == trace && old.batch == t.batch && v.MTI() != 0x0410 && code == "00" {
+			t.w.violate("reversed-stays-reversed", "till %d: %s %d was reversed and is approved again", t.index, kindNames[old.kind], old.id)
+		}
+	}
 	j := t.job
 	if t.mak == nil || j == nil || t.signing || trace != j.trace || !t.genuine(&v, code) {
 		return
@@ -289,7 +351,7 @@ func (t *till) hear(_ *wire, frame []byte) {
 		t.signIn()
 	case v.MTI() == 0x0410 && j.state == reversing:
 		if code == "00" || code == "25" || code == "12" {
-			j.state, j.code = reversed, code
+			j.state, j.code, j.undone = reversed, code, true
 			t.next()
 		}
 	case v.MTI() != 0x0410 && j.state == sent:
