@@ -100,6 +100,9 @@ func (p *process) turn() {
 	p.touched = false
 	w := p.w
 	dying := w.dying
+	if dying != nil && dying.phase != beforeCommit && !p.log.Staged() && w.now < start+dying.at+int64(5*time.Second) {
+		dying = nil // a turn that writes something is worth dying in
+	}
 	if dying != nil {
 		switch dying.phase {
 		case beforeCommit:
