@@ -41,10 +41,15 @@ const (
 	LogLevel Verb = "log-level"
 	Stop     Verb = "stop"
 	Restart  Verb = "restart"
+
+	OrdersImport Verb = "orders-import" // a path on the switch's machine
+	OrdersList   Verb = "orders-list"   // all, a state or a number
+	OrderCancel  Verb = "order-cancel"  // a number
 )
 
 // takesWhat tells which verbs want a word behind them.
-var takesWhat = map[Verb]bool{Reload: false, Drain: true, Undrain: true, LogLevel: true, Stop: false, Restart: false}
+var takesWhat = map[Verb]bool{Reload: false, Drain: true, Undrain: true, LogLevel: true, Stop: false, Restart: false,
+	OrdersImport: true, OrdersList: true, OrderCancel: true}
 
 // Action is a verb and what it is done to.
 type Action struct {

@@ -27,6 +27,7 @@ func (r *reader) check(c *Config) {
 	r.flowControl(c)
 	r.day(c)
 	r.hsm(&c.HSM)
+	r.cards(&c.Cards, &c.HSM)
 	if c.Console.Address != "" {
 		r.address("console.address", c.Console.Address)
 		r.unique(taken, "console.address", c.Console.Address, "地址", "address")

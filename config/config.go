@@ -31,6 +31,7 @@ type Config struct {
 	Day         TerminalDay `json:"day,omitempty" reload:"now" jsonschema:"终端日常：结算、签到密钥与下载 · a terminal's day: settlement, sign-in keys and downloads"`
 	Rules       Rules       `json:"rules,omitempty" reload:"now" jsonschema:"业务规则 · rules of the business"`
 	HSM         HSM         `json:"hsm" jsonschema:"加密机 · security module"`
+	Cards       Cards       `json:"cards,omitempty" jsonschema:"电子钱包充值 · loading of e-purse cards"`
 	Registry    Registry    `json:"registry,omitempty" jsonschema:"终端登记 · terminals and their keys"`
 	Journal     Journal     `json:"journal,omitempty" jsonschema:"流水 · transaction journal"`
 	Offline     Offline     `json:"offline,omitempty" reload:"now" jsonschema:"脱机交易文件 · files of offline transactions"`
@@ -188,6 +189,7 @@ func Defaults() Config {
 		Day:         TerminalDay{Signals: "012"},
 		Rules:       Rules{CompletionPercent: 15, TipPercent: 20},
 		HSM:         HSM{Header: 8, Timeout: 2 * time.Second, Connections: 1, KeyConnection: true, Window: 16, Probe: 5 * time.Second},
+		Cards:       Cards{CityLevels: 2, TUnionLevels: 2, AirKey: 1},
 		Registry:    Registry{SessionTTL: 24 * time.Hour, MaxTerminals: 100_000, MaxBlacklist: 20_000_000, MaxCards: 1_000_000},
 		Journal:     Journal{Reserve: 512, Full: "96"},
 		FlowControl: FlowControl{Code: "96", Payments: perSecond, Enquiries: perSecond, Terminal: perSecond, Merchant: perSecond},

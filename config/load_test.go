@@ -89,7 +89,9 @@ flow_control:
   merchant: {in_flight: 50}
 day: {foreign_bins: ["4", "51-55"], count_voided: true, short_mak_groups: [7], signals: "ABC", downloads: [{code: 370, file: ca.bin, version: "3", groups: [1, 2], block: 200}]}
 rules: {completion_percent: 10, tip_percent: 0}
-hsm: {mode: tcp, addresses: ["127.0.0.1:1500", "127.0.0.2:1500"], header: 4, timeout: 500ms}
+hsm: {mode: tcp, addresses: ["127.0.0.1:1500", "127.0.0.2:1500"], header: 4, timeout: 500ms, commands: [{code: UB}]}
+cards: {ceiling: 100000, single: 50000, cities: ["3120"], city_levels: 2, tunion_levels: 1, sm4_algorithm: 4, spent_since: true, air_terminal: "3120FF000001", air_key: 1,
+  keys: [{family: city, use: load, issuer: "8698312000000000", index: 1, version: 1, sm4: true, key: U0123456789ABCDEF0123456789ABCDEF}]}
 registry: {session_ttl: 12h, max_terminals: 7, import: /t.csv}
 journal: {key_file: key}
 limits: {in_flight: 100, history: 20, max_frame: 2048}
@@ -114,6 +116,8 @@ func wholeConfig(t *testing.T) *Config {
 	b.Lines = []Line{{Address: "bank:9002", Backups: []string{"bank2:9002", "bank3:9002"}, Priority: 1, Window: 8}, {Send: "bank:9003", Listen: ":9004", Allow: []string{"10.1.0.0/16"}, Priority: 2}}
 	b.ZPK = key("X0123456789ABCDEF0123456789ABCDEF")
 	return &Config{
+		Cards: Cards{Ceiling: 100_000, Single: 50_000, Cities: []string{"3120"}, CityLevels: 2, TUnionLevels: 1, SM4: 4, Spent: true, Terminal: "3120FF000001", AirKey: 1,
+			Keys: []CardKey{{Family: "city", Use: "load", Issuer: "8698312000000000", Index: 1, Version: 1, SM4: true, Key: key("U0123456789ABCDEF0123456789ABCDEF")}}},
 		Node: Node{Name: "n", Acquirer: "48023310", Forwarder: "123"},
 		Data: "/etc/data",
 		Listeners: []Listener{{Name: "pos", Address: "0.0.0.0:8583", Dialect: "pos", MaxConnections: 5, MaxFrame: 100,
@@ -137,7 +141,7 @@ func wholeConfig(t *testing.T) *Config {
 		Day: TerminalDay{ForeignBINs: []string{"4", "51-55"}, CountVoided: true, ShortMAKGroups: []int{7}, Signals: "ABC",
 			Downloads: []Download{{Code: 370, File: "/etc/ca.bin", Version: "3", Groups: []int{1, 2}, Block: 200}}},
 		Rules: Rules{CompletionPercent: 10},
-		HSM: HSM{Mode: "tcp", Addresses: []string{"127.0.0.1:1500", "127.0.0.2:1500"}, Header: 4, Timeout: 500 * time.Millisecond,
+		HSM: HSM{Mode: "tcp", Addresses: []string{"127.0.0.1:1500", "127.0.0.2:1500"}, Commands: []HSMCommand{{Code: "UB"}}, Header: 4, Timeout: 500 * time.Millisecond,
 			Connections: 1, KeyConnection: true, Window: 16, Probe: 5 * time.Second},
 		Registry: Registry{SessionTTL: 12 * time.Hour, MaxTerminals: 7, MaxBlacklist: 20_000_000, MaxCards: 1_000_000, Import: "/t.csv"},
 		Journal:  Journal{KeyFile: "/etc/key", Reserve: 512, Full: "96"},

@@ -121,7 +121,7 @@ func (s *Shard) makeUses(r *rules, id *txn.Terminal) {
 // done before, and a refusal is on record.
 func (s *Shard) permit(sl *slot) txn.Code {
 	class := limits.ClassOf(sl.Kind)
-	if class == limits.Free {
+	if class == limits.Free || sl.Load != nil && (sl.Opens() || sl.Confirms()) {
 		return txn.Code{} // it has happened already, or makes good what went wrong
 	}
 	sl.print = s.print(&sl.PAN)
@@ -198,9 +198,10 @@ func (s *Shard) countUse(r *rules, f *txn.Facts, print uint64, day int32, add bo
 	}
 }
 
-// uncount takes back what came to nothing: declined, timed out, refused later on.
+// uncount takes back what came to nothing: declined, timed out, refused later on,
+// or a load that was counted when it was paid for.
 func (s *Shard) uncount(sl *slot) {
-	if sl.counted != 0 && sl.Result != txn.Approved {
+	if sl.counted != 0 && (sl.Result != txn.Approved || sl.Load != nil && sl.Load.Rewrite) {
 		s.countUse(&sl.hist.rules, &sl.Facts, sl.print, sl.counted, false)
 	}
 	sl.counted = 0

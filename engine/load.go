@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -28,9 +29,6 @@ type Cards struct {
 	Spent   bool             // a balance that purchases have lowered since is no contradiction
 	Virtual [6]byte          // terminal number of air top-ups
 	AirKey  uint8            // key index on the card that air top-ups name
-	// Blacklist gives the code that refuses a card, zero for one that is not listed;
-	// nil knows none. It is called on the loop and must not wait.
-	Blacklist func(card.Family, *card.Serial) txn.Code
 	// Alert is told of what smells, or is for a person; it must not wait. May be nil.
 	Alert func(CardAlert)
 }
@@ -151,10 +149,8 @@ func (c *cardDesk) Refuse(t *flow.Txn) (txn.Code, bool) {
 	if l.Family != card.CityCard && l.Family != card.TUnion {
 		return txn.BadCard, false
 	}
-	if c.Blacklist != nil {
-		if why := c.Blacklist(l.Family, &l.Serial); why != (txn.Code{}) {
-			return why, true
-		}
+	if why, listed := c.shard.listedSerial(&l.Serial); listed {
+		return why, true
 	}
 	if len(c.Cities) > 0 && !c.Cities[l.City] {
 		return txn.BadIssuer, false
@@ -171,6 +167,31 @@ func (c *cardDesk) Refuse(t *flow.Txn) (txn.Code, bool) {
 		}
 	}
 	return txn.Code{}, false
+}
+
+// listedSerial looks for a purse card in the list of this moment. A grey one passes,
+// and is counted.
+func (s *Shard) listedSerial(serial *card.Serial) (txn.Code, bool) {
+	b := s.cfg.Books.Blacklist
+	if b == nil || b.List().Len() == 0 {
+		return txn.Code{}, false
+	}
+	var digits [2 * len(card.Serial{})]byte
+	hex.Encode(digits[:], serial[:])
+	print, err := s.daily.hasher.Serial(digits[:])
+	if err != nil {
+		return txn.SystemFault, true // 20 digits are right
+	}
+	mark, ok := b.List().Find(print)
+	switch {
+	case !ok:
+		return txn.Code{}, false
+	case mark.Grey():
+		s.stats.Greylisted++
+		return txn.Code{}, false
+	}
+	s.stats.Blacklisted++
+	return mark.Code(), true
 }
 
 // Spent implements flow.Cards.

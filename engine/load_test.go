@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,8 +13,8 @@ import (
 	"tongka/conn"
 	"tongka/flow"
 	"tongka/hsm"
+	"tongka/registry/blacklist"
 	simcard "tongka/sim/card"
-	"tongka/txn"
 )
 
 var (
@@ -27,25 +28,29 @@ var (
 type loads struct {
 	*world
 	alerts []CardAlert
-	listed map[card.Serial]txn.Code
+	listed *blacklist.Book
 	cards  *Cards
 }
 
 func newLoads(t testing.TB) *loads {
-	l := &loads{listed: map[card.Serial]txn.Code{}}
+	l := &loads{}
+	var err error
+	if l.listed, err = blacklist.Open(blacklist.Options{Dir: t.TempDir()}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.listed.Close() })
 	w := newWorld(t)
 	l.world = w
 	l.cards = &Cards{Ceiling: 100_000, Single: 50_000, Cities: map[[2]byte]bool{{0x31, 0x20}: true}, Keys: hsm.CardKeys{},
 		Levels: [3]uint8{card.CityCard: 2, card.TUnion: 1}, Virtual: virtualNo, AirKey: 1,
-		Blacklist: func(_ card.Family, s *card.Serial) txn.Code { return l.listed[*s] },
-		Alert:     func(a CardAlert) { l.alerts = append(l.alerts, a) }}
+		Alert: func(a CardAlert) { l.alerts = append(l.alerts, a) }}
 	for _, family := range []hsm.Family{hsm.CityCard, hsm.TUnion} {
 		id := hsm.CardKeyID{Family: family, Index: 1, Version: 1}
 		l.cards.Keys[id] = w.wrap(hsm.MKAC, loadMaster)
 		id.TAC = true
 		l.cards.Keys[id] = w.wrap(hsm.MKAC, tacMaster)
 	}
-	w.shape = func(c *Config) { c.Cards = l.cards }
+	w.shape = func(c *Config) { c.Cards, c.Books.Blacklist = l.cards, l.listed }
 	w.crash()
 	return l
 }
@@ -261,9 +266,12 @@ func TestLoadRefusals(t *testing.T) {
 	refused("over the ceiling", "61", flow.NoAlarm, 50_000, c.InitLoad(50_000, kioskNo))
 	c.Balance = 500
 	refused("more than fits", "61", flow.NoAlarm, 4_294_968_296, c.InitLoad(1000, kioskNo))
-	l.listed[c.Serial] = txn.Code{'4', '1'}
+	list := "serial,cause\n20000000000000001201,lost\n"
+	if _, err := l.listed.Import(strings.NewReader(list), "list.csv", blacklist.How{}); err != nil {
+		t.Fatal(err)
+	}
 	refused("blacklisted", "41", flow.Blacklisted, 10_000, c.InitLoad(10_000, kioskNo))
-	delete(l.listed, c.Serial)
+	c = l.issue(2, card.CityCard)
 	whole := c.InitLoad(10_000, kioskNo)
 	for n := range whole {
 		refused(fmt.Sprintf("cut at %d", n), "30", flow.NoAlarm, 10_000, whole[:max(n, 1)])

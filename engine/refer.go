@@ -118,7 +118,11 @@ const (
 	orderObject
 )
 
-var prefixes = [...]string{"chain/", "card/", "order/"}
+// OrderPrefix begins the keys of orders in the journal's database; the values are
+// card.Order.
+const OrderPrefix = "order/"
+
+var prefixes = [...]string{"chain/", "card/", OrderPrefix}
 
 var idSizes = [...]int{8, 16, 20}
 

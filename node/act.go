@@ -62,6 +62,12 @@ func (n *Node) act(ctx context.Context, a admin.Action) admin.Answer {
 		return admin.Done("开始停机，在途交易至多等待 "+n.config().Stop.Deadline.String(), "stopping; what is in flight gets "+n.config().Stop.Deadline.String())
 	case admin.Restart:
 		return n.restart(ctx)
+	case admin.OrdersImport:
+		return n.importOrders(ctx, a.What)
+	case admin.OrdersList:
+		return n.listOrders(a.What)
+	case admin.OrderCancel:
+		return n.cancelOrder(ctx, a.What)
 	}
 	return admin.Refused("没有这个操作", "there is no such action")
 }

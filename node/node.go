@@ -71,7 +71,10 @@ type Node struct {
 	stop     chan struct{} // ends tidy
 	tidied   chan struct{}
 	watched  chan struct{}
-	measured chan struct{} // ends watchSpace
+	measured chan struct{}         // ends watchSpace
+	alerts   chan engine.CardAlert // to the audit file
+	hush     chan struct{}         // ends auditCards
+	hushed   chan struct{}
 
 	asks      context.Context // ends when questions must
 	endAsks   context.CancelFunc
@@ -92,7 +95,7 @@ type Node struct {
 // Start opens the stores, recovers, and only then opens the doors. What it has
 // opened is closed again when it fails.
 func Start(cfg *config.Config, o Options) (*Node, error) {
-	n := &Node{cfg: cfg, opts: o, log: o.Logger, loaded: time.Now()}
+	n := &Node{cfg: cfg, opts: o, log: o.Logger, loaded: time.Now(), alerts: make(chan engine.CardAlert, mostAlerts)}
 	if err := n.open(o); err != nil {
 		return nil, errors.Join(err, n.closeConsole(context.Background()), n.closeStores())
 	}
@@ -136,6 +139,8 @@ func (n *Node) open(o Options) error {
 	go n.tidy(n.stop, n.tidied)
 	go n.watch(n.stop, n.watched)
 	go n.watchSpace(n.stop, n.measured)
+	n.hush, n.hushed = make(chan struct{}), make(chan struct{})
+	go n.auditCards(n.hush, n.hushed)
 	n.acting.Lock()
 	n.opened = true
 	n.acting.Unlock()
@@ -228,6 +233,7 @@ func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 		return ec, cc, err
 	}
 	ec.FlowControl = FlowControl(cfg)
+	ec.Cards = n.cardsOf(&cfg.Cards)
 	ec.Rules = flow.Rules{Completion: int64(cfg.Rules.CompletionPercent), Tip: int64(cfg.Rules.TipPercent)}
 	var err error
 	if ec.Day, err = Day(cfg); err != nil {

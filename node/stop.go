@@ -37,6 +37,8 @@ func (n *Node) Stop(ctx context.Context) error {
 	<-n.watched
 	began := time.Now()
 	timedOut, err := n.drainAll(ctx)
+	close(n.hush)
+	<-n.hushed
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
 	defer cancel()
 	err = errors.Join(err, n.front.Stop(last), n.closeAdmin(last), n.closeConsole(last), n.closeStores())

@@ -85,6 +85,7 @@ func (f *ctlFlags) print(s *streams, a *admin.Answer) error {
 	for _, line := range a.Lines {
 		fmt.Fprintf(to, "  %s\n", line)
 	}
+	fmt.Fprint(to, a.Text)
 	return failed
 }
 
