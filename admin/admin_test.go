@@ -170,6 +170,20 @@ func raw(t *testing.T, path, text string) {
 	}
 }
 
+// locked is a socket that somebody else may use.
+type locked struct{}
+
+func (locked) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", unix.EACCES)}
+}
+
+func TestSocketOfAnother(t *testing.T) {
+	c := &Client{path: "/x", http: http.Client{Transport: locked{}}}
+	if _, err := c.Status(context.Background()); err == nil || errors.Is(err, ErrNotRunning) || !strings.Contains(err.Error(), "not allowed") {
+		t.Error(err)
+	}
+}
+
 func TestStaleSocketAndLongPath(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.sock")
 	old, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})

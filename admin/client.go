@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -110,6 +111,9 @@ func (c *Client) do(r *http.Request) (*http.Response, error) {
 	}
 	res, err := c.http.Do(r)
 	if err != nil {
+		if errors.Is(err, fs.ErrPermission) {
+			return nil, fmt.Errorf("无权管理此交换 · not allowed to manage this switch (%s): %w", c.path, err)
+		}
 		return nil, fmt.Errorf("%w (%s): %w", ErrNotRunning, c.path, err)
 	}
 	return res, nil

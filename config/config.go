@@ -56,6 +56,7 @@ type Listener struct {
 	Dialect        string        `json:"dialect,omitempty" reload:"no" jsonschema:"报文方言：内置名称（switch dialect list），或方言文件，相对于本文件 · dialect: a built-in name (switch dialect list), or a file, relative to this file"`
 	MaxConnections int           `json:"max_connections,omitempty" range:"1,1000000" jsonschema:"最大连接数 · connections at most"`
 	MaxFrame       int           `json:"max_frame,omitempty" range:"64,65535" jsonschema:"单帧最大字节 · bytes of a frame at most"`
+	MaxOutbound    int           `json:"max_outbound,omitempty" range:"4096,16777216" jsonschema:"一个连接未读走的应答字节上限，超出即断开 · bytes of answers that one connection leaves unread at most; beyond, it is cut"`
 	IdleTimeout    time.Duration `json:"idle_timeout,omitempty" range:"1s,24h" jsonschema:"空闲断开 · a silent connection is closed after this"`
 	FrameTimeout   time.Duration `json:"frame_timeout,omitempty" range:"100ms,10m" jsonschema:"半帧超时 · a frame that does not end is given up after this"`
 	Framing        Framing       `json:"framing,omitempty" jsonschema:"成帧方式，缺省 binary2 · framing, binary2 when left out"`
@@ -206,7 +207,7 @@ type starter interface{ start() }
 
 func (l *Listener) start() {
 	*l = Listener{
-		Dialect: "pos", MaxConnections: 20_000, MaxFrame: 2048,
+		Dialect: "pos", MaxConnections: 20_000, MaxFrame: 2048, MaxOutbound: 64 << 10,
 		IdleTimeout: 10 * time.Minute, FrameTimeout: 10 * time.Second,
 	}
 }

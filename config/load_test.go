@@ -59,7 +59,7 @@ func TestFaults(t *testing.T) {
 const whole = `
 node: {name: n, acquirer: "48023310", forwarder: "123"}
 data: ./data
-listeners: [{name: pos, address: "0.0.0.0:8583", dialect: pos, max_connections: 5, max_frame: 100, idle_timeout: 1m30s, frame_timeout: 10s,
+listeners: [{name: pos, address: "0.0.0.0:8583", dialect: pos, max_connections: 5, max_frame: 100, max_outbound: 5000, idle_timeout: 1m30s, frame_timeout: 10s,
   framing: {length: bcd2, zeros: 2, keep_alive: 9s}, tls: {cert: c.pem, key: /k.pem, ca: ca.pem, names: [pos], min: "1.3", timeout: 3s},
   allow: [10.0.0.0/8], deny: [10.9.0.0/16], per_address: {connections: 4, connects: 2, burst: 3, strikes: 5, strike_time: 10s, shut_out: 20s}}]
 links:
@@ -120,7 +120,7 @@ func wholeConfig(t *testing.T) *Config {
 			Keys: []CardKey{{Family: "city", Use: "load", Issuer: "8698312000000000", Index: 1, Version: 1, SM4: true, Key: key("U0123456789ABCDEF0123456789ABCDEF")}}},
 		Node: Node{Name: "n", Acquirer: "48023310", Forwarder: "123"},
 		Data: "/etc/data",
-		Listeners: []Listener{{Name: "pos", Address: "0.0.0.0:8583", Dialect: "pos", MaxConnections: 5, MaxFrame: 100,
+		Listeners: []Listener{{Name: "pos", Address: "0.0.0.0:8583", Dialect: "pos", MaxConnections: 5, MaxFrame: 100, MaxOutbound: 5000,
 			IdleTimeout: 90 * time.Second, FrameTimeout: 10 * time.Second,
 			Framing: Framing{Length: "bcd2", Zeros: 2, KeepAlive: 9 * time.Second},
 			TLS:     TLS{Cert: "/etc/c.pem", Key: "/k.pem", CA: "/etc/ca.pem", Names: []string{"pos"}, Min: "1.3", Timeout: 3 * time.Second},
@@ -235,7 +235,7 @@ func TestMemoryAddsUp(t *testing.T) {
 	c.Registry.MaxTerminals++
 	c.Links[0].Reversal.Window++
 	known = int64(c.Registry.MaxTerminals*c.Limits.History) - known
-	want := int64(slotBytes+connBytes+sessionBytes+buffersPerConn*100+terminalBytes+reversalBytes) + known*historyBytes
+	want := int64(slotBytes+connBytes+sessionBytes+buffersPerConn*100+5000+terminalBytes+reversalBytes) + known*historyBytes
 	if got := sum() - before; got != want {
 		t.Errorf("one more of each adds %d bytes, want %d", got, want)
 	}

@@ -9,6 +9,13 @@ type Term struct {
 	Bytes int64  `json:"bytes"`
 }
 
+// LineOutbound and ModuleOutbound are how many bytes may wait for a bank's line
+// and for a security module that do not read; beyond, they are cut.
+const (
+	LineOutbound   = 16 << 20
+	ModuleOutbound = 4 << 20
+)
+
 // Bytes that one of each thing takes, rounded up from the sizes of the types.
 const (
 	slotBytes      = 1024     // a transaction in flight: facts, both requests' fields, timers
@@ -17,7 +24,6 @@ const (
 	sessionBytes   = 7 << 10  // a TLS session at rest
 	connBytes      = 512      // a connection's state, besides its buffers
 	terminalBytes  = 192      // registry: the terminal, its place in the table, a session
-	lineFrames     = 1024     // frames that a line may hold back before it refuses
 	blacklistBytes = 11       // a card: fingerprint, mark, its share of the directory
 	cardBytes      = 60       // a place of 24 bytes in a table that is at least half full
 	registryBytes  = 40 << 20 // Badger's memory tables and indexes
@@ -31,13 +37,14 @@ const (
 // be, each part named. It is an estimate from above; the sum is not a limit that
 // the process enforces.
 func (c *Config) Memory() []Term {
-	var conns, connBuf, sessions int64
+	var conns, connBuf, unread, sessions int64
 	for i := range c.Listeners {
 		l := &c.Listeners[i]
 		conns += int64(l.MaxConnections)
 		if l.TLS.Options() != nil {
 			sessions += int64(l.MaxConnections)
 		}
+		unread += int64(l.MaxConnections) * int64(l.MaxOutbound)
 		connBuf += int64(l.MaxConnections) * (connBytes + buffersPerConn*int64(l.MaxFrame))
 	}
 	var window, lines int64
@@ -45,7 +52,6 @@ func (c *Config) Memory() []Term {
 		lines += int64(len(c.Links[i].AllLines()))
 		window += int64(c.Links[i].Reversal.Window)
 	}
-	frame := int64(c.Limits.MaxFrame)
 	terms := []Term{
 		product("在途交易 · transactions in flight", int64(c.Limits.InFlight), slotBytes),
 		product("终端近期交易 · last transactions of terminals", int64(c.Registry.MaxTerminals)*int64(c.Limits.History), historyBytes),
@@ -55,7 +61,12 @@ func (c *Config) Memory() []Term {
 			How:   fmt.Sprintf("%d × (%d + %d × max_frame)", conns, connBytes, buffersPerConn),
 			Bytes: connBuf,
 		},
-		product("银行线路缓冲 · link buffers", lines*lineFrames, frame),
+		{
+			Name:  "未读走的应答 · answers that terminals leave unread",
+			How:   fmt.Sprintf("%d × max_outbound", conns),
+			Bytes: unread,
+		},
+		product("银行线路缓冲 · link buffers", lines, LineOutbound),
 		product("在途冲正 · reversals under way", window, reversalBytes),
 		product("终端登记 · terminals", int64(c.Registry.MaxTerminals), terminalBytes),
 		product("黑名单，换表时两份 · blacklist, two of them during a change", int64(c.Registry.MaxBlacklist), 2*blacklistBytes),

@@ -106,7 +106,11 @@ func (n *line) once(addr string, tries int) fate {
 		n.f.outlive(p)
 		return lived
 	}
-	n.log.Warn("link lost", zap.String("addr", addr), zap.NamedError("reason", p.why), zap.Duration("after", time.Since(start)))
+	level := zap.WarnLevel
+	if p.why == nil { // we hung up
+		level = zap.InfoLevel
+	}
+	n.log.Log(level, "link lost", zap.String("addr", addr), zap.NamedError("reason", p.why), zap.Duration("after", time.Since(start)))
 	switch {
 	case time.Since(start) >= n.min:
 		return lived

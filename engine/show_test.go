@@ -114,6 +114,20 @@ func TestStopIsNoLoss(t *testing.T) {
 	}
 }
 
+// A line that an operator takes out of service ends by our own hand.
+func TestDrainIsNoLoss(t *testing.T) {
+	w, logs := watched(t)
+	w.open(vfs.NewCrashableMem())
+	bank := w.bankUp(0)
+	if err := (Drain{Link: "bank-a"}).perform(w.shard); err != nil {
+		t.Fatal(err)
+	}
+	w.shard.Closed(bank, nil)
+	if n, all := logs.FilterMessage("bank line lost").Len(), logs.FilterLevelExact(zap.WarnLevel).Len(); n != 1 || all != 0 {
+		t.Errorf("%d lines of the end, %d warnings", n, all)
+	}
+}
+
 func TestConfigRefusesAPolicyThatCannotWork(t *testing.T) {
 	w := newWorld(t)
 	cfg := w.shard.cfg

@@ -205,19 +205,20 @@ func (s *Shard) Closed(id conn.ID, err error) {
 	switch kind {
 	case bankPeer:
 		n := s.lines[index]
-		s.lost(err, "bank line lost", zap.String("link", s.links[n.link].cfg.Name), zap.Int("line", n.number))
+		ours := err == nil && (n.State == flow.LineDown || n.State == flow.LineDraining)
+		s.lost(err, ours, "bank line lost", zap.String("link", s.links[n.link].cfg.Name), zap.Int("line", n.number))
 		s.lineClosed(n, id)
 	case hsmPeer:
-		s.lost(err, "security module lost", zap.String("module", s.cfg.HSMs[index].Name))
+		s.lost(err, false, "security module lost", zap.String("module", s.cfg.HSMs[index].Name))
 		s.hsmLost(int(index))
 	}
 }
 
-// lost says that a line has ended. At an ordinary stop all of them do, and
-// nobody shall be woken for that.
-func (s *Shard) lost(err error, what string, whose ...zap.Field) {
+// lost says that a line has ended. At an ordinary stop all of them do, and when
+// an operator takes one out we hang up ourselves: nobody shall be woken for that.
+func (s *Shard) lost(err error, ours bool, what string, whose ...zap.Field) {
 	level := zap.WarnLevel
-	if errors.Is(err, conn.ErrStopped) {
+	if ours || errors.Is(err, conn.ErrStopped) {
 		level = zap.InfoLevel
 	}
 	s.zap.Log(level, what, append(whose, zap.Error(err))...)

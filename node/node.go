@@ -211,7 +211,7 @@ func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 		}
 		ec.Listeners = append(ec.Listeners, engine.Listener{Name: l.Name, Door: door, Framing: f})
 		cc.Listeners = append(cc.Listeners, conn.ListenerConfig{Name: l.Name, Addr: l.Address, Framing: f,
-			MaxConns: l.MaxConnections, MaxFrame: l.MaxFrame, Idle: l.IdleTimeout, FrameTimeout: l.FrameTimeout,
+			MaxConns: l.MaxConnections, MaxFrame: l.MaxFrame, MaxOutbound: l.MaxOutbound, Idle: l.IdleTimeout, FrameTimeout: l.FrameTimeout,
 			TLS: l.TLS.Options(), Guard: l.Guard()})
 	}
 	for i := range cfg.Links {
@@ -257,7 +257,7 @@ func modules(h *config.HSM, ec *engine.Config, cc *conn.Config) error {
 		machine := fmt.Sprintf("hsm-%d", i+1)
 		add := func(name string, keys bool) {
 			ec.HSMs = append(ec.HSMs, engine.HSM{Name: name, Machine: machine, Keys: keys, Socket: len(cc.Links), Framing: conn.Binary2})
-			cc.Links = append(cc.Links, conn.LinkConfig{Name: name, Addr: a, Framing: conn.Binary2, MaxOutbound: 4 << 20, BackoffMax: 5 * time.Second})
+			cc.Links = append(cc.Links, conn.LinkConfig{Name: name, Addr: a, Framing: conn.Binary2, MaxOutbound: config.ModuleOutbound, BackoffMax: 5 * time.Second})
 		}
 		add(machine, false)
 		for n := 1; n < h.Connections; n++ {
@@ -275,7 +275,7 @@ func (n *Node) line(cc *conn.Config, name string, l *config.Line, of conn.LinkCo
 	socket := func(name, dial string) int {
 		c := of
 		c.Name, c.Addr = name, dial
-		c.MaxFrame, c.MaxOutbound, c.BackoffMax = n.cfg.Limits.MaxFrame, 16<<20, 5*time.Second
+		c.MaxFrame, c.MaxOutbound, c.BackoffMax = n.cfg.Limits.MaxFrame, config.LineOutbound, 5*time.Second
 		if dial == "" {
 			c.Addr, c.Listen, c.Allow, c.Silence = l.Listen, true, l.Networks(), l.Silence
 		}

@@ -48,6 +48,9 @@ func TestRangesOfTheConfigAreThoseOfTheParts(t *testing.T) {
 		if err := parts.Validate(); err != nil {
 			t.Errorf("%+v: the config takes it, the engine does not: %v", c, err)
 		}
+		if l := &front.Listeners[0]; l.MaxOutbound != 64<<10 || front.Links[0].MaxOutbound != config.LineOutbound || front.Links[1].MaxOutbound != config.ModuleOutbound {
+			t.Errorf("what may wait for who does not read is not what check adds up: %d", l.MaxOutbound)
+		}
 		if len(front.Links) != 3 || len(parts.HSMs) != 2 || parts.HSMs[0].Machine != parts.HSMs[1].Machine || !parts.HSMs[1].Keys {
 			t.Errorf("%d sockets, modules %+v; want a bank, a module and its line for keys", len(front.Links), parts.HSMs)
 		}
