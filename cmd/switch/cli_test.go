@@ -177,6 +177,9 @@ func TestCheckTheFullExample(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := os.WriteFile(filepath.Join(dir, "ca-keys.bin"), []byte("keys"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	r := call("", "check", "-c", filepath.Join(dir, "full.yaml"))
 	if r.code != exitDone || r.err != "" || !strings.Contains(r.out, "TLS 双向 · mutual") || !strings.Contains(r.out, "半双工 · half-duplex") {
 		t.Error(r)
