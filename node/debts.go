@@ -25,12 +25,12 @@ func (n *Node) listDebts(ctx context.Context, q *admin.DebtQuery, whole bool, ou
 	if limit <= 0 {
 		limit = defaultDebts
 	}
-	read := n.journal.NewReader()
 	_, done, err := n.reading(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
+	read := n.journal.NewReader()
 	for from := 0; from >= 0 && limit > 0; {
 		part := engine.Debts{From: from}
 		if err := n.shard.Do(ctx, &part); err != nil {
