@@ -1,0 +1,98 @@
+// Package clearing puts the parts of a day together: rows of both sides are sorted
+// by key, held against each other, and what both agree on is booked with its fees.
+// What differs is booked by nobody; it waits for a decision.
+package clearing
+
+import (
+	"errors"
+	"fmt"
+
+	"tongka/clearing/extsort"
+	"tongka/clearing/fee"
+	"tongka/clearing/recon"
+	"tongka/clearing/row"
+)
+
+// Options say how a day is cleared.
+type Options struct {
+	Dir    string // for runs, emptied of them by Settle and Close
+	Memory int    // bytes for each side; 0 as extsort has it
+	Fields row.Fields
+	Rules  recon.Rules
+	Fees   *fee.Table
+}
+
+// Day takes the rows of both sides. It belongs to one goroutine.
+type Day struct {
+	o            Options
+	ours, theirs *extsort.Sorter
+	buf          []byte
+}
+
+// NewDay makes an empty day.
+func NewDay(o Options) (*Day, error) {
+	if len(o.Fields) == 0 || o.Fees == nil {
+		return nil, errors.New("clearing: fields to match by and a table of fees are wanted")
+	}
+	d := &Day{o: o}
+	var err, err2 error
+	d.ours, err = extsort.New(extsort.Options{Dir: o.Dir, Name: "ours", Size: row.Size, Memory: o.Memory})
+	d.theirs, err2 = extsort.New(extsort.Options{Dir: o.Dir, Name: "theirs", Size: row.Size, Memory: o.Memory})
+	return d, errors.Join(err, err2)
+}
+
+// Ours adds a row of our journal, and fills its key.
+func (d *Day) Ours(r *row.Row) error { return d.add(d.ours, r) }
+
+// Theirs adds a row of the other side's file, and fills its key.
+func (d *Day) Theirs(r *row.Row) error { return d.add(d.theirs, r) }
+
+func (d *Day) add(s *extsort.Sorter, r *row.Row) error {
+	r.SetKey(d.o.Fields)
+	d.buf = r.Append(d.buf[:0])
+	return s.Add(d.buf)
+}
+
+// Outcome is a settled day.
+type Outcome struct {
+	*recon.Totals
+	Positions *fee.Positions
+}
+
+// Unbalanced is what neither the verdicts nor the positions explain, fen: 0.
+func (o *Outcome) Unbalanced() int64 {
+	rest, sum := o.Totals.Unbalanced(), o.Positions.Sum()
+	return max(rest, -rest) + max(sum, -sum)
+}
+
+// Settle reconciles and books. emit is given every verdict, lent, in the order of
+// keys. The day is over then, whatever the error.
+func (d *Day) Settle(emit func(*recon.Result) error) (out *Outcome, err error) {
+	defer func() { err = errors.Join(err, d.Close()) }()
+	ours, err := d.ours.Sort()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, ours.Close()) }()
+	theirs, err := d.theirs.Sort()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, theirs.Close()) }()
+	out = &Outcome{Positions: fee.NewPositions()}
+	out.Totals, err = recon.Reconcile(ours, theirs, d.o.Rules, func(r *recon.Result) error {
+		if r.Class == recon.Matched && r.HasOurs {
+			if err := d.o.Fees.Book(out.Positions, &r.Ours); err != nil {
+				return err
+			}
+		}
+		return emit(r)
+	})
+	if err == nil && out.Unbalanced() != 0 {
+		err = fmt.Errorf("clearing: %d 分未平 · %d fen are not explained", out.Unbalanced(), out.Unbalanced())
+	}
+	return out, err
+}
+
+// Close removes what lies on disk of a day that is not settled.
+func (d *Day) Close() error { return errors.Join(d.ours.Close(), d.theirs.Close()) }
