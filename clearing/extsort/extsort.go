@@ -72,6 +72,11 @@ func (s *Sorter) Add(rec []byte) error {
 			return err
 		}
 	}
+	if s.buf == nil {
+		// At once: growing by copies would hold three times as much. The system gives
+		// pages only as they are written.
+		s.buf = make([]byte, 0, s.o.Memory)
+	}
 	s.buf = append(s.buf, rec...)
 	s.count++
 	return nil
@@ -82,7 +87,7 @@ func (s *Sorter) Count() int64 { return s.count }
 
 // sort puts the places of buf in the order of their records.
 func (s *Sorter) sort() {
-	s.order = s.order[:0]
+	s.order = slices.Grow(s.order[:0], len(s.buf)/s.o.Size)
 	for at := 0; at < len(s.buf); at += s.o.Size {
 		s.order = append(s.order, place{binary.BigEndian.Uint64(s.buf[at:]), at})
 	}
