@@ -32,6 +32,7 @@ type world struct {
 	books   books
 	crashes int
 	dying   *stimulus // the process ends in its next turn
+	quiet   int64     // since when nobody waits for anything; 0: somebody does
 	hash    hash.Hash64
 	trace   bool
 	result  Result
@@ -163,23 +164,32 @@ func (w *world) stir(s *stimulus) {
 	}
 }
 
-// settled says that nobody waits for anything any more.
+// settled says that nobody waits for anything any more, and that the switch has
+// shown itself since: an older picture may lack what the last answer caused.
 func (w *world) settled() bool {
+	if w.waiting() {
+		w.quiet = 0
+		return false
+	}
+	if w.quiet == 0 {
+		w.quiet = w.now
+	}
+	s := w.proc.shard.Snapshot()
+	return s != nil && s.At > w.quiet && s.Owed == 0 && s.InFlight == 0
+}
+
+func (w *world) waiting() bool {
 	for _, t := range w.tills {
 		if t.job != nil || len(t.queue) > 0 {
-			return false
+			return true
 		}
 	}
 	for _, k := range w.issuers {
 		if k.mood != well {
-			return false
+			return true
 		}
 	}
-	if w.proc == nil {
-		return false
-	}
-	s := w.proc.shard.Snapshot()
-	return s != nil && s.At >= w.now-int64(time.Second) && s.Owed == 0 && s.InFlight == 0
+	return w.proc == nil
 }
 
 func newWorld(o Options, trace bool) (*world, error) {
