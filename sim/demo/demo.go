@@ -198,7 +198,7 @@ func (w *world) openNode(hsmAddr string) error {
 		return err
 	}
 	link := func(i int, name string) string {
-		return fmt.Sprintf(`  - {name: %s, address: "%s", destination: "0001000%d", zpk: "%s", answer_timeout: 2s, echo_interval: 60s,
+		return fmt.Sprintf(`  - {name: %s, address: "%s", destination: "0001000%d", zpk: "%s", answer_timeout: 2s, echo_interval: 1s, echo_timeout: 1s,
      reversal: {interval: 1s, max_interval: 2s, answer_timeout: 1s, window: 64, max_attempts: 1000}}
 `, name, w.banks[i].Addr(), i, zpk)
 	}
