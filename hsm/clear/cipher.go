@@ -93,7 +93,7 @@ func MACPair(a, b *Cipher, dataA, dataB []byte) (macA, macB [8]byte) {
 
 func (c *Cipher) fold(data []byte) uint64 {
 	one, two := halves(data)
-	return c.key.Encrypt(c.key.Encrypt(one) ^ two)
+	return c.key.EncryptTwo(one, two)
 }
 
 // halves are the 16 characters of the fold, as two blocks.
