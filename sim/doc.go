@@ -39,6 +39,8 @@ type (
 	FleetConfig    = fleet.Config
 	FleetStats     = fleet.Stats
 	TerminalConfig = fleet.Terminal
+	Day            = fleet.Day
+	Refusal        = fleet.Refusal
 	Sale           = book.Sale
 	Booking        = book.Booking
 	Verdict        = book.Verdict

@@ -94,6 +94,7 @@ type Fleet struct {
 	signed    chan struct{} // closed when every terminal has signed in once
 	done      chan struct{} // closed when every terminal has ended
 	started   atomic.Bool
+	stepped   atomic.Bool // its terminals do what a Day tells them
 	n         counters
 
 	mu     sync.Mutex // guards the rest

@@ -185,6 +185,11 @@ func (t *terminal) verify(s *book.Sale) error {
 	if amount, ok := t.view.Uint(4); ok && int64(amount) != s.Amount {
 		return fmt.Errorf("%w: it has another amount", errNoAnswer)
 	}
+	return t.verifyMAC()
+}
+
+// verifyMAC checks F64 of the answer in t.view.
+func (t *terminal) verifyMAC() error {
 	got := t.view.Field(64)
 	if got == nil && t.code() != txn.OK {
 		return nil

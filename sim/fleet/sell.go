@@ -15,14 +15,21 @@ import (
 // sell makes one sale, or what else the mix wants. Nothing is sent that is not in the book, and no next sale
 // is begun before the book says how this one ended or that it is owed.
 func (t *terminal) sell(ctx context.Context) {
-	i, s, of := t.open()
+	k, o := t.choose(t.next)
+	t.request(ctx, k, o)
+}
+
+// request makes one request of kind k, which names o or nothing, and gives its place
+// in the book.
+func (t *terminal) request(ctx context.Context, k txn.Kind, o *original) (i int) {
+	i, s, of := t.open(k, o)
 	if !t.fleet.write(&s) {
-		return
+		return i
 	}
 	req, err := t.appendRequest(t.out, &s, of)
 	if err != nil {
 		t.fleet.fail(fmt.Errorf("terminal %s: %w", t.cfg.Number, err))
-		return
+		return i
 	}
 	t.out = req
 	sent := time.Now()
@@ -31,13 +38,13 @@ func (t *terminal) sell(ctx context.Context) {
 		err = t.verify(&s)
 	}
 	if ctx.Err() != nil {
-		return // stays open, as if the plug had been pulled
+		return i // stays open, as if the plug had been pulled
 	}
 	done := time.Now()
 	s.Micros = done.Sub(sent).Microseconds()
 	if err != nil {
 		t.failed(i, &s, err)
-		return
+		return i
 	}
 	t.fleet.record(done.Sub(sent), done.Sub(t.due))
 	code := t.code()
@@ -57,10 +64,11 @@ func (t *terminal) sell(ctx context.Context) {
 		t.fleet.n.declined.Add(1)
 	}
 	t.store(i, &s)
+	return i
 }
 
 // open begins the next request in memory; of is what it names, or nil.
-func (t *terminal) open() (i int, s book.Sale, of *book.Sale) {
+func (t *terminal) open(k txn.Kind, o *original) (i int, s book.Sale, of *book.Sale) {
 	n := t.next
 	t.next++
 	t.made++
@@ -68,7 +76,6 @@ func (t *terminal) open() (i int, s book.Sale, of *book.Sale) {
 		Merchant: t.cfg.Merchant, Terminal: t.cfg.Number, Amount: baseFen + int64(n), Trace: traceOf(n),
 		Number: n, Card: t.cardFor(n), Batch: t.batch, State: book.Open, At: time.Now().UnixNano(),
 	}
-	k, o := t.choose(n)
 	if k != txn.Sale {
 		s.Kind = book.Kind(k.String())
 	}

@@ -113,22 +113,28 @@ func (t *terminal) finished() bool {
 
 // ready connects and signs in as needed.
 func (t *terminal) ready(ctx context.Context) error {
-	if t.conn == nil {
-		d := net.Dialer{Timeout: aid.LastPause}
-		c, err := d.DialContext(ctx, "tcp", t.fleet.cfg.Addr)
-		if err != nil {
-			return err
-		}
-		t.conn = c
-		t.in.Reset(c)
-		// The end of ctx must also end a read that waits.
-		t.unhook = context.AfterFunc(ctx, func() { c.Close() })
-		t.fleet.n.connects.Add(1)
-	}
-	if t.signed {
-		return nil
+	if err := t.connect(ctx); err != nil || t.signed {
+		return err
 	}
 	return t.signIn()
+}
+
+// connect sees to it that there is a connection.
+func (t *terminal) connect(ctx context.Context) error {
+	if t.conn != nil {
+		return nil
+	}
+	d := net.Dialer{Timeout: aid.LastPause}
+	c, err := d.DialContext(ctx, "tcp", t.fleet.cfg.Addr)
+	if err != nil {
+		return err
+	}
+	t.conn = c
+	t.in.Reset(c)
+	// The end of ctx must also end a read that waits.
+	t.unhook = context.AfterFunc(ctx, func() { c.Close() })
+	t.fleet.n.connects.Add(1)
+	return nil
 }
 
 func (t *terminal) disconnect() {
@@ -142,8 +148,7 @@ func (t *terminal) disconnect() {
 // signIn fetches working keys. On any fault the connection is closed, so that an
 // answer that comes late cannot be taken for the next one's.
 func (t *terminal) signIn() error {
-	trace := traceOf(t.next)
-	t.next++
+	trace := t.take()
 	req, err := t.appendSignIn(t.out, trace)
 	if err == nil {
 		t.out = req
