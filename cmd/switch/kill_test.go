@@ -1,16 +1,14 @@
 package main
 
 import (
-	"context"
+	"bytes"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -54,18 +52,6 @@ func freePort(t *testing.T) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
-}
-
-// kills is how often the process is killed; the soak sets more.
-func kills(t *testing.T) int {
-	n := 5
-	if s := os.Getenv("TONGKA_KILLS"); s != "" {
-		var err error
-		if n, err = strconv.Atoi(s); err != nil || n < 1 {
-			t.Fatalf("TONGKA_KILLS=%q: wanted a number above 0", s)
-		}
-	}
-	return n
 }
 
 // ground is what stays while the switch dies: a bank and a fleet of terminals,
@@ -166,48 +152,25 @@ func (g *ground) owed() int {
 	return *p.Owed + *p.InFlight
 }
 
-// TestKillMinusNine kills the real process at random moments under load. At the
-// end the terminals' books and the bank's must agree to the cent.
+// TestKillMinusNine kills the real process ten times at random moments under load,
+// with terminals, bank and security module in processes of their own. At the end
+// their books must agree to the cent.
 func TestKillMinusNine(t *testing.T) {
-	g := newGround(t)
-	g.start()
-	t.Cleanup(func() { kill(t, g.child) })
-	if err := g.fleet.Start(); err != nil {
-		t.Fatal(err)
+	c := process(t, "sim", "crash", "--kills", "10", "--json", "--dir", t.TempDir())
+	var said bytes.Buffer
+	c.Stderr = &said
+	out, err := c.Output()
+	t.Logf("%s", said.Bytes())
+	if want := `{"kills":10,"power_cuts":0,"lost":0,"duplicated":0}` + "\n"; err != nil || string(out) != want {
+		t.Errorf("%v: %s, want %s", err, out, want)
 	}
-	n := kills(t)
-	for i := range n {
-		before := g.fleet.Stats().Approved
-		g.until("sales go on", func() bool { return g.fleet.Stats().Approved > before+50+rand.Uint64N(400) })
-		kill(t, g.child)
-		g.start()
-		if (i+1)%10 == 0 {
-			t.Logf("%d kills, %d approved", i+1, g.fleet.Stats().Approved)
+}
+
+func TestCrashAsksForWhatMakesSense(t *testing.T) {
+	for _, args := range []string{"--kills=0", "--kills=-1", "--power-cuts=-1", "--kills=1000000", "--rate=0", "--kills=x"} {
+		if out, err := process(t, "sim", "crash", args).CombinedOutput(); err == nil || bytes.Contains(out, []byte("panic")) {
+			t.Errorf("%s: %v: %s", args, err, out)
 		}
-	}
-	before := g.fleet.Stats().Approved
-	g.until("sales go on after the last kill", func() bool { return g.fleet.Stats().Approved > before+50 })
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	if err := g.fleet.Settle(ctx); err != nil {
-		t.Fatal(err)
-	}
-	g.until("nothing is owed", func() bool { return g.owed() == 0 })
-	verdict := sim.Compare(g.fleet.Sales(), g.bank.Bookings())
-	t.Logf("%d kills: %s\n%s", n, verdict.String(), verdict.KindsLine())
-	if !verdict.OK() || verdict.Unresolved != 0 || verdict.Net != verdict.NetBanks {
-		for _, d := range verdict.Discrepancies {
-			t.Log(d.String())
-		}
-		t.Error("the books differ")
-	}
-	if len(verdict.Kinds) < 8 {
-		t.Errorf("only %d kinds were approved: %s", len(verdict.Kinds), verdict.KindsLine())
-	}
-	st := g.bank.Stats()
-	t.Logf("bank: %+v", st)
-	if st.Reversed == 0 || st.PINFaults != 0 {
-		t.Errorf("reversed %d: the kills hit nothing in flight; PIN faults %d", st.Reversed, st.PINFaults)
 	}
 }
 

@@ -22,6 +22,7 @@ type simCmd struct {
 	Terminal  simTerminalCmd  `cmd:"" help:"模拟一批终端 · play a fleet of terminals"`
 	HSM       simHSMCmd       `cmd:"" name:"hsm" help:"模拟加密机（公开测试 LMK） · play a security module with the public test LMK"`
 	World     simWorldCmd     `cmd:"" help:"模拟时钟、网络、磁盘与崩溃，检验真实代码的承诺 · simulated clock, network, disk and crashes against the real code"`
+	Crash     simCrashCmd     `cmd:"" help:"真实进程的强杀与断电演练，比对账本 · kill a real switch and cut its power under load, and compare the books"`
 	Compare   simCompareCmd   `cmd:"" help:"比对终端与银行账本 · compare the books of terminals and banks"`
 	Provision simProvisionCmd `cmd:"" help:"生成测试终端 CSV · print test terminals as CSV"`
 	Key       simKeyCmd       `cmd:"" help:"把明文测试密钥置于公开测试 LMK 下 · put a clear test key under the public test LMK"`
