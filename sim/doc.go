@@ -6,12 +6,14 @@
 //
 //	sim/bank   the bank side          sim/book   what both write down, compared
 //	sim/fleet  the terminal side      sim        the rest, and the way in to all
+//	sim/kiosk  kiosks, and the cards that people carry to them
 //
 // A sale is known on both sides by terminal number, merchant number and amount
 // (F41, F42, F4): every sale of one terminal has an amount of its own, and the
 // switch passes these three through unchanged. Trace numbers would not do, for
 // towards the bank they belong to the switch. What names an earlier request is
-// known by its kind and by the amount of that, besides.
+// known by its kind and by the amount of that, besides. Of a load onto a card the
+// card itself says what became of it: see book.CompareCards.
 //
 // What is in the books is written before the other side can act on it:
 //

@@ -42,7 +42,7 @@ func (l *ledger) allows(b *book.Booking) txn.Code {
 		if c.refunded+b.Amount > o.Amount+c.tip {
 			return txn.BadAmount
 		}
-	case kindVoid, kindPreAuthVoid, kindCompletionVoid:
+	case kindVoid, kindPreAuthVoid, kindCompletionVoid, kindLoadVoid:
 		if c.refunded > 0 {
 			return txn.BadTransaction
 		}

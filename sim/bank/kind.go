@@ -24,6 +24,10 @@ var (
 	kindOfflineSale      = named(txn.OfflineSale)
 	kindOfflineRefund    = named(txn.OfflineRefund)
 	kindScriptNotice     = named(txn.ScriptNotice)
+	kindLoadAccount      = named(txn.LoadAccount)
+	kindLoadOther        = named(txn.LoadOther)
+	kindLoadCash         = named(txn.LoadCash)
+	kindLoadVoid         = named(txn.LoadVoid)
 )
 
 func named(k txn.Kind) book.Kind { return book.Kind(k.String()) }
@@ -36,6 +40,11 @@ func named(k txn.Kind) book.Kind { return book.Kind(k.String()) }
 func kindOf(v *iso8583.View) (kind book.Kind, told bool) {
 	proc, _ := v.Uint(3)
 	cond, _ := v.Uint(25)
+	if cond == cardCond && v.MTI() == 0x0200 {
+		if kind, ok := cardKinds[proc]; ok {
+			return kind, false
+		}
+	}
 	back, preAuth, names := proc/10000 == 20, cond == 6, v.Has(90)
 	switch mti := v.MTI() &^ 1; {
 	case mti == 0x0620:
@@ -63,3 +72,9 @@ func kindOf(v *iso8583.View) (kind book.Kind, told bool) {
 	}
 	return kindSale, false
 }
+
+// cardCond is F25 of what is about an e-purse card, and cardKinds what F3 says of
+// it then. Source: docs/card-load.md.
+const cardCond = 91
+
+var cardKinds = map[uint64]book.Kind{600000: kindLoadAccount, 650000: kindLoadOther, 630000: kindLoadCash, 170000: kindLoadVoid}

@@ -2,6 +2,7 @@ package book
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -66,8 +67,9 @@ func (v *Verdict) String() string {
 // exactly one booking that holds money, any other sale needs none; that is also
 // asked of sales that are still open or unresolved, so settle the fleet first.
 // So it is with requests of other kinds. A notice that moves no money may be with
-// a bank though its terminal gave up.
+// a bank though its terminal gave up. What is about cards is CompareCards' work.
 func Compare(terminals []Sale, banks []Booking) Verdict {
+	banks = slices.DeleteFunc(slices.Clone(banks), func(b Booking) bool { return b.Kind.OfCards() })
 	v := Verdict{Bookings: len(banks)}
 	held := make(map[SaleKey][]Booking)
 	sums := map[Kind]*Sum{}
@@ -86,6 +88,7 @@ func Compare(terminals []Sale, banks []Booking) Verdict {
 	v.Sales = len(c.all)
 	for i := range c.all {
 		s := &c.all[i]
+		sumOf(sums, s.Kind).ask(s.State)
 		if s.State == Approved {
 			sumOf(sums, s.Kind).approve(s.Amount)
 		}

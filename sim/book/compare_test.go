@@ -30,7 +30,7 @@ func TestBooksThatAgree(t *testing.T) {
 	sales, bookings := world(3)
 	v := Compare(sales, bookings)
 	want := Verdict{Sales: 6, Approved: 3, Bookings: 5, Held: 3, Matched: 3,
-		Kinds: []Sum{{Kind: "sale", Approved: 3, ApprovedFen: 303, Held: 3, HeldFen: 303}}, Net: 303, NetBanks: 303}
+		Kinds: []Sum{{Kind: "sale", Asked: 6, Declined: 1, Reversed: 2, Approved: 3, ApprovedFen: 303, Held: 3, HeldFen: 303}}, Net: 303, NetBanks: 303}
 	if d := cmp.Diff(want, v); d != "" || !v.OK() {
 		t.Errorf("verdict (-want +got):\n%s", d)
 	}

@@ -156,12 +156,17 @@ func (l *latest[K, V]) put(k K, v V) {
 
 // reader takes lines of JSON into l.
 func (l *latest[K, V]) reader(key func(*V) K) func(line []byte) error {
+	return each(func(v *V) { l.put(key(v), *v) })
+}
+
+// each gives every line of JSON to take.
+func each[V any](take func(*V)) func(line []byte) error {
 	return func(line []byte) error {
 		var v V
 		if err := json.Unmarshal(line, &v); err != nil {
 			return err
 		}
-		l.put(key(&v), v)
+		take(&v)
 		return nil
 	}
 }

@@ -14,6 +14,16 @@ type Kind string
 var signs = map[Kind]int64{"": 1, "void": -1, "refund": -1, "completion": 1, "completion-void": -1,
 	"completion-advice": 1, "tip": 1, "offline-sale": 1, "offline-refund": -1}
 
+// OfCards says that a kind moves money between a bank and an e-purse card. What
+// became of it the card says, so CompareCards judges it.
+func (k Kind) OfCards() bool {
+	switch k {
+	case "load-account", "load-other", "load-cash", "load-void", "unload":
+		return true
+	}
+	return false
+}
+
 // MovesMoney says that what a bank holds of this kind must be known to a terminal
 // as approved; not so what it was merely told.
 func (k Kind) MovesMoney() bool { return k != "script-notice" && k != "adjust" }
@@ -28,11 +38,25 @@ func (k Kind) word() string {
 
 // Sum is what both sides have of one kind. Fen are of F4, without a sign.
 type Sum struct {
-	Kind        Kind  `json:"kind"` // "sale" for a sale
+	Kind        Kind  `json:"kind"`  // "sale" for a sale
+	Asked       int   `json:"asked"` // requests in the book, however they ended
+	Declined    int   `json:"declined"`
+	Reversed    int   `json:"reversed"` // taken back by whoever asked
 	Approved    int   `json:"approved"`
 	ApprovedFen int64 `json:"approved_fen"`
 	Held        int   `json:"held"` // by the banks
 	HeldFen     int64 `json:"held_fen"`
+}
+
+// ask counts a request of a terminal by how it ended.
+func (s *Sum) ask(how State) {
+	s.Asked++
+	switch how {
+	case Declined:
+		s.Declined++
+	case Reversed:
+		s.Reversed++
+	}
 }
 
 func (s *Sum) approve(fen int64) { s.Approved++; s.ApprovedFen += fen }

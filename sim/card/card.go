@@ -19,10 +19,10 @@ type Card struct {
 	City    [2]byte
 	Balance uint32
 	Seq     uint16 // online counter
+	Drawn   uint32 // randoms that it has given, so that none comes twice in its life
 
 	load, tac *clear.Purse
 	session   *hsm.Card // of INITIALIZE, until the power is gone
-	randoms   uint32
 }
 
 // Issue makes a card under master keys in clear. levels is as the switch has it
@@ -71,9 +71,9 @@ func (c *Card) Identity() []byte {
 
 // begin draws a random that no load of this card had before.
 func (c *Card) begin(amount uint32, terminal [6]byte) [4]byte {
-	c.randoms++
+	c.Drawn++
 	s := &hsm.Card{Kind: hsm.PurseLoad, Balance: c.Balance, Amount: amount, Seq: c.Seq, Terminal: terminal}
-	binary.BigEndian.PutUint32(s.Random[:], c.randoms*0x9E3779B1)
+	binary.BigEndian.PutUint32(s.Random[:], c.Drawn*0x9E3779B1)
 	c.session = s
 	return c.load.MAC1(s)
 }

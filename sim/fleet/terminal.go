@@ -223,8 +223,15 @@ func (t *terminal) waitDue(ctx context.Context) bool {
 }
 
 // exchange sends a request and waits for its answer, which is then in t.view.
-// Frames that answer something else are passed over.
 func (t *terminal) exchange(req []byte, mti iso8583.MTI, trace uint32) error {
+	if err := t.send(req); err != nil {
+		return err
+	}
+	return t.await(mti, trace)
+}
+
+// send writes a request, and sets the time that its answer has.
+func (t *terminal) send(req []byte) error {
 	if t.conn == nil {
 		return fmt.Errorf("%w: not connected", errNoAnswer)
 	}
@@ -234,6 +241,12 @@ func (t *terminal) exchange(req []byte, mti iso8583.MTI, trace uint32) error {
 	if _, err := t.conn.Write(req); err != nil {
 		return fmt.Errorf("%w: %w", errNoAnswer, err)
 	}
+	return nil
+}
+
+// await reads the answer to a request that was sent. Frames that answer something
+// else are passed over.
+func (t *terminal) await(mti iso8583.MTI, trace uint32) error {
 	for {
 		frame, err := t.read()
 		if err != nil {
