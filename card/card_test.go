@@ -83,7 +83,7 @@ func full() Purse {
 	n, _ := ParseNumber([]byte("ORDER-1"))
 	return Purse{State: Left, Reason: WrongTAC, Family: TUnion, Failed: true, Kind: txn.LoadCash, Load: 1 << 40, Last: 7, At: 9, Serial: Serial{1, 9: 2},
 		PAN: pan, Order: n, Balance: 500, Amount: 10_000, Seq: 18, Random: [4]byte{1, 2, 3, 4}, Terminal: [6]byte{5: 1}, Time: [7]byte{0x20, 6: 9},
-		KeyIndex: 1, KeyVer: 2, Alg: 3, Issuer: [8]byte{4, 7: 5}, Link: 0x0102}
+		KeyIndex: 1, KeyVer: 2, Alg: 3, Issuer: [8]byte{4, 7: 5}, Link: 0x0102, Shown: true, ShownSeq: 19, ShownBalance: 1 << 20}
 }
 
 // Every field of what is stored comes back, and no field was forgotten here.

@@ -12,14 +12,15 @@ type State uint8
 
 // States of a purse.
 const (
-	Unseen State = iota // nothing was ever loaded
-	Left                // MAC2 has left; whether the card was written is not known
-	Closed              // the card was written
-	Parked              // a person decides
-	Undone              // the card was not written, and the money went back
+	Unseen  State = iota // nothing was ever loaded
+	Left                 // MAC2 has left; whether the card was written is not known
+	Closed               // the card was written
+	Parked               // a person decides
+	Undone               // the card was not written, and the money went back or never moved
+	Decided              // a person has decided: from the counter that he saw the card goes on
 )
 
-var stateNames = [...]string{"unseen", "left", "closed", "parked", "undone"}
+var stateNames = [...]string{"unseen", "left", "closed", "parked", "undone", "decided"}
 
 // String is the state's name in scripts and lists.
 func (s State) String() string { return name(stateNames[:], uint8(s)) }
@@ -50,8 +51,8 @@ func name(table []string, i uint8) string {
 	return "invalid"
 }
 
-// Purse is what we keep of a card: its last load. It is read under a lock, and
-// written in the batch of the outcome that changed it.
+// Purse is what we keep of a card: its last load or unload. It is read under a
+// lock, and written in the batch of the outcome that changed it.
 type Purse struct {
 	State    State
 	Reason   Reason
@@ -74,27 +75,38 @@ type Purse struct {
 	KeyVer   uint8
 	Alg      uint8
 	Issuer   [8]byte
-	Link     txn.LinkID // whom the money came from
+	Link     txn.LinkID // whom the money came from, or goes to
+	// What the card showed when it was parked; nothing when a TAC did it.
+	Shown        bool
+	ShownSeq     uint16
+	ShownBalance uint32
 }
 
 const (
-	purseVersion = 1
+	purseVersion = 2
 	// PurseSize is the stored length in bytes.
-	PurseSize = 115
+	PurseSize = 118
 )
+
+// Unloads says that the last one took money off the card.
+func (p *Purse) Unloads() bool { return p.Kind == txn.Unload }
+
+// After is the balance that the card has when it did what it was told, fen.
+func (p *Purse) After() int64 {
+	if p.Unloads() {
+		return int64(p.Balance) - int64(p.Amount)
+	}
+	return int64(p.Balance) + int64(p.Amount)
+}
 
 // AppendPurse appends the stored form, little endian:
 //
 //	version:1 state:1 reason:1 family:1 failed:1 kind:1 load:8 last:8 at:8 serial:10 pan:11 order:20
-//	balance:4 amount:4 seq:2 random:4 terminal:6 time:7 key:3 issuer:8 link:2 spare:4
+//	balance:4 amount:4 seq:2 random:4 terminal:6 time:7 key:3 issuer:8 link:2 shown:1 seq:2 balance:4
 func AppendPurse(dst []byte, p *Purse) []byte {
 	le := binary.LittleEndian
-	failed := byte(0)
-	if p.Failed {
-		failed = 1
-	}
 	n, pan := p.PAN.Packed()
-	dst = append(dst, purseVersion, byte(p.State), byte(p.Reason), byte(p.Family), failed, byte(p.Kind))
+	dst = append(dst, purseVersion, byte(p.State), byte(p.Reason), byte(p.Family), flag(p.Failed), byte(p.Kind))
 	dst = le.AppendUint64(le.AppendUint64(le.AppendUint64(dst, uint64(p.Load)), uint64(p.Last)), uint64(p.At))
 	dst = append(append(append(dst, p.Serial[:]...), n), pan[:]...)
 	dst = append(dst, p.Order[:]...)
@@ -102,7 +114,15 @@ func AppendPurse(dst []byte, p *Purse) []byte {
 	dst = le.AppendUint16(dst, p.Seq)
 	dst = append(append(append(dst, p.Random[:]...), p.Terminal[:]...), p.Time[:]...)
 	dst = append(append(dst, p.KeyIndex, p.KeyVer, p.Alg), p.Issuer[:]...)
-	return append(le.AppendUint16(dst, uint16(p.Link)), 0, 0, 0, 0)
+	dst = append(le.AppendUint16(dst, uint16(p.Link)), flag(p.Shown))
+	return le.AppendUint32(le.AppendUint16(dst, p.ShownSeq), p.ShownBalance)
+}
+
+func flag(on bool) byte {
+	if on {
+		return 1
+	}
+	return 0
 }
 
 // ReadPurse is the inverse; nothing stored is a card that was never loaded. The
@@ -129,5 +149,6 @@ func ReadPurse(b []byte) (p Purse, err error) {
 	p.Random, p.Terminal, p.Time = [4]byte(b[81:85]), [6]byte(b[85:91]), [7]byte(b[91:98])
 	p.KeyIndex, p.KeyVer, p.Alg, p.Issuer = b[98], b[99], b[100], [8]byte(b[101:109])
 	p.Link = txn.LinkID(le.Uint16(b[109:]))
+	p.Shown, p.ShownSeq, p.ShownBalance = b[111] != 0, le.Uint16(b[112:]), le.Uint32(b[114:])
 	return p, nil
 }

@@ -10,12 +10,13 @@ const (
 	Free    Meaning = iota // nothing is open: go on
 	Proves                 // the last load was written: close it, then go on
 	Rewrite                // it was not, and the same is asked for: a new MAC2, no second debit
+	Lapsed                 // an unload that the card did not do: no money has moved, go on
 	Replay                 // what was sent before, sent again: somebody plays with us
 	Odd                    // for a person; the reason says why
 	Waits                  // a person has it already
 )
 
-var meaningNames = [...]string{"free", "proves", "rewrite", "replay", "odd", "waits"}
+var meaningNames = [...]string{"free", "proves", "rewrite", "lapsed", "replay", "odd", "waits"}
 
 // String is the meaning's name in scripts.
 func (m Meaning) String() string { return name(meaningNames[:], uint8(m)) }
@@ -25,6 +26,7 @@ type Wish struct {
 	Amount uint32
 	PAN    txn.PAN
 	Order  Number
+	Unload bool
 }
 
 // See decides what the card that d describes, with a MAC1 that was right, says of
@@ -45,8 +47,8 @@ func (p *Purse) See(d *Data, w *Wish, spent bool) (Meaning, Reason) {
 	case Left:
 		return p.seeLeft(d, w, spent)
 	}
-	switch { // never loaded, or undone while it showed this counter
-	case p.State == Undone && d.Seq < p.Seq:
+	switch { // never loaded, or undone or decided while it showed this counter
+	case (p.State == Undone || p.State == Decided) && (d.Seq < p.Seq || d.Seq == p.Seq && d.Random == p.Random):
 		return Replay, NoReason
 	case p.State == Undone && d.Seq > p.Seq:
 		return Odd, WrittenAfterAll
@@ -55,22 +57,24 @@ func (p *Purse) See(d *Data, w *Wish, spent bool) (Meaning, Reason) {
 }
 
 func (p *Purse) seeLeft(d *Data, w *Wish, spent bool) (Meaning, Reason) {
-	fits := func(after uint64) bool { return uint64(d.Balance) == after || spent && uint64(d.Balance) < after }
+	fits := func(after int64) bool { return int64(d.Balance) == after || spent && int64(d.Balance) < after }
 	switch seq := int(p.Seq); {
 	case int(d.Seq) < seq:
 		return Odd, CounterBehind
 	case int(d.Seq) > seq+1:
 		return Odd, CounterAhead
 	case int(d.Seq) == seq+1:
-		if !fits(uint64(p.Balance) + uint64(p.Amount)) {
+		if !fits(p.After()) {
 			return Odd, BalanceOdd
 		}
 		return Proves, NoReason
 	case d.Random == p.Random:
 		return Replay, NoReason
-	case !fits(uint64(p.Balance)):
+	case !fits(int64(p.Balance)):
 		return Odd, BalanceOdd
-	case w.Amount != p.Amount || w.PAN != p.PAN || w.Order != p.Order:
+	case p.Unloads():
+		return Lapsed, NoReason
+	case w.Unload || w.Amount != p.Amount || w.PAN != p.PAN || w.Order != p.Order:
 		return Odd, OtherAmount
 	}
 	return Rewrite, NoReason
@@ -79,8 +83,17 @@ func (p *Purse) seeLeft(d *Data, w *Wish, spent bool) (Meaning, Reason) {
 // Close notes that the card was written.
 func (p *Purse) Close() { p.State, p.Reason = Closed, NoReason }
 
-// Park gives the card to a person.
-func (p *Purse) Park(why Reason) { p.State, p.Reason = Parked, why }
+// Lapse notes that the card was not written, and that no money is to go anywhere.
+func (p *Purse) Lapse() { p.State, p.Reason = Undone, NoReason }
+
+// Park gives the card to a person. d is what the card showed, nil when it is not
+// its showing that is in doubt.
+func (p *Purse) Park(why Reason, d *Data) {
+	p.State, p.Reason = Parked, why
+	if p.Shown = d != nil; p.Shown {
+		p.ShownSeq, p.ShownBalance = d.Seq, d.Balance
+	}
+}
 
 // Write notes that a MAC2 leaves for the card that d describes. What a 补写 keeps
 // of the first is whose money it was.

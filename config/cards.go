@@ -25,7 +25,7 @@ type Cards struct {
 // CardKey is one master key.
 type CardKey struct {
 	Family  string  `json:"family" enum:"city,t-union" jsonschema:"卡类 · family of cards"`
-	Use     string  `json:"use" enum:"load,tac" jsonschema:"用途：充值或 TAC · what it is for"`
+	Use     string  `json:"use" enum:"load,unload,tac" jsonschema:"用途：充值、圈提或 TAC；无 unload 密钥即不受理圈提 · what it is for; without an unload key nothing is unloaded"`
 	Issuer  string  `json:"issuer,omitempty" jsonschema:"发卡机构标识，16 位十六进制，空为任何机构 · issuer, 16 hex digits; any when left out"`
 	Index   int     `json:"index" range:"0,255" jsonschema:"卡内密钥索引 · index of the key on the card"`
 	Version int     `json:"version" range:"0,255" jsonschema:"密钥版本 · version of the key"`

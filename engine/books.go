@@ -308,7 +308,7 @@ func (s *Shard) recountDay() error {
 
 func (s *Shard) recountOne(snap *registry.Snapshot, f *txn.Facts, today int32) {
 	class := limits.ClassOf(f.Kind)
-	if class == limits.Free || snap.Terminal(&f.Terminal) == nil {
+	if class == limits.Free || credited(f) || snap.Terminal(&f.Terminal) == nil {
 		return
 	}
 	h := s.historyOf(&f.Terminal)

@@ -158,11 +158,17 @@ func (c *cardDesk) Refuse(t *flow.Txn) (txn.Code, bool) {
 	if t.Opens() {
 		return txn.Code{}, false
 	}
-	if t.Amount > int64(c.Single) || t.Kind != txn.LoadVoid && t.Amount+int64(l.Balance) > int64(c.Ceiling) {
+	switch adds := t.Kind != txn.LoadVoid && t.Kind != txn.Unload; {
+	case t.Amount > int64(c.Single) || adds && t.Amount+int64(l.Balance) > int64(c.Ceiling):
 		return txn.OverAmount, false
+	case t.Kind == txn.Unload && t.PAN.Len() == 0:
+		return txn.BadCard, false // whose account?
+	case t.Kind == txn.Unload && t.Amount > int64(l.Balance):
+		return txn.NoFunds, false
 	}
-	for _, tac := range [...]bool{false, true} {
-		if _, ok := c.Keys.Find(c.keyID(l.Family, l.Issuer, l.KeyIndex, l.KeyVer, l.Alg, tac)); !ok {
+	id := c.keyID(l.Family, l.Issuer, l.KeyIndex, l.KeyVer, l.Alg)
+	for _, use := range [...]hsm.CardKeyID{c.sessionKey(id, t.Kind), tacKey(id)} {
+		if _, ok := c.Keys.Find(use); !ok {
 			return txn.NoKey, false
 		}
 	}
@@ -197,14 +203,25 @@ func (s *Shard) listedSerial(serial *card.Serial) (txn.Code, bool) {
 // Spent implements flow.Cards.
 func (c *cardDesk) Spent() bool { return c.Cards.Spent }
 
-func (c *cardDesk) keyID(f card.Family, issuer [8]byte, index, version, alg uint8, tac bool) hsm.CardKeyID {
-	id := hsm.CardKeyID{Family: hsm.CityCard, TAC: tac, Index: index, Version: version, Issuer: issuer}
+func (c *cardDesk) keyID(f card.Family, issuer [8]byte, index, version, alg uint8) hsm.CardKeyID {
+	id := hsm.CardKeyID{Family: hsm.CityCard, Index: index, Version: version, Issuer: issuer}
 	if f == card.TUnion {
 		id.Family = hsm.TUnion
 	}
 	if c.SM4[alg] {
 		id.Alg = hsm.CardSM4
 	}
+	return id
+}
+
+// sessionKey is the key that MAC1 and MAC2 of a kind are made under.
+func (c *cardDesk) sessionKey(id hsm.CardKeyID, k txn.Kind) hsm.CardKeyID {
+	id.Unload = k == txn.Unload
+	return id
+}
+
+func tacKey(id hsm.CardKeyID) hsm.CardKeyID {
+	id.TAC = true
 	return id
 }
 
@@ -217,10 +234,7 @@ func (s *Shard) holdCard(sl *slot) flow.Event {
 		ev.Deny = txn.InProgress
 		return ev
 	}
-	b, _, err := s.log.Lookup(o.key(), nil)
-	if err == nil {
-		l.Purse, err = card.ReadPurse(b)
-	}
+	err := s.readPurse(o, l)
 	for _, want := range [...]struct {
 		number card.Number
 		to     *card.Order
@@ -251,12 +265,6 @@ func (s *Shard) order(n card.Number) (card.Order, error) {
 	return card.ReadOrder(b)
 }
 
-func (s *Shard) saveCard(sl *slot) {
-	p := &sl.Load.Purse
-	o := s.cards.of(p.Family, &p.Serial)
-	s.log.Put(o.key(), card.AppendPurse(nil, p))
-}
-
 func (s *Shard) saveOrder(sl *slot, past bool) {
 	o := &sl.Load.Order
 	if past {
@@ -271,7 +279,7 @@ func (s *Shard) cardRequest(sl *slot, step flow.Step) txn.Code {
 	more := &s.cards.more
 	*more = hsm.More{}
 	c := &more.Card
-	*c = hsm.Card{Kind: hsm.PurseLoad, Balance: l.Balance, Amount: uint32(sl.Amount), Seq: l.Seq, Random: l.Random, Terminal: l.Terminal}
+	*c = hsm.Card{Kind: purseKind(sl.Kind), Balance: l.Balance, Amount: uint32(sl.Amount), Seq: l.Seq, Random: l.Random, Terminal: l.Terminal}
 	family, serial, issuer, index, version, alg := l.Family, &l.Serial, l.Issuer, l.KeyIndex, l.KeyVer, l.Alg
 	switch step {
 	case flow.MakeMAC2:
@@ -281,9 +289,12 @@ func (s *Shard) cardRequest(sl *slot, step flow.Step) txn.Code {
 		c.Time = l.Time
 	case flow.VerifyTAC: // of what was told to the card, not of what the terminal says
 		family, serial, issuer, index, version, alg = p.Family, &p.Serial, p.Issuer, p.KeyIndex, p.KeyVer, p.Alg
-		*c = hsm.Card{Kind: hsm.PurseLoad, Balance: p.Balance, Amount: p.Amount, Seq: p.Seq, Random: p.Random, Terminal: p.Terminal, Time: p.Time}
+		*c = hsm.Card{Kind: purseKind(p.Kind), Balance: p.Balance, Amount: p.Amount, Seq: p.Seq, Random: p.Random, Terminal: p.Terminal, Time: p.Time}
 	}
-	id := s.cards.keyID(family, issuer, index, version, alg, step == flow.VerifyTAC)
+	id := s.cards.sessionKey(s.cards.keyID(family, issuer, index, version, alg), sl.Kind)
+	if step == flow.VerifyTAC {
+		id = tacKey(id)
+	}
 	key, ok := s.cards.Keys.Find(id)
 	if !ok {
 		return txn.NoKey
@@ -307,6 +318,14 @@ func (s *Shard) cardRequest(sl *slot, step flow.Step) txn.Code {
 		copy(q.MAC[:], l.TAC[:])
 	}
 	return txn.Code{}
+}
+
+// purseKind is how the card itself names what is done.
+func purseKind(k txn.Kind) byte {
+	if k == txn.Unload {
+		return hsm.PurseUnload
+	}
+	return hsm.PurseLoad
 }
 
 // packedTime is a moment as YYYYMMDDhhmmss in packed digits.

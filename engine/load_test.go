@@ -20,6 +20,7 @@ import (
 var (
 	loadMaster = bytes.Repeat([]byte{0x12, 0x35}, 8)
 	tacMaster  = bytes.Repeat([]byte{0x33, 0x45}, 8)
+	outMaster  = bytes.Repeat([]byte{0x52, 0x67}, 8) // of unloads
 	kioskNo    = [6]byte{0x31, 0x20, 0, 0, 0, 0x01}
 	virtualNo  = [6]byte{0x31, 0x20, 0xFF, 0, 0, 0x01}
 )
@@ -47,18 +48,23 @@ func newLoads(t testing.TB) *loads {
 	for _, family := range []hsm.Family{hsm.CityCard, hsm.TUnion} {
 		id := hsm.CardKeyID{Family: family, Index: 1, Version: 1}
 		l.cards.Keys[id] = w.wrap(hsm.MKAC, loadMaster)
-		id.TAC = true
-		l.cards.Keys[id] = w.wrap(hsm.MKAC, tacMaster)
+		l.cards.Keys[tacKey(id)] = w.wrap(hsm.MKAC, tacMaster)
+		id.Unload = true
+		l.cards.Keys[id] = w.wrap(hsm.MKAC, outMaster)
 	}
 	w.shape = func(c *Config) { c.Cards, c.Books.Blacklist = l.cards, l.listed }
 	w.crash()
 	return l
 }
 
+func (l *loads) masters(family card.Family) simcard.Masters {
+	return simcard.Masters{Load: loadMaster, TAC: tacMaster, Unload: outMaster, Levels: l.cards.Levels[family]}
+}
+
 func (l *loads) issue(n byte, family card.Family) *simcard.Card {
 	l.t.Helper()
 	c, err := simcard.Issue(simcard.Card{Family: family, Serial: card.Serial{0x20, 0, 0, 0, 0, 0, 0, 0, 0x12, n},
-		Issuer: [8]byte{0x86, 0x98, 0x31, 0x20}, City: [2]byte{0x31, 0x20}, Balance: 500}, loadMaster, tacMaster, l.cards.Levels[family])
+		Issuer: [8]byte{0x86, 0x98, 0x31, 0x20}, City: [2]byte{0x31, 0x20}, Balance: 500}, l.masters(family))
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -169,16 +175,11 @@ func (w *world) debited(bank conn.ID, code string) *iso8583.View {
 
 func (l *loads) purse(c *simcard.Card) card.Purse {
 	l.t.Helper()
-	o := l.shard.cards.of(c.Family, &c.Serial)
-	b, _, err := l.log.Lookup(o.key(), nil)
-	if err != nil {
+	var load flow.Load
+	if err := l.shard.readPurse(l.shard.cards.of(c.Family, &c.Serial), &load); err != nil {
 		l.t.Fatal(err)
 	}
-	p, err := card.ReadPurse(b)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	return p
+	return load.Purse
 }
 
 // quiet says that nobody holds anything.

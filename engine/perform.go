@@ -81,6 +81,8 @@ func (s *Shard) perform(sl *slot, out *flow.Effects, ev *flow.Event) bool {
 			s.install(sl)
 		case flow.SaveCard:
 			s.saveCard(sl)
+		case flow.Credit:
+			s.credit(&sl.Load.Unload)
 		case flow.SaveOrder:
 			s.saveOrder(sl, e.Orig)
 		case flow.Alert:

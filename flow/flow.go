@@ -144,6 +144,7 @@ const (
 	Install             // the new session keys are the terminal's from now on
 	SaveCard            // write what is kept of the card
 	SaveOrder           // write the order (Orig: that of the card's last load)
+	Credit              // the card has paid: the bank of its unload is owed a notice of it
 	Alert               // Alarm says what smells, or is for a person
 	SignOut             // the terminal's session has ended
 	Close               // the batch is closed, with what was compared
@@ -378,7 +379,7 @@ func advise(t *Txn, ev *Event, out *Effects) {
 // route picks the link; the PIN is translated under its key afterwards.
 func route(env *Env, t *Txn, out *Effects) bool {
 	health := router.Health(env.Health)
-	if profiles[t.Kind].machine == advice {
+	if toldLater(t.Kind) {
 		health = allReady{} // it waits for its bank
 	}
 	link, why := env.Routes.Pick(&t.Facts, t.Group, health)

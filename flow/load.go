@@ -16,6 +16,13 @@ import (
 //
 // So before MAC2 is durable everything that goes wrong is taken back, and from
 // then on nothing is: the card decides.
+//
+// An unload (圈提) goes the other way, and no bank is asked before the card has
+// paid:
+//
+//	verify-mac … hold-card ─▶ route ─▶ writing: make-mac2 ─▶ SaveCard and the outcome in one batch
+//	confirmation, or the card's next contact ─▶ it was debited: Credit, a notice that the bank is owed
+//	                                         ─▶ it was not: nothing has moved
 type Load struct {
 	card.Data
 	Purse card.Purse // as held, and then as it will be kept
@@ -27,10 +34,12 @@ type Load struct {
 	Writes      bool         // MAC2 is made
 	Time        [7]byte      // in MAC2: when it was asked for
 	MAC2        [4]byte
-	Bank        []byte // the shard's: the bank's answer, while the MAC2 is made
+	Unload      txn.Facts // of the unload that the purse, as it was held, is about
+	Bank        []byte    // the shard's: the bank's answer, while the MAC2 is made
 
 	paid                        bool // the bank has said yes, and there is no MAC2 yet
 	purseNew, orderNew, pastNew bool // to be kept
+	credits                     bool // the card has paid for an unload: its account gets it
 	alarm                       Alarm
 	code                        txn.Code // of a decision that wants no more steps, or zero
 }
@@ -68,7 +77,8 @@ type Cards interface {
 // Steps of requests about cards.
 var (
 	loading    = []Step{VerifyMAC, SeekRepeat, CheckCard, VerifyMAC1, HoldCard, PickRoute, TranslatePIN}
-	unloading  = []Step{VerifyMAC, SeekRepeat, CheckCard, VerifyMAC1, FindNamed, HoldChain, HoldCard, TranslatePIN}
+	voiding    = []Step{VerifyMAC, SeekRepeat, CheckCard, VerifyMAC1, FindNamed, HoldChain, HoldCard, TranslatePIN}
+	unloading  = []Step{VerifyMAC, SeekRepeat, CheckCard, VerifyMAC1, HoldCard, PickRoute}
 	ordering   = []Step{VerifyMAC, SeekRepeat, CheckCard, VerifyMAC1, HoldCard}
 	confirming = []Step{VerifyMAC, SeekRepeat, HoldCard, VerifyTAC}
 	asking     = []Step{VerifyMAC, SeekRepeat, CheckCard}
@@ -82,11 +92,11 @@ func stepsOf(t *Txn) []Step {
 	return profiles[t.Kind].steps
 }
 
-// OfCards says whether a kind puts money on a card, or confirms that: its requests
+// OfCards says whether a kind moves money to or from a card, or confirms that: its requests
 // carry F58, and what it did is not reversed.
 func OfCards(k txn.Kind) bool {
 	switch k {
-	case txn.LoadAccount, txn.LoadOther, txn.LoadCash, txn.LoadVoid, txn.LoadConfirm, txn.OrderQuery, txn.OrderLoad, txn.AirLoad:
+	case txn.LoadAccount, txn.LoadOther, txn.LoadCash, txn.LoadVoid, txn.LoadConfirm, txn.Unload, txn.OrderQuery, txn.OrderLoad, txn.AirLoad:
 		return true
 	}
 	return false
@@ -134,14 +144,14 @@ func suspicion(t *Txn, ev *Event, out *Effects) {
 		return
 	}
 	if t.Confirms() {
-		t.Load.park(card.WrongTAC)
+		t.Load.park(card.WrongTAC, nil)
 		return
 	}
 	out.add(Effect{Do: Alert, Alarm: WrongMAC1})
 }
 
-func (l *Load) park(why card.Reason) {
-	l.Purse.Park(why)
+func (l *Load) park(why card.Reason, shows *card.Data) {
+	l.Purse.Park(why, shows)
 	l.purseNew, l.alarm = true, CardParked
 }
 
@@ -166,7 +176,7 @@ func seen(env *Env, t *Txn, ev *Event, out *Effects) bool {
 		if t.Kind == txn.LoadVoid && why == card.OtherAmount {
 			break // it wants the account of nobody
 		}
-		l.park(why)
+		l.park(why, &l.Data)
 		deny(t, txn.SeePerson, out)
 		return false
 	}
@@ -176,6 +186,9 @@ func seen(env *Env, t *Txn, ev *Event, out *Effects) bool {
 	switch meaning {
 	case card.Proves:
 		l.written()
+	case card.Lapsed:
+		l.Purse.Lapse()
+		l.purseNew = true
 	case card.Rewrite:
 		l.Rewrite = true
 		t.Step = uint8(len(stepsOf(t)) - 1) // no bank is asked
@@ -191,11 +204,13 @@ func seen(env *Env, t *Txn, ev *Event, out *Effects) bool {
 }
 
 func (t *Txn) wish() card.Wish {
-	return card.Wish{Amount: uint32(t.Amount), PAN: t.PAN, Order: t.Load.Data.Order}
+	return card.Wish{Amount: uint32(t.Amount), PAN: t.PAN, Order: t.Load.Data.Order, Unload: t.Kind == txn.Unload}
 }
 
-// written notes that the last load is on the card, and its order done.
+// written notes that the card did what it was told: the last load is on it, and
+// its order done, or it has paid for an unload.
 func (l *Load) written() {
+	l.credits = l.Purse.Unloads()
 	l.Purse.Close()
 	l.purseNew = true
 	if l.Past.Number != (card.Number{}) {
@@ -235,15 +250,15 @@ func (l *Load) outcome() txn.Code {
 	case p.State == card.Parked:
 		return txn.SeePerson
 	case p.State == card.Undone && l.Status == card.Written:
-		l.park(card.WrittenAfterAll)
+		l.park(card.WrittenAfterAll, nil)
 		return txn.SeePerson
 	case p.State == card.Undone || l.Status == card.NotKnown:
 		return txn.OK
 	case l.Status == card.NotWritten:
 		p.Failed, l.purseNew = true, true
 		return txn.OK
-	case l.Has(card.TagAfter) && uint64(l.After) != uint64(p.Balance)+uint64(p.Amount):
-		l.park(card.BalanceOdd)
+	case l.Has(card.TagAfter) && int64(l.After) != p.After():
+		l.park(card.BalanceOdd, nil)
 		return txn.SeePerson
 	}
 	return txn.Code{}
@@ -361,9 +376,13 @@ func wrote(t *Txn, ev *Event, out *Effects) {
 }
 
 // keep writes what a transaction changed of its card and orders. What the card
-// proved holds whatever became of the transaction itself.
+// proved holds whatever became of the transaction itself. The credit comes first:
+// it is about the purse as it was held.
 func keep(t *Txn, out *Effects) {
 	l := t.Load
+	if l.credits {
+		out.add(Effect{Do: Credit})
+	}
 	if l.purseNew {
 		out.add(Effect{Do: SaveCard})
 	}

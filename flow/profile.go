@@ -106,7 +106,8 @@ var profiles = [txn.Kinds]profile{
 	txn.LoadAccount:      {machine: forward, session: true, money: true, steps: loading},
 	txn.LoadOther:        {machine: forward, session: true, money: true, steps: loading},
 	txn.LoadCash:         {machine: forward, session: true, money: true, steps: loading},
-	txn.LoadVoid:         {machine: forward, session: true, money: true, steps: unloading, of: []txn.Kind{txn.LoadCash}, takes: takesAll, sameDay: true},
+	txn.LoadVoid:         {machine: forward, session: true, money: true, steps: voiding, of: []txn.Kind{txn.LoadCash}, takes: takesAll, sameDay: true},
+	txn.Unload:           {machine: carded, session: true, money: true, steps: unloading},
 	txn.LoadConfirm:      {machine: carded, session: true, class: Exempt, steps: confirming},
 	txn.OrderQuery:       {machine: carded, session: true, class: Enquiry, steps: asking},
 	txn.OrderLoad:        {machine: carded, session: true, steps: ordering},
@@ -143,6 +144,9 @@ func OldBatch(k txn.Kind) bool { return k == txn.Reversal || profiles[k].settles
 
 // Supported says whether the switch handles a kind.
 func Supported(k txn.Kind) bool { return profiles[k].machine != none }
+
+// toldLater says that a kind's bank hears of it when it can.
+func toldLater(k txn.Kind) bool { return profiles[k].machine == advice || k == txn.Unload }
 
 // Forwarded says whether a bank is asked, and so whether a kind is routed.
 func Forwarded(k txn.Kind) bool { return profiles[k].machine == forward }

@@ -28,6 +28,7 @@ type script struct {
 	line1 *Line
 	now   time.Duration
 	links map[txn.LinkID]router.Readiness
+	cards cards
 	out   bytes.Buffer
 }
 
@@ -73,7 +74,7 @@ func play(t *testing.T, in []byte) []byte {
 		t.Fatal(err)
 	}
 	s := &script{t: t, links: map[txn.LinkID]router.Readiness{8: router.Away, 9: router.Busy}}
-	s.env = Env{Routes: table, Health: s, AnswerTimeout: make([]int64, 10), Rules: Rules{Completion: 15, Tip: 20}}
+	s.env = Env{Routes: table, Health: s, Cards: &s.cards, AnswerTimeout: make([]int64, 10), Rules: Rules{Completion: 15, Tip: 20}}
 	s.env.AnswerTimeout[7] = int64(30 * time.Second)
 	lines := bufio.NewScanner(bytes.NewReader(in))
 	for lines.Scan() {
@@ -115,6 +116,9 @@ func (s *script) line(w []string) {
 	case "room":
 		s.links[7] = map[string]router.Readiness{"full": router.Busy, "down": router.Away, "ready": router.Ready}[w[1]]
 	default:
+		if s.cardLine(w) {
+			return
+		}
 		if i := slices.Index(lineEventNames[:], w[0]); i >= 0 {
 			s.lineEvent(LineEvent(i))
 			return
@@ -131,7 +135,7 @@ func (s *script) open(w []string) {
 	if !ok {
 		s.t.Fatalf("kind %q", w[0])
 	}
-	s.txn = &Txn{Facts: txn.Facts{ID: 43, Kind: kind}}
+	s.txn, s.cards = &Txn{Facts: txn.Facts{ID: 43, Kind: kind}}, cards{}
 	pan := "6225880000000003"
 	for _, opt := range w[1:] {
 		switch opt {
@@ -236,8 +240,11 @@ func (s *script) event(w []string) Event {
 				ev.Orig = r
 			}
 		}
-		if arg[0] == "fresh" {
+		switch arg[0] {
+		case "fresh":
 			copy(ev.Deny[:], arg[1]) // a look-up that failed
+		case "refused":
+			copy(ev.Refuse[:], arg[1]) // by a list or a limit of the day
 		}
 		if ev.Fate == Known {
 			s.txn.Link = 7 // the shard copies it from the original
@@ -260,12 +267,15 @@ func (s *script) print(out *Effects) {
 	}
 	state := s.txn.State.String()
 	if s.txn.State == Securing {
-		state += " " + profiles[s.txn.Kind].steps[s.txn.Step].String()
+		state += " " + stepsOf(s.txn)[s.txn.Step].String()
 	}
 	fmt.Fprintf(&s.out, "\t= %s\n", state)
 }
 
 func (s *script) effect(e Effect) string {
+	if line := s.cardEffect(e); line != "" {
+		return line
+	}
 	switch e.Do {
 	case Ask:
 		return "ask " + e.Step.String()

@@ -23,9 +23,11 @@ const (
 )
 
 // Purse transaction kinds, as the card's own records name them. Source: PBOC 2.0
-// e-purse, record file 0x18.
+// e-purse, record file 0x18; 圈提 by the same paper's list of types, and no public
+// vector.
 const (
 	PurseLoad     = 0x02
+	PurseUnload   = 0x03
 	PursePurchase = 0x06
 	PurseCompound = 0x09
 )
@@ -36,6 +38,7 @@ type CardKeyID struct {
 	Family  Family
 	Alg     CardAlg
 	TAC     bool    // the TAC key; else the load key
+	Unload  bool    // the unload key
 	Index   uint8   // of the key on the card
 	Version uint8   // as INITIALIZE FOR LOAD gave it
 	Issuer  [8]byte // issuer identifier of file 15; zeros: any issuer
@@ -95,12 +98,16 @@ func (c *Card) MAC2Data(dst []byte) []byte {
 	return append(dst, c.Time[:]...)
 }
 
-// TACData appends what the card signs when it is done: after a load the new
-// balance and the counter as it was, after a purchase the terminal's counter.
+// TACData appends what the card signs when it is done: after a load or unload the
+// new balance and the counter as it was, after a purchase the terminal's counter.
 func (c *Card) TACData(dst []byte) []byte {
 	load := c.Kind != PursePurchase && c.Kind != PurseCompound
 	if load {
-		dst = binary.BigEndian.AppendUint32(dst, c.Balance+c.Amount)
+		after := c.Balance + c.Amount
+		if c.Kind == PurseUnload {
+			after = c.Balance - c.Amount
+		}
+		dst = binary.BigEndian.AppendUint32(dst, after)
 		dst = binary.BigEndian.AppendUint16(dst, c.Seq)
 	}
 	dst = binary.BigEndian.AppendUint32(dst, c.Amount)

@@ -42,7 +42,7 @@ func (n *Node) cardsOf(c *config.Cards) *engine.Cards {
 	}
 	for i := range c.Keys {
 		k := &c.Keys[i]
-		id := hsm.CardKeyID{Family: hsm.CityCard, TAC: k.Use == "tac", Index: uint8(k.Index), Version: uint8(k.Version)}
+		id := hsm.CardKeyID{Family: hsm.CityCard, TAC: k.Use == "tac", Unload: k.Use == "unload", Index: uint8(k.Index), Version: uint8(k.Version)}
 		if k.Family == "t-union" {
 			id.Family = hsm.TUnion
 		}

@@ -226,7 +226,10 @@ func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 		ec.Links = append(ec.Links, bank)
 	}
 	if cfg.HSM.Mode == "soft" {
-		ec.Module = soft.New(soft.TestLMK())
+		var err error
+		if ec.Module, err = soft.NewWith(soft.TestLMK(), soft.Options{SM4Cards: cfg.Cards.SM4 != 0}); err != nil {
+			return ec, cc, err
+		}
 		n.log.Warn("SOFTWARE SECURITY MODULE WITH THE PUBLIC TEST LMK: every key is known to everybody; never for real money")
 	}
 	if err := modules(&cfg.HSM, &ec, &cc); err != nil {

@@ -153,10 +153,14 @@ func putMoney(b *iso8583.Builder, f *txn.Facts) {
 }
 
 // bankProc is F3 towards a bank: that of a load from another account is 65 there
-// and 62 at the terminal (source: CUPS interface, table of transactions).
+// and 62 at the terminal (source: CUPS interface, table of transactions). Of an
+// unload a bank sees a deposit, 21 as in ISO 8583; no public paper says so.
 func bankProc(f *txn.Facts) uint32 {
-	if f.Kind == txn.LoadOther {
+	switch f.Kind {
+	case txn.LoadOther:
 		return 650000 + f.Proc%10000
+	case txn.Unload:
+		return 210000 + f.Proc%10000
 	}
 	return f.Proc
 }

@@ -20,7 +20,7 @@ var (
 	confirmed   = []byte{card.TagFamily, card.TagSerial, card.TagSeq, card.TagStatus}
 	signedToo   = append([]byte{card.TagTAC}, confirmed...)
 	cardDemands = map[txn.Kind][]byte{
-		txn.LoadAccount: wholeLoad, txn.LoadOther: wholeLoad, txn.LoadCash: wholeLoad, txn.LoadVoid: wholeLoad,
+		txn.LoadAccount: wholeLoad, txn.LoadOther: wholeLoad, txn.LoadCash: wholeLoad, txn.LoadVoid: wholeLoad, txn.Unload: wholeLoad,
 		txn.OrderLoad: withOrder, txn.OrderQuery: whichCard, txn.LoadConfirm: confirmed, txn.AirLoad: airRounds[0],
 	}
 )

@@ -42,7 +42,8 @@ var shapes = [...]shape{
 	{0x0200, 62, 91, 47, no, txn.LoadOther, wanted},
 	{0x0200, 63, 91, 46, no, txn.LoadCash, wanted},
 	{0x0200, 17, 91, 51, no, txn.LoadVoid, wanted},
-	// The last four are ours: no published specification has them.
+	// The last five are ours: no published specification has them.
+	{0x0200, 64, 91, 59, no, txn.Unload, wanted},
 	{0x0220, no, 91, 55, no, txn.LoadConfirm, any},
 	{0x0200, 31, 91, 56, no, txn.OrderQuery, none},
 	{0x0200, 60, 91, 57, no, txn.OrderLoad, wanted},

@@ -18,6 +18,7 @@ var (
 	BadFormat      = Code{'3', '0'}
 	Suspect        = Code{'3', '4'}
 	NotSupported   = Code{'4', '0'}
+	NoFunds        = Code{'5', '1'}
 	Expired        = Code{'5', '4'}
 	NotAllowed     = Code{'5', '8'}
 	OverAmount     = Code{'6', '1'}
@@ -60,7 +61,7 @@ var codeWords = map[Code]Words{
 	{'A', '5'}: {"有缺陷的成功", "approved, to be looked into"}, {'A', '6'}: {"有缺陷的成功", "approved, to be looked into"},
 	BadIssuer: {"无此发卡方", "no such issuer"}, Conflict: {"故障怀疑，关联交易错误", "suspected malfunction, related transaction in the way"}, NoOriginal: {"找不到原交易", "original not found"},
 	BadFormat: {"报文格式错", "format error"}, Suspect: {"有作弊嫌疑", "suspected fraud"}, NotSupported: {"功能不支持", "function not supported"},
-	{'4', '1'}: {"挂失卡", "lost card"}, {'4', '3'}: {"被窃卡", "stolen card"}, {'5', '1'}: {"余额不足", "insufficient funds"},
+	{'4', '1'}: {"挂失卡", "lost card"}, {'4', '3'}: {"被窃卡", "stolen card"}, NoFunds: {"余额不足", "insufficient funds"},
 	Expired: {"过期卡或订单", "expired card or order"}, {'5', '5'}: {"密码错", "wrong PIN"}, {'5', '7'}: {"持卡人不允许的交易", "not permitted to cardholder"},
 	NotAllowed: {"终端不允许的交易", "not permitted to terminal"}, OverAmount: {"超出金额限制", "amount limit exceeded"},
 	{'6', '5'}: {"超出次数限制", "count limit exceeded"}, {'6', '8'}: {"应答迟到", "late response"}, {'7', '5'}: {"密码次数超限", "PIN tries exceeded"},

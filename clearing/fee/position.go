@@ -73,7 +73,7 @@ func (p Party) of(r *row.Row) Party {
 func sides(k txn.Kind, r *row.Row) (from, to Party) {
 	merchant, issuer, fund := Party{Role: Merchant}.of(r), Party{Role: Issuer}.of(r), Party{Role: Fund}
 	switch k {
-	case txn.LoadAccount, txn.LoadOther:
+	case txn.LoadAccount, txn.LoadOther, txn.Unload:
 		return issuer, fund
 	case txn.LoadCash, txn.LoadVoid: // the merchant has the customer's notes
 		return merchant, fund

@@ -157,7 +157,7 @@ func Moves(k txn.Kind) int64 {
 	switch k {
 	case txn.Sale, txn.Completion, txn.CompletionAdvice, txn.Tip, txn.OfflineSettle, txn.OfflineSale, txn.LoadAccount, txn.LoadOther, txn.LoadCash:
 		return 1
-	case txn.Void, txn.Refund, txn.CompletionVoid, txn.OfflineRefund, txn.LoadVoid:
+	case txn.Void, txn.Refund, txn.CompletionVoid, txn.OfflineRefund, txn.LoadVoid, txn.Unload:
 		return -1
 	}
 	return 0

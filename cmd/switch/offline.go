@@ -111,7 +111,11 @@ func against(cfg *config.Config, o *offline.Options) (end func() error, err erro
 	if cfg.HSM.Mode == "soft" {
 		local := &offline.Local{}
 		for range runtime.GOMAXPROCS(0) {
-			local.Modules = append(local.Modules, soft.New(soft.TestLMK()))
+			m, err := soft.NewWith(soft.TestLMK(), soft.Options{SM4Cards: cfg.Cards.SM4 != 0})
+			if err != nil {
+				return nil, err
+			}
+			local.Modules = append(local.Modules, m)
 		}
 		o.Verifier = local
 		return func() error { return nil }, nil

@@ -1,6 +1,7 @@
 // Package card is an e-purse card: it keeps a balance and a counter, makes MAC1
 // and TAC, checks MAC2, and can lose its power before or after it has written.
-// Source: PBOC 2.0 part 1, INITIALIZE FOR LOAD and CREDIT FOR LOAD.
+// Source: PBOC 2.0 part 1, INITIALIZE FOR LOAD and CREDIT FOR LOAD; those for unload
+// by the same paper's numbers, which no public trace confirms.
 package card
 
 import (
@@ -20,27 +21,43 @@ type Card struct {
 	Balance uint32
 	Seq     uint16 // online counter
 	Drawn   uint32 // randoms that it has given, so that none comes twice in its life
+	Alg     uint8  // as INITIALIZE gives it
+	SM4     bool   // what it works with; else 3DES
 
-	load, tac *clear.Purse
-	session   *hsm.Card // of INITIALIZE, until the power is gone
+	load, unload, tac *clear.Purse
+	session           *hsm.Card // of INITIALIZE, until the power is gone
 }
 
-// Issue makes a card under master keys in clear. levels is as the switch has it
-// configured: 1 the card, 2 issuer and card.
-func Issue(c Card, load, tac []byte, levels uint8) (*Card, error) {
-	d := c.keys(levels)
-	var err error
-	if c.load, err = clear.NewPurse(load, d); err != nil {
-		return nil, err
-	}
-	if c.tac, err = clear.NewPurse(tac, d); err != nil {
-		return nil, err
+// Masters are master keys in clear, 16 bytes each. Without Unload the card knows no
+// unload. Levels is as the switch has it configured: 1 the card, 2 issuer and card.
+type Masters struct {
+	Load, TAC, Unload []byte
+	Levels            uint8
+}
+
+// Issue makes a card.
+func Issue(c Card, m Masters) (*Card, error) {
+	d := c.keys(m.Levels)
+	for _, k := range []struct {
+		to     **clear.Purse
+		master []byte
+	}{{&c.load, m.Load}, {&c.tac, m.TAC}, {&c.unload, m.Unload}} {
+		if k.master == nil && k.to == &c.unload {
+			continue
+		}
+		var err error
+		if *k.to, err = clear.NewPurse(k.master, d); err != nil {
+			return nil, err
+		}
 	}
 	return &c, nil
 }
 
 func (c *Card) keys(levels uint8) *hsm.Card {
 	d := &hsm.Card{Levels: levels}
+	if c.SM4 {
+		d.Alg = hsm.CardSM4
+	}
 	d.Div[levels-1] = [8]byte(c.Serial[2:])
 	if levels == 2 {
 		d.Div[0] = c.Issuer
@@ -50,15 +67,23 @@ func (c *Card) keys(levels uint8) *hsm.Card {
 
 // InitLoad begins a load and gives F58 as the terminal sends it.
 func (c *Card) InitLoad(amount uint32, terminal [6]byte) []byte {
-	mac1 := c.begin(amount, terminal)
+	return c.request(c.begin(hsm.PurseLoad, amount, terminal))
+}
+
+// InitUnload begins an unload and gives F58 as the terminal sends it.
+func (c *Card) InitUnload(amount uint32, terminal [6]byte) []byte {
+	return c.request(c.begin(hsm.PurseUnload, amount, terminal))
+}
+
+func (c *Card) request(mac1 [4]byte) []byte {
 	s := c.session
 	b := c.Identity()
 	b = card.AppendTag32(b, card.TagBalance, s.Balance)
 	b = card.AppendTag(b, card.TagSeq, binary.BigEndian.AppendUint16(nil, s.Seq)...)
-	b = card.AppendTag(b, card.TagKey, 1, 1, 0)
+	b = card.AppendTag(b, card.TagKey, 1, 1, c.Alg)
 	b = card.AppendTag(b, card.TagRandom, s.Random[:]...)
 	b = card.AppendTag(b, card.TagMAC1, mac1[:]...)
-	return card.AppendTag(b, card.TagTerminal, terminal[:]...)
+	return card.AppendTag(b, card.TagTerminal, s.Terminal[:]...)
 }
 
 // Identity is F58 of who the card is.
@@ -70,28 +95,48 @@ func (c *Card) Identity() []byte {
 }
 
 // begin draws a random that no load of this card had before.
-func (c *Card) begin(amount uint32, terminal [6]byte) [4]byte {
+func (c *Card) begin(kind byte, amount uint32, terminal [6]byte) [4]byte {
 	c.Drawn++
-	s := &hsm.Card{Kind: hsm.PurseLoad, Balance: c.Balance, Amount: amount, Seq: c.Seq, Terminal: terminal}
+	s := &hsm.Card{Kind: kind, Balance: c.Balance, Amount: amount, Seq: c.Seq, Terminal: terminal}
 	binary.BigEndian.PutUint32(s.Random[:], c.Drawn*0x9E3779B1)
 	c.session = s
-	return c.load.MAC1(s)
+	return c.key(s).MAC1(s)
+}
+
+func (c *Card) key(s *hsm.Card) *clear.Purse {
+	if s.Kind == hsm.PurseUnload {
+		return c.unload
+	}
+	return c.load
 }
 
 // Credit takes what a load's answer brought; false when the MAC2 is wrong or
-// nothing was begun. The TAC signs what was written.
+// no load was begun. The TAC signs what was written.
 func (c *Card) Credit(time [7]byte, mac2 [4]byte) (tac [4]byte, ok bool) {
+	return c.write(hsm.PurseLoad, time, mac2)
+}
+
+// Debit is Credit for an unload.
+func (c *Card) Debit(time [7]byte, mac2 [4]byte) (tac [4]byte, ok bool) {
+	return c.write(hsm.PurseUnload, time, mac2)
+}
+
+func (c *Card) write(kind byte, time [7]byte, mac2 [4]byte) (tac [4]byte, ok bool) {
 	s := c.session
-	if s == nil {
+	c.session = nil
+	if s == nil || s.Kind != kind {
 		return tac, false
 	}
-	c.session = nil
 	s.Time = time
-	if c.load.MAC2(s) != mac2 {
+	if c.key(s).MAC2(s) != mac2 {
 		return tac, false
 	}
 	tac = c.tac.TAC(s)
-	c.Balance += s.Amount
+	if kind == hsm.PurseUnload {
+		c.Balance -= s.Amount
+	} else {
+		c.Balance += s.Amount
+	}
 	c.Seq++
 	return tac, true
 }
@@ -105,11 +150,11 @@ func (c *Card) Spend(amount uint32) { c.Balance -= amount }
 // APDU answers a command as the card does: data and status word.
 func (c *Card) APDU(cmd []byte) []byte {
 	switch {
-	case len(cmd) == 17 && cmd[1] == 0x50 && cmd[3] == 0x02:
-		mac1 := c.begin(binary.BigEndian.Uint32(cmd[6:]), [6]byte(cmd[10:16]))
+	case len(cmd) == 17 && cmd[1] == 0x50 && cmd[2] == 0x00 && cmd[3] == 0x02:
+		mac1 := c.begin(hsm.PurseLoad, binary.BigEndian.Uint32(cmd[6:]), [6]byte(cmd[10:16]))
 		b := binary.BigEndian.AppendUint32(nil, c.session.Balance)
 		b = binary.BigEndian.AppendUint16(b, c.session.Seq)
-		b = append(append(append(b, 1, 0), c.session.Random[:]...), mac1[:]...)
+		b = append(append(append(b, 1, c.Alg), c.session.Random[:]...), mac1[:]...)
 		return append(b, 0x90, 0x00)
 	case len(cmd) == 17 && cmd[1] == 0x52:
 		tac, ok := c.Credit([7]byte(cmd[5:12]), [4]byte(cmd[12:16]))

@@ -45,7 +45,7 @@ type holder struct {
 
 func newHolder(i, orders int) (*holder, error) {
 	c := simcard.Card{Family: card.CityCard + card.Family(i%2), Serial: serial(i), Issuer: issuer, City: city, Balance: firstBalance}
-	chip, err := simcard.Issue(c, loadMaster, tacMaster, levels[c.Family])
+	chip, err := simcard.Issue(c, simcard.Masters{Load: loadMaster, TAC: tacMaster, Levels: levels[c.Family]})
 	if err != nil {
 		return nil, err
 	}
