@@ -11,7 +11,7 @@ const (
 	Plus    PINFormat = 4  // as ISO0; the account number is its twelve left-most digits
 	ISO1    PINFormat = 5  // no account number, random fill
 	EMV     PINFormat = 34 // ISO 9564 format 2, for chip cards: no account number
-	EMV4    PINFormat = 35 // the same layout under its later number
+	PayNow  PINFormat = 35 // Mastercard Pay Now & Pay Later: EMV with the account number mixed in
 	ISO3    PINFormat = 47 // as ISO0 with random fill A to F
 	ISO4    PINFormat = 48 // 16 bytes under an AES key (clear.EncryptPIN4)
 )

@@ -163,7 +163,54 @@ func TestVisaVersions(t *testing.T) {
 	if a == b || a == ten || SameCryptogram(a, b) || !SameCryptogram(a, a) {
 		t.Error("version 18 has a key for each counter")
 	}
+	c, _ := VisaCryptogram(14, card, [2]byte{0, 1}, data)
+	d, _ := VisaCryptogram(14, card, [2]byte{0, 2}, data)
+	if c == d || c == a || d == b {
+		t.Error("version 14 has a key for each counter, and another one than version 18")
+	}
 	if _, err := VisaCryptogram(11, card, [2]byte{}, data); !errors.Is(err, hsm.BadInput) {
+		t.Error(err)
+	}
+}
+
+// Keys of scripts and of the tree, and the cryptograms under them: pyemv's examples and a
+// captured command of a module.
+func TestSessionKeys(t *testing.T) {
+	script, err := VisaScriptSession(unhex(t, "0123456789ABCDEFFEDCBA9876543210"), 0x1C)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "script key", script, "0123456789ABCDF2FEDCBA987654CDF2")
+	card := unhex(t, "ADBCD9C1F4752562D029AD34B9835E9E") // of the captured command
+	leaf, err := TreeSession(card, &WideTree, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	arqc, _ := Cryptogram(leaf, unhex(t, "000000000000000000000000097800000000000978201214313C4658455800000103A00000"), 1)
+	same(t, "ARQC", arqc[:], "897FE51A726DFE47")
+	// No two counters share a key, however near.
+	for _, tree := range []*Tree{&BinaryTree, &WideTree} {
+		seen := map[string]int{}
+		for _, atc := range []int{0, 1, 2, 3, 4, 5, 255, 256, 0x4000, 0x8000, 0xFFFF} {
+			k, err := TreeSession(card, tree, uint16(atc))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if other, ok := seen[string(k)]; ok {
+				t.Errorf("counters %d and %d have one key", atc, other)
+			}
+			seen[string(k)] = atc
+		}
+	}
+	for _, bad := range []Tree{{}, {Branch: 1, Height: 8}, {Branch: 4, Height: 1}, {Branch: 257, Height: 2}, {Branch: 2, Height: 17}} {
+		if _, err := TreeSession(card, &bad, 1); !errors.Is(err, hsm.BadInput) {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+	if _, err := TreeSession(card[:8], &WideTree, 1); !errors.Is(err, hsm.BadInput) {
+		t.Error(err)
+	}
+	if _, err := VisaScriptSession(card[:8], 1); !errors.Is(err, hsm.BadKeyLength) {
 		t.Error(err)
 	}
 }

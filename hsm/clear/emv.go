@@ -29,10 +29,7 @@ func CardMasterKey(issuer, pan, psn []byte, optionB bool) ([]byte, error) {
 		}
 		packed := make([]byte, len(text)/2)
 		hsm.DecodeHex(packed, text)
-		sum := sha1.Sum(packed)
-		var digits [16]byte
-		decimals(digits[:], sum[:])
-		hsm.DecodeHex(y[:], digits[:])
+		y = OptionB(packed)
 	} else {
 		var last [16]byte
 		for i := range last {
@@ -43,6 +40,16 @@ func CardMasterKey(issuer, pan, psn []byte, optionB bool) ([]byte, error) {
 		hsm.DecodeHex(y[:], last[:])
 	}
 	return CardKeyOf(issuer, y)
+}
+
+// OptionB takes the first sixteen decimal digits of a hash over the packed account
+// and sequence number, which are too long to be encrypted as they are.
+func OptionB(packed []byte) (y [8]byte) {
+	sum := sha1.Sum(packed)
+	var digits [16]byte
+	decimals(digits[:], sum[:])
+	hsm.DecodeHex(y[:], digits[:])
+	return y
 }
 
 // CardKeyOf is the end of CardMasterKey for the eight bytes that host commands
@@ -96,25 +103,6 @@ func ARPC1(session []byte, arqc [8]byte, arc [2]byte) ([8]byte, error) {
 func ARPC2(session []byte, arqc [8]byte, csu [4]byte, own []byte) (arpc [4]byte, err error) {
 	mac, err := Cryptogram(session, append(append(append([]byte(nil), arqc[:]...), csu[:]...), own...), 2)
 	return [4]byte(mac[:4]), err
-}
-
-// CVN is a Visa cryptogram version number, which says how a cryptogram is made.
-type CVN uint8
-
-// VisaCryptogram makes the cryptogram of version 10, 17 (card key itself, zero
-// fill) or 18 (common session key, fill with 80).
-func VisaCryptogram(v CVN, card []byte, atc [2]byte, data []byte) ([8]byte, error) {
-	switch v {
-	case 10, 17:
-		return Cryptogram(card, data, 1)
-	case 18:
-		session, err := CommonSession(card, [8]byte{atc[0], atc[1]})
-		if err != nil {
-			return [8]byte{}, err
-		}
-		return Cryptogram(session, data, 2)
-	}
-	return [8]byte{}, fmt.Errorf("cryptogram version %d: %w", v, hsm.BadInput)
 }
 
 // SameCryptogram compares in constant time.

@@ -14,7 +14,7 @@ func fill() uint64 { return rand.Uint64() }
 // the payShield PIN block table for the others.
 //
 //	nibble   0        1       2 …   15
-//	         control  length  PIN, fill      ISO0, Plus, ISO3: bytes 2–7 xor account
+//	         control  length  PIN, fill      ISO0, Plus, ISO3, PayNow: bytes 2–7 xor account
 //	IBM      PIN, fill F
 //	Docutel  length, six places of PIN, digits of the terminal's own
 type layout struct {
@@ -40,8 +40,10 @@ func layoutOf(f hsm.PINFormat) (l layout, ok bool) {
 		return layout{2, 3, true, 10, 15}, true
 	case hsm.Plus:
 		return layout{2, 0, true, 15, 15}, true
-	case hsm.EMV, hsm.EMV4:
+	case hsm.EMV:
 		return layout{2, 2, false, 15, 15}, true
+	case hsm.PayNow:
+		return layout{2, 2, true, 15, 15}, true
 	}
 	return layout{}, false
 }

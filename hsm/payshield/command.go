@@ -19,7 +19,7 @@ func (d *Dialect) Append(dst []byte, header uint32, q *hsm.Request) ([]byte, err
 	dst, err := d.appendHeader(dst, header)
 	switch {
 	case err != nil:
-	case q.Verb > hsm.Diagnose:
+	case q.Verb > hsm.Diagnose || q.Verb == hsm.TranslatePIN && q.More != nil:
 		dst, err = d.appendMore(dst, q)
 	default:
 		dst, err = appendCommand(dst, q)

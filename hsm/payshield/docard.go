@@ -8,41 +8,74 @@ import (
 	"tongka/hsm/soft"
 )
 
-// chip is KQ: verify a chip card's cryptogram, answer it, or both. The data comes
-// in whole blocks, filled by the host. Scheme 0 is Visa's, 1 M/Chip.
+// chip is KQ: verify a chip card's cryptogram, answer it, or both; modes 3 and 4
+// also verify what the card says for itself. The data comes in whole blocks, filled by
+// the host. Scheme 0 is Visa's, 1 M/Chip.
 func chip(s *Server, f *Fields) hsm.Code {
 	c := f.chip()
-	if c.MChip = f.one(fScheme) == '1'; !c.MChip && f.one(fScheme) != '0' {
+	switch f.one(fScheme) {
+	case '0':
+		c.Session = soft.CardKey
+	case '1':
+		c.Session = soft.MChipKey
+	default:
 		return hsm.BadInput
 	}
-	return s.chipAnswer(f, c)
-}
-
-// chipCommon is KW with scheme 1, the common session key of EMV 4.1. Scheme 0,
-// the key tree of EMV 2000, is not here.
-func chipCommon(s *Server, f *Fields) hsm.Code {
-	if f.one(fScheme) != '1' {
-		return hsm.Disabled
-	}
-	c := f.chip()
-	c.Common = true
-	return s.chipAnswer(f, c)
-}
-
-func (f *Fields) chip() *soft.Chip {
-	return &soft.Chip{Account: [8]byte(f.v[fPAN]), ATC: [2]byte(f.v[fATC]), UN: [4]byte(f.v[fUN]), Data: f.v[fData]}
-}
-
-func (s *Server) chipAnswer(f *Fields, c *soft.Chip) hsm.Code {
-	arqc := [8]byte(f.v[fARQC])
-	if f.one(fMode) != '2' {
+	arqc, mode := [8]byte(f.v[fARQC]), f.one(fMode)
+	if mode != '2' {
 		if code := s.m.VerifyARQC(hsm.MKAC, f.v[fKey], c, arqc); !code.OK() {
 			return code
 		}
 	}
-	if f.one(fMode) == '0' {
+	if mode == '3' || mode == '4' {
+		if code := s.m.VerifyScript(soft.MKSMI, f.v[fKey2], c, arqc, f.v[fAuth], [4]byte(f.v[fMAC])); !code.OK() {
+			return code
+		}
+	}
+	if mode == '0' || mode == '3' {
 		return hsm.Done
 	}
+	return s.arpc1(f, c, arqc)
+}
+
+// chipEMV is KW: schemes 0 and 1 have the key tree of EMV 2000, 2 and 3 the common
+// session key; 1 and 3 derive the card's key by option B. Modes 3 and 4 answer by
+// method 2, whose answer carries the card status update behind it.
+func chipEMV(s *Server, f *Fields) hsm.Code {
+	c := f.chip()
+	c.Session, c.OptionB = soft.CommonKey, f.is(fScheme, []string{"1", "3"})
+	if f.is(fScheme, []string{"0", "1"}) {
+		c.Session, c.Tree = soft.TreeKey, clear.BinaryTree
+		if f.one(fTree) == '1' {
+			c.Tree = clear.WideTree
+		}
+		c.Tree.IV = [16]byte(f.v[fIVAC])
+	}
+	arqc, mode := [8]byte(f.v[fARQC]), f.one(fMode)
+	if mode != '2' && mode != '4' {
+		if code := s.m.VerifyARQC(hsm.MKAC, f.v[fKey], c, arqc); !code.OK() {
+			return code
+		}
+	}
+	switch mode {
+	case '0':
+		return hsm.Done
+	case '1', '2':
+		return s.arpc1(f, c, arqc)
+	}
+	arpc, code := s.m.ARPC2(hsm.MKAC, f.v[fKey], c, arqc, [4]byte(f.v[fCSU]), f.v[fAuth])
+	s.put(f, fARPC, append(arpc[:], f.v[fCSU]...)...)
+	return code
+}
+
+// chip takes what both commands say of the card; KW has no unpredictable number.
+func (f *Fields) chip() *soft.Chip {
+	c := &soft.Chip{Account: f.v[fPAN], ATC: [2]byte(f.v[fATC]), Data: f.v[fData]}
+	copy(c.UN[:], f.v[fUN])
+	return c
+}
+
+func (s *Server) arpc1(f *Fields, c *soft.Chip, arqc [8]byte) hsm.Code {
 	arpc, code := s.m.ARPC(hsm.MKAC, f.v[fKey], c, arqc, [2]byte(f.v[fARC]))
 	s.put(f, fARPC, arpc[:]...)
 	return code

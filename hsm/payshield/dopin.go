@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 
 	"tongka/hsm"
+	"tongka/hsm/soft"
 )
 
 func (f *Fields) format(id field) hsm.PINFormat { return hsm.PINFormat(f.number(id, 10)) }
@@ -21,58 +22,75 @@ func translate(t hsm.KeyType) func(*Server, *Fields) hsm.Code {
 		if f.number(fMax, 10) != 12 {
 			return hsm.BadInput
 		}
+		if f.format(fFrom) == hsm.ISO4 || f.format(fTo) == hsm.ISO4 || f.v[fKSN2] != nil || len(f.v[fPIN]) != 16 {
+			return s.movePIN(f, &soft.PINSide{Type: t, Key: f.v[fKey]})
+		}
 		// Keys first: a module says what is wrong with them before it looks at a PIN.
 		if _, code := s.m.Cipher(t, f.v[fKey]); !code.OK() {
 			return code
 		}
-		if code := s.destination(f); !code.OK() {
-			return code
+		if _, code := s.m.Cipher(hsm.ZPK, f.v[fKey2]); !code.OK() {
+			return asSecond(code)
 		}
 		pin, code := s.pinUnder(t, f)
 		if !code.OK() {
 			return code
 		}
-		return s.giveBlock(f, pin)
+		block, code := s.m.Block(hsm.ZPK, f.v[fKey2], pin, f.pan12(), f.format(fTo))
+		s.giveBlock(f, block[:], len(pin))
+		return code
 	}
 }
 
-// destination checks the key that a PIN goes to.
-func (s *Server) destination(f *Fields) hsm.Code {
-	_, code := s.m.Cipher(hsm.ZPK, f.v[fKey2])
+func asSecond(code hsm.Code) hsm.Code {
 	if code == hsm.BadKey {
 		return hsm.BadKey2
 	}
 	return code
 }
 
-// giveBlock encrypts a PIN for the zone and answers its length, block and format.
-func (s *Server) giveBlock(f *Fields, pin []byte) hsm.Code {
-	block, code := s.m.Block(hsm.ZPK, f.v[fKey2], pin, f.pan12(), f.format(fTo))
-	s.put(f, fMax, '0'+byte(len(pin)/10), '0'+byte(len(pin)%10))
-	s.putHex(f, fPIN, block[:])
+// movePIN is the way of blocks of 16 bytes and of keys that are derived.
+func (s *Server) movePIN(f *Fields, from *soft.PINSide) hsm.Code {
+	to := &soft.PINSide{Type: hsm.ZPK, Key: f.v[fKey2], Format: f.format(fTo)}
+	if f.v[fKSN2] != nil {
+		var code hsm.Code
+		to.Type = hsm.BDK
+		if to.KSN, code = serialOf(f.v[fKSN2]); !code.OK() {
+			return code
+		}
+	}
+	from.Format = f.format(fFrom)
+	block := make([]byte, len(f.v[fPIN])/2)
+	hsm.DecodeHex(block, f.v[fPIN])
+	out, n, code := s.m.MovePIN(from, to, block, f.pan12(), f.v[fAccount])
+	s.giveBlock(f, out, n)
 	return code
 }
 
-// translateDUKPT is G0: from a base key and serial number to a zone's key. The
-// descriptor's digits are the parts of the serial before the counter of five.
+// serialOf packs the digits of a key serial number.
+func serialOf(digits []byte) ([]byte, hsm.Code) {
+	if len(digits)%2 != 0 {
+		return nil, hsm.BadInput
+	}
+	ksn := make([]byte, len(digits)/2)
+	hsm.DecodeHex(ksn, digits)
+	return ksn, hsm.Done
+}
+
+// giveBlock answers a PIN's length and its new block.
+func (s *Server) giveBlock(f *Fields, block []byte, n int) {
+	s.put(f, fMax, '0'+byte(n/10), '0'+byte(n%10))
+	s.putHex(f, fPIN, block)
+}
+
+// translateDUKPT is G0: from a base key and serial number to a zone's key, or to
+// another base key.
 func translateDUKPT(s *Server, f *Fields) hsm.Code {
-	want := 5
-	for _, d := range f.v[fDesc] {
-		want += int(digit(d))
-	}
-	if text := f.v[fKSN]; len(text) != want || len(text)%2 != 0 || len(text) > 20 {
-		return hsm.BadInput
-	}
-	if code := s.destination(f); !code.OK() {
-		return code
-	}
-	ksn := make([]byte, want/2)
-	hsm.DecodeHex(ksn, f.v[fKSN])
-	pin, code := s.m.DUKPTPIN(f.v[fKey], ksn, f.hex8(fPIN), f.pan12(), f.format(fFrom))
+	ksn, code := serialOf(f.v[fKSN])
 	if !code.OK() {
 		return code
 	}
-	return s.giveBlock(f, pin)
+	return s.movePIN(f, &soft.PINSide{Type: hsm.BDK, Key: f.v[fKey], KSN: ksn})
 }
 
 // A PIN under the LMK is its digits behind a zero, as simulators have it: how a
@@ -122,18 +140,22 @@ func encryptClearPIN(s *Server, f *Fields) hsm.Code {
 	return hsm.Done
 }
 
-// comparePIN is BC and BE.
+// comparePIN is BC and BE. A PIN of the right length that is not under this LMK is
+// simply another one.
 func comparePIN(t hsm.KeyType) func(*Server, *Fields) hsm.Code {
 	return func(s *Server, f *Fields) hsm.Code {
-		want, code := f.lmkPIN()
+		if n := len(f.v[fLPIN]); n < 5 || n > 13 {
+			return hsm.BadPINLength
+		}
+		pin, code := s.pinUnder(t, f)
 		if !code.OK() {
 			return code
 		}
-		pin, code := s.pinUnder(t, f)
-		if code.OK() && subtle.ConstantTimeCompare(pin, want) != 1 {
+		want, code := f.lmkPIN()
+		if !code.OK() || subtle.ConstantTimeCompare(pin, want) != 1 {
 			return hsm.Mismatch
 		}
-		return code
+		return hsm.Done
 	}
 }
 

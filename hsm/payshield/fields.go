@@ -66,13 +66,47 @@ func (f *Fields) is(id field, values []string) bool {
 	return false
 }
 
-// ivLen is how many digits an IV for the command's key has.
+// forAES says that a key is a block for AES.
+func forAES(k []byte) bool { return len(k) > 8 && k[0] == 'S' && k[8] == 'A' }
+
+// ivLen is how many digits a block of the command's key has.
 func (f *Fields) ivLen() int {
-	if k := f.v[fKey]; len(k) > 8 && k[0] == 'S' && k[8] == 'A' {
+	if forAES(f.v[fKey]) {
 		return 32
 	}
 	return 16
 }
+
+// serialLen is how many digits a key serial number has: what the three digits of its
+// descriptor say for its parts, and the counter, five digits for TDES and eight for AES.
+func (f *Fields) serialLen(ksn field) int {
+	desc, key, n := fDesc, fKey, 5
+	if ksn == fKSN2 {
+		desc, key = fDesc2, fKey2
+	}
+	if forAES(f.v[key]) {
+		n = 8
+	}
+	for _, d := range f.v[desc] {
+		n += int(digit(d))
+	}
+	return n
+}
+
+// baseKey says that a key block holds a base derivation key.
+func baseKey(k []byte) bool {
+	return len(k) > 7 && k[0] == 'S' && (string(k[6:8]) == "B0" || string(k[6:8]) == "41")
+}
+
+// destination reads a key that may be a base key: a variant one says so by an asterisk.
+func (c *cursor) destination(f *Fields, id field) {
+	starred := c.skip('*')
+	if f.v[id] = c.keyText(fieldNames[id], false); starred || baseKey(f.v[id]) {
+		f.v[fMark] = baseMark
+	}
+}
+
+var baseMark = []byte("*")
 
 // read takes the fields of a layout off a frame.
 func (c *cursor) read(ops []op, f *Fields) {
@@ -96,8 +130,12 @@ func (c *cursor) read(ops []op, f *Fields) {
 			f.v[o.field] = c.takeOr(c.size, hsm.BadDataLength, "data as long as the length says")
 		case 'K', 'V':
 			f.v[o.field] = c.keyText(fieldNames[o.field], o.kind == 'V')
+		case 'Q':
+			c.destination(f, o.field)
 		case 'S':
 			f.v[o.field] = c.schemeText()
+		case 'D':
+			f.v[o.field] = c.chars(f.serialLen(o.field), 'H', fieldNames[o.field])
 		case 'I':
 			f.v[o.field] = c.chars(f.ivLen(), 'H', fieldNames[o.field])
 		default:
@@ -249,6 +287,9 @@ func (f *Fields) write(dst []byte, ops []op) ([]byte, error) {
 				break
 			}
 			if err = o.check(v, f); err == nil {
+				if o.kind == 'Q' && f.v[fMark] != nil && !baseKey(v) {
+					dst = append(dst, '*')
+				}
 				dst = append(dst, v...)
 				if o.mode == ';' {
 					dst = append(dst, ';')
@@ -286,10 +327,12 @@ func appendSize(dst []byte, o *op, n int) ([]byte, error) {
 func (o *op) check(v []byte, f *Fields) error {
 	c := cursor{b: v, sm4: len(v) == 33} // no key block is as short
 	switch o.kind {
-	case 'K', 'V':
+	case 'K', 'V', 'Q':
 		c.keyText(fieldNames[o.field], o.kind == 'V')
 	case 'S':
 		c.schemeText()
+	case 'D':
+		c.chars(f.serialLen(o.field), 'H', fieldNames[o.field])
 	case 'I':
 		c.chars(f.ivLen(), 'H', fieldNames[o.field])
 	default:

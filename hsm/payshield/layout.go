@@ -15,13 +15,15 @@ import (
 //	name:*H    all that is left; name:-13N all but the last 13
 //	name:;N    up to a semicolon, which is taken
 //	name:K     a key in any form; V the same, or 32 digits without a tag; S a key scheme
-//	name:I     an IV: 16 digits, or 32 when the key is a block for AES
+//	name:Q     a key as K that may be a base key, which * or the block's header says; then mark=*
+//	name:D     a key serial number, as long as the descriptor before it says
+//	name:I     a block of the key's cipher: 16 digits, or 32 when the key is a block for AES
 //	len:4H(data) name:@   a length, and the field that is as long; (data/2) counts pairs
 //	;          this character
 //	[ ; … ]    there when its first character is; written when its first field is given
 //	{name=a|b … }   there when an earlier field says so
 type op struct {
-	kind   byte // N H A B as above, K V S I @ ; { [ and # for a length
+	kind   byte // N H A B as above, K V Q S D I @ ; { [ and # for a length
 	mode   byte // 0 fixed, ? up to, * rest, - rest but, ; delimited
 	field  field
 	width  int
@@ -98,7 +100,7 @@ func compileField(w string) (o op, err error) {
 	if how == "" {
 		return o, fmt.Errorf("%q: how is it written?", w)
 	}
-	if strings.Contains("KVSI@", how) {
+	if strings.Contains("KVQSDI@", how) {
 		o.kind = how[0]
 		return o, nil
 	}
@@ -141,17 +143,22 @@ type field uint8
 
 const (
 	fNone field = iota
+	fAccount
 	fAlg
 	fARC
 	fARPC
 	fARQC
 	fATC
+	fAuth
+	fAuthLen
 	fBlock
 	fBuffer
 	fCheck
+	fCSU
 	fCVV
 	fData
 	fDesc
+	fDesc2
 	fDiv
 	fDivCount
 	fExp
@@ -162,12 +169,14 @@ const (
 	fIn
 	fIV
 	fIV2
+	fIVAC
 	fKCV
 	fKCVType
 	fKey
 	fKey2
 	fKeyLen
 	fKSN
+	fKSN2
 	fKVN
 	fLen
 	fLength
@@ -197,6 +206,7 @@ const (
 	fSockets
 	fTable
 	fTo
+	fTree
 	fType
 	fType2
 	fUN
@@ -208,13 +218,13 @@ const (
 )
 
 var fieldNames = [numFields]string{
-	fAlg: "alg", fARC: "arc", fARPC: "arpc", fARQC: "arqc", fATC: "atc", fBlock: "block", fBuffer: "buffer", fCheck: "check", fCVV: "cvv",
-	fData: "data", fDesc: "descriptor", fDiv: "div", fDivCount: "divcount", fExp: "exportable", fExport: "export", fFirmware: "firmware",
-	fFlag: "flag", fFrom: "from", fIn: "in", fIV: "iv", fIV2: "iv2", fKCV: "kcv", fKCVType: "kcvtype", fKey: "key", fKey2: "key2",
-	fKeyLen: "keylen", fKSN: "ksn", fKVN: "kvn", fLen: "len", fLength: "length", fLPIN: "lpin", fMAC: "mac", fMark: "mark", fMaster: "master",
+	fAccount: "account", fAlg: "alg", fARC: "arc", fARPC: "arpc", fARQC: "arqc", fATC: "atc", fAuth: "auth", fAuthLen: "authlen", fBlock: "block", fBuffer: "buffer", fCheck: "check", fCSU: "csu", fCVV: "cvv",
+	fData: "data", fDesc: "descriptor", fDesc2: "descriptor2", fDiv: "div", fDivCount: "divcount", fExp: "exportable", fExport: "export", fFirmware: "firmware",
+	fFlag: "flag", fFrom: "from", fIn: "in", fIV: "iv", fIV2: "iv2", fIVAC: "ivac", fKCV: "kcv", fKCVType: "kcvtype", fKey: "key", fKey2: "key2",
+	fKeyLen: "keylen", fKSN: "ksn", fKSN2: "ksn2", fKVN: "kvn", fLen: "len", fLength: "length", fLPIN: "lpin", fMAC: "mac", fMark: "mark", fMaster: "master",
 	fMax: "max", fMode: "mode", fMode2: "mode2", fNet: "net", fNext: "next", fNext2: "next2", fNopt: "nopt", fOffset: "offset", fOut: "out",
 	fPad: "pad", fPAN: "pan", fPIN: "pin", fPVKI: "pvki", fPVV: "pvv", fReserved: "reserved", fScheme: "scheme", fService: "service",
-	fSession: "session", fSize: "size", fSockets: "sockets", fTable: "table", fTo: "to", fType: "type", fType2: "type2", fUN: "un",
+	fSession: "session", fSize: "size", fSockets: "sockets", fTable: "table", fTo: "to", fTree: "tree", fType: "type", fType2: "type2", fUN: "un",
 	fUsage: "usage", fUse: "use", fValid: "validation", fVariant: "variant",
 }
 

@@ -34,6 +34,8 @@ func commandOf(v hsm.Verb) []string {
 	switch v {
 	case hsm.VerifyMAC1, hsm.MakeMAC2, hsm.VerifyTAC:
 		return []string{"UB"}
+	case hsm.TranslatePIN:
+		return []string{"CA", "CC", "G0"}
 	case hsm.ImportKey:
 		return []string{"A6"}
 	case hsm.ExportKey:
@@ -73,6 +75,8 @@ func (d *Dialect) fieldsOf(q *hsm.Request, f *Fields) (string, error) {
 	switch q.Verb {
 	case hsm.VerifyMAC1, hsm.MakeMAC2, hsm.VerifyTAC:
 		return names[0], f.card(q, &more.Card)
+	case hsm.TranslatePIN:
+		return f.translation(q, names)
 	case hsm.ImportKey, hsm.ExportKey:
 		f.transfer(q)
 	case hsm.VerifyPVV:
@@ -106,6 +110,35 @@ func zoneOr(q *hsm.Request, names []string) (string, error) {
 		return names[1], nil
 	}
 	return "", fmt.Errorf("payshield: %s: PIN key of type %03X: %w", names[0], uint16(q.Type), hsm.BadKeyType)
+}
+
+// translation sets what CA, CC and G0 need beyond the sale's: a wide block, the whole
+// account, a serial number.
+func (f *Fields) translation(q *hsm.Request, names []string) (string, error) {
+	f.v[fMax], f.v[fFrom], f.v[fTo] = []byte("12"), append2(nil, int(q.From)%100), append2(nil, int(q.To)%100)
+	if q.From == hsm.ISO4 {
+		f.v[fPIN] = hsm.AppendHex(nil, q.More.Block[:])
+	}
+	if len(q.More.PAN) > 0 {
+		f.v[fAccount] = q.More.PAN
+	}
+	if q.Type != hsm.BDK {
+		return zoneOr(q, names)
+	}
+	// The descriptor counts the digits before the counter: identifiers of the base key
+	// and the device, as they are usually cut. A short TDES serial is filled with F.
+	ksn := q.More.KSN
+	switch f.v[fDesc] = []byte("A05"); {
+	case len(ksn) == 12:
+		f.v[fDesc] = []byte("808")
+	case len(ksn) < 6 || len(ksn) > 10:
+		return "", fmt.Errorf("payshield: G0: a key serial number of %d bytes, not 6 to 10 or 12: %w", len(ksn), hsm.BadKeyLength)
+	}
+	for range max(0, 10-len(ksn)) {
+		f.v[fKSN] = append(f.v[fKSN], "FF"...)
+	}
+	f.v[fKSN] = hsm.AppendHex(f.v[fKSN], ksn)
+	return names[2], nil
 }
 
 func append3(dst []byte, n int) []byte {

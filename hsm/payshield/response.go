@@ -33,7 +33,7 @@ func (d *Dialect) Parse(frame []byte, verb hsm.Verb, r *hsm.Reply) (header uint3
 		d.readMAC(&c, r)
 	case hsm.TranslatePIN:
 		c.number(2, 10, "PIN length of 2 digits")
-		r.PIN = c.hex8("PIN block of 16 hexadecimal digits")
+		c.pinBlock(r)
 		c.number(2, 10, "PIN block format of 2 digits")
 	case hsm.GenerateKey:
 		// Whether a second key follows shows in what six digits do not fill.
@@ -61,14 +61,7 @@ func (d *Dialect) readMAC(c *cursor, r *hsm.Reply) {
 	if d.MACLength {
 		c.number(4, 16, "length of 4 digits")
 	}
-	n := c.left()
-	for i := range n {
-		if c.b[c.at+i] == trailerMark {
-			n = i
-			break
-		}
-	}
-	if n == 16 {
+	if c.fields() == 16 {
 		r.MAC = c.hex8("MAC of 16 hexadecimal digits")
 		return
 	}
@@ -80,13 +73,35 @@ func (d *Dialect) readMAC(c *cursor, r *hsm.Reply) {
 	}
 }
 
+// pinBlock tells the two sizes apart by what is there, the format of two digits
+// behind them.
+func (c *cursor) pinBlock(r *hsm.Reply) {
+	if c.fields() != 32+2 {
+		r.PIN = c.hex8("PIN block of 16 hexadecimal digits")
+		return
+	}
+	var wide [16]byte
+	c.hex(wide[:], "PIN block of 32 hexadecimal digits")
+	r.Out = string(wide[:])
+}
+
+// fields is how much is left in front of a trailer.
+func (c *cursor) fields() int {
+	for i := range c.left() {
+		if c.b[c.at+i] == trailerMark {
+			return i
+		}
+	}
+	return c.left()
+}
+
 var responses = [...]string{
 	hsm.VerifyMAC: "M9", hsm.MakeMAC: "M7", hsm.TranslatePIN: "CB",
 	hsm.GenerateKey: "A1", hsm.CheckValue: "BV", hsm.Diagnose: "ND",
 }
 
-// responseTo checks the response code. CC, for PIN keys of zones, is translated
-// by a command of its own.
+// responseTo checks the response code. PIN blocks of zones and of terminals with DUKPT
+// are translated by commands of their own.
 func (c *cursor) responseTo(verb hsm.Verb, got []byte) {
 	if c.failed() {
 		return
@@ -94,7 +109,7 @@ func (c *cursor) responseTo(verb hsm.Verb, got []byte) {
 	if int(verb) < len(responses) && string(got) == responses[verb] {
 		return
 	}
-	if verb == hsm.TranslatePIN && string(got) == "CD" {
+	if verb == hsm.TranslatePIN && (string(got) == "CD" || string(got) == "G1") {
 		return
 	}
 	c.at -= 2

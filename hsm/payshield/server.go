@@ -22,6 +22,9 @@ func NewServer(m *soft.Module, d Dialect) *Server { return &Server{d: d, m: m} }
 // badLMK is the code for an LMK identifier that the module does not have.
 var badLMK = hsm.Code{'1', '3'}
 
+// badCount is the code for a chain of no commands.
+var badCount = hsm.Code{'5', '2'}
+
 // Answer appends the response to one command; both are without the length that
 // goes before them. Header and trailer come back as they came. A frame too short
 // for header and command code gets no answer: there is nothing to answer to. An
@@ -90,6 +93,10 @@ func (s *Server) chain(dst, frame []byte, body int) []byte {
 		width = s.d.width()
 	}
 	n := int(c.number(2, 10, "number of commands"))
+	if n == 0 && !c.failed() {
+		c.at -= 2
+		c.fail(badCount, "at least one command")
+	}
 	dst = append2(dst, n)
 	for i := 0; i < n && !c.failed(); i++ {
 		size := int(c.number(4, 10, "length of 4 digits"))

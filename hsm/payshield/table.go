@@ -21,6 +21,10 @@ const (
 	header  = "[ # usage:2A alg:1A use:1A kvn:2A exportable:1A nopt:2N ]"
 	legacy  = "[ ; out:S scheme:S kcvtype:1[01] ]"
 	pinFrom = "pin:16H from:2N "
+	target  = "key2:Q " // with what its serial number is, when it is a base key
+	serial2 = "{mark=* descriptor2:3H ksn2:D } "
+	pinWide = "pin:I from:2N to:2N pan:12A [ ; account:*N ]" // format 48 wants the whole account
+	pinBack = "max:2N {to=48 pin:32H } {to=01|02|03|04|05|34|35|47 pin:16H } to:2N"
 	ibm     = "check:2N pan:12A table:16H validation:12A "
 	mac     = "mode:1[0123] in:1[012] size:1[01] alg:1[1356] pad:1[0123] type:3H key:K {mode=2|3 iv:I } len:4H(data) data:@ "
 )
@@ -46,9 +50,9 @@ var rows = []row{
 	{"GC", "master:K key:K variant:?2N " + legacy, "export:K kcv:*H", exportFor(hsm.ZPK, hsm.ZMK), false},
 	{"FA", "master:K key:K variant:?2N [ ; reserved:1A scheme:S kcvtype:1[01] ]", "key:K kcv:*H", importZPK, true},
 
-	{"CA", "key:K key2:K max:2N " + pinFrom + "to:2N pan:12A", "max:2N pin:16H to:2N", translate(hsm.TPK), false},
-	{"CC", "key:K key2:K max:2N " + pinFrom + "to:2N pan:12A", "max:2N pin:16H to:2N", translate(hsm.ZPK), false},
-	{"G0", "key:K key2:K descriptor:3H ksn:-32H " + pinFrom + "to:2N pan:12A", "max:2N pin:16H to:2N", translateDUKPT, false},
+	{"CA", "key:K " + target + serial2 + "max:2N " + pinWide, pinBack, translate(hsm.TPK), false},
+	{"CC", "key:K " + target + serial2 + "max:2N " + pinWide, pinBack, translate(hsm.ZPK), false},
+	{"G0", "key:K " + target + "descriptor:3H ksn:D " + serial2 + pinWide, pinBack, translateDUKPT, false},
 	{"JC", "key:K " + pinFrom + "pan:12A", "lpin:*N", pinToLMK(hsm.TPK), false},
 	{"JE", "key:K " + pinFrom + "pan:12A", "lpin:*N", pinToLMK(hsm.ZPK), false},
 	{"JG", "key2:K to:2N pan:12A lpin:*N", "pin:16H", pinFromLMK, false},
@@ -77,8 +81,10 @@ var rows = []row{
 	{"C2", "flag:1[01] key:K alg:1[01] in:1[01] mode:1[0123] len:4H(data) data:@ {mode=2|3 iv:16H }", "mac:16H", makeBlockMAC, false},
 	{"C4", "flag:1[01] key:K alg:1[01] in:1[01] mode:1[03] len:4H(data) data:@ {mode=3 iv:16H } mac:16H", "", verifyBlockMAC, false},
 
-	{"KQ", "mode:1[012] scheme:1A key:K pan:8B atc:2B un:4B {mode=0|1 len:2H(data) data:@ ; } arqc:8B {mode=1|2 arc:2B }", "{mode=1|2 arpc:8B }", chip, false},
-	{"KW", "mode:1[012] scheme:1A key:K pan:8B atc:2B un:4B {mode=0|1 len:2H(data) data:@ ; } arqc:8B {mode=1|2 arc:2B }", "{mode=1|2 arpc:8B }", chipCommon, false},
+	{"KQ", "mode:1[01234] scheme:1A key:K {mode=3|4 key2:K } pan:8B atc:2B un:4B {mode=0|1|3|4 len:2H(data) data:@ ; } arqc:8B " +
+		"{mode=1|2|4 arc:2B } {mode=3|4 mac:4B length:2H(auth) auth:@ }", "{mode=1|2|4 arpc:8B }", chip, false},
+	{"KW", "mode:1[01234] scheme:1[0123] key:K {scheme=0|1 ivac:16B } {scheme=0|2 pan:8B } {scheme=1|3 length:2N(pan) pan:@ ; } {scheme=0|1 tree:1[01] } atc:2B " +
+		"{mode=0|1|3 len:2H(data) data:@ ; } arqc:8B {mode=1|2 arc:2B } {mode=3|4 csu:4B authlen:1N(auth) auth:@ }", "{mode=1|2|3|4 arpc:8B }", chipEMV, false},
 }
 
 // optional are the commands of Chinese modules. Their layouts are known from one

@@ -10,32 +10,65 @@ import (
 // translateMore takes a PIN from or to a block of 16 bytes (ISO4, under an AES
 // key), or from a terminal with DUKPT (Type BDK).
 func (m *Module) translateMore(q *hsm.Request) (block [8]byte, wide string, code hsm.Code) {
-	t := q.Type
-	if t == 0 {
-		t = hsm.TPK
-	}
-	if t != hsm.TPK && t != hsm.ZPK && t != hsm.BDK {
+	from, to := PINSide{Type: q.Type, Format: q.From}, PINSide{Type: hsm.ZPK, Format: q.To}
+	switch q.Type {
+	case 0:
+		from.Type = hsm.TPK
+	case hsm.TPK, hsm.ZPK:
+	case hsm.BDK:
+		from.KSN = q.More.KSN
+	default:
 		return block, "", hsm.BadKeyType
 	}
-	text, text2 := Text(q)
-	from, code := m.reveal(t, text)
+	from.Key, to.Key = Text(q)
+	in := q.PIN[:]
+	if q.From == hsm.ISO4 {
+		in = q.More.Block[:]
+	}
+	out, _, code := m.MovePIN(&from, &to, in, &q.PAN12, q.More.PAN)
+	if len(out) == 16 {
+		return block, string(out), code
+	}
+	copy(block[:], out)
+	return block, "", code
+}
+
+// PINSide is where a PIN comes from or goes to: a key in any form, with a serial number
+// when it is a base key (Type BDK), and the format of the block.
+type PINSide struct {
+	Type   hsm.KeyType
+	Key    []byte
+	KSN    []byte
+	Format hsm.PINFormat
+}
+
+// secret opens the key of a side.
+func (m *Module) secret(p *PINSide) (secret, hsm.Code) {
+	s, code := m.reveal(p.Type, p.Key)
+	if code.OK() && p.Type == hsm.BDK {
+		return derive(s, p.KSN)
+	}
+	return s, code
+}
+
+// MovePIN takes a PIN from one side's key and format to the other's and gives its
+// length. Blocks have 8 bytes, or 16 in format 4, which looks at the whole account.
+func (m *Module) MovePIN(from, to *PINSide, block []byte, pan12 *[12]byte, account []byte) (out []byte, n int, code hsm.Code) {
+	// Keys first: a module says what is wrong with them before it looks at a PIN.
+	a, code := m.secret(from)
 	if !code.OK() {
-		return block, "", code
+		return nil, 0, code
 	}
-	to, code := m.reveal(hsm.ZPK, text2)
+	b, code := m.secret(to)
 	if !code.OK() {
-		return block, "", asSecond(code)
+		return nil, 0, asSecond(code)
 	}
-	if t == hsm.BDK {
-		if from, code = derive(from, q.More.KSN); !code.OK() {
-			return block, "", code
-		}
-	}
-	pin, code := openPIN(from, q)
+	pin, code := openPIN(a, from.Format, block, pan12, account)
 	if !code.OK() {
-		return block, "", code
+		return nil, 0, code
 	}
-	return m.sealPIN(to, q, pin)
+	out, code = m.sealPIN(b, to.Format, pin, pan12, account)
+	return out, len(pin), code
 }
 
 // derive gives the PIN key of a DUKPT terminal's transaction.
@@ -55,19 +88,19 @@ func derive(bdk secret, ksn []byte) (s secret, code hsm.Code) {
 	return s, hsm.Done
 }
 
-func openPIN(s secret, q *hsm.Request) ([]byte, hsm.Code) {
-	if q.From == hsm.ISO4 {
+func openPIN(s secret, f hsm.PINFormat, block []byte, pan12 *[12]byte, account []byte) ([]byte, hsm.Code) {
+	if f == hsm.ISO4 {
 		b, err := clear.NewBlock(s.alg, s.key)
-		if err != nil {
+		if err != nil || len(block) != 16 {
 			return nil, hsm.BadKeyLength
 		}
-		pin, err := clear.DecryptPIN4(b, q.More.Block, q.More.PAN)
+		pin, err := clear.DecryptPIN4(b, [16]byte(block), account)
 		if err != nil {
 			return nil, codeOf(err)
 		}
 		return pin, hsm.Done
 	}
-	if s.alg != clear.DES {
+	if s.alg != clear.DES || len(block) != 8 {
 		return nil, hsm.BadKey
 	}
 	c, err := clear.NewCipher(s.key)
@@ -75,37 +108,39 @@ func openPIN(s secret, q *hsm.Request) ([]byte, hsm.Code) {
 		return nil, hsm.BadKeyLength
 	}
 	var pin [12]byte
-	n, code := clear.DecodePIN(c.Decrypt(q.PIN), &q.PAN12, q.From, &pin)
+	n, code := clear.DecodePIN(c.Decrypt([8]byte(block)), pan12, f, &pin)
 	return pin[:n], code
 }
 
-func (m *Module) sealPIN(s secret, q *hsm.Request, pin []byte) (block [8]byte, wide string, code hsm.Code) {
-	if q.To == hsm.ISO4 {
+func (m *Module) sealPIN(s secret, f hsm.PINFormat, pin []byte, pan12 *[12]byte, account []byte) ([]byte, hsm.Code) {
+	if f == hsm.ISO4 {
 		b, err := clear.NewBlock(s.alg, s.key)
 		if err != nil {
-			return block, "", hsm.BadKeyLength
+			return nil, hsm.BadKeyLength
 		}
-		out, err := clear.EncryptPIN4(b, pin, q.More.PAN, m.rand)
+		out, err := clear.EncryptPIN4(b, pin, account, m.rand)
 		if err != nil {
-			return block, "", codeOf(err)
+			return nil, codeOf(err)
 		}
-		return block, string(out[:]), hsm.Done
+		return out[:], hsm.Done
 	}
 	if s.alg != clear.DES {
-		return block, "", hsm.BadKey2
+		return nil, hsm.BadKey2
 	}
 	c, err := clear.NewCipher(s.key)
 	if err != nil {
-		return block, "", hsm.BadKeyLength
+		return nil, hsm.BadKeyLength
 	}
 	fill, code := m.random8()
-	if code.OK() {
-		code = clear.EncodePIN(&block, pin, &q.PAN12, q.To, fill)
-	}
 	if !code.OK() {
-		return [8]byte{}, "", code
+		return nil, code
 	}
-	return c.Encrypt(block), "", hsm.Done
+	var block [8]byte
+	if code = clear.EncodePIN(&block, pin, pan12, f, fill); !code.OK() {
+		return nil, code
+	}
+	block = c.Encrypt(block)
+	return block[:], hsm.Done
 }
 
 // sm4MAC makes or verifies the UnionPay MAC of a terminal that signed in for SM4.
