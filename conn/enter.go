@@ -2,14 +2,15 @@ package conn
 
 import (
 	"context"
-	"errors"
 	"net"
-	"sync"
+	"net/netip"
+	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 
-	"github.com/panjf2000/gnet/v2"
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 
 	"tongka/conn/gate"
 )
@@ -20,33 +21,88 @@ const (
 	acceptPauseMax = 160 * time.Millisecond
 )
 
-// enrolment is a socket on its way to its loop.
-type enrolment struct {
-	p      *peer
-	result <-chan gnet.RegisteredResult
-}
-
 // entrance is a listening socket and the door that those who come in belong to.
 type entrance struct {
-	ln   *net.TCPListener
-	bare bool                 // inherited, so that it does not set keep-alive on what it accepts
+	addr net.Addr
+	file *os.File
+	raw  syscall.RawConn      // of file
 	door atomic.Pointer[door] // Update changes it when the socket stays and the framing does not
 }
 
-// accept takes sockets in until the listener is closed. It never waits for a
+// newEntrance takes the listener over. What it accepts has the options that it has
+// itself, for the net package would spend five system calls on those of each.
+func newEntrance(ln *net.TCPListener) (*entrance, error) {
+	defer ln.Close()
+	fd, err := dup(ln)
+	if err != nil {
+		return nil, err
+	}
+	if err := tune(fd); err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	e := &entrance{addr: ln.Addr(), file: os.NewFile(uintptr(fd), "listener")}
+	if err = e.file.SetReadDeadline(time.Time{}); err == nil { // fails when the runtime cannot wait for it
+		e.raw, err = e.file.SyscallConn()
+	}
+	if err != nil {
+		e.close()
+		return nil, err
+	}
+	return e, nil
+}
+
+// close is harmless for a link that we dial, and when done again.
+func (e *entrance) close() {
+	if e != nil {
+		_ = e.file.Close()
+	}
+}
+
+// next waits for a caller. closed says that the entrance is.
+func (e *entrance) next() (fd int, from netip.AddrPort, closed bool, err error) {
+	ended := e.raw.Read(func(listening uintptr) bool {
+		for {
+			var sa unix.Sockaddr
+			fd, sa, err = unix.Accept4(int(listening), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+			switch err {
+			case unix.EAGAIN:
+				return false
+			case unix.EINTR, unix.ECONNABORTED: // the latter has gone again
+				continue
+			}
+			from = remoteOf(sa)
+			return true
+		}
+	})
+	return fd, from, ended != nil, err
+}
+
+// remoteOf has no zone: who may come in is told by prefixes, which have none.
+func remoteOf(sa unix.Sockaddr) netip.AddrPort {
+	switch a := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
+	case *unix.SockaddrInet6: // on a listener for both, IPv4 comes inside IPv6
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// accept takes sockets in until the entrance is closed. It never waits for a
 // loop: a loop that is in the middle of a long turn must not slow the door.
 func (f *Front) accept(e *entrance) {
 	pause := acceptPauseMin
 	for {
-		c, err := e.ln.AcceptTCP()
+		fd, from, closed, err := e.next()
+		if closed {
+			return
+		}
 		d := e.door.Load()
 		if err != nil {
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
 			f.acceptErrs.Add(1)
 			if pause == acceptPauseMin { // once for each bad time
-				f.log.Warn("accept failed", zap.String("listener", d.name), zap.Error(err))
+				f.log.Warn("accept failed", zap.String("listener", d.name), zap.Error(os.NewSyscallError("accept4", err)))
 			}
 			f.pause(f.ctx, pause)
 			pause = min(2*pause, acceptPauseMax)
@@ -54,31 +110,27 @@ func (f *Front) accept(e *entrance) {
 		}
 		pause = acceptPauseMin
 		t := d.terms.Load()
-		guest := f.admit(d, t, c)
+		guest := f.admit(d, t, from.Addr())
 		if guest == nil {
-			refuse(c)
+			refuse(fd)
 			continue
 		}
 		f.accepted.Add(1)
-		if e.bare {
-			_ = c.SetKeepAliveConfig(keepAlive) // a peer that is gone is noticed later
-		}
 		if t.tls != nil {
-			f.greet(d, guest, t.tls, c)
+			f.greet(d, guest, t.tls, fd, from)
 			continue
 		}
-		p := f.newcomer(d, guest)
-		if result, ok := f.enroll(p, c); ok {
-			f.enrolled <- enrolment{p, result}
-		}
+		p := f.newcomer(d, guest, from)
+		p.loop.takeOn(p)
+		p.loop.board(boarder{p: p, fd: fd})
 	}
 }
 
 // admit is nil for a caller who is refused, and counts why. Nothing has been
 // spent on him but an accept.
-func (f *Front) admit(d *door, t *terms, c *net.TCPConn) *gate.Guest {
+func (f *Front) admit(d *door, t *terms, from netip.Addr) *gate.Guest {
 	now := time.Now().UnixNano()
-	guest, verdict := d.gate.Enter(addrPort(c.RemoteAddr()).Addr(), now)
+	guest, verdict := d.gate.Enter(from, now)
 	switch verdict {
 	case gate.Denied:
 		f.denied.Add(1)
@@ -100,20 +152,18 @@ func (f *Front) admit(d *door, t *terms, c *net.TCPConn) *gate.Guest {
 
 // newcomer is a connection that came in by the door. All lines of one link
 // belong to one loop, which tells how many there are.
-func (f *Front) newcomer(d *door, guest *gate.Guest) *peer {
+func (f *Front) newcomer(d *door, guest *gate.Guest, from netip.AddrPort) *peer {
 	if d.listener {
-		return &peer{door: d, guest: guest, loop: f.idlest()}
+		return &peer{door: d, guest: guest, remote: from, loop: f.idlest()}
 	}
-	return &peer{door: d, guest: guest, loop: f.loops[d.index%len(f.loops)], down: make(chan struct{})}
+	return &peer{door: d, guest: guest, remote: from, loop: f.loops[d.index%len(f.loops)], down: make(chan struct{})}
 }
 
 // refuse resets: a flood of refused callers must not leave a flood of sockets
 // in TIME_WAIT.
-func refuse(c net.Conn) {
-	if t, ok := c.(*net.TCPConn); ok {
-		_ = t.SetLinger(0)
-	}
-	_ = c.Close()
+func refuse(fd int) {
+	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	_ = unix.Close(fd)
 }
 
 // idlest is the loop with the fewest connections.
@@ -125,50 +175,6 @@ func (f *Front) idlest() *loop {
 		}
 	}
 	return best
-}
-
-// enroll gives the socket to gnet, which takes it over in any case.
-func (f *Front) enroll(p *peer, c net.Conn) (<-chan gnet.RegisteredResult, bool) {
-	dropZones(c)
-	p.loop.takeOn(p)
-	result, err := p.loop.el.Enroll(gnet.NewContext(context.Background(), p), c)
-	if err != nil {
-		_ = c.Close()
-		f.notEnrolled(p, err)
-		return nil, false
-	}
-	return result, true
-}
-
-// outcome waits for gnet. It can fail without saying so, when epoll refuses
-// the socket; then the peer was never opened.
-func (f *Front) outcome(e enrolment) bool {
-	r := <-e.result
-	if r.Err == nil && e.p.opened {
-		return true
-	}
-	f.notEnrolled(e.p, r.Err)
-	return false
-}
-
-var errNotOpened = errors.New("the event loop did not take the socket")
-
-func (f *Front) notEnrolled(p *peer, err error) {
-	p.loop.letGo(p)
-	f.enrollErrs.Add(1)
-	f.log.Warn("connection not enrolled", zap.String("at", p.door.name), zap.Error(or(err, errNotOpened)))
-}
-
-// settle looks at what became of accepted sockets, in place of the acceptors.
-func (f *Front) settle() {
-	defer close(f.settled)
-	var watching sync.WaitGroup
-	defer watching.Wait()
-	for e := range f.enrolled {
-		if f.outcome(e) && !e.p.door.listener {
-			watching.Go(func() { f.watch(e.p) })
-		}
-	}
 }
 
 func (l *loop) takeOn(p *peer) {

@@ -40,9 +40,8 @@ type Front struct {
 	ctx      context.Context // done when Stop begins
 	cancel   context.CancelFunc
 	entering sync.WaitGroup // acceptors and dialers
-	enrolled chan enrolment
-	settled  chan struct{} // closed when the last enrolment was looked at
-	tokens   chan struct{} // of TLS handshakes
+	watching sync.WaitGroup // of lines that peers dialled
+	tokens   chan struct{}  // of TLS handshakes
 	admits   sync.Once
 	admitted chan struct{} // closed by Admit
 
@@ -79,7 +78,7 @@ func Start(cfg Config, newHandler func(Loop) Handler) (*Front, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Front{log: or(cfg.Logger, zap.NewNop()), enrolled: make(chan enrolment, 256), settled: make(chan struct{}),
+	f := &Front{log: or(cfg.Logger, zap.NewNop()),
 		drainTime: or(cfg.DrainTime, defaultDrainTime), tokens: newTokens(), admitted: make(chan struct{})}
 	if !cfg.Held {
 		f.Admit()
@@ -93,7 +92,6 @@ func Start(cfg Config, newHandler func(Loop) Handler) (*Front, error) {
 		f.closeListeners()
 		return nil, err
 	}
-	go f.settle()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, l := range f.listeners {
@@ -151,14 +149,14 @@ const linkMark = "link:"
 func (f *Front) open(name, addr string, inherited map[string]*net.TCPListener) (*entrance, error) {
 	if ln := inherited[name]; ln != nil && listensAt(ln, addr) {
 		delete(inherited, name)
-		return &entrance{ln: ln, bare: true}, nil
+		return newEntrance(ln)
 	}
-	lc := net.ListenConfig{KeepAliveConfig: keepAlive, Control: unpaced}
+	lc := net.ListenConfig{Control: unpaced}
 	ln, err := lc.Listen(f.ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	return &entrance{ln: ln.(*net.TCPListener)}, nil
+	return newEntrance(ln.(*net.TCPListener))
 }
 
 // enter notes a listener; accept must follow for an entrance that is new.
@@ -235,17 +233,10 @@ func (f *Front) StopAccepting() {
 	defer f.mu.Unlock()
 	f.shut = true
 	for _, l := range f.listeners {
-		_ = l.in.ln.Close()
+		l.in.close()
 	}
 	for _, k := range f.links {
 		k.in.close()
-	}
-}
-
-// close is harmless for a link that we dial.
-func (e *entrance) close() {
-	if e != nil {
-		_ = e.ln.Close()
 	}
 }
 
@@ -267,6 +258,7 @@ func (f *Front) startLoops(n int, newHandler func(Loop) Handler) error {
 	f.client = client
 	for i := range n {
 		l := newLoop(i)
+		l.front = f
 		tx, rx, err := socketPair()
 		if err == nil {
 			l.bell.tx = tx
@@ -299,7 +291,7 @@ func (f *Front) Addr(listener int) net.Addr {
 	defer f.mu.Unlock()
 	for _, l := range f.listeners {
 		if l.door.index == listener {
-			return l.in.ln.Addr()
+			return l.in.addr
 		}
 	}
 	return nil
@@ -312,7 +304,7 @@ func (f *Front) LinkAddr(link int) net.Addr {
 	defer f.mu.Unlock()
 	for _, k := range f.links {
 		if k.door.index == link && k.in != nil {
-			return k.in.ln.Addr()
+			return k.in.addr
 		}
 	}
 	return nil
@@ -328,9 +320,7 @@ func (f *Front) Stop(ctx context.Context) error {
 
 func (f *Front) stop(ctx context.Context) error {
 	f.closeListeners()
-	f.entering.Wait()
-	close(f.enrolled)
-	<-f.settled // from here on no connection is on its way to a loop
+	f.entering.Wait() // from here on nobody boards a loop
 	for _, l := range f.loops {
 		if err := l.run(ctx, l.stop); err != nil {
 			f.log.Warn("loop cannot be stopped in order", zap.Int("loop", l.number), zap.Error(err))
@@ -346,6 +336,7 @@ func (f *Front) stop(ctx context.Context) error {
 		}
 	}
 	f.endLoops()
+	f.watching.Wait()
 	return err
 }
 

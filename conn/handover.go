@@ -36,7 +36,7 @@ func (f *Front) HandOver(to *net.UnixConn) error {
 	defer func() { closeFDs(fds) }()
 	var names []byte
 	for _, s := range f.sockets() {
-		fd, err := dupListener(s.in.ln)
+		fd, err := dup(s.in.file)
 		if err != nil {
 			return fmt.Errorf("hand over %q: %w", s.name, err)
 		}
@@ -78,18 +78,6 @@ func (f *Front) sockets() (all []socket) {
 		}
 	}
 	return all
-}
-
-// dupListener is a descriptor for the same listening socket.
-func dupListener(ln *net.TCPListener) (fd int, err error) {
-	raw, err := ln.SyscallConn()
-	if err != nil {
-		return -1, err
-	}
-	ctl := raw.Control(func(own uintptr) {
-		fd, err = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 3)
-	})
-	return fd, or(ctl, err)
 }
 
 // TakeOver receives what HandOver sent, for Config.Inherited. On an error

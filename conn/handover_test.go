@@ -170,7 +170,7 @@ func TestTakeOverOfRubbish(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	fd, err := dupListener(ln.(*net.TCPListener))
+	fd, err := dup(ln.(*net.TCPListener))
 	if err != nil {
 		t.Fatal(err)
 	}

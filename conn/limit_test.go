@@ -6,10 +6,13 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestMaxConnsRefusesAndGoesOn(t *testing.T) {
@@ -261,8 +264,7 @@ func TestSocketThatCannotBeEnrolled(t *testing.T) {
 	a, b := net.Pipe() // has no descriptor
 	defer b.Close()
 	p := &peer{door: f.doors[0], loop: f.loops[0]}
-	result, ok := f.enroll(p, a)
-	if ok && f.outcome(enrolment{p, result}) {
+	if f.boardConn(p, a, true) == nil {
 		t.Fatal("a pipe was enrolled")
 	}
 	if s := f.Stats(); s.EnrollErrs != 1 || s.Open != 0 {
@@ -274,6 +276,35 @@ func TestSocketThatCannotBeEnrolled(t *testing.T) {
 	if open, _, _ := probes[0].count(); open != 0 {
 		t.Error("it was opened")
 	}
+}
+
+// A descriptor that epoll refuses, too, and nobody waits for ever.
+func TestDescriptorThatEpollRefuses(t *testing.T) {
+	f, probes := run(t, door1())
+	file, err := os.CreateTemp(t.TempDir(), "") // epoll takes no plain file
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	fd, err := dup(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &peer{door: f.doors[0], loop: f.loops[0]}
+	p.loop.takeOn(p)
+	arrived := make(chan struct{})
+	p.loop.board(boarder{p, fd, arrived})
+	<-arrived
+	if s := f.Stats(); p.opened || s.EnrollErrs != 1 || s.Open != 0 {
+		t.Errorf("opened %v, %+v", p.opened, s)
+	}
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil {
+		t.Error("its descriptor is left open")
+	}
+	if open, _, _ := probes[0].count(); open != 0 {
+		t.Error("it was opened")
+	}
+	ask(t, dial(t, f), "the loop goes on")
 }
 
 // Out of file descriptors, connections are refused or wait; those that are in

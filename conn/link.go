@@ -136,16 +136,15 @@ func (n *line) connect(addr string) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &peer{door: n.door, loop: n.loop, down: make(chan struct{})}
+	p := &peer{door: n.door, remote: addrPort(c.RemoteAddr()), loop: n.loop, down: make(chan struct{})}
 	if side := n.door.terms.Load().tls; side != nil {
 		if p.tls, err = n.f.secure(n.door.ctx, c, tls.Client, side); err != nil {
 			_ = c.Close()
 			return nil, err
 		}
 	}
-	result, ok := n.f.enroll(p, c)
-	if !ok || !n.f.outcome(enrolment{p, result}) {
-		return nil, errNotOpened
+	if err := n.f.boardConn(p, c, true); err != nil {
+		return nil, err
 	}
 	return p, nil
 }

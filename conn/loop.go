@@ -30,13 +30,16 @@ const (
 // the reports are through; that run is the tick. What the handler is told while
 // it is being told something else waits until it returns.
 type loop struct {
-	number int
-	bell   bell
-	rang   atomic.Bool    // the timer has
-	el     gnet.EventLoop // set before the loop is used
-	open   atomic.Int64   // connections handed to it and not closed since
-	shared sharedCounts
-	done   chan struct{} // closed when stopping has closed the last connection
+	number   int
+	bell     bell
+	rang     atomic.Bool    // the timer has
+	el       gnet.EventLoop // set before the loop is used
+	berth    berth          // the same
+	front    *Front         // the same
+	open     atomic.Int64   // connections handed to it and not closed since
+	shared   sharedCounts
+	boarding boarding
+	done     chan struct{} // closed when stopping has closed the last connection
 
 	h       Handler
 	drainer Drainer // h, when it is one
@@ -318,6 +321,7 @@ func (l *loop) dropPart(p *peer) {
 // stop runs on the loop: a last tick for what the handler has pending, then
 // every connection is closed.
 func (l *loop) stop() {
+	l.letAboard() // who was on the way is told the end like all others
 	l.stopping = true
 	l.tick()
 	for _, s := range l.slots {

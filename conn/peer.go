@@ -1,7 +1,7 @@
 package conn
 
 import (
-	"net"
+	"net/netip"
 
 	"github.com/panjf2000/gnet/v2"
 	"golang.org/x/sys/unix"
@@ -20,10 +20,11 @@ const (
 )
 
 // peer is one connection. It belongs to its loop; only opened is read outside,
-// after gnet has said that the connection was opened.
+// after the loop has taken it.
 type peer struct {
 	door   *door
 	guest  *gate.Guest // of the door's gate; nil when we dialled
+	remote netip.AddrPort
 	loop   *loop
 	c      gnet.Conn
 	down   chan struct{} // of a link: closed when the line is lost, after why and seen were set
@@ -68,15 +69,4 @@ func (p *peer) timerID(kind uint64) uint64 { return uint64(p.id.Index())*timerKi
 func (p *peer) hangUp() error {
 	p.shut = true
 	return unix.Shutdown(p.c.Fd(), unix.SHUT_WR)
-}
-
-// dropZones takes the zones off a TCP connection's addresses. gnet gives the
-// zone's bytes to its buffer pool when it closes, though they belong to a
-// string of the net package's.
-func dropZones(c net.Conn) {
-	for _, a := range [...]net.Addr{c.LocalAddr(), c.RemoteAddr()} {
-		if t, ok := a.(*net.TCPAddr); ok {
-			t.Zone = ""
-		}
-	}
 }

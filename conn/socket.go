@@ -1,7 +1,11 @@
 package conn
 
 import (
+	"errors"
+	"net"
+	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,4 +22,36 @@ func unpaced(_, _ string, c syscall.RawConn) error {
 	return c.Control(func(fd uintptr) {
 		_ = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, congestion)
 	})
+}
+
+// tune sets what the connections that a listening socket accepts have from it.
+func tune(fd int) error {
+	set := func(level, option, value int) error {
+		return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, level, option, value))
+	}
+	return errors.Join(
+		set(unix.IPPROTO_TCP, unix.TCP_NODELAY, 1),
+		set(unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1),
+		set(unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, int(keepAlive.Idle/time.Second)),
+		set(unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, int(keepAlive.Interval/time.Second)),
+		set(unix.IPPROTO_TCP, unix.TCP_KEEPCNT, keepAlive.Count),
+	)
+}
+
+// asConn makes a connection of the net package's of a descriptor, which it takes
+// over in any case.
+func asConn(fd int) (*net.TCPConn, error) {
+	file := os.NewFile(uintptr(fd), "accepted")
+	defer file.Close()
+	c, err := net.FileConn(file) // with a descriptor of its own
+	if err != nil {
+		return nil, err
+	}
+	t, ok := c.(*net.TCPConn)
+	if !ok {
+		_ = c.Close()
+		return nil, errNotOpened
+	}
+	_ = t.SetKeepAliveConfig(keepAlive) // FileConn has set its own; these serve as well
+	return t, nil
 }

@@ -2,6 +2,7 @@ package conn
 
 import (
 	"net"
+	"reflect"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -45,6 +46,54 @@ func TestSocketsAreNotPaced(t *testing.T) {
 	for side, c := range map[string]net.Conn{"dialled": out, "accepted": in} {
 		if got := congestionOf(t, c); got != congestion {
 			t.Errorf("%s: %s", side, got)
+		}
+	}
+}
+
+// What is accepted has its options from the listening socket: also from one that
+// another process has opened, and knew none of them.
+func TestAcceptedSocketsAreTuned(t *testing.T) {
+	bare, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inherited := map[string]*net.TCPListener{"other": bare.(*net.TCPListener)}
+	cfg := Config{Inherited: inherited, Listeners: []ListenerConfig{
+		{Name: "pos", Addr: "127.0.0.1:0", Framing: Binary2},
+		{Name: "other", Addr: bare.Addr().String(), Framing: Binary2},
+	}}
+	f, _ := run(t, cfg)
+	for i := range cfg.Listeners {
+		c, err := net.Dial("tcp", f.Addr(i).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		ask(t, c, "in")
+	}
+	seen := make(chan map[string]int, 2)
+	if err := f.loops[0].run(t.Context(), func() {
+		for _, s := range f.loops[0].slots {
+			if s.p == nil {
+				continue
+			}
+			got := map[string]int{}
+			for name, o := range map[string][2]int{
+				"no delay": {unix.IPPROTO_TCP, unix.TCP_NODELAY}, "keep-alive": {unix.SOL_SOCKET, unix.SO_KEEPALIVE},
+				"idle": {unix.IPPROTO_TCP, unix.TCP_KEEPIDLE}, "interval": {unix.IPPROTO_TCP, unix.TCP_KEEPINTVL},
+				"count": {unix.IPPROTO_TCP, unix.TCP_KEEPCNT},
+			} {
+				got[name], _ = unix.GetsockoptInt(s.p.c.Fd(), o[0], o[1])
+			}
+			seen <- got
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]int{"no delay": 1, "keep-alive": 1, "idle": 30, "interval": 10, "count": 3}
+	for range cfg.Listeners {
+		if got := <-seen; !reflect.DeepEqual(got, want) {
+			t.Errorf("%v, want %v", got, want)
 		}
 	}
 }

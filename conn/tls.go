@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"runtime"
 	"time"
@@ -216,35 +217,39 @@ func (f *Front) secure(ctx context.Context, c net.Conn, start func(net.Conn, *tl
 }
 
 // greet begins a handshake unless too many are under way.
-func (f *Front) greet(d *door, guest *gate.Guest, side *cert.Side, c *net.TCPConn) {
+func (f *Front) greet(d *door, guest *gate.Guest, side *cert.Side, fd int, from netip.AddrPort) {
 	if d.pending.Load() >= maxHandshakes || !d.gate.Greet(guest) {
 		f.handshakesRefused.Add(1)
 		d.gate.Leave(guest, time.Now().UnixNano())
-		refuse(c)
+		refuse(fd)
 		return
 	}
 	d.pending.Add(1)
-	f.entering.Go(func() { f.welcome(d, guest, side, c) })
+	f.entering.Go(func() { f.welcome(d, guest, side, fd, from) })
 }
 
 // welcome is the way of an accepted socket whose listener speaks TLS.
-func (f *Front) welcome(d *door, guest *gate.Guest, side *cert.Side, c *net.TCPConn) {
+func (f *Front) welcome(d *door, guest *gate.Guest, side *cert.Side, fd int, from netip.AddrPort) {
 	defer d.pending.Add(-1)
 	defer d.gate.Greeted(guest)
+	p := f.newcomer(d, guest, from)
+	c, err := asConn(fd)
+	if err != nil { // out of descriptors
+		p.loop.takeOn(p)
+		f.notBoarded(p, err)
+		return
+	}
 	w, err := f.secure(f.ctx, c, tls.Server, side)
 	if err != nil {
 		f.handshakeFailed(d, guest, c, err)
 		return
 	}
 	f.handshakes.Add(1)
-	p := f.newcomer(d, guest)
 	p.tls = w
-	if result, ok := f.enroll(p, c); ok {
-		f.enrolled <- enrolment{p, result}
-	}
+	_ = f.boardConn(p, c, false) // it has counted what failed
 }
 
-func (f *Front) handshakeFailed(d *door, guest *gate.Guest, c *net.TCPConn, err error) {
+func (f *Front) handshakeFailed(d *door, guest *gate.Guest, c net.Conn, err error) {
 	now := time.Now().UnixNano()
 	defer d.gate.Leave(guest, now)
 	var late net.Error

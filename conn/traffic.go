@@ -25,7 +25,7 @@ func (*events) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 			return nil, gnet.Close
 		}
 	case *loop:
-		x.el = c.EventLoop() // gnet has no list of its loops: this is how we learn them
+		x.el, x.berth = c.EventLoop(), berthOf(c) // gnet has no list of its loops: this is how we learn them
 	}
 	return nil, gnet.None
 }
@@ -37,6 +37,7 @@ func (*events) OnTraffic(c gnet.Conn) gnet.Action {
 		x.loop.received(x, b)
 	case *loop:
 		x.bell.heard()
+		x.letAboard()
 		x.reported()
 	}
 	return gnet.None
@@ -77,7 +78,7 @@ func (l *loop) opened(c gnet.Conn, p *peer) bool {
 		p.sent = l.now
 		p.alive = l.wheel.Arm(l.now+t.aliveAfter, p.timerID(aliveTimer))
 	}
-	who := Peer{Listener: p.door.listener, Index: p.door.index, Remote: addrPort(c.RemoteAddr())}
+	who := Peer{Listener: p.door.listener, Index: p.door.index, Remote: p.remote}
 	if !who.Listener {
 		who.Line = l.number
 	}

@@ -319,7 +319,7 @@ func (f *Front) applyListener(s *step) (gone *door) {
 		f.listeners = append(f.listeners, s.in)
 		return nil
 	case removed:
-		_ = s.in.in.ln.Close()
+		s.in.in.close()
 		return s.in.door
 	}
 	f.places[1] = max(f.places[1], s.index+1)
@@ -331,7 +331,7 @@ func (f *Front) applyListener(s *step) (gone *door) {
 		return gone
 	}
 	if s.in != nil {
-		_ = s.in.in.ln.Close()
+		s.in.in.close()
 	}
 	l := f.enter(s.asIn, s.fresh, s.index, s.side)
 	f.entering.Go(func() { f.accept(l.in) })

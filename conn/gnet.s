@@ -1,0 +1,1 @@
+// Its presence lets gnet.go declare functions without a body.
