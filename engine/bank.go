@@ -59,6 +59,7 @@ func (s *Shard) bankAnswer(from *line, m *translate.BankMessage) {
 		return
 	case wasExpired:
 		s.stats.LateAnswers++
+		s.debtAnswered(s.idOf(m.RRN), from.link, true) // it may have kept a half-duplex line busy
 		s.lineEvent(from, flow.LateAnswer)
 		return
 	}
@@ -82,7 +83,7 @@ func (s *Shard) bankAnswer(from *line, m *translate.BankMessage) {
 // take back, which is as good; any other refusal is offered again.
 func (s *Shard) adviceAnswer(from txn.LinkID, m *translate.BankMessage) {
 	id := s.idOf(m.RRN)
-	s.debtAnswered(id, from)
+	s.debtAnswered(id, from, false)
 	switch m.Code {
 	case txn.OK, txn.NoOriginal, txn.BadTransaction:
 	default:
@@ -100,7 +101,7 @@ func (s *Shard) told(from txn.LinkID, m *translate.BankMessage) bool {
 	if !s.owed.Owes(id, storefwd.Advice, from) {
 		return false
 	}
-	s.debtAnswered(id, from)
+	s.debtAnswered(id, from, false)
 	if m.Code.Approved() || m.Code == txn.Duplicate {
 		s.delivered(id, storefwd.Advice, from, m.Code)
 	}

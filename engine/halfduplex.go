@@ -7,9 +7,11 @@ import (
 )
 
 // debtOut is what was offered on a half-duplex line and keeps it busy until it is
-// answered, or would be offered again. It counts as in flight there.
+// answered, or would be offered again; or a request that its terminal took back
+// while the bank had it. It counts as in flight there.
 type debtOut struct {
 	id    txn.ID // 0: nothing is out
+	asked bool   // it is a request: its reversal may be out elsewhere, and answered first
 	use   uint32 // of the line, when it left
 	until int64
 }
@@ -17,20 +19,33 @@ type debtOut struct {
 // offered notes that a debt has left on a line.
 func (s *Shard) offered(n *line, d *storefwd.Debt) {
 	if n.Limits.HalfDuplex {
-		n.debt = debtOut{d.ID, n.Use, s.now + int64(s.links[n.link].cfg.Reversal.Timeout)}
+		n.debt = debtOut{d.ID, false, n.Use, s.now + int64(s.links[n.link].cfg.Reversal.Timeout)}
 		n.InFlight++
 		s.debtsOut++
 	}
 }
 
+// stillOut keeps a half-duplex line busy with a request that is cancelled here:
+// the bank has it and will answer, and until then nothing else may leave, the
+// reversal of this very request the least of all.
+func (s *Shard) stillOut(sl *slot) {
+	n := sl.line
+	if n == nil || !n.Limits.HalfDuplex || n.Use != sl.use {
+		return
+	}
+	n.debt = debtOut{sl.ID, true, n.Use, s.now + int64(s.links[n.link].cfg.AnswerTimeout)}
+	n.InFlight++
+	s.debtsOut++
+}
+
 // debtAnswered makes room on the line that a debt was offered on, whatever the
 // bank said to it and wherever.
-func (s *Shard) debtAnswered(id txn.ID, by txn.LinkID) {
+func (s *Shard) debtAnswered(id txn.ID, by txn.LinkID, asked bool) {
 	if s.debtsOut == 0 {
 		return
 	}
 	for _, n := range s.links[by].lines {
-		if n.debt.id == id {
+		if n.debt.id == id && n.debt.asked == asked {
 			s.debtOver(n)
 		}
 	}

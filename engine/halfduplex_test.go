@@ -154,3 +154,37 @@ func TestRequestsGoRoundABusyHalfDuplexLine(t *testing.T) {
 		t.Errorf("%d in flight, %d debts out", n.InFlight, w.shard.debtsOut)
 	}
 }
+
+// A request that its terminal takes back is still with the bank: its line stays
+// busy until the bank has answered, or would not any more.
+func TestHalfDuplexWaitsForWhatWasTakenBack(t *testing.T) {
+	for _, answered := range []bool{true, false} {
+		w := lined(t, 1, func(l *Link) { l.Lines[0].HalfDuplex = true })
+		a := w.lineUp(0)
+		p := w.terminal()
+		p.sale(1, 101, false)
+		sale := w.alone(a, 0x0200)
+		w.pass(2 * time.Second)
+		p.reverse(1, 101)
+		if got := p.code(); got != "00" {
+			t.Fatalf("F39 %s", got)
+		}
+		w.pass(5 * time.Second)
+		w.bankSilent(a)
+		p.sale(2, 102, false)
+		if got := p.code(); got != "96" {
+			t.Errorf("F39 %s while the line is busy, want 96", got)
+		}
+		if answered {
+			w.bankAnswers(a, sale, "00") // late
+		} else {
+			w.pass(5*time.Second + slack)
+		}
+		w.bankAnswers(a, w.alone(a, 0x0420), "00")
+		p.sale(3, 103, false)
+		w.bankAnswers(a, w.alone(a, 0x0200), "00")
+		if got := p.code(); got != "00" {
+			t.Errorf("answered %v: F39 %s after it", answered, got)
+		}
+	}
+}

@@ -333,6 +333,7 @@ func (s *Shard) markReversed(sl *slot) {
 // cancel closes a transaction in flight because its terminal reverses it.
 func (s *Shard) cancel(sl *slot) {
 	if sl.State == flow.Waiting {
+		s.stillOut(sl)
 		s.leave(sl, cancelled)
 		s.countTimeout(sl)
 		s.pending.end(sl.ID, wasExpired)

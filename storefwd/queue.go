@@ -14,7 +14,8 @@
 //	'H' link:2                             version:1 = 1                           the link is stopped
 //	'H' link:2 id:8 form:1                 version:1 = 1                           the item is held
 //
-// where since is when it was owed first, by which a restart knows the order again;
+// where since is when it was owed first, and a nanosecond more for each that was owed
+// at the same time: by it a restart knows the order again;
 //
 // and in memory 48 bytes and its place in two maps and a heap; the facts are
 // read back when it is offered, unless they are among the newest.
@@ -61,6 +62,7 @@ type Queue struct {
 	scratch []byte
 	fault   error
 	onPark  func(Item, error)
+	newest  int64 // when the newest debt was made
 }
 
 // link is one destination.
@@ -146,6 +148,7 @@ func (q *Queue) Load() error {
 		}
 		if rest := plain[journal.FactsSize:]; len(rest) >= sinceSize {
 			n.since = int64(binary.LittleEndian.Uint64(rest))
+			q.newest = max(q.newest, n.since)
 		}
 		n.card = cardOf(&f)
 		all = append(all, n)
@@ -189,9 +192,10 @@ func (q *Queue) Owe(f *txn.Facts, form Form, body []byte, to txn.LinkID, now int
 	if _, ok := q.add(n, cardOf(f), to, now); !ok {
 		return
 	}
+	q.newest = max(now, q.newest+1) // a clock that goes back changes no order
 	h := &q.hot[uint64(f.ID)%hotSlots]
 	*h = hotFacts{to, form, *f, append(h.body[:0], body...)}
-	q.scratch = binary.LittleEndian.AppendUint64(journal.AppendFacts(q.scratch[:0], f), uint64(now))
+	q.scratch = binary.LittleEndian.AppendUint64(journal.AppendFacts(q.scratch[:0], f), uint64(q.newest))
 	q.scratch = append(q.scratch, body...)
 	q.store.Put(q.itemKey(n, to), q.scratch)
 }

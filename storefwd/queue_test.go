@@ -530,3 +530,31 @@ func TestAdviceAndItsReversal(t *testing.T) {
 		t.Fatalf("owed last: %v %+v", ok, d)
 	}
 }
+
+// Debts of one card that were made in one turn, or while the clock went back,
+// come back in their order, whatever their numbers: an offer may have left before
+// the crash.
+func TestOrderWithinATurnOutlivesARestart(t *testing.T) {
+	store := newMemStore()
+	q := New(store, []Policy{{}}, 1)
+	order := []txn.ID{9, 3, 7, 1, 8}
+	for i, now := range []int64{100, 100, 100, 40, 41} {
+		q.Owe(reversal(order[i], 5), Reversal, nil, 0, now)
+	}
+	store.commit()
+	for life := range 3 {
+		q = New(store, []Policy{{}}, 1)
+		if err := q.Load(); err != nil {
+			t.Fatal(err)
+		}
+		if life == 1 { // a younger one is made behind them, though the clock is far behind
+			q.Owe(reversal(2, 5), Reversal, nil, 0, 1)
+			store.commit()
+			order = append(order, 2)
+		}
+	}
+	for _, want := range order {
+		due(t, q, 200, 0, want, 2)
+		q.Settle(want, Reversal, 0)
+	}
+}

@@ -11,13 +11,14 @@ import (
 type books struct {
 	intents  map[uint64]bool // by the last nine digits of the number
 	outcomes map[uint64]txn.Code
+	offered  map[uint64]bool // reversals that have left before
 	view     iso8583.View
 }
 
 const span = 1_000_000_000
 
 func newBooks() books {
-	return books{intents: map[uint64]bool{}, outcomes: map[uint64]txn.Code{}}
+	return books{intents: map[uint64]bool{}, outcomes: map[uint64]txn.Code{}, offered: map[uint64]bool{}}
 }
 
 // durable notes a record that is on disk now.
@@ -57,6 +58,11 @@ func (b *books) leaves(l *wire, frame []byte) {
 		if !b.intents[number] {
 			l.w.violate("no-forward-without-intent", "%v of %d", mti, number)
 		}
+	case toBank && (mti == 0x0420 || mti == 0x0421):
+		if mti == 0x0420 && b.offered[number] {
+			l.w.violate("repeat-says-so", "the reversal of %d leaves again as new", number)
+		}
+		b.offered[number] = true
 	case !toBank && string(v.Field(39)) == "00" && (mti == 0x0210 || mti == 0x0230 || mti == 0x0110 || mti == 0x0410):
 		if code, ok := b.outcomes[number]; !ok || code != txn.OK {
 			l.w.violate("no-answer-without-outcome", "%v of %d", mti, number)

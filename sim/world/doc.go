@@ -77,4 +77,8 @@ const (
 	aboutGhost
 	aboutForgery
 	aboutLie
+	aboutShape
+	aboutModule
+	aboutGrey
+	aboutStall
 )

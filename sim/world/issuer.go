@@ -25,7 +25,7 @@ var moodNames = [...]string{"well", "mute", "deaf", "slow"}
 type issuer struct {
 	w     *world
 	index int
-	line  *wire
+	lines []trunk
 	mood  mood
 	rows  map[string]*row   // by F37
 	sales map[string]*row   // by what was asked: no two are alike
@@ -37,28 +37,48 @@ type row struct {
 	key              string
 	amount           uint64
 	booked, reversed bool
-	told             bool // a reversal was heard
-	answered         bool // and answered: a copy may still come
+	answered         bool // its reversal was: a copy may still come
 }
 
 func newIssuer(w *world, i int) *issuer {
-	return &issuer{w: w, index: i, rows: map[string]*row{}, sales: map[string]*row{}, owing: map[string]string{}}
+	return &issuer{w: w, index: i, lines: w.shape.trunks[i], rows: map[string]*row{}, sales: map[string]*row{}, owing: map[string]string{}}
 }
 
 // dial is the switch's dialling: it connects when the bank is reached.
 func (k *issuer) dial() {
-	k.line = k.w.connect(k, k.index, conn.ASCII4)
+	for i := range k.lines {
+		k.dialLine(&k.lines[i])
+	}
+}
+
+func (k *issuer) dialLine(t *trunk) {
+	t.wire = k.w.connect(k, t.socket, conn.ASCII4)
+	t.wire.trunk = t
 }
 
 func (k *issuer) lost(l *wire) {
-	if k.line != l {
+	t := l.trunk
+	if t.wire != l {
 		return
 	}
 	k.w.after(int64(100*time.Millisecond)+int64(fate(k.w.o.Seed, aboutJitter, l.number, 1)%uint64(time.Second)), func() {
-		if k.line == l && k.w.proc != nil {
-			k.dial()
+		if t.wire == l && k.w.proc != nil {
+			k.dialLine(t)
 		}
 	})
+}
+
+// back is where the answers to what came on a wire go: nil when nowhere.
+func (k *issuer) back(l *wire) *wire {
+	if l.trunk.socket == l.trunk.back {
+		return l
+	}
+	for i := range k.lines {
+		if t := &k.lines[i]; t.socket == l.trunk.back {
+			return t.wire
+		}
+	}
+	return nil
 }
 
 func (k *issuer) hear(l *wire, frame []byte) {
@@ -77,6 +97,9 @@ func (k *issuer) hear(l *wire, frame []byte) {
 		return
 	}
 	k.heard++
+	if l.trunk.mute {
+		k.w.violate("right-line", "bank %d: %v on a line that is for answers only", k.index, q.MTI())
+	}
 	amount, _ := q.Uint(4)
 	k.w.note("bank hears", uint64(k.index), uint64(q.MTI()), amount)
 	switch q.MTI() {
@@ -147,7 +170,7 @@ func (k *issuer) lie(l *wire, q *iso8583.View, amount uint64, booked bool) {
 	case 1:
 		number = "325999999999"
 	case 2:
-		if line = k.w.issuers[1-k.index].line; line == nil {
+		if line = k.w.issuers[1-k.index].lines[0].wire; line == nil {
 			return
 		}
 	default:
@@ -158,22 +181,19 @@ func (k *issuer) lie(l *wire, q *iso8583.View, amount uint64, booked bool) {
 
 func (k *issuer) reversal(l *wire, q *iso8583.View, amount uint64) {
 	rrn, card := string(q.Field(37)), string(q.AppendText(nil, 2))
-	if before := k.owing[card]; before != "" && before != rrn {
+	r, code := k.rows[rrn], "00"
+	copied := r != nil && r.answered // on another line, late: it says nothing new
+	if before := k.owing[card]; before != "" && before != rrn && !copied {
 		k.w.violate("per-card-order", "bank %d: %s came before %s of the same card was answered", k.index, rrn, before)
 	}
-	r, code := k.rows[rrn], "00"
 	if r == nil || !r.answered {
 		k.owing[card] = rrn
-	}
-	if r != nil && r.told && q.MTI() == 0x0420 {
-		k.w.violate("repeat-says-so", "bank %d: the reversal of %s came again as new", k.index, rrn)
 	}
 	if q.MTI() == 0x0420 && fate(k.w.o.Seed, aboutLie, amount, 1)%6 == 0 { // not now: it is to ask again
 		if r == nil {
 			r = &row{amount: amount}
 			k.rows[rrn] = r
 		}
-		r.told = true
 		k.answer(l, q, "96", 0, 0)
 		return
 	}
@@ -184,7 +204,7 @@ func (k *issuer) reversal(l *wire, q *iso8583.View, amount uint64) {
 	if r.amount != amount {
 		k.w.violate("same-amount", "bank %d: %s is reversed with %d, it was %d", k.index, rrn, amount, r.amount)
 	}
-	r.reversed, r.told = true, true
+	r.reversed = true
 	if k.mood != mute && k.owing[card] == rrn {
 		delete(k.owing, card)
 		r.answered = true
@@ -233,8 +253,8 @@ func (k *issuer) say(l *wire, after int64, frame []byte) {
 	}
 	jitter := int64(fate(k.w.o.Seed, aboutDelay, uint64(k.index), k.heard) % uint64(3*time.Millisecond))
 	k.w.after(after+int64(200*time.Microsecond)+jitter, func() {
-		if l.open {
-			l.say(frame)
+		if to := k.back(l); to != nil && to.open {
+			to.say(frame)
 		}
 	})
 }

@@ -28,6 +28,10 @@ type wire struct {
 	said    uint64 // messages so far, of both
 	inward  int64  // when the last message to the switch arrives
 	outward int64
+	trunk   *trunk   // of a bank's
+	held    [2]int64 // until when nothing gets through to the switch, and from it
+	out     bool     // on a half-duplex line: something is out that nobody has answered
+	outAt   int64    // since when
 }
 
 // connect opens a connection to the running process; nil when none runs. link is
@@ -51,8 +55,7 @@ func (w *world) connect(peer endpoint, link int, f conn.Framing) *wire {
 	l.id |= conn.ID(p.places[place])
 	p.wires[l.id] = l
 	p.order = append(p.order, l)
-	p.handler.Opened(l.id, conn.Peer{Listener: link < 0, Index: max(link, 0)})
-	p.touched = true
+	p.do(func() { p.handler.Opened(l.id, conn.Peer{Listener: link < 0, Index: max(link, 0)}) })
 	return l
 }
 
@@ -67,31 +70,58 @@ func (l *wire) delay() int64 {
 
 // say sends a message of the peer to the switch.
 func (l *wire) say(frame []byte) {
-	l.inward = max(l.inward, l.w.now+l.delay())
+	l.inward = max(l.inward, l.w.now+l.delay(), l.held[0])
 	l.w.at(l.inward, func() {
 		if l.up && l.p == l.w.proc {
-			l.p.touched = true
-			l.p.handler.Frame(l.id, frame)
+			l.out = false
+			l.p.do(func() { l.p.handler.Frame(l.id, frame) })
 		}
 	})
 }
 
 // left takes what the switch has sent, checks it, and brings it to the peer.
 func (l *wire) left(b []byte) {
-	l.outward = max(l.outward, l.w.now+l.delay())
+	l.outward = max(l.outward, max(l.w.now, l.p.stalled)+l.delay(), l.held[1])
 	for len(b) > 0 {
 		frame, used, err := l.framing.Next(b)
 		if err != nil || used == 0 {
 			l.w.violate("well-framed", "connection %d: %x: %v", l.number, b, err)
 			return
 		}
-		l.w.books.leaves(l, frame)
+		l.watch(frame)
 		l.w.at(l.outward, func() {
 			if l.open {
 				l.peer.hear(l, frame)
 			}
 		})
 		b = b[used:]
+	}
+}
+
+// watch holds what leaves against the disk, and a half-duplex line against its
+// name: until something comes back nothing more leaves, unless what is out is
+// given up, which nothing is in less than leastWait.
+func (l *wire) watch(frame []byte) {
+	if _, ok := l.peer.(*box); ok {
+		return // what modules are asked has no effect outside
+	}
+	l.w.books.leaves(l, frame)
+	if l.trunk == nil || !l.trunk.half {
+		return
+	}
+	if l.out && l.w.now-l.outAt < int64(leastWait) {
+		l.w.violate("one-at-a-time", "a second message leaves on half-duplex connection %d after %v", l.number, time.Duration(l.w.now-l.outAt))
+	}
+	l.out, l.outAt = true, l.w.now
+}
+
+// greyed is a connection on which nothing gets through in one direction for a
+// while. Nobody is told, and nothing is lost.
+func (w *world) greyed(s *stimulus) {
+	if l := w.anyWire(aboutGrey, s.id); l != nil {
+		way := fate(w.o.Seed, aboutGrey, s.id, 1) % 2
+		l.held[way] = w.now + s.span
+		w.note("connection is slow", l.number, way)
 	}
 }
 
@@ -125,9 +155,10 @@ func (l *wire) forget(why error) {
 	p := l.p
 	delete(p.wires, l.id)
 	if p == l.w.proc {
-		p.free = append(p.free, uint32(l.id>>32))
-		p.touched = true
-		p.handler.Closed(l.id, why)
+		p.do(func() {
+			p.free = append(p.free, uint32(l.id>>32))
+			p.handler.Closed(l.id, why)
+		})
 	}
 }
 
@@ -140,9 +171,17 @@ func (l *wire) ended() {
 
 // cutOne breaks one of the connections that are up.
 func (w *world) cutOne(id uint64) {
+	if l := w.anyWire(aboutCut, id); l != nil {
+		w.note("connection breaks", l.number)
+		l.broken()
+	}
+}
+
+// anyWire draws one of the connections that are up; nil when there is none.
+func (w *world) anyWire(about, id uint64) *wire {
 	p := w.proc
 	if p == nil {
-		return
+		return nil
 	}
 	live := p.order[:0]
 	for _, l := range p.order {
@@ -151,9 +190,8 @@ func (w *world) cutOne(id uint64) {
 		}
 	}
 	p.order = live
-	if len(live) > 0 {
-		l := live[fate(w.o.Seed, aboutCut, id)%uint64(len(live))]
-		w.note("connection breaks", l.number)
-		l.broken()
+	if len(live) == 0 {
+		return nil
 	}
+	return live[fate(w.o.Seed, about, id)%uint64(len(live))]
 }

@@ -36,7 +36,7 @@ type stimulus struct {
 	till  int
 	of    uint64 // a void's or refund's original: an earlier operation of the terminal
 	span  int64  // of a spell
-	which int    // the bank of a spell or cut
+	which int    // of a spell: the bank, or behind the banks the security module
 	phase phase
 }
 
@@ -49,6 +49,8 @@ const (
 	spell         // a bank falls silent, deaf or slow for a while
 	ghost         // a copy of an old request comes once more
 	forgery       // somebody who has no key changes a request
+	grey          // a connection lets nothing through one way for a while
+	stall         // the disk takes its time
 )
 
 // phase is where in a turn the process dies.
@@ -75,8 +77,12 @@ func (s *stimulus) String() string {
 		return fmt.Sprintf("%v till %d: an old request comes again", at, s.till)
 	case forgery:
 		return fmt.Sprintf("%v till %d: a forged request", at, s.till)
+	case grey:
+		return fmt.Sprintf("%v connection %d is slow one way for %v", at, s.id, time.Duration(s.span))
+	case stall:
+		return fmt.Sprintf("%v the disk stalls for %v", at, time.Duration(s.span))
 	case spell:
-		return fmt.Sprintf("%v bank %d is %s for %v", at, s.which, moodNames[mood(s.id%uint64(moods-1)+1)], time.Duration(s.span))
+		return fmt.Sprintf("%v bank or module %d is %s for %v", at, s.which, moodNames[mood(s.id%uint64(moods-1)+1)], time.Duration(s.span))
 	}
 	if s.of != 0 {
 		return fmt.Sprintf("%v till %d: %s %d of %d", at, s.till, kindNames[s.kind], s.id, s.of)
@@ -105,11 +111,12 @@ func plan(o *Options) []stimulus {
 		all = append(all, s)
 	}
 	long := int64(o.Transactions) * spacing
+	players := uint64(banks + len(shapeOf(o.Seed).boxes))
 	add := func(about uint64, f fault, every int64) {
 		for i := range uint64(long/every + 1) {
 			id := 1_000_000_000*about + i
 			all = append(all, stimulus{id: id, fault: f, till: int(fate(o.Seed, aboutOp, id) % tills), at: int64(i)*every + int64(fate(o.Seed, about, i)%uint64(every)),
-				which: int(fate(o.Seed, aboutBankMood, id) % banks), phase: phase(fate(o.Seed, aboutPhase, id) % uint64(phases)),
+				which: int(fate(o.Seed, aboutBankMood, id) % players), phase: phase(fate(o.Seed, aboutPhase, id) % uint64(phases)),
 				span: int64(time.Second) + int64(fate(o.Seed, aboutSpell, id)%uint64(20*time.Second))})
 		}
 	}
@@ -118,6 +125,8 @@ func plan(o *Options) []stimulus {
 	add(aboutSpell, spell, int64(10*time.Second))
 	add(aboutGhost, ghost, int64(200*time.Millisecond))
 	add(aboutForgery, forgery, int64(2*time.Second))
+	add(aboutGrey, grey, int64(4*time.Second))
+	add(aboutStall, stall, int64(17*time.Second))
 	slices.SortStableFunc(all, func(a, b stimulus) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) })
 	return all
 }

@@ -30,7 +30,9 @@ type process struct {
 	touched bool  // something came since the last turn
 	wake    int64 // when the shard wants its next turn
 	dead    bool  // nothing that it still does is seen
-	sends   int   // left before it dies, counted from the first of a turn; below zero: no limit
+	stalled int64 // until when it waits for its disk; what comes lies in the inbox
+	inbox   []func()
+	sends   int // left before it dies, counted from the first of a turn; below zero: no limit
 }
 
 var _ conn.Loop = (*process)(nil)
@@ -56,13 +58,19 @@ func (w *world) begin() error {
 	for _, k := range w.issuers {
 		k.dial()
 	}
+	for _, b := range w.boxes {
+		b.dial()
+	}
 	p.touched = true
 	return nil
 }
 
 func (w *world) config(p *process) (engine.Config, error) {
-	cfg := engine.Config{InFlight: 64, History: 4, Seed: w.o.Seed, Module: w.module,
+	cfg := engine.Config{InFlight: 64, History: 4, Seed: w.o.Seed, HSMs: w.shape.modules(), HSMTimeout: moduleTimeout,
 		Clock: func() int64 { return w.now }, Logger: zap.NewNop(), Fatal: func(error) { p.dead = true }}
+	if len(w.boxes) == 0 {
+		cfg.Module = w.module
+	}
 	door, err := translate.NewDoor(iso8583.Pos(), acquirer)
 	if err != nil {
 		return cfg, err
@@ -86,12 +94,45 @@ func (w *world) config(p *process) (engine.Config, error) {
 		if err != nil {
 			return cfg, err
 		}
-		cfg.Links = append(cfg.Links, engine.Link{Name: name, Lines: []engine.Line{{Send: i, Receive: i, Priority: 1}}, Bank: bank, Framing: conn.ASCII4, ZPK: zpk,
-			AnswerTimeout: 10 * time.Second, EchoInterval: 30 * time.Second, EchoTimeout: 5 * time.Second, MaxMissed: 10,
+		cfg.Links = append(cfg.Links, engine.Link{Name: name, Lines: w.shape.lines(i), Bank: bank, Framing: conn.ASCII4, ZPK: zpk,
+			AnswerTimeout: 10 * time.Second, EchoInterval: 30 * time.Second, EchoTimeout: leastWait, MaxMissed: 10,
 			Reversal: storefwd.Policy{Window: 16, PerRound: 64, Interval: time.Second, BackoffMin: time.Second,
-				BackoffMax: 8 * time.Second, Timeout: 5 * time.Second, MaxAttempts: 10_000}})
+				BackoffMax: 8 * time.Second, Timeout: leastWait, MaxAttempts: 10_000}})
 	}
 	return cfg, nil
+}
+
+// leastWait is the shortest time after which the switch gives up on a bank's answer.
+const leastWait = 5 * time.Second
+
+// do lets the process see something, or when it is stalled, puts it behind what
+// it will see.
+func (p *process) do(f func()) {
+	if p.stalled != 0 {
+		p.inbox = append(p.inbox, f)
+		return
+	}
+	p.touched = true
+	f()
+}
+
+// stall stops the process in the middle of its turn, as a disk does that takes
+// its time: what the turn sends leaves later, and what comes waits.
+func (p *process) stall(d int64) {
+	w := p.w
+	p.stalled = w.now + d
+	w.note("the disk stalls", uint64(d))
+	w.at(p.stalled, func() {
+		if p != w.proc {
+			return
+		}
+		p.stalled, p.touched = 0, true
+		all := p.inbox
+		p.inbox = nil
+		for _, f := range all {
+			f()
+		}
+	})
 }
 
 // turn ends a turn of the loop. When the process is to die, it dies in the phase
@@ -207,6 +248,10 @@ func (l *watched) Sync() error {
 	}
 	if err := l.Journal.Sync(); err != nil {
 		return err
+	}
+	if s := l.p.w.stalling; s != nil && len(l.staged) > 0 {
+		l.p.w.stalling = nil
+		l.p.stall(s.span)
 	}
 	for _, s := range l.staged {
 		l.p.w.books.durable(&s)

@@ -59,6 +59,7 @@ type job struct {
 	tries         uint64
 	frame         []byte // the request as it was sent last
 	undone        bool   // its reversal was taken
+	unproved      bool   // it was refused because nobody could prove it
 }
 
 // till is a terminal. It does one thing at a time, as terminals do: what is not
@@ -155,6 +156,10 @@ func (t *till) wait(d int64) {
 // unanswered is what a terminal does when nothing came.
 func (t *till) unanswered() {
 	j := t.job
+	if t.line != nil && t.line.open && t.deadline%2 == 0 { // it dials anew: the old line may still carry what it took
+		t.line.hangUp()
+		t.line = nil
+	}
 	switch {
 	case j == nil:
 	case t.signing:
@@ -224,8 +229,8 @@ func (t *till) haunted(id uint64) {
 	if fate(t.w.o.Seed, aboutGhost, id, 2)%2 == 0 {
 		old = t.all[fate(t.w.o.Seed, aboutGhost, id, 3)%uint64(len(t.all))]
 	}
-	if old == t.job || old.frame == nil || old.batch != t.batch {
-		return
+	if old == t.job || old.frame == nil || old.batch != t.batch || old.unproved {
+		return // what was refused while no module could prove it is not remembered: a copy is new
 	}
 	t.w.note("till is haunted", uint64(t.index), old.id)
 	t.line.say(old.frame)
@@ -342,13 +347,18 @@ func (t *till) hear(_ *wire, frame []byte) {
 		}
 	}
 	j := t.job
-	if t.mak == nil || j == nil || t.signing || trace != j.trace || !t.genuine(&v, code) {
+	if t.mak == nil || j == nil || t.signing || trace != j.trace {
+		return
+	}
+	if code == "77" || code == "A0" { // whatever its MAC: the keys here are not those of the switch any more
+		t.mak = nil
+		t.signIn()
+		return
+	}
+	if !t.genuine(&v, code) {
 		return
 	}
 	switch {
-	case code == "77" || code == "A0":
-		t.mak = nil
-		t.signIn()
 	case v.MTI() == 0x0410 && j.state == reversing:
 		if code == "00" || code == "25" || code == "12" {
 			j.state, j.code, j.undone = reversed, code, true
@@ -357,6 +367,11 @@ func (t *till) hear(_ *wire, frame []byte) {
 	case v.MTI() != 0x0410 && j.state == sent:
 		if code == "09" { // somebody works on it: later
 			t.wait(int64(time.Second))
+			return
+		}
+		if j.unproved = code == "96"; j.unproved && j.tries > 1 { // another copy may still get through
+			j.state = reversing
+			t.request()
 			return
 		}
 		j.state, j.code = declined, code

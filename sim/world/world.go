@@ -18,24 +18,27 @@ var start = time.Date(2026, 11, 21, 9, 0, 0, 0, translate.Zone).UnixNano()
 
 // world is one history being played.
 type world struct {
-	o       Options
-	now     int64
-	events  events
-	seq     uint64
-	proc    *process // nil while no process runs
-	store   store
-	module  *soft.Module
-	reg     *registry.Registry
-	tills   []*till
-	issuers []*issuer
-	wires   uint64
-	books   books
-	crashes int
-	dying   *stimulus // the process ends in its next turn
-	quiet   int64     // since when nobody waits for anything; 0: somebody does
-	hash    hash.Hash64
-	trace   bool
-	result  Result
+	o        Options
+	now      int64
+	events   events
+	seq      uint64
+	proc     *process // nil while no process runs
+	store    store
+	module   *soft.Module
+	reg      *registry.Registry
+	tills    []*till
+	issuers  []*issuer
+	shape    *shape
+	boxes    []*box
+	wires    uint64
+	books    books
+	crashes  int
+	dying    *stimulus // the process ends in its next turn
+	stalling *stimulus // the disk stalls when it writes next
+	quiet    int64     // since when nobody waits for anything; 0: somebody does
+	hash     hash.Hash64
+	trace    bool
+	result   Result
 }
 
 // event is something that happens at a time; equal times go by their order.
@@ -124,7 +127,7 @@ func (w *world) step() bool {
 	if len(w.events) > 0 {
 		at = w.events[0].at
 	}
-	if p != nil && p.wake != 0 && p.wake < at {
+	if p != nil && p.stalled == 0 && p.wake != 0 && p.wake < at {
 		at = p.wake
 	}
 	if at == 1<<63-1 {
@@ -134,7 +137,7 @@ func (w *world) step() bool {
 	for len(w.events) > 0 && w.events[0].at <= w.now {
 		heap.Pop(&w.events).(event).do()
 	}
-	if p = w.proc; p != nil && (p.touched || w.dying != nil || p.wake != 0 && p.wake <= w.now) {
+	if p = w.proc; p != nil && p.stalled == 0 && (p.touched || w.dying != nil || p.wake != 0 && p.wake <= w.now) {
 		p.turn()
 	}
 	return true
@@ -155,13 +158,25 @@ func (w *world) stir(s *stimulus) {
 		w.tills[s.till].haunted(s.id)
 	case forgery:
 		w.tills[s.till].forged(s.id)
+	case grey:
+		w.greyed(s)
+	case stall:
+		w.stalling = s
 	case spell:
-		k := w.issuers[s.which]
 		m := mood(s.id%uint64(moods-1) + 1)
-		k.mood = m
-		w.note("bank's mood", uint64(s.which), uint64(m))
-		w.after(s.span, func() { k.mood = well })
+		its := w.moodOf(s.which)
+		*its = m
+		w.note("mood", uint64(s.which), uint64(m))
+		w.after(s.span, func() { *its = well })
 	}
+}
+
+// moodOf is the mood of a bank, or behind these of a security module.
+func (w *world) moodOf(which int) *mood {
+	if which < banks {
+		return &w.issuers[which].mood
+	}
+	return &w.boxes[which-banks].mood
 }
 
 // settled says that nobody waits for anything any more, and that the switch has
@@ -184,8 +199,8 @@ func (w *world) waiting() bool {
 			return true
 		}
 	}
-	for _, k := range w.issuers {
-		if k.mood != well {
+	for i := range banks + len(w.boxes) {
+		if *w.moodOf(i) != well {
 			return true
 		}
 	}
@@ -193,7 +208,7 @@ func (w *world) waiting() bool {
 }
 
 func newWorld(o Options, trace bool) (*world, error) {
-	w := &world{o: o, now: start, hash: fnv.New64a(), trace: trace, module: soft.New(soft.TestLMK()), books: newBooks(),
+	w := &world{o: o, now: start, hash: fnv.New64a(), trace: trace, shape: shapeOf(o.Seed), module: soft.New(soft.TestLMK()), books: newBooks(),
 		result: Result{Seed: o.Seed, Transactions: o.Transactions}}
 	var err error
 	if w.reg, err = registry.Open(registry.Options{InMemory: true, SessionTTL: 240 * time.Hour}); err != nil {
@@ -206,6 +221,9 @@ func newWorld(o Options, trace bool) (*world, error) {
 	}
 	for i := range banks {
 		w.issuers = append(w.issuers, newIssuer(w, i))
+	}
+	for i, socket := range w.shape.boxes {
+		w.boxes = append(w.boxes, newBox(w, i, socket))
 	}
 	if err := w.provision(); err != nil {
 		return nil, err
