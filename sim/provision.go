@@ -25,11 +25,34 @@ const (
 // registers them and the one that plays them need no common file. For the same
 // reason the keys are worth nothing outside of tests.
 func Provision(n int, seed uint64) (terminals []TerminalConfig, csv []byte, err error) {
+	return provision(n, seed, &tills)
+}
+
+// ProvisionKiosks makes n self-service terminals in the same way; they have other
+// numbers, merchants and cards than those of Provision.
+func ProvisionKiosks(n int, seed uint64) (kiosks []TerminalConfig, csv []byte, err error) {
+	return provision(n, seed, &kioskSeries)
+}
+
+// series is where the numbers of test terminals begin.
+type series struct {
+	merchant     string // and four digits more
+	number, card int
+	stream       byte // of the seed
+}
+
+var (
+	tills       = series{merchant: "89831005411", number: 10_000_001}
+	kioskSeries = series{merchant: "89831004111", number: 20_000_001, card: maxProvision * cardsPerTerminal, stream: 1}
+)
+
+func provision(n int, seed uint64, from *series) (terminals []TerminalConfig, csv []byte, err error) {
 	if n < 1 || n > maxProvision {
 		return nil, nil, fmt.Errorf("sim: %d test terminals: wanted 1 to %d", n, maxProvision)
 	}
 	var s [32]byte
 	binary.BigEndian.PutUint64(s[:], seed)
+	s[8] = from.stream
 	random := rand.NewChaCha8(s)
 	module := soft.New(soft.TestLMK())
 	var out bytes.Buffer
@@ -37,14 +60,14 @@ func Provision(n int, seed uint64) (terminals []TerminalConfig, csv []byte, err 
 	for i := range n {
 		t := TerminalConfig{
 			// Acquirer 3, area 4, trade (MCC) 4, sequence 4.
-			Merchant: fmt.Sprintf("89831005411%04d", i/perMerchant),
-			Number:   fmt.Sprintf("%08d", 10_000_001+i),
+			Merchant: fmt.Sprintf("%s%04d", from.merchant, i/perMerchant),
+			Number:   fmt.Sprintf("%08d", from.number+i),
 			TMK:      make([]byte, 16),
 			MAC:      hsm.UnionPay,
 		}
 		random.Read(t.TMK) // never fails, by its documentation
 		for j := range cardsPerTerminal {
-			t.PANs = append(t.PANs, testPAN(i*cardsPerTerminal+j))
+			t.PANs = append(t.PANs, testPAN(from.card+i*cardsPerTerminal+j))
 		}
 		key, err := module.Wrap(hsm.TMK, t.TMK)
 		if err != nil {

@@ -151,7 +151,7 @@ func RunFleet(ctx context.Context, cfg FleetConfig, settle time.Duration, r Repo
 func KindsLine(k map[txn.Kind]uint64) string {
 	return fmt.Sprintf("撤销 voids %d · 退货 refunds %d · 预授权 pre-auths %d · 完成 completions %d · 通知 notices %d",
 		k[txn.Void]+k[txn.PreAuthVoid]+k[txn.CompletionVoid], k[txn.Refund], k[txn.PreAuth], k[txn.Completion]+k[txn.CompletionAdvice],
-		k[txn.Tip]+k[txn.OfflineSale]+k[txn.OfflineRefund]+k[txn.ScriptNotice])
+		k[txn.Tip]+k[txn.OfflineSale]+k[txn.OfflineRefund]+k[txn.OfflineSettle]+k[txn.Adjust]+k[txn.ScriptNotice])
 }
 
 func fleetLine(s *FleetStats, rate float64) string {

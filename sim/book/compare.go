@@ -88,9 +88,10 @@ func Compare(terminals []Sale, banks []Booking) Verdict {
 	v.Sales = len(c.all)
 	for i := range c.all {
 		s := &c.all[i]
-		sumOf(sums, s.Kind).ask(s.State)
+		kind := s.Key().Kind
+		sumOf(sums, kind).ask(s.State)
 		if s.State == Approved {
-			sumOf(sums, s.Kind).approve(s.Amount)
+			sumOf(sums, kind).approve(s.Amount)
 		}
 		v.judge(s, held[s.Key()])
 		delete(held, s.Key())

@@ -1,27 +1,32 @@
 // Package demo plays the whole world on one machine without set-up: a switch, a
-// fleet of terminals, two banks and a security module, all on 127.0.0.1. Half
-// way one bank falls silent and comes back; at the end the books of both sides
-// are compared.
+// fleet of terminals, kiosks that load cards, two banks and a security module, all
+// on 127.0.0.1. Beside the steady traffic one terminal and two kiosks go through
+// their day, step by step. Half way one bank falls silent and comes back; at the
+// end the books of all sides are compared.
 package demo
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
+	"tongka/admin"
+	"tongka/audit"
 	"tongka/config"
 	"tongka/hsm"
 	"tongka/hsm/soft"
 	"tongka/node"
 	"tongka/sim"
+	"tongka/sim/kiosk"
 )
 
 // Options of a demo.
@@ -34,31 +39,6 @@ type Options struct {
 	Version   string
 }
 
-// Summary is what the demo ends with. Lost and Duplicated come from comparing
-// the terminals' books with the banks'.
-type Summary struct {
-	Sent       uint64  `json:"sent"`
-	Approved   uint64  `json:"approved"`
-	Declined   uint64  `json:"declined"`
-	TimedOut   uint64  `json:"timed_out"`
-	Reversed   int64   `json:"reversed"` // bookings that the banks took back
-	Owed       int     `json:"owed"`     // reversals not delivered at the end
-	Lost       int     `json:"lost"`
-	Duplicated int     `json:"duplicated"`
-	Differs    int     `json:"differs"`
-	Unresolved int     `json:"unresolved"`
-	TPS        float64 `json:"tps"`
-	P50        int64   `json:"p50_us"`
-	P99        int64   `json:"p99_us"`
-	Seconds    float64 `json:"seconds"`
-	Console    string  `json:"console"`
-	// What the terminals were told and what the banks hold, by kind and in all, fen.
-	Kinds    []sim.Sum `json:"kinds"`
-	Net      int64     `json:"net"`
-	NetBanks int64     `json:"net_banks"`
-	Data     string    `json:"data,omitempty"`
-}
-
 // seed of the demo's terminals: the same ones in every run, so that a run on an
 // old data folder finds its own.
 const seed = 8583
@@ -69,12 +49,16 @@ var zpkClear = []byte{0x5B, 0x1C, 0x7F, 0x2A, 0x8C, 0xE3, 0xA4, 0xD6, 0x0E, 0x9B
 // world is everything that plays.
 type world struct {
 	o      Options
+	mu     sync.Mutex // of out: the day and the second hand both write
 	out    io.Writer
 	data   string
 	log    *zap.Logger
 	banks  [2]*sim.Bank
 	fleet  *sim.Fleet
+	till   *sim.Fleet // of one terminal, whose day is played
+	park   *kiosk.Park
 	node   *node.Node
+	steps  Steps
 	fatal  chan error
 	closes []func() error
 }
@@ -101,14 +85,19 @@ func (w *world) play(ctx context.Context) (*Summary, error) {
 		return nil, err
 	}
 	w.say("控制台 console http://%s · 数据 data %s", w.node.ConsoleAddr(), w.data)
-	if err := w.fleet.Start(); err != nil {
+	if err := errors.Join(w.fleet.Start(), w.park.Start()); err != nil {
 		return nil, err
 	}
 	began := time.Now()
+	day := w.playDay(ctx)
 	if err := w.watch(ctx, began); err != nil {
 		return nil, err
 	}
 	ran := time.Since(began)
+	if err := <-day; err != nil {
+		w.say("一日未完 the day was not finished: %v", err)
+		w.steps.Unexpected++
+	}
 	w.say("停止销售，等待未决交易与冲正 selling ends; waiting for what is open and owed")
 	if err := w.settle(); err != nil {
 		return nil, err
@@ -118,6 +107,8 @@ func (w *world) play(ctx context.Context) (*Summary, error) {
 
 // say prints a line for people.
 func (w *world) say(format string, a ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if !w.o.JSON {
 		fmt.Fprintf(w.out, format+"\n", a...)
 	}
@@ -148,29 +139,75 @@ func (w *world) open() (err error) {
 	if err != nil {
 		return err
 	}
-	// Every other terminal sells to cards of the second bank.
-	for i := 1; i < len(terminals); i += 2 {
-		for j, pan := range terminals[i].PANs {
-			terminals[i].PANs[j] = "621700" + pan[6:]
-		}
+	kiosks, more, err := sim.ProvisionKiosks(steadyKiosks+kiosk.Led+1, seed)
+	if err != nil {
+		return err
 	}
+	elsewhere(terminals)
+	elsewhere(kiosks[:steadyKiosks])
+	csv = append(csv, more[bytes.IndexByte(more, '\n')+1:]...)
 	if err := os.WriteFile(filepath.Join(w.data, "terminals.csv"), csv, 0o600); err != nil {
 		return err
 	}
 	if err := w.openNode(hsmAddr); err != nil {
 		return err
 	}
-	w.fleet, err = sim.NewFleet(sim.FleetConfig{Addr: w.node.Addr(0).String(), Terminals: terminals, Rate: w.o.Rate,
-		PINShare: 0.5, EnquiryShare: 0.05, Mix: sim.UsualMix(), AnswerTimeout: 8 * time.Second, Books: filepath.Join(w.data, "terminals.jsonl"), Log: w.log})
-	if err == nil {
-		w.closes = append(w.closes, w.fleet.Close)
-	}
-	return err
+	return w.openPlayers(terminals, kiosks)
 }
+
+// elsewhere has every other terminal sell to cards of the second bank. Those of the
+// day are not among them, so that its act is not theirs.
+func elsewhere(terminals []sim.TerminalConfig) {
+	for i := 1; i < len(terminals); i += 2 {
+		for j, pan := range terminals[i].PANs {
+			terminals[i].PANs[j] = "621700" + pan[6:]
+		}
+	}
+}
+
+// How many kiosks are busy all the time, and how many cards and orders go round.
+const (
+	steadyKiosks = 4
+	cards        = 60
+	orders       = 40
+)
+
+// openPlayers makes all who play against the switch.
+func (w *world) openPlayers(terminals, kiosks []sim.TerminalConfig) (err error) {
+	addr := w.node.Addr(0).String()
+	w.fleet, err = sim.NewFleet(sim.FleetConfig{Addr: addr, Terminals: terminals, Rate: w.o.Rate,
+		PINShare: 0.5, EnquiryShare: 0.05, Mix: sim.UsualMix(), AnswerTimeout: 8 * time.Second, Books: filepath.Join(w.data, "terminals.jsonl"), Log: w.log})
+	if err != nil {
+		return err
+	}
+	w.closes = append(w.closes, w.fleet.Close)
+	last := len(kiosks) - 1
+	w.till, err = sim.NewFleet(sim.FleetConfig{Addr: addr, Terminals: kiosks[last:], AnswerTimeout: 8 * time.Second,
+		Books: filepath.Join(w.data, "day.jsonl"), Log: w.log})
+	if err != nil {
+		return err
+	}
+	w.closes = append(w.closes, w.till.Close)
+	w.park, err = kiosk.New(kiosk.Config{Addr: addr, Kiosks: kiosks[:last], Cards: cards, Orders: orders, Seed: seed, Led: true,
+		Rate: min(w.o.Rate/10, 20), Mishaps: 0.3, AnswerTimeout: 8 * time.Second, Books: filepath.Join(w.data, "kiosks.jsonl"), Log: w.log})
+	if err != nil {
+		return err
+	}
+	w.closes = append(w.closes, w.park.Close)
+	a := w.node.Act(context.Background(), audit.Who{Via: "demo"}, admin.Action{Verb: admin.OrdersImport, What: filepath.Join(w.data, "orders.csv")})
+	if !a.OK {
+		return fmt.Errorf("%s · %s: %v", a.Zh, a.En, a.Lines)
+	}
+	return nil
+}
+
+// usually is how the banks are when nothing is wrong. The first one declines
+// nothing, so that the day, which is with it, is the same each time.
+var usually = [2]sim.Behaviour{1: {DeclineRate: 0.04}}
 
 func (w *world) openBank(i int, name string) error {
 	b, err := sim.NewBank(sim.BankConfig{Name: name, Listen: "127.0.0.1:0", ZPK: zpkClear, Log: w.log,
-		Books: filepath.Join(w.data, name+".jsonl"), Behaviour: sim.Behaviour{DeclineRate: 0.02}})
+		Books: filepath.Join(w.data, name+".jsonl"), Behaviour: usually[i]})
 	if err != nil {
 		return err
 	}
@@ -202,6 +239,15 @@ func (w *world) openNode(hsmAddr string) error {
      reversal: {interval: 1s, max_interval: 2s, answer_timeout: 1s, window: 64, max_attempts: 1000}}
 `, name, w.banks[i].Addr(), i, zpk)
 	}
+	purses, orderCSV, err := kiosk.Setup(cards, orders)
+	if err != nil {
+		return err
+	}
+	for name, b := range map[string][]byte{"orders.csv": orderCSV, "ca-keys.bin": caKeys, "parameters.txt": parameters, "blacklist.txt": blackCards} {
+		if err := os.WriteFile(filepath.Join(w.data, name), b, 0o600); err != nil {
+			return err
+		}
+	}
 	text := fmt.Sprintf(`node: {name: demo, acquirer: "48023310"}
 data: "."
 listeners:
@@ -210,11 +256,17 @@ links:
 %s%sroutes:
   - {bin: ["621700"], link: bank-b}
   - {link: bank-a}
-hsm: {mode: tcp, addresses: ["%s"]}
+hsm: {mode: tcp, addresses: ["%s"], commands: [{code: UB}]}
 registry: {import: terminals.csv}
 limits: {in_flight: 4096}
 console: {address: "127.0.0.1:0"}
-`, link(0, "bank-a"), link(1, "bank-b"), hsmAddr)
+day:
+  downloads:
+    - {code: 360, file: parameters.txt, version: "1"}
+    - {code: 370, file: ca-keys.bin, version: "3", block: 250}
+    - {code: 380, file: parameters.txt, version: "1"}
+    - {code: 390, file: blacklist.txt, version: "20261122"}
+%s`, link(0, "bank-a"), link(1, "bank-b"), hsmAddr, purses)
 	path := filepath.Join(w.data, "demo.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return err
@@ -250,41 +302,4 @@ func (w *world) close() (err error) {
 		err = errors.Join(err, w.closes[i]())
 	}
 	return err
-}
-
-// sum compares the books.
-func (w *world) sum(ran time.Duration) *Summary {
-	st := w.fleet.Stats()
-	verdict := sim.Compare(w.fleet.Sales(), append(w.banks[0].Bookings(), w.banks[1].Bookings()...))
-	s := &Summary{Sent: st.Sent, Approved: st.Approved, Declined: st.Declined, TimedOut: st.TimedOut,
-		Reversed: w.banks[0].Stats().Reversed + w.banks[1].Stats().Reversed,
-		Lost:     verdict.Lost, Duplicated: verdict.Duplicated, Differs: verdict.Differs, Unresolved: verdict.Unresolved,
-		TPS: float64(st.Answer.Count) / ran.Seconds(), P50: st.Answer.P50, P99: st.Answer.P99,
-		Seconds: ran.Seconds(), Console: "http://" + w.node.ConsoleAddr(), Data: w.o.Data,
-		Kinds: verdict.Kinds, Net: verdict.Net, NetBanks: verdict.NetBanks}
-	if p := w.node.Snapshot(); p != nil {
-		s.Owed = p.Owed
-	}
-	w.say("%s", verdict.KindsLine())
-	w.say("%s", verdict.String())
-	for _, d := range verdict.Discrepancies {
-		w.say("  %s", d.String())
-	}
-	return s
-}
-
-func (w *world) report(s *Summary) error {
-	if w.o.JSON {
-		if err := json.NewEncoder(w.out).Encode(s); err != nil {
-			return err
-		}
-	} else {
-		w.say("交易 sent %d · 批准 approved %d · 拒绝 declined %d · 超时 timed out %d · 已冲正 reversed %d · 待冲正 owed %d · %.0f 笔/秒 TPS · p50 %.2f ms · p99 %.2f ms",
-			s.Sent, s.Approved, s.Declined, s.TimedOut, s.Reversed, s.Owed, s.TPS, float64(s.P50)/1000, float64(s.P99)/1000)
-		w.say("丢失 lost %d · 重复 duplicated %d", s.Lost, s.Duplicated)
-	}
-	if s.Lost+s.Duplicated+s.Differs > 0 || s.Net != s.NetBanks {
-		return fmt.Errorf("账目不符 the books differ: lost %d, duplicated %d, other %d", s.Lost, s.Duplicated, s.Differs)
-	}
-	return nil
 }

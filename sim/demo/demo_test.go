@@ -49,6 +49,12 @@ func sound(t *testing.T, name string, s *Summary) {
 	if s.Lost != 0 || s.Duplicated != 0 || s.Differs != 0 || s.Owed != 0 || s.Unresolved != 0 || s.Approved == 0 || s.TPS <= 0 {
 		t.Errorf("%s: %+v", name, *s)
 	}
+	if s.Day.Steps < 50 || s.Day.Unexpected != 0 {
+		t.Errorf("%s: the day had %+v", name, s.Day)
+	}
+	if c := s.Cards; c.Paid != c.OnCards+c.ParkedFen || c.Written == 0 || len(c.Parked) == 0 || c.Parked[0].Owing == 0 {
+		t.Errorf("%s: cards %+v", name, *c)
+	}
 	if s.Net != s.NetBanks || s.Net <= 0 {
 		t.Errorf("%s: the terminals' net is %d, the banks' %d", name, s.Net, s.NetBanks)
 	}
@@ -68,7 +74,7 @@ func TestDemoAndItsSecondLife(t *testing.T) {
 		t.Errorf("nothing timed out or was reversed, so nothing was shown: %+v", first)
 	}
 	for _, k := range first.Kinds {
-		if k.Kind != "script-notice" && (k.Held != k.Approved || k.HeldFen != k.ApprovedFen) {
+		if k.Kind.MovesMoney() && (k.Held != k.Approved || k.HeldFen != k.ApprovedFen) {
 			t.Errorf("%+v", k)
 		}
 	}
@@ -97,7 +103,7 @@ func TestDemoAndItsSecondLife(t *testing.T) {
 	if err := Run(ctx, Options{Data: o.Data, Terminals: 10, Rate: 60, For: time.Second}, &out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"控制台 console http://127.0.0.1:", "账目一致 books agree", "按种类 by kind: ", "净额 net: ", "丢失 lost 0 · 重复 duplicated 0"} {
+	for _, want := range []string{"控制台 console http://127.0.0.1:", "账目一致 books agree", "种类 kind ", "卡账一致 cards agree", "净额 net: ", "丢失 lost 0 · 重复 duplicated 0"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in %s", want, &out)
 		}

@@ -41,7 +41,7 @@ func (w *world) watch(ctx context.Context, began time.Time) error {
 		case <-deaf:
 			w.behave(sim.Behaviour{Deaf: true}, "银行 B 完全失联 bank-b hears nothing at all")
 		case <-back:
-			w.behave(sim.Behaviour{DeclineRate: 0.02}, "银行 B 恢复 bank-b is back: what is owed is delivered")
+			w.behave(usually[1], "银行 B 恢复 bank-b is back: what is owed is delivered")
 		}
 	}
 }
@@ -65,8 +65,9 @@ func (w *world) line(t time.Duration) string {
 		links = append(links, l.Name+" "+l.State)
 	}
 	c := &p.Counters
-	return fmt.Sprintf("%3.0fs 已发 sent %d · 批准 approved %d · 拒绝 declined %d · 超时 98 %d · 在途 in flight %d · 待冲正 owed %d · 已送达 delivered %d · %s · p50 %.2f ms p99 %.2f ms · %s",
-		t.Seconds(), st.Sent, c.Approved, c.Declined, c.TimedOut, p.InFlight, p.Owed, c.Delivered, sim.KindsLine(st.Kinds),
+	k := w.park.Stats()
+	return fmt.Sprintf("%3.0fs 已发 sent %d · 批准 approved %d · 拒绝 declined %d · 超时 98 %d · 在途 in flight %d · 待冲正 owed %d · 已送达 delivered %d · %s · 充值 loads %d 补写 rewritten %d 未决 open %d · p50 %.2f ms p99 %.2f ms · %s",
+		t.Seconds(), st.Sent, c.Approved, c.Declined, c.TimedOut, p.InFlight, p.Owed, c.Delivered, sim.KindsLine(st.Kinds), k.Written, k.Rewrites, k.Open,
 		float64(p.Latency.Quantile(0.5))/1000, float64(p.Latency.Quantile(0.99))/1000, strings.Join(links, ", "))
 }
 
@@ -78,8 +79,10 @@ const settleWithin = 30 * time.Second
 func (w *world) settle() error {
 	ctx, cancel := context.WithTimeout(context.Background(), settleWithin)
 	defer cancel()
-	if err := w.fleet.Settle(ctx); err != nil {
-		w.say("%v", err)
+	for _, settle := range []func(context.Context) error{w.fleet.Settle, w.park.Settle} {
+		if err := settle(ctx); err != nil {
+			w.say("%v", err)
+		}
 	}
 	look := time.NewTicker(50 * time.Millisecond)
 	defer look.Stop()

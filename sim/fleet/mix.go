@@ -20,7 +20,7 @@ type Mix map[txn.Kind]float64
 // UsualMix is a shop with a bit of everything.
 func UsualMix() Mix {
 	return Mix{txn.Void: 0.06, txn.Refund: 0.08, txn.PreAuth: 0.10, txn.PreAuthVoid: 0.02, txn.Completion: 0.04, txn.CompletionVoid: 0.01,
-		txn.CompletionAdvice: 0.02, txn.Tip: 0.04, txn.OfflineSale: 0.05, txn.OfflineRefund: 0.01, txn.ScriptNotice: 0.03}
+		txn.CompletionAdvice: 0.02, txn.Tip: 0.04, txn.OfflineSale: 0.05, txn.OfflineRefund: 0.01, txn.ScriptNotice: 0.03, txn.OfflineSettle: 0.02, txn.Adjust: 0.01}
 }
 
 // ParseMix reads "usual", or shares such as "void=0.1,refund=0.2"; nothing is no
@@ -121,6 +121,8 @@ var forms = map[txn.Kind]*form{
 	txn.Completion:       {mti: 0x0200, proc: "000000", cond: "06", usage: "20", net: session, of: txn.PreAuth, amount: above, again: 1, spends: true},
 	txn.CompletionVoid:   {mti: 0x0200, proc: "200000", cond: "06", usage: "21", net: session, of: txn.Completion, amount: same, again: 1, spends: true},
 	txn.CompletionAdvice: {mti: 0x0220, proc: "000000", cond: "06", usage: "24", net: session, of: txn.PreAuth, told: true, amount: above, again: 1, spends: true},
+	txn.OfflineSettle:    {mti: 0x0220, proc: "000000", cond: "00", usage: "30", net: session, told: true},
+	txn.Adjust:           {mti: 0x0220, proc: "000000", cond: "00", usage: "32", net: session, of: txn.OfflineSettle, told: true, amount: above, again: 1, leavesNoReversal: true},
 	txn.Tip:              {mti: 0x0220, proc: "000000", cond: "00", usage: "34", net: session, of: txn.Sale, told: true, amount: tenth, again: 1},
 	txn.ScriptNotice:     {mti: 0x0620, proc: "000000", cond: "00", usage: "22", net: "951", of: txn.Sale, told: true, amount: nothing, again: 1, leavesNoReversal: true},
 }
@@ -149,7 +151,7 @@ const maxOriginals = 16
 // approved keeps what may be named later.
 func (t *terminal) approved(i int, s *book.Sale) {
 	k := kindOf(s)
-	if len(t.fleet.cfg.Mix) == 0 || k != txn.Sale && k != txn.PreAuth && k != txn.Completion {
+	if len(t.fleet.cfg.Mix) == 0 || k != txn.Sale && k != txn.PreAuth && k != txn.Completion && k != txn.OfflineSettle {
 		return
 	}
 	if len(t.originals) == maxOriginals {

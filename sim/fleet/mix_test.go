@@ -35,7 +35,8 @@ func TestParseMix(t *testing.T) {
 
 // busy is a mix with few sales, so that a short run has all kinds.
 var busy = Mix{txn.Void: 0.1, txn.Refund: 0.1, txn.PreAuth: 0.2, txn.PreAuthVoid: 0.05, txn.Completion: 0.1, txn.CompletionVoid: 0.05,
-	txn.CompletionAdvice: 0.05, txn.Tip: 0.05, txn.OfflineSale: 0.05, txn.OfflineRefund: 0.05, txn.ScriptNotice: 0.05}
+	txn.CompletionAdvice: 0.05, txn.Tip: 0.05, txn.OfflineSale: 0.05, txn.OfflineRefund: 0.05, txn.ScriptNotice: 0.05,
+	txn.OfflineSettle: 0.05, txn.Adjust: 0.05}
 
 // Every kind is played, each under a key of its own, in its own form and naming
 // what was approved before.
@@ -73,7 +74,7 @@ func TestMixedRequests(t *testing.T) {
 	usages := map[string]bool{}
 	for _, r := range f.requests()[1:] {
 		usages[r.mti.String()+r.f60[:2]] = true
-		if told := strings.Contains("24 27 34 36", r.f60[:2]) || r.mti == 0x0620; !r.good || told && r.f52 != "" {
+		if told := strings.Contains("24 27 30 32 34 36", r.f60[:2]) || r.mti == 0x0620; !r.good || told && r.f52 != "" {
 			t.Errorf("%s %s: MAC good %v, PIN %v", r.line(), r.f60, r.good, r.f52 != "")
 		}
 	}

@@ -42,6 +42,9 @@ func (p *Park) Day(ctx context.Context, tell func(Step)) error {
 	if !p.cfg.Led {
 		return errors.New("kiosk: no kiosks for a day")
 	}
+	p.mu.Lock()
+	p.led = true
+	p.mu.Unlock()
 	d := &day{park: p, ctx: ctx, tell: tell}
 	copy(d.at[:], p.kiosks[len(p.kiosks)-Led:])
 	defer func() {
@@ -50,9 +53,8 @@ func (p *Park) Day(ctx context.Context, tell func(Step)) error {
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		for _, h := range p.cards {
-			h.reserved = false
-		}
+		p.led = false
+		p.release()
 	}()
 	for _, part := range []func() error{d.opens, d.usual, d.orders, d.pulled, d.torn, d.forged, d.odd} {
 		if err := part(); err != nil {

@@ -52,17 +52,17 @@ type Count struct {
 
 // Stats counts events since New; Open and Parked describe now.
 type Stats struct {
-	Visits   uint64             `json:"visits"`
-	Written  uint64             `json:"written"`  // loads that cards wrote
-	Rewrites uint64             `json:"rewrites"` // of these without a second debit, 补写
-	Torn     uint64             `json:"torn"`     // lines that were torn on purpose
-	Cut      uint64             `json:"cut"`      // cards that lost their power
-	Voided   uint64             `json:"voided"`
-	SignIns  uint64             `json:"sign_ins"`
-	Kinds    map[txn.Kind]Count `json:"-"`
-	Open     int                `json:"open"`   // wishes whose end is not known
-	Parked   int                `json:"parked"` // cards that wait for a person
-	Fault    string             `json:"fault,omitempty"`
+	Visits   uint64              `json:"visits"`
+	Written  uint64              `json:"written"`  // loads that cards wrote
+	Rewrites uint64              `json:"rewrites"` // of these without a second debit, 补写
+	Torn     uint64              `json:"torn"`     // lines that were torn on purpose
+	Cut      uint64              `json:"cut"`      // cards that lost their power
+	Voided   uint64              `json:"voided"`
+	SignIns  uint64              `json:"sign_ins"`
+	Kinds    map[book.Kind]Count `json:"kinds"`
+	Open     int                 `json:"open"`   // wishes whose end is not known
+	Parked   int                 `json:"parked"` // cards that wait for a person
+	Fault    string              `json:"fault,omitempty"`
 }
 
 // Park is a number of kiosks, each a goroutine with a connection, and the cards.
@@ -84,6 +84,7 @@ type Park struct {
 	cards  []*holder
 	wishes []book.Wish
 	stats  Stats
+	led    bool // a Day is being played
 }
 
 // Bounds of a park.
@@ -124,7 +125,7 @@ func New(cfg Config) (*Park, error) {
 		cfg.AnswerTimeout = defaults
 	}
 	p := &Park{cfg: cfg, log: aid.Logger(cfg.Log), stopping: make(chan struct{}), done: make(chan struct{})}
-	p.stats.Kinds = map[txn.Kind]Count{}
+	p.stats.Kinds = map[book.Kind]Count{}
 	if cfg.Rate > 0 {
 		p.interval = time.Duration(float64(len(cfg.Kiosks)) / cfg.Rate * float64(time.Second))
 	}
@@ -206,6 +207,11 @@ func (p *Park) Start() error {
 
 // Settle makes no new wishes and waits until each that is there has its end.
 func (p *Park) Settle(ctx context.Context) error {
+	p.mu.Lock()
+	if !p.led {
+		p.release()
+	}
+	p.mu.Unlock()
 	p.stopOnce.Do(func() { close(p.stopping) })
 	return p.Wait(ctx)
 }
@@ -277,7 +283,8 @@ func (p *Park) Book() (b book.Cards) {
 func (p *Park) count(kind txn.Kind, code txn.Code, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := p.stats.Kinds[kind]
+	name := book.Kind(kind.String())
+	n := p.stats.Kinds[name]
 	n.Asked++
 	switch {
 	case err != nil:
@@ -287,7 +294,7 @@ func (p *Park) count(kind txn.Kind, code txn.Code, err error) {
 	default:
 		n.Declined++
 	}
-	p.stats.Kinds[kind] = n
+	p.stats.Kinds[name] = n
 }
 
 func (p *Park) note(f func(*Stats)) {
@@ -335,6 +342,13 @@ func (p *Park) take(k *kiosk, calm bool) *holder {
 		}
 	}
 	return nil
+}
+
+// release lets all kiosks take the cards of the day. The lock is held.
+func (p *Park) release() {
+	for _, h := range p.cards {
+		h.reserved = false
+	}
 }
 
 func (p *Park) giveBack(h *holder) {

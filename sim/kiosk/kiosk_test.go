@@ -191,8 +191,8 @@ func TestEverythingBreaks(t *testing.T) {
 		t.Errorf("something never happened: %+v", st)
 	}
 	for _, k := range []txn.Kind{txn.LoadAccount, txn.LoadOther, txn.LoadCash, txn.LoadVoid, txn.LoadConfirm, txn.OrderQuery, txn.OrderLoad, txn.AirLoad, txn.Balance} {
-		if st.Kinds[k].Approved == 0 {
-			t.Errorf("no %v was approved: %+v", k, st.Kinds[k])
+		if n := st.Kinds[book.Kind(k.String())]; n.Approved == 0 {
+			t.Errorf("no %v was approved: %+v", k, n)
 		}
 	}
 	if len(v.Parked) != 0 {
