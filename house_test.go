@@ -57,7 +57,7 @@ var house = map[string]room{
 	"registry/sheet":     {nil, nil, "CSV files that people keep, and all that is wrong in them; knows no table"},
 	"registry/blacklist": {[]string{"txn", "registry/sheet"}, nil, "cards by their fingerprints; who is refused is the engine's decision"},
 	"registry/limits":    {[]string{"txn"}, nil, "counts what passed in a day; who owns the counters brings the time"},
-	"registry/desk":      {[]string{"registry", "registry/blacklist", "registry/sheet"}, nil, "what people do to the tables, by words: the same for a tool and for a running switch"},
+	"registry/desk":      {[]string{"registry", "registry/blacklist", "registry/sheet", "txn"}, nil, "what people do to the tables, by words: the same for a tool and for a running switch"},
 	"registry":           {[]string{"txn", "hsm", "registry/sheet", "registry/limits"}, []string{"github.com/dgraph-io/badger/v4", "go.uber.org/zap", "golang.org/x/text"}, "terminals and their keys under the LMK"},
 	"offline":            {[]string{"hsm", "hsm/payshield", "offline/layout", "yamlfile"}, []string{"github.com/cockroachdb/pebble/v2"}, "files of offline transactions and their own store, beside the switch; asks modules over its own connections, because nobody waits for it"},
 	"offline/layout":     {[]string{"yamlfile"}, []string{"github.com/goccy/go-yaml"}, "files of records by a form that is data, for offline transactions and for clearing; what fields mean is theirs"},

@@ -13,6 +13,8 @@ type TerminalDay struct {
 	CountVoided    bool       `json:"count_voided,omitempty" jsonschema:"已撤销的消费仍计入借记 · a sale that was voided stays among the debits"`
 	ShortMAKGroups []int      `json:"short_mak_groups,omitempty" range:"0,65535" jsonschema:"MAC 密钥为单倍长的终端组（16 字节位置后 8 字节补零） · groups of terminals whose MAC key has 8 bytes, in a place of 16"`
 	Signals        string     `json:"signals,omitempty" jsonschema:"下载应答 F62 首字节：无、末块、还有，三个字符 · first byte of F62 in a download's answer: nothing, last block, more; three characters"`
+	KeyAsk         []int      `json:"key_ask,omitempty" range:"1,999" jsonschema:"终端请求下载主密钥的 F60.3（F60.1 为 99），缺省 3、380 · F60.3 by which terminals ask for a master key (F60.1 is 99); 3 and 380 when left out"`
+	KeyTaken       []int      `json:"key_taken,omitempty" range:"1,999" jsonschema:"终端确认主密钥已装入的 F60.3，缺省 381、401 · F60.3 by which they say that they hold it; 381 and 401 when left out"`
 	Downloads      []Download `json:"downloads,omitempty" jsonschema:"终端下载的数据 · what terminals load"`
 }
 
@@ -37,6 +39,14 @@ func (r *reader) day(c *Config) {
 	each(r, "day.foreign_bins", c.Day.ForeignBINs, func(s string) error { _, err := router.ParseRange(s); return err })
 	if s := c.Day.Signals; len(s) != 3 || s[0] == s[1] || s[0] == s[2] || s[1] == s[2] {
 		r.faultAt("day.signals", "须为三个不同的单字节字符 · three different characters of one byte wanted", `"012"`)
+	}
+	if (len(c.Day.KeyAsk) == 0) != (len(c.Day.KeyTaken) == 0) {
+		r.faultAt("day.key_ask", "key_ask 与 key_taken 须同时给出 · key_ask and key_taken go together", "")
+	}
+	for _, code := range c.Day.KeyTaken {
+		if slices.Contains(c.Day.KeyAsk, code) {
+			r.faultAt("day.key_taken", fmt.Sprintf("%d 也在 key_ask 中 · %d stands in key_ask, too", code, code), "")
+		}
 	}
 	for i := range c.Day.Downloads {
 		d, path := &c.Day.Downloads[i], fmt.Sprintf("day.downloads[%d]", i)

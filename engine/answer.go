@@ -28,6 +28,9 @@ func (s *Shard) answer(sl *slot) []byte {
 	}
 	if sl.day != nil {
 		a.F48, a.F62 = sl.day.f48, sl.day.f62
+		if sl.Key == flow.AskKey && sl.Code == txn.OK {
+			a.F62 = keyF62(sl.day.key)
+		}
 	}
 	if sl.keys != nil && sl.Code == txn.OK {
 		a.F62, a.Batch = sl.keys.f62(), sl.keys.session.Batch

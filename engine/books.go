@@ -20,6 +20,8 @@ type Books struct {
 	// Suspect is told of a card that smells of fraud. It is called on the loop and
 	// must not wait; nil: nobody is told.
 	Suspect func(Suspicion)
+	// KeyTold is told what happens to terminals' master keys, in the same way.
+	KeyTold func(KeyEvent)
 }
 
 // Suspicion is the try to use a card that is on the list for a reason that

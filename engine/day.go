@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"tongka/flow"
+	"tongka/hsm"
 	"tongka/registry"
 	"tongka/translate"
 	"tongka/txn"
@@ -20,6 +21,9 @@ type dayWork struct {
 	verdict [2]translate.Verdict
 	seen    upload
 	faults  []byte // stored forms of BatchFault
+	// A master key that is made or taken, and what it is sent under.
+	key       *registry.KeyLoad
+	transport hsm.Key
 }
 
 // newKeys begins what a sign-in makes: how many keys, and how long.

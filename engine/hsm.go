@@ -161,12 +161,16 @@ func (s *Shard) request(sl *slot, step flow.Step) txn.Code {
 		if sl.keys == nil {
 			sl.keys = s.newKeys(sl)
 		}
-		q.Verb, q.Type, q.Key = hsm.GenerateKey, keyTypes[step], sl.term.TMK
+		q.Verb, q.Type, q.Key = hsm.GenerateKey, keyTypes[step], s.reg.TMK(sl.term)
 		q.Len = uint8(len(sl.keys.place(step)))
 	case flow.CheckPIK:
 		q.Verb, q.Type, q.Key = hsm.CheckValue, hsm.TPK, sl.keys.session.PIK
 	case flow.CheckMAK:
 		q.Verb, q.Type, q.Key = hsm.CheckValue, hsm.TAK, sl.keys.session.MAK
+	case flow.MakeTMK:
+		q.Verb, q.Type, q.Key = hsm.GenerateKey, hsm.TMK, sl.day.transport
+	case flow.CheckTMK:
+		q.Verb, q.Type, q.Key = hsm.CheckValue, hsm.TMK, sl.day.key.TMK
 	case flow.VerifyMAC1, flow.VerifyTAC, flow.MakeMAC2:
 		return s.cardRequest(sl, step)
 	case flow.CheckTDK:
@@ -214,6 +218,10 @@ func (s *Shard) secured(sl *slot, step flow.Step, r *hsm.Reply) flow.Event {
 		copy(sl.keys.place(step), r.Export.B[:])
 	case flow.CheckPIK, flow.CheckMAK, flow.CheckTDK:
 		copy(sl.keys.place(step), r.KCV[:])
+	case flow.MakeTMK:
+		sl.day.key.TMK, sl.day.key.Export = r.Key, r.Export
+	case flow.CheckTMK:
+		copy(sl.day.key.KCV[:], r.KCV[:])
 	case flow.MakeMAC2:
 		copy(sl.Load.MAC2[:], r.MAC[:])
 	}

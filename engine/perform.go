@@ -93,6 +93,8 @@ func (s *Shard) perform(sl *slot, out *flow.Effects, ev *flow.Event) bool {
 			s.closeBatch(sl)
 		case flow.Note:
 			s.noteItems(sl)
+		case flow.Adopt:
+			s.adopt(sl)
 		}
 	}
 	return false
@@ -122,6 +124,10 @@ func (s *Shard) seek(sl *slot, step flow.Step) flow.Event {
 		return s.matchItems(sl)
 	case flow.Fetch:
 		return s.fetch(sl)
+	case flow.FindPermit:
+		return s.findPermit(sl)
+	case flow.FindTMK:
+		return s.findTMK(sl)
 	}
 	ev := flow.Event{Kind: flow.Found, Now: s.now}
 	fp := identity(&sl.Facts)
@@ -288,6 +294,10 @@ func (s *Shard) record(sl *slot, kind flow.Rec) {
 		s.log.Put(sessionKey(&sl.Terminal), s.aux)
 	case flow.SignedOut:
 		rec.Kind = journal.SignedOff
+	case flow.TMKMade:
+		rec.Kind, rec.Body = journal.KeyLoad, s.keepKey(sl, "made")
+	case flow.TMKTaken:
+		rec.Kind, rec.Body = journal.KeyLoad, s.keepKey(sl, "taken")
 	}
 	rec.Facts = sl.Facts
 	s.newest = s.log.Append(rec)

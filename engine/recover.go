@@ -27,7 +27,7 @@ func (s *Shard) recover() error {
 	}
 	// Badger is written behind and not synced: the journal has every session.
 	err := s.log.Each([]byte(sessionPrefix), func(_, body []byte) error { return s.foldSignIn(body) })
-	if err != nil {
+	if err = errors.Join(err, s.recallKeys()); err != nil {
 		return err
 	}
 	from, next := s.log.Recovery()

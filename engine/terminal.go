@@ -40,12 +40,17 @@ func (s *Shard) terminalFrame(p *peer, b []byte) {
 		s.unreadable(p, sl, err)
 		return
 	}
-	if !isRequest(s.view.MTI()) || !addressed(s.view) {
+	if !isRequest(s.view.MTI()) || !addressed(s.view) && !s.bySerial(sl, s.view) {
 		s.unreadable(p, sl, errNotRequest)
 		return
 	}
 	p.bad = 0
 	deny := translate.ReadRequest(s.view, &sl.Facts, &sl.echo)
+	if sl.Kind == txn.Download && sl.echo.OfKey() {
+		if sl.Key = s.cfg.Day.Keys.stage(sl.echo.Net()); sl.Key == flow.NoKey {
+			sl.Kind, deny = txn.Unknown, txn.NotSupported
+		}
+	}
 	if sl.Kind >= txn.LoadAccount && deny == (txn.Code{}) {
 		deny = s.readCard(p, sl)
 	}

@@ -328,4 +328,6 @@ type Day struct {
 	Downloads []Download
 	// Signals begin F62 of a download's answer.
 	Signals Signals
+	// Keys are the codes of downloads of master keys; empty: the usual ones.
+	Keys KeyCodes
 }

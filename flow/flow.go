@@ -46,7 +46,8 @@ type Txn struct {
 	State  State
 	Step   uint8 // which securing step is being done
 	HasPIN bool
-	HasTDK bool   // a sign-in that wants a key for track data, too
+	HasTDK bool // a sign-in that wants a key for track data, too
+	Key    KeyStage
 	Proved bool   // the request's MAC was right
 	Over   bool   // refused because its links were at their limit
 	Group  uint16 // of its terminal
@@ -149,6 +150,7 @@ const (
 	SignOut             // the terminal's session has ended
 	Close               // the batch is closed, with what was compared
 	Note                // keep what an upload's items were found to be
+	Adopt               // the master key that the terminal took is its own from now on
 )
 
 // Rec is the kind of a record.
@@ -160,6 +162,8 @@ const (
 	Outcome
 	SignedIn
 	SignedOut
+	TMKMade  // a master key, under the LMK and under the transport key
+	TMKTaken // the terminal holds it
 )
 
 // Effect is one thing to do.
@@ -275,6 +279,10 @@ func alone(t *Txn, out *Effects) {
 		out.add(Effect{Do: Close})
 	case txn.BatchUpload:
 		out.add(Effect{Do: Note})
+	case txn.Download:
+		if t.Key != NoKey {
+			keyLoad(t, out)
+		}
 	}
 	finish(t, out, true)
 }
@@ -314,6 +322,10 @@ func secured(env *Env, t *Txn, ev *Event, out *Effects) {
 		}
 	case VerifyTAC:
 		confirmed(t)
+	case FindPermit, FindTMK:
+		if sameKey(t, ev, out) {
+			return
+		}
 	}
 	t.Step++
 	advance(env, t, ev, out)

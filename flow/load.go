@@ -89,6 +89,12 @@ func stepsOf(t *Txn) []Step {
 	if t.Kind == txn.AirLoad && t.Load != nil {
 		return [...][]Step{asking, asking, ordering, confirming}[t.Load.Round&3]
 	}
+	switch t.Key {
+	case AskKey:
+		return keyAsked
+	case KeyTaken:
+		return keyTaken
+	}
 	return profiles[t.Kind].steps
 }
 

@@ -32,19 +32,29 @@ const (
 	AddUp     // compare a terminal's totals of a batch with ours
 	MatchItem // compare the items of an upload with the journal
 	Fetch     // find what a terminal wants to load
+
+	FindPermit // may a terminal have a new master key; or was it given one that it did not take
+	MakeTMK
+	CheckTMK
+	FindTMK // find the one that a terminal says it has taken
 )
 
 var stepNames = [...]string{"verify-mac", "seek-repeat", "seek-original", "pick-route", "translate-pin",
 	"find-named", "hold-chain", "make-pik", "check-pik", "make-mak", "check-mak",
 	"check-card", "verify-mac1", "hold-card", "verify-tac", "make-mac2",
-	"make-tdk", "check-tdk", "add-up", "match-item", "fetch"}
+	"make-tdk", "check-tdk", "add-up", "match-item", "fetch",
+	"find-permit", "make-tmk", "check-tmk", "find-tmk"}
 
 // String is the step's name in scripts and logs.
 func (s Step) String() string { return stepNames[s] }
 
 // looksUp says that a step is answered from our own books.
 func (s Step) looksUp() bool {
-	return s == SeekRepeat || s == SeekOriginal || s == FindNamed || s == HoldChain || s == HoldCard || s == AddUp || s == MatchItem || s == Fetch
+	switch s {
+	case SeekRepeat, SeekOriginal, FindNamed, HoldChain, HoldCard, AddUp, MatchItem, Fetch, FindPermit, FindTMK:
+		return true
+	}
+	return false
 }
 
 type machine uint8

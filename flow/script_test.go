@@ -143,6 +143,10 @@ func (s *script) open(w []string) {
 			s.txn.HasPIN = true
 		case "tdk":
 			s.txn.HasTDK = true
+		case "tmk":
+			s.txn.Key = AskKey
+		case "tmk-taken":
+			s.txn.Key = KeyTaken
 		case "no-route":
 			pan = "4000000000000002"
 		case "line-down":
@@ -289,6 +293,10 @@ func (s *script) effect(e Effect) string {
 			return "record signed-in"
 		case SignedOut:
 			return "record signed-out"
+		case TMKMade:
+			return "record tmk-made"
+		case TMKTaken:
+			return "record tmk-taken"
 		}
 		return fmt.Sprintf("record outcome %v %v", s.txn.Code, s.txn.Result)
 	case Arm:
@@ -318,7 +326,7 @@ func (s *script) effect(e Effect) string {
 	}
 	return map[Do]string{Disarm: "disarm", Resend: "resend", Attach: "attach",
 		Cancel: "cancel the original", Install: "install",
-		SignOut: "sign out", Close: "close the batch", Note: "note the items"}[e.Do]
+		SignOut: "sign out", Close: "close the batch", Note: "note the items", Adopt: "adopt the key"}[e.Do]
 }
 
 // openLine begins a line; options: half-duplex, window N, missed N.

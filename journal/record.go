@@ -36,9 +36,10 @@ const (
 	Started          // the shard opened its doors
 	Owing            // what became of a debt; Body is a DebtChange
 	SignedOff        // a terminal's session has ended
+	KeyLoad          // Body is what became of a terminal's download of a master key
 )
 
-var kindNames = [...]string{"none", "intent", "outcome", "signed-in", "link-changed", "started", "owing", "signed-off"}
+var kindNames = [...]string{"none", "intent", "outcome", "signed-in", "link-changed", "started", "owing", "signed-off", "key-load"}
 
 // String is the kind's name in logs and reports.
 func (k Kind) String() string {

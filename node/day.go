@@ -21,7 +21,7 @@ const maxDownload = 16 << 20
 // load read into memory.
 func Day(cfg *config.Config) (engine.Day, error) {
 	in := &cfg.Day
-	d := engine.Day{CountVoided: in.CountVoided, ShortMAK: groups(in.ShortMAKGroups)}
+	d := engine.Day{CountVoided: in.CountVoided, ShortMAK: groups(in.ShortMAKGroups), Keys: engine.KeyCodes{Ask: in.KeyAsk, Taken: in.KeyTaken}}
 	if len(in.Signals) == 3 {
 		d.Signals = engine.Signals{None: in.Signals[0], Last: in.Signals[1], More: in.Signals[2]}
 	}

@@ -98,6 +98,10 @@ func (n *Node) watch(stop <-chan struct{}, done chan<- struct{}) {
 	defer pace.Stop()
 	for {
 		select {
+		case e := <-n.keyEvents:
+			if n.noteKey(e); e.What != "refused" {
+				continue // there are no more of these than operators permitted
+			}
 		case s := <-n.suspect:
 			_, err := n.audit.Append(audit.Entry{Who: audit.Who{UID: os.Getuid(), PID: os.Getpid(), Via: "switch"}, Action: "blacklist",
 				What:  fmt.Sprintf("card %v at %s/%s", s.Card, strings.TrimSpace(string(s.Terminal.Merchant[:])), strings.TrimSpace(string(s.Terminal.Number[:]))),
@@ -106,11 +110,13 @@ func (n *Node) watch(stop <-chan struct{}, done chan<- struct{}) {
 				n.log.Error("not audited", zap.String("action", "blacklist"), zap.Error(err))
 			}
 		case <-stop:
+			n.noteKeys()
 			return
 		}
 		select {
 		case <-pace.C:
 		case <-stop:
+			n.noteKeys()
 			return
 		}
 	}

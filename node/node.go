@@ -56,25 +56,26 @@ type Options struct {
 
 // Node is one running switch.
 type Node struct {
-	opts     Options
-	log      *zap.Logger
-	reg      *registry.Registry
-	desk     *desk.Desk
-	suspect  chan engine.Suspicion
-	journal  *journal.Log
-	audit    *audit.Log
-	shard    *engine.Shard
-	front    *conn.Front
-	live     atomic.Pointer[conn.Front] // front, for who came before it
-	console  *console.Server
-	admin    *admin.Server
-	stop     chan struct{} // ends tidy
-	tidied   chan struct{}
-	watched  chan struct{}
-	measured chan struct{}         // ends watchSpace
-	alerts   chan engine.CardAlert // to the audit file
-	hush     chan struct{}         // ends auditCards
-	hushed   chan struct{}
+	opts      Options
+	log       *zap.Logger
+	reg       *registry.Registry
+	desk      *desk.Desk
+	suspect   chan engine.Suspicion
+	keyEvents chan engine.KeyEvent
+	journal   *journal.Log
+	audit     *audit.Log
+	shard     *engine.Shard
+	front     *conn.Front
+	live      atomic.Pointer[conn.Front] // front, for who came before it
+	console   *console.Server
+	admin     *admin.Server
+	stop      chan struct{} // ends tidy
+	tidied    chan struct{}
+	watched   chan struct{}
+	measured  chan struct{}         // ends watchSpace
+	alerts    chan engine.CardAlert // to the audit file
+	hush      chan struct{}         // ends auditCards
+	hushed    chan struct{}
 
 	asks      context.Context // ends when questions must
 	endAsks   context.CancelFunc
@@ -110,8 +111,8 @@ func (n *Node) open(o Options) error {
 	if err != nil {
 		return err
 	}
-	n.suspect = make(chan engine.Suspicion, maxSuspicions)
-	ec.Books = engine.Books{Blacklist: n.desk.Blacklist, Cards: n.cfg.Registry.MaxCards, DayCut: n.cfg.Registry.DayCut, Suspect: suspicion(n.suspect)}
+	n.suspect, n.keyEvents = make(chan engine.Suspicion, maxSuspicions), make(chan engine.KeyEvent, mostKeyEvents)
+	ec.Books = engine.Books{Blacklist: n.desk.Blacklist, Cards: n.cfg.Registry.MaxCards, DayCut: n.cfg.Registry.DayCut, Suspect: suspicion(n.suspect), KeyTold: n.keyTold}
 	if n.shard, err = engine.Open(ec, n.journal, n.reg); err != nil {
 		return err
 	}

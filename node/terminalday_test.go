@@ -7,11 +7,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
 
+	"tongka/admin"
+	"tongka/audit"
 	"tongka/config"
 	"tongka/hsm"
 	"tongka/hsm/soft"
@@ -28,6 +32,7 @@ type dayWorld struct {
 	bank  *sim.Bank
 	fleet *sim.Fleet
 	day   *sim.Day
+	stop  func()
 }
 
 // dayFor starts them. settings go into the configuration; files stand beside it.
@@ -83,13 +88,14 @@ console: {address: ""}
 	if w.node, err = Start(cfg, Options{Logger: zap.NewNop(), Fatal: func(err error) { t.Error(err) }}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	w.stop = sync.OnceFunc(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		if err := w.node.Stop(ctx); err != nil {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(w.stop)
 	s := &started{t: t, node: w.node}
 	s.until("the link is up", func() bool {
 		p := w.node.Snapshot()
@@ -214,5 +220,49 @@ func TestATerminalsDay(t *testing.T) {
 			v := sim.Compare(w.fleet.Sales(), w.bank.Bookings())
 			return v.Lost+v.Duplicated+v.Differs+v.Unresolved == 0
 		})
+	}
+}
+
+// The master key is downloaded, confirmed, and serves; all of it stands in the audit.
+func TestATerminalDownloadsItsMasterKey(t *testing.T) {
+	transport := unhex("7A7A7A7A11111111FEFEFEFE20202020")
+	w := dayFor(t, "", nil, func(c *sim.TerminalConfig) { c.Transport, c.Serial = transport, "SN-0001" })
+	d := w.day
+	w.refused("without permission", d.AskKey(w.ctx), "58")
+	wrapped, err := soft.New(soft.TestLMK()).Wrap(hsm.TMK, transport)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := w.node.reg.Snapshot().At(0).ID
+	key := strings.TrimSpace(string(id.Merchant[:])) + "/" + strings.TrimSpace(string(id.Number[:]))
+	do := func(e admin.Edit, in string) admin.Answer {
+		return w.node.Registry(w.ctx, audit.Who{UID: 1, Via: "socket"}, e, strings.NewReader(in))
+	}
+	if a := do(admin.Edit{Table: "terminals", Verb: "permit", Key: key, Value: "1h"}, ""); a.OK {
+		t.Error("permitted without a transport key")
+	}
+	if a := do(admin.Edit{Table: "transports", Verb: "import", File: "k.csv"}, "of,name,key\nany,,"+wrapped.String()+"\n"); !a.OK {
+		t.Fatalf("%+v", a)
+	}
+	if a := do(admin.Edit{Table: "terminals", Verb: "permit", Key: key, Value: "1h"}, ""); !a.OK {
+		t.Fatalf("%+v", a)
+	}
+	w.ok("the request", d.AskKey(w.ctx))
+	w.ok("its repeat", d.AskKey(w.ctx))
+	w.ok("the confirmation", d.TakeKey(w.ctx))
+	w.ok("a sign-in under the new key", d.SignIn(w.ctx))
+	w.makes(txn.Sale, nil)
+	w.stop()
+	b, err := os.ReadFile(w.node.cfg.AuditFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"master key refused"`, `"registry permit"`, `"master key made"`, `"master key taken"`, `check value `} {
+		if !strings.Contains(string(b), want) {
+			t.Errorf("the audit file lacks %s:\n%s", want, b)
+		}
+	}
+	if strings.Contains(string(b), wrapped.String()[1:]) {
+		t.Error("the audit file holds a key")
 	}
 }

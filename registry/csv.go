@@ -14,7 +14,7 @@ import (
 
 // Columns of an import, in the order of an export. The first three must be
 // there; a file may give them in any order.
-var columns = [...]string{"merchant", "terminal", "tmk", "mac", "kinds", "group", "pik", "mak", "batch", "transport", "tdk", "limits", "hours"}
+var columns = [...]string{"merchant", "terminal", "tmk", "mac", "kinds", "group", "pik", "mak", "batch", "transport", "tdk", "limits", "hours", "maker", "serial"}
 
 const (
 	colMerchant = iota
@@ -30,6 +30,8 @@ const (
 	colTDK
 	colLimits
 	colHours
+	colMaker
+	colSerial
 	required = colTMK + 1
 )
 
@@ -61,11 +63,13 @@ type table struct {
 	*sheet.Reader
 	rows []row
 	seen map[txn.Terminal]int // line of its first row
+
+	serials map[string]int // the same
 }
 
 // parseCSV reads all rows, or gives Faults with everything that is wrong.
 func parseCSV(r io.Reader, name string) ([]row, error) {
-	t := &table{Reader: sheet.Open(r, name, columns[:], required), seen: map[txn.Terminal]int{}}
+	t := &table{Reader: sheet.Open(r, name, columns[:], required), seen: map[txn.Terminal]int{}, serials: map[string]int{}}
 	for t.Next() {
 		t.row()
 		if len(t.rows) > MaxTerminals {
@@ -98,15 +102,17 @@ func (t *table) row() {
 }
 
 // key reads a key under the LMK. The value is not repeated in the fault.
-func (t *table) key(c int) hsm.Key {
+func (t *table) key(c int) hsm.Key { return keyIn(t.Reader, c) }
+
+func keyIn(t *sheet.Reader, c int) hsm.Key {
 	v, i := t.Field(c)
 	if v == "" {
 		return hsm.Key{}
 	}
 	k, err := hsm.ParseKey(v)
 	if err != nil {
-		t.FaultAt(i, "%s 须为 LMK 下的密钥（U/X+32H、T/Y+48H 或 16H） · %s: a key under the LMK wanted (U/X+32H, T/Y+48H or 16H): %v",
-			columns[c], columns[c], plain(err))
+		t.FaultAt(i, "%s 须为 LMK 下的密钥（U/X+32H、T/Y+48H、16H 或 SM4 的 S+32H） · %s: a key under the LMK wanted (U/X+32H, T/Y+48H, 16H, or S+32H for SM4): %v",
+			t.Column(c), t.Column(c), plain(err))
 	}
 	return k
 }
@@ -149,10 +155,18 @@ func (t *table) session(r *row) {
 
 // details reads what a file may say beside the profile.
 func (t *table) details() *Details {
-	if !t.Has(colTransport) && !t.Has(colTDK) && !t.Has(colLimits) && !t.Has(colHours) {
+	if !t.Has(colTransport) && !t.Has(colTDK) && !t.Has(colLimits) && !t.Has(colHours) && !t.Has(colMaker) && !t.Has(colSerial) {
 		return nil
 	}
-	return &Details{Transport: t.key(colTransport), TDK: t.Number(colTDK, 0, 1) == 1, Limits: text(t.Reader, colLimits, "limits"), Hours: hoursOf(t.Reader, colHours)}
+	d := &Details{Transport: t.key(colTransport), TDK: t.Number(colTDK, 0, 1) == 1, Limits: text(t.Reader, colLimits, "limits"), Hours: hoursOf(t.Reader, colHours),
+		Maker: text(t.Reader, colMaker, "maker"), Serial: text(t.Reader, colSerial, "serial")}
+	if first := t.serials[d.Serial]; d.Serial != "" && first > 0 {
+		_, i := t.Field(colSerial)
+		t.FaultAt(i, "序列号与第 %d 行重复 · the same serial number as in line %d", first, first)
+	} else if d.Serial != "" {
+		t.serials[d.Serial] = t.Line()
+	}
+	return d
 }
 
 // Export writes all terminals as Import reads them, sorted by merchant and
@@ -165,9 +179,10 @@ func (r *Registry) Export(w io.Writer) error {
 	snap, now := r.Snapshot(), r.now().UnixNano()
 	for i := range snap.Len() {
 		t := snap.At(i)
+		tmk := r.TMK(t)
 		rec := [len(columns)]string{
 			colMerchant: trimID(t.ID.Merchant[:]), colTerminal: trimID(t.ID.Number[:]),
-			colTMK: t.TMK.String(), colMAC: macNames[t.MAC],
+			colTMK: tmk.String(), colMAC: macNames[t.MAC],
 			colKinds: t.Kinds.String(), colGroup: strconv.Itoa(int(t.Group)),
 		}
 		if s := t.Session(now); s != nil && s.PIK.N != 0 && s.MAK.N != 0 {
@@ -181,7 +196,7 @@ func (r *Registry) Export(w io.Writer) error {
 			if d.TDK {
 				rec[colTDK] = "1"
 			}
-			rec[colLimits], rec[colHours] = d.Limits, d.Hours.String()
+			rec[colLimits], rec[colHours], rec[colMaker], rec[colSerial] = d.Limits, d.Hours.String(), d.Maker, d.Serial
 		}
 		if err := out.Write(rec[:]); err != nil {
 			return fmt.Errorf("registry: export: %w", err)

@@ -20,6 +20,18 @@ type Details struct {
 	TDK       bool    `json:"tdk,omitempty"`      // encrypts its tracks
 	Limits    string  `json:"limits,omitempty"`   // profile; empty is the default one
 	Hours     Hours   `json:"hours,omitzero"`
+	Maker     string  `json:"maker,omitempty"`  // whose transport key it has
+	Serial    string  `json:"serial,omitempty"` // of the hardware, as a download of its TMK names it
+	// Permit is when an operator allowed one download of a master key, and until
+	// when; Unix nanoseconds, 0 when there is none.
+	Permit      int64 `json:"permit,omitempty"`
+	PermitUntil int64 `json:"permit_until,omitempty"`
+	// TMKAt is when an operator gave another TMK than one that was downloaded: what
+	// was downloaded before holds no more.
+	TMKAt int64 `json:"tmk_at,omitempty"`
+	// Given is the TMK that an operator gave last, where one was permitted to be
+	// downloaded: a file that still says it, as at every start, changes nothing.
+	Given hsm.Key `json:"given,omitzero"`
 }
 
 // Merchant is what an operator says of a merchant.
@@ -46,8 +58,11 @@ type Rule struct {
 // extras is all of a snapshot but the terminals. Nothing in it changes.
 type extras struct {
 	details   map[txn.Terminal]*Details
+	serials   map[string]txn.Terminal
 	merchants map[[15]byte]*Merchant
 	limits    *limits.Set // nil when there are none
+
+	transports map[TransportKey]hsm.Key
 }
 
 // Details gives what more is known of a terminal; nil when there is nothing.
@@ -78,7 +93,7 @@ func limitKey(r *Rule) []byte {
 
 // loadExtras reads what openStore's tables hold beside terminals and sessions.
 func loadExtras(db *badger.DB) (*extras, error) {
-	x := &extras{details: map[txn.Terminal]*Details{}, merchants: map[[15]byte]*Merchant{}}
+	x := &extras{details: map[txn.Terminal]*Details{}, merchants: map[[15]byte]*Merchant{}, transports: map[TransportKey]hsm.Key{}}
 	err := scan(db, detailsPrefix, func(key, val []byte) error {
 		var id txn.Terminal
 		if len(key) != 1+idSize {
@@ -89,6 +104,10 @@ func loadExtras(db *badger.DB) (*extras, error) {
 		x.details[id] = d
 		return json.Unmarshal(val, d)
 	})
+	if err == nil {
+		x.serials = serialsOf(x.details)
+		err = scan(db, transportPrefix, func(key, val []byte) error { return readTransport(x, key, val) })
+	}
 	if err == nil {
 		err = scan(db, merchantPrefix, func(key, val []byte) error {
 			if len(key) != 16 {

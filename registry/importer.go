@@ -3,8 +3,8 @@ package registry
 import (
 	"fmt"
 	"io"
-	"maps"
 
+	"tongka/hsm"
 	"tongka/txn"
 )
 
@@ -50,19 +50,23 @@ type merger struct {
 	rows           []row
 	more           *extras
 	details        map[txn.Terminal]*Details // those that Badger does not have like this; nil: none any more
+	rekeyed        map[txn.Terminal]bool     // have another TMK than before
 	added, changed int
 }
 
 // merge works out what the rows change.
 func (r *Registry) merge(rows []row) *merger {
 	old, now := r.snap.Load(), r.now().UnixNano()
-	m := &merger{rows: rows, profiles: make([]Profile, old.Len(), old.Len()+len(rows))}
+	m := &merger{rows: rows, rekeyed: map[txn.Terminal]bool{}, profiles: make([]Profile, old.Len(), old.Len()+len(rows))}
 	for i := range m.profiles {
-		m.profiles[i] = old.terminals[i].Profile
+		m.profiles[i] = r.profile(&old.terminals[i])
 	}
 	for i := range rows {
 		p := &rows[i].Profile
 		at := old.find(&p.ID)
+		if d := old.more.details[p.ID]; at >= 0 && d != nil && d.Given.N != 0 && p.TMK == d.Given {
+			p.TMK = m.profiles[at].TMK
+		}
 		switch {
 		case at < 0:
 			m.added++
@@ -70,6 +74,7 @@ func (r *Registry) merge(rows []row) *merger {
 			m.save = append(m.save, p)
 		case m.profiles[at] != *p:
 			m.changed++
+			m.rekeyed[p.ID] = m.profiles[at].TMK != p.TMK
 			m.profiles[at] = *p
 			m.save = append(m.save, p)
 		case rows[i].pik.N != 0 && old.terminals[at].Session(now) == nil:
@@ -77,18 +82,20 @@ func (r *Registry) merge(rows []row) *merger {
 		}
 	}
 	sortProfiles(m.profiles)
-	m.detail(old)
+	m.detail(old, now)
 	return m
 }
 
 // detail works out what the rows change in the details. A file without any of
-// their columns leaves them as they are.
-func (m *merger) detail(old *Snapshot) {
-	x := *old.more
+// their columns leaves them as they are, but for a permission to download a key:
+// a key by the operator's hand ends it.
+func (m *merger) detail(old *Snapshot, now int64) {
+	x := old.more
 	m.details = map[txn.Terminal]*Details{}
 	for i := range m.rows {
 		r := &m.rows[i]
 		had := x.details[r.ID]
+		r.inherit(had, m.rekeyed[r.ID], now)
 		if r.details == nil || had != nil && *had == *r.details || had == nil && *r.details == (Details{}) {
 			continue
 		}
@@ -99,11 +106,26 @@ func (m *merger) detail(old *Snapshot) {
 			m.changed++
 		}
 	}
-	if m.more = old.more; len(m.details) > 0 {
-		x.details = maps.Clone(x.details)
-		maps.Copy(x.details, m.details)
-		maps.DeleteFunc(x.details, func(_ txn.Terminal, d *Details) bool { return d == nil })
-		m.more = &x
+	if m.more = x; len(m.details) > 0 {
+		m.more = x.withDetails(m.details)
+	}
+}
+
+// inherit gives a row's details what no file says of a terminal.
+func (r *row) inherit(had *Details, rekeyed bool, now int64) {
+	if had == nil {
+		return
+	}
+	if r.details == nil && rekeyed {
+		own := *had
+		r.details = &own
+	}
+	if r.details == nil {
+		return
+	}
+	r.details.Permit, r.details.PermitUntil, r.details.TMKAt, r.details.Given = had.Permit, had.PermitUntil, had.TMKAt, had.Given
+	if rekeyed {
+		r.details.Permit, r.details.PermitUntil, r.details.TMKAt, r.details.Given = 0, 0, now, r.TMK
 	}
 }
 
@@ -113,9 +135,13 @@ func (m *merger) detail(old *Snapshot) {
 func (r *Registry) swap(m *merger) {
 	old, next := r.snap.Load(), newSnapshot(m.profiles, m.more)
 	copied, placed := make([]*Session, old.Len()), make([]*Session, old.Len())
+	tmks := make([]hsm.Key, old.Len())
+	for i := range tmks {
+		tmks[i] = r.TMK(&old.terminals[i])
+	}
 	keeps := func(i int) *Terminal {
 		t := next.Terminal(&old.terminals[i].ID)
-		if t.TMK != old.terminals[i].TMK {
+		if t.TMK != tmks[i] {
 			return nil
 		}
 		return t
@@ -133,6 +159,7 @@ func (r *Registry) swap(m *merger) {
 		placed[i] = next.Terminal(&old.terminals[i].ID).session.Load()
 	}
 	r.snap.Store(next)
+	r.loads.forget(m.rekeyed)
 	for i := range copied {
 		t := keeps(i)
 		if t == nil {

@@ -20,6 +20,8 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"go.uber.org/zap"
+
+	"tongka/txn"
 )
 
 // Options say where a registry lives.
@@ -80,6 +82,7 @@ type Registry struct {
 	now       func() time.Time
 	snap      atomic.Pointer[Snapshot]
 	importing sync.Mutex
+	loads     keyLoads
 	wake      chan struct{} // holds one: "there is something dirty"
 	stop      chan struct{}
 	stopped   chan struct{}
@@ -103,6 +106,7 @@ func Open(o Options) (*Registry, error) {
 		db: db, log: o.Logger, ttl: o.SessionTTL, most: o.Max, now: o.Now, save: o.save,
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
+	r.loads.of = map[txn.Terminal]*KeyLoad{}
 	r.snap.Store(snap)
 	go r.write()
 	return r, nil

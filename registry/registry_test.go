@@ -380,7 +380,7 @@ func TestExportReadsBack(t *testing.T) {
 	if err != nil || len(rows) != 4 {
 		t.Fatalf("%v, %d rows:\n%s", err, len(rows), &out)
 	}
-	want := []string{"M9", "T9", key(t, 1).String(), "unionpay", "-", "0", key(t, 2).String(), key(t, 3).String(), "000012,,,,"}
+	want := []string{"M9", "T9", key(t, 1).String(), "unionpay", "-", "0", key(t, 2).String(), key(t, 3).String(), "000012,,,,,,"}
 	if got := strings.Join(rows[3], ","); got != strings.Join(want, ",") {
 		t.Errorf("got %s, want %s", got, strings.Join(want, ","))
 	}

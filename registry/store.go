@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -177,7 +178,7 @@ func (r *Registry) flush() error {
 	if len(taken) == 0 {
 		return nil
 	}
-	err := r.save(r.db, taken)
+	err := errors.Join(r.save(r.db, taken), r.saveKeyLoads(taken))
 	if err != nil {
 		r.markAgain(taken)
 	}

@@ -64,6 +64,7 @@ var shapes = [...]shape{
 	{0x0800, no, no, 0, DoubleKeys, txn.SignIn, none},
 	{0x0800, no, no, 0, TrackKeys, txn.SignIn, none},
 	{0x0820, no, no, no, 2, txn.SignOff, none},
+	{0x0800, no, no, keyUse, no, txn.Download, none},
 	{0x0800, no, no, 0, no, txn.Download, none}, // after the sign-ins; IsDownload knows the codes
 	{0x0820, no, no, no, 301, txn.Echo, none},
 	{0x0820, no, no, 0, no, txn.Download, none},
@@ -86,7 +87,7 @@ func shapeOf(v *iso8583.View, e *Echo) *shape {
 		s := &shapes[i]
 		if s.mti == v.MTI() && s.fits(&m) {
 			// A management message ends at its code.
-			if s.kind == txn.SignIn && e.N60 != 11 || s.kind == txn.Download && !IsDownload(v.MTI(), m.net) {
+			if s.kind == txn.SignIn && e.N60 != 11 || s.kind == txn.Download && !e.OfKey() && !IsDownload(v.MTI(), m.net) {
 				return &unknown
 			}
 			return s

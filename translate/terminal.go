@@ -21,6 +21,7 @@ type Echo struct {
 	card, expiry, point, id, currency, f60 iso8583.Run // in kept
 	F60                                    [20]byte    // digits
 	N60                                    uint8
+	unnamed                                bool // the request has no F41 and F42
 }
 
 // Net is the network management code (F60.3), 0 when there is none.
@@ -39,6 +40,7 @@ func (e *Echo) Keep(env *iso8583.Envelope, v *iso8583.View, kept []byte) {
 	e.header = uint8(copy(e.bytes[e.tpdu:], env.Header))
 	e.kept = kept
 	e.card, e.expiry, e.point = v.Run(2, 11), v.Run(14, 14), v.Run(23, 25)
+	e.unnamed = false
 	e.id, e.currency, e.f60 = v.Run(41, 42), v.Run(49, 49), v.Run(60, 60)
 }
 
@@ -66,11 +68,13 @@ var zero txn.Code
 // the like are not touched.
 func ReadRequest(v *iso8583.View, f *txn.Facts, e *Echo) txn.Code {
 	f.MTI = uint16(v.MTI())
-	if v.Len(41) != len(f.Terminal.Number) || v.Len(42) != len(f.Terminal.Merchant) {
-		return txn.BadFormat
+	if !e.unnamed {
+		if v.Len(41) != len(f.Terminal.Number) || v.Len(42) != len(f.Terminal.Merchant) {
+			return txn.BadFormat
+		}
+		v.AppendText(f.Terminal.Number[:0], 41)
+		v.AppendText(f.Terminal.Merchant[:0], 42)
 	}
-	v.AppendText(f.Terminal.Number[:0], 41)
-	v.AppendText(f.Terminal.Merchant[:0], 42)
 	readF60(v, e)
 	f.Batch = uint32(number(e.F60[:e.N60], 2, 8))
 	trace, hasTrace := v.Uint(11)
@@ -316,7 +320,12 @@ func (d *Door) AppendAnswer(dst []byte, f *txn.Facts, e *Echo, a *Answer, c *Clo
 		b.Put(38, f.Auth[:])
 	}
 	b.Put(39, f.Code[:])
-	b.PutRun(&e.id, e.kept)
+	if e.unnamed {
+		b.Put(41, f.Terminal.Number[:])
+		b.Put(42, f.Terminal.Merchant[:])
+	} else {
+		b.PutRun(&e.id, e.kept)
+	}
 	if a.Bank != nil {
 		b.Copy(44, a.Bank, 44)
 	}

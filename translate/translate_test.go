@@ -268,7 +268,7 @@ func TestKinds(t *testing.T) {
 		{"another 0500", base(0x0500, 0, 0, "00000001202"), txn.Unknown, txn.NotSupported},
 		{"upload in blocks", base(0x0320, 0, 0, "00000001201"), txn.BatchUpload, zero},
 		{"upload of one", base(0x0320, 0, 0, "36000001000"), txn.BatchUpload, zero},
-		{"master key download", base(0x0800, 0, 0, "99000002003"), txn.Unknown, txn.NotSupported},
+		{"master key download", base(0x0800, 0, 0, "99000002003"), txn.Download, zero},
 	} {
 		_, f, _, code := read(t, c.msg)
 		if f.Kind != c.kind || code != c.code {

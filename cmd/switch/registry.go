@@ -20,10 +20,13 @@ type registryCmd struct {
 	Export registryExportCmd `cmd:"" help:"导出为 CSV（密钥均在 LMK 下） · export as CSV, keys under the LMK"`
 	Show   registryShowCmd   `cmd:"" help:"列出终端与签到状态 · list terminals and their sessions"`
 
-	Set       registrySetCmd `cmd:"" help:"修改一个值 · change one value"`
-	Merchants tableCmd       `cmd:"" help:"商户 · merchants"`
-	Limits    tableCmd       `cmd:"" help:"限额 · limits of a day"`
-	Blacklist blacklistCmd   `cmd:"" help:"黑名单 · cards that are refused or watched"`
+	Set    registrySetCmd    `cmd:"" help:"修改一个值 · change one value"`
+	Permit registryPermitCmd `cmd:"" help:"许可一台终端下载一次主密钥 · let a terminal download a master key once"`
+
+	Transports tableCmd     `cmd:"" help:"传输密钥（母 POS），按厂商、组或全部 · transport keys (mother POS) by maker, group or for all"`
+	Merchants  tableCmd     `cmd:"" help:"商户 · merchants"`
+	Limits     tableCmd     `cmd:"" help:"限额 · limits of a day"`
+	Blacklist  blacklistCmd `cmd:"" help:"黑名单 · cards that are refused or watched"`
 }
 
 // registryImportCmd adds and changes terminals; it removes none.

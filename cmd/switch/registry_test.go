@@ -29,7 +29,7 @@ func TestRegistryRoundTrip(t *testing.T) {
 		t.Error(r)
 	}
 	r = call("", "registry", "export", "-c", path)
-	want := "M1,T1,U0123456789ABCDEF0123456789ABCDEF,unionpay,sale,4,U0123456789ABCDEF0123456789ABCDEF,0123456789ABCDEF,000012,,,,\n"
+	want := "M1,T1,U0123456789ABCDEF0123456789ABCDEF,unionpay,sale,4,U0123456789ABCDEF0123456789ABCDEF,0123456789ABCDEF,000012,,,,,,\n"
 	if r.code != exitDone || strings.Count(r.out, "\n") != 5 || !strings.Contains(r.out, want) {
 		t.Error(r)
 	}

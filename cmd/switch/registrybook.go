@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -56,7 +57,7 @@ type blacklistOneCmd struct {
 // registrySetCmd changes one value.
 type registrySetCmd struct {
 	configFlag
-	Table  string `arg:"" enum:"terminals,merchants,limits" help:"terminals, merchants, limits"`
+	Table  string `arg:"" enum:"terminals,merchants,limits,transports" help:"terminals, merchants, limits, transports"`
 	Key    string `arg:"" help:"商户/终端、商户，或 对象/档/类 · merchant/terminal, merchant, or subject/profile/class"`
 	Column string `arg:"" help:"列名 · column"`
 	Value  string `arg:"" help:"新值 · new value"`
@@ -65,6 +66,23 @@ type registrySetCmd struct {
 // Run does it.
 func (c *registrySetCmd) Run(s *streams) error {
 	return book(s, c.Config, desk.Order{Table: c.Table, Verb: "set", Key: c.Key, Column: c.Column, Value: c.Value}, nil)
+}
+
+// registryPermitCmd lets a terminal download a master key.
+type registryPermitCmd struct {
+	configFlag
+	Key string        `arg:"" help:"商户/终端 · merchant/terminal"`
+	For time.Duration `default:"24h" help:"有效时长，至多 30 天 · how long the permission holds, 30 days at most"`
+	Off bool          `help:"收回许可 · take the permission back"`
+}
+
+// Run does it, in the switch that runs or in its data folder.
+func (c *registryPermitCmd) Run(s *streams) error {
+	value := c.For.String()
+	if c.Off {
+		value = "off"
+	}
+	return book(s, c.Config, desk.Order{Table: "terminals", Verb: "permit", Key: c.Key, Value: value}, nil)
 }
 
 // Run imports the file.

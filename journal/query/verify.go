@@ -137,7 +137,7 @@ func (v *verifier) record(lsn journal.LSN, r *journal.Record) error {
 		} else if c.What == journal.DebtDelivered || c.What == journal.DebtGivenUp {
 			delete(v.owing, f.ID)
 		}
-	case journal.SignedIn, journal.LinkChanged, journal.Started:
+	case journal.SignedIn, journal.SignedOff, journal.KeyLoad, journal.LinkChanged, journal.Started:
 	default:
 		v.rep.fault(place, fmt.Sprintf("未知记录种类 %d", r.Kind), fmt.Sprintf("unknown kind of record %d", r.Kind))
 	}

@@ -18,8 +18,8 @@ import (
 
 // Order is one thing to do.
 type Order struct {
-	Table  string // terminals, merchants, limits, blacklist
-	Verb   string // import, export, set; of the blacklist also replace, find, versions
+	Table  string // terminals, merchants, limits, transports, blacklist
+	Verb   string // import, export, set; of terminals also permit; of the blacklist also replace, find, versions
 	Key    string // set: the record, its first columns joined by /
 	Column string
 	Value  string
@@ -61,6 +61,8 @@ func (d *Desk) table(name string) (table, bool) {
 		return table{2, []string{"pik", "mak", "batch"}, []string{"tmk", "transport", "pik", "mak"}, r.Export, func() int { return r.Snapshot().Len() }, r.Import}, true
 	case "merchants":
 		return table{1, nil, nil, r.ExportMerchants, func() int { return r.Snapshot().Merchants() }, r.ImportMerchants}, true
+	case "transports":
+		return table{2, nil, []string{"key"}, r.ExportTransports, func() int { return len(r.Snapshot().Transports()) }, r.ImportTransports}, true
 	case "limits":
 		return table{3, nil, nil, r.ExportLimits, func() int { return r.Snapshot().Limits().Len() }, r.ImportLimits}, true
 	}
@@ -84,6 +86,8 @@ func (d *Desk) Do(o Order, in io.Reader) (Result, error) {
 		var out bytes.Buffer
 		err := t.get(&out)
 		return Result{Text: out.String()}, err
+	case o.Table == "terminals" && o.Verb == "permit":
+		return d.permit(o)
 	case o.Verb == "set":
 		return t.set(o)
 	}

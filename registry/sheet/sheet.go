@@ -172,6 +172,9 @@ func (t *Reader) FaultAt(i int, format string, a ...any) {
 	t.fault(line, column, fmt.Sprintf(format, a...))
 }
 
+// Column is the name of column c.
+func (t *Reader) Column(c int) string { return t.columns[c] }
+
 // Has says that the file has column c.
 func (t *Reader) Has(c int) bool { return t.at[c] >= 0 }
 

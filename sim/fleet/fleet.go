@@ -29,6 +29,10 @@ type Terminal struct {
 	Number   string     // F41, 8 characters
 	TMK      []byte     // terminal master key in clear, 16 bytes
 	MAC      hsm.MACAlg // of F64
+	// Transport is the key that a mother POS has loaded, and Serial the number of the
+	// hardware, for a terminal that downloads its TMK.
+	Transport []byte
+	Serial    string
 	PANs     []string   // cards it sells to, by turns; test numbers only
 }
 

@@ -44,6 +44,7 @@ type terminal struct {
 	env    iso8583.Envelope
 	text   [40]byte
 
+	given    []byte // a TMK that was downloaded and not confirmed
 	signed   bool
 	pik, mak *clear.Cipher
 	batch    uint32

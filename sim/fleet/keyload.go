@@ -1,0 +1,74 @@
+package fleet
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"tongka/hsm/clear"
+)
+
+// LoadKey downloads a master key and says that it is in: from then on the terminal
+// signs in under it.
+func (d *Day) LoadKey(ctx context.Context) error {
+	if err := d.AskKey(ctx); err != nil {
+		return err
+	}
+	return d.TakeKey(ctx)
+}
+
+// AskKey asks for a master key and keeps what comes, without putting it to use. Who
+// asks again before TakeKey gets the same one.
+func (d *Day) AskKey(ctx context.Context) error {
+	t := d.t
+	transport, err := clear.NewCipher(t.cfg.Transport)
+	if err != nil {
+		return fmt.Errorf("terminal %s: transport key: %w", t.cfg.Number, err)
+	}
+	if err := d.manage(ctx, 0x0800, func(m *message) { d.ofKey(m, "380") }); err != nil {
+		return err
+	}
+	f62 := t.view.Field(62)
+	if len(f62) != 20 {
+		return fmt.Errorf("%w: F62 has %d bytes, not a master key of 16 and its check value of 4", errBadKeys, len(f62))
+	}
+	key, err := transport.AppendDecrypted(nil, f62[:16])
+	if err != nil {
+		return fmt.Errorf("%w: TMK: %w", errBadKeys, err)
+	}
+	c, err := clear.NewCipher(key)
+	if err != nil {
+		return fmt.Errorf("%w: TMK: %w", errBadKeys, err)
+	}
+	if kcv := c.KCV(); !bytes.Equal(kcv[:4], f62[16:]) {
+		return fmt.Errorf("%w: TMK: check value %X, not %X", errBadKeys, kcv[:4], f62[16:])
+	}
+	t.given = key
+	return nil
+}
+
+// TakeKey says that the key is in, and puts it to use.
+func (d *Day) TakeKey(ctx context.Context) error {
+	if err := d.manage(ctx, 0x0800, func(m *message) { d.ofKey(m, "381") }); err != nil {
+		return err
+	}
+	t := d.t
+	if t.given != nil {
+		c, err := clear.NewCipher(t.given)
+		if err != nil {
+			return err
+		}
+		t.tmk, t.given = c, nil
+		t.setSigned(false)
+	}
+	return nil
+}
+
+// ofKey puts what a message about the master key says. Source: terminals in use,
+// F60.1 99 and F62 with the serial number.
+func (d *Day) ofKey(m *message, net string) {
+	m.Put(60, d.t.f60("99", d.t.batch, net))
+	if s := d.t.cfg.Serial; s != "" {
+		m.Put(62, fmt.Appendf(nil, "Sequence No%02d%s", len(s), s))
+	}
+}
