@@ -24,6 +24,8 @@ type Line struct {
 
 	HalfDuplex bool          `json:"half_duplex,omitempty" jsonschema:"半双工：同一时刻只有一条报文待答，冲正与回响测试亦然 · one message at a time awaits its answer, reversals and echoes included"`
 	Silence    time.Duration `json:"silence,omitempty" range:"1s,1h" jsonschema:"与 listen 同用：静默多久后让位于新来的连接，缺省 90s · with listen: silence after which the line makes way for a newcomer, 90s when left out"`
+
+	ShortLived ShortLived `json:"short_lived,omitempty" jsonschema:"短连接：有报文才连接，答毕即断；无签到与回响 · short-lived: dialled when there is something to send, hung up on when it is answered; no sign-on, no echo"`
 }
 
 func (l *Line) start() { *l = Line{Priority: 1} }
@@ -37,6 +39,15 @@ func (l *Link) AllLines() []Line {
 		return l.Lines
 	}
 	return []Line{{Address: l.Address, Priority: 1}}
+}
+
+// connections is how many the lines are to the switch: of short-lived ones each
+// connection is a line.
+func (l *Link) connections() (n int) {
+	for i := range l.Lines {
+		n += max(l.Lines[i].ShortLived.Connections, 1)
+	}
+	return n
 }
 
 // Pair says that one socket sends and another receives.
@@ -69,6 +80,9 @@ func (n Line) String() string {
 	if n.Window > 0 {
 		parts = append(parts, fmt.Sprintf("≤ %d", n.Window))
 	}
+	if s, ok := n.Short(); ok {
+		parts = append(parts, fmt.Sprintf("短连接 · short-lived: %d × %d", s.Connections, s.Messages))
+	}
 	if n.HalfDuplex {
 		parts = append(parts, "半双工 · half-duplex")
 	}
@@ -84,8 +98,8 @@ func (r *reader) lines(l *Link, path string, taken map[string]string) {
 	switch {
 	case l.Address != "" && len(l.Lines) > 0:
 		r.faultAt(path+".lines", "address 与 lines 只能有其一 · either address or lines", "")
-	case len(l.Lines) > maxLines:
-		r.faultAt(path+".lines", fmt.Sprintf("至多 %d 条线路 · %d lines at most", maxLines, maxLines), "")
+	case l.connections() > maxLines:
+		r.faultAt(path+".lines", fmt.Sprintf("至多 %d 条线路与短连接 · %d lines and short-lived connections at most", maxLines, maxLines), "")
 	case len(l.Lines) == 0 && !r.has(path+".address"):
 		r.faultAt(path, "缺少 address 或 lines · address or lines is missing", `lines: [{address: "10.0.0.1:9001"}, {address: "10.0.0.2:9001"}]`)
 		return
@@ -93,7 +107,9 @@ func (r *reader) lines(l *Link, path string, taken map[string]string) {
 		r.target(path+".address", l.Address)
 	}
 	for i := range l.Lines {
-		r.line(&l.Lines[i], fmt.Sprintf("%s.lines[%d]", path, i), taken)
+		at := fmt.Sprintf("%s.lines[%d]", path, i)
+		r.line(&l.Lines[i], at, taken)
+		r.shortLived(&l.Lines[i], l, at)
 	}
 }
 

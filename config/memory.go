@@ -49,7 +49,9 @@ func (c *Config) Memory() []Term {
 	}
 	var window, lines int64
 	for i := range c.Links {
-		lines += int64(len(c.Links[i].AllLines()))
+		for _, n := range c.Links[i].AllLines() {
+			lines += int64(n.Sockets())
+		}
 		window += int64(c.Links[i].Reversal.Window)
 	}
 	terms := []Term{

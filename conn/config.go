@@ -66,7 +66,7 @@ type ListenerConfig struct {
 	Guard        Guard         // what an address may do; the zero value lets everybody in
 }
 
-// LinkConfig is one peer: we dial it, and each loop gets a line of its own; or,
+// LinkConfig is one peer: we dial it, at once or on demand, and each loop gets a line of its own; or,
 // with Listen, it dials us, and its lines belong to one loop.
 type LinkConfig struct {
 	Name         string
@@ -80,6 +80,7 @@ type LinkConfig struct {
 	BackoffMax   time.Duration // longest pause; default 15 s
 	MaxOutbound  int           // as for a listener
 	TLS          *TLS          // nil speaks plain
+	OnDemand     bool          // dialled when Loop.Dial asks, once each time
 
 	Listen   bool           // the peer dials us
 	Allow    []netip.Prefix // who may, with Listen; nobody else
@@ -210,6 +211,8 @@ func (f *faults) who(at string, l *LinkConfig) {
 	switch {
 	case l.Listen && len(l.Allow) == 0:
 		f.add("%s: listens and allows nobody", at)
+	case l.Listen && l.OnDemand:
+		f.add("%s: listens, and is to be dialled on demand", at)
 	case l.Listen && len(l.Backups) > 0:
 		f.add("%s: listens and has addresses to dial", at)
 	case !l.Listen && (len(l.Allow) > 0 || l.MaxLines > 0 || l.Silence > 0):

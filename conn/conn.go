@@ -61,8 +61,18 @@ type Loop interface {
 	// Reject is Close for a peer whose frames are nothing to us: it counts as a strike
 	// against its address.
 	Reject(id ID)
+	// Dial asks for one connection of a link that is dialled on demand. It is told
+	// by Opened, or by NotDialled when none of the link's addresses can be reached;
+	// asking again before that asks for nothing more.
+	Dial(link int)
 	// Wake asks for a Tick, from any goroutine.
 	Wake()
+}
+
+// Caller is what a Handler is, too, when it dials on demand.
+type Caller interface {
+	// NotDialled says that the connection asked for by Dial will not come.
+	NotDialled(link int)
 }
 
 // Drainer is what a Handler is, too, when its connections cannot be closed at any

@@ -212,6 +212,10 @@ func (f *Front) connect(k *linking, before *door) {
 			if before != nil {
 				<-before.lines
 			}
+			if k.cfg.OnDemand {
+				line.runOnDemand()
+				return
+			}
 			line.run()
 		})
 	}
@@ -264,6 +268,7 @@ func (f *Front) startLoops(n int, newHandler func(Loop) Handler) error {
 			l.bell.tx = tx
 			l.h = newHandler(l)
 			l.drainer, _ = l.h.(Drainer)
+			l.caller, _ = l.h.(Caller)
 			f.loops = append(f.loops, l)
 			_, err = client.EnrollContext(rx, l)
 		}

@@ -143,6 +143,7 @@ func (n *line) connect(addr string) (*peer, error) {
 			return nil, err
 		}
 	}
+	n.served()
 	if err := n.f.boardConn(p, c, true); err != nil {
 		return nil, err
 	}

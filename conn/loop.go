@@ -3,6 +3,7 @@ package conn
 import (
 	"context"
 	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -42,7 +43,9 @@ type loop struct {
 	done     chan struct{} // closed when stopping has closed the last connection
 
 	h       Handler
-	drainer Drainer // h, when it is one
+	drainer Drainer  // h, when it is one
+	caller  Caller   // the same
+	demand  sync.Map // of links dialled on demand, by index: chan struct{} with room for one
 	slots   []slot
 	free    []uint32 // indexes of empty slots
 	live    int

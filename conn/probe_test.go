@@ -63,6 +63,7 @@ type probe struct {
 	closed map[ID]error
 	out    map[ID][]byte
 	frames [][]byte
+	missed int // calls that failed
 	ticks  int
 	inside bool
 	onTick func(now int64) int64
@@ -112,6 +113,12 @@ func (p *probe) Frame(id ID, b []byte) {
 		p.t.Error(err)
 	}
 	p.out[id] = dst
+}
+
+func (p *probe) NotDialled(int) {
+	p.enter()
+	defer p.leave()
+	p.missed++
 }
 
 func (p *probe) Closed(id ID, err error) {

@@ -23,7 +23,7 @@ type Diff struct {
 	Removed  []Place
 	Changed  []Place // in place, for connections that are open, too
 	Moved    []Place // another address, and the same index: the old connections leave
-	Replaced []Place // another framing, or another side that dials, so a new index, for what comes from now on
+	Replaced []Place // another framing, or another side or time to dial, so a new index, for what comes from now on
 }
 
 // Place is a listener or link and its Peer.Index. An index is never used again;
@@ -204,7 +204,7 @@ func linkStep(was, is *LinkConfig) stepKind {
 	limited.Allow, limited.MaxLines, limited.Silence = is.Allow, is.MaxLines, is.Silence
 	limited.TLS = is.TLS // for the next time it connects
 	switch {
-	case !reflect.DeepEqual(was.Framing, is.Framing) || was.Listen != is.Listen:
+	case !reflect.DeepEqual(was.Framing, is.Framing) || was.Listen != is.Listen || was.OnDemand != is.OnDemand:
 		return replaced
 	case !reflect.DeepEqual(&limited, is):
 		return moved

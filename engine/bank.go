@@ -184,7 +184,7 @@ func (s *Shard) parked(it storefwd.Item, fault error) {
 }
 
 func (s *Shard) offer(l *link, n *line, d *storefwd.Debt, again bool) {
-	out := s.out(n.send)
+	out := s.lineOut(n)
 	if out == nil {
 		return
 	}
@@ -205,6 +205,7 @@ func (s *Shard) offer(l *link, n *line, d *storefwd.Debt, again bool) {
 	}
 	out.b = b
 	s.offered(n, d)
+	s.given(n, nil)
 }
 
 // askNetwork sends a sign-on, echo or sign-off under a number of its own.
@@ -221,10 +222,10 @@ func (s *Shard) networkSTAN() uint32 {
 }
 
 func (s *Shard) sendNetwork(n *line, m translate.Network) {
-	if n.send == 0 {
+	if n.send == 0 && n.Lasts() {
 		return // it was hung up, or lost
 	}
-	out := s.out(n.send)
+	out := s.lineOut(n)
 	if out == nil {
 		return
 	}
@@ -236,9 +237,11 @@ func (s *Shard) sendNetwork(n *line, m translate.Network) {
 	}
 	if err != nil {
 		s.zap.Error("network message not rendered", zap.String("link", l.cfg.Name), zap.Error(err))
-		b = out.b[:start]
+		out.b = out.b[:start]
+		return
 	}
 	out.b = b
+	s.given(n, nil)
 }
 
 // netAnswer takes the answer to the network message that is out on this line.

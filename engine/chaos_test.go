@@ -28,6 +28,8 @@ type chaos struct {
 	places []uint32
 	tills  []*till
 	banks  [2]*issuer
+	lines  [2][]Line
+	calls  []int // short-lived lines that the shard wants dialled
 	boxes  []conn.ID // modules behind sockets
 	server *payshield.Server
 	held   []boxReply
@@ -59,6 +61,13 @@ var chaosLines = [2][]Line{
 	{{Send: 4, Receive: 4, Priority: 1}, {Send: 5, Receive: 5, Priority: 1, Window: 1}},
 }
 
+// chaosCalls are those of the second bank in every third seed: dialled on demand,
+// for one message, and for a few.
+var chaosCalls = []Line{
+	{Send: 4, Receive: 4, Priority: 1, Short: flow.Short{Messages: 1, Dial: int64(2 * time.Second)}},
+	{Send: 5, Receive: 5, Priority: 1, Short: flow.Short{Messages: 3, Keep: int64(2 * time.Second), Dial: int64(2 * time.Second)}},
+}
+
 // chaosBoxes is the socket of the first module, behind those of the lines.
 const chaosBoxes = 6
 
@@ -85,10 +94,14 @@ func newChaos(t *testing.T, seed uint64, remote bool) *chaos {
 	if _, _, err := c.reg.Import(strings.NewReader(csv), "t.csv"); err != nil {
 		t.Fatal(err)
 	}
+	c.lines = chaosLines
+	if seed%3 == 2 {
+		c.lines[1] = chaosCalls
+	}
 	for i := range c.banks {
 		c.banks[i] = newIssuer(c, i)
-		for _, l := range chaosLines[i] {
-			c.banks[i].lines = append(c.banks[i].lines, &bankLine{sockets: [2]int{l.Send, l.Receive}})
+		for _, l := range c.lines[i] {
+			c.banks[i].lines = append(c.banks[i].lines, &bankLine{sockets: [2]int{l.Send, l.Receive}, short: l.Short.Messages > 0})
 		}
 	}
 	c.start(vfs.NewCrashableMem())
@@ -103,7 +116,7 @@ func (c *chaos) start(fs vfs.FS) {
 	cfg.InFlight, cfg.History = chaosSlots, c.history
 	for i := range cfg.Links {
 		l := &cfg.Links[i]
-		l.Lines, l.MaxMissed, l.EchoInterval, l.EchoTimeout = chaosLines[i], 3, 4*time.Second, 2*time.Second
+		l.Lines, l.MaxMissed, l.EchoInterval, l.EchoTimeout = c.lines[i], 3, 4*time.Second, 2*time.Second
 	}
 	if c.remote {
 		cfg.HSMs = []HSM{{Name: "hsm-1", Socket: chaosBoxes, Framing: conn.Binary2}, {Name: "hsm-2", Socket: chaosBoxes + 1, Framing: conn.Binary2}}
@@ -117,7 +130,7 @@ func (c *chaos) start(fs vfs.FS) {
 	for _, t := range c.tills {
 		t.conns = nil
 	}
-	c.boxes = nil
+	c.boxes, c.calls = nil, nil
 	for _, k := range c.banks {
 		for _, l := range k.lines {
 			l.dial(c)
@@ -192,6 +205,11 @@ func (c *chaos) reap() {
 		for _, l := range k.lines {
 			l.redial(c)
 		}
+	}
+	for len(c.calls) > 0 && (c.calm || c.rng.IntN(3) == 0) {
+		link := c.calls[0]
+		c.calls = c.calls[1:]
+		c.answerCall(link)
 	}
 	for i, id := range c.boxes {
 		if c.told(id) && (c.calm || c.rng.IntN(3) == 0) {

@@ -24,9 +24,15 @@ type bankLine struct {
 	sockets [2]int
 	ids     [2]conn.ID
 	mood    mood
+	short   bool
 }
 
 func (l *bankLine) dial(c *chaos) {
+	if l.short {
+		l.ids = [2]conn.ID{noConn, noConn}
+		c.closed[noConn] = false
+		return
+	}
 	l.ids[0] = c.dial(l.sockets[0])
 	l.ids[1] = l.ids[0]
 	if l.sockets[1] != l.sockets[0] {
@@ -34,8 +40,37 @@ func (l *bankLine) dial(c *chaos) {
 	}
 }
 
+// noConn is never open.
+const noConn = conn.ID(1)
+
+// Dial implements conn.Loop.
+func (c *chaos) Dial(link int) { c.calls = append(c.calls, link) }
+
+// answerCall opens the connection that the shard asked for, or lets it fail; of
+// some nothing is heard.
+func (c *chaos) answerCall(link int) {
+	for _, l := range c.banks[1].lines {
+		dice := c.rng.IntN(10)
+		switch {
+		case l.sockets[0] != link:
+		case c.calm || dice < 7:
+			if !c.told(l.ids[0]) { // the old one has not ended
+				c.lose(l.ids[0], nil)
+			}
+			id := c.dial(link)
+			l.ids = [2]conn.ID{id, id}
+		case dice < 9:
+			c.note("socket %d is not reached", link)
+			c.shard.NotDialled(link)
+		}
+	}
+}
+
 // redial brings back what is lost, each socket at its own time.
 func (l *bankLine) redial(c *chaos) {
+	if l.short {
+		return
+	}
 	for i, id := range l.ids {
 		if i == 1 && l.sockets[0] == l.sockets[1] {
 			l.ids[1] = l.ids[0]
@@ -54,7 +89,7 @@ func (c *chaos) anyLine() *bankLine {
 // off by itself, or an operator drains a line, or gives all of them back.
 func (c *chaos) sicken() {
 	bank := c.rng.IntN(2)
-	number := c.rng.IntN(len(chaosLines[bank]))
+	number := c.rng.IntN(len(c.lines[bank]))
 	l := c.banks[bank].lines[number]
 	switch dice := c.rng.IntN(10); {
 	case dice < 6:

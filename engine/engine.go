@@ -79,6 +79,9 @@ type Line struct {
 	Window   int // requests in flight at most; 0 is no limit of its own
 	// HalfDuplex lets one message be out at a time: a request, a reversal or an echo.
 	HalfDuplex bool
+	// Short makes it a line that is dialled when there is something to send. It is
+	// one socket, which the front dials on demand, and half-duplex.
+	Short flow.Short
 }
 
 // HSM is one security module behind a socket.
@@ -172,6 +175,9 @@ func (c *Config) Validate() error {
 			whose := fmt.Sprintf("link %s, line %d", l.Name, i+1)
 			if take(whose, n.Send); n.Receive != n.Send {
 				take(whose, n.Receive)
+			}
+			if s := n.Short; s.Messages < 0 || s.Keep < 0 || s.Messages > 0 && (s.Dial <= 0 || n.Receive != n.Send) {
+				bad("%s: short-lived, with %d messages, kept %d ns, dialled within %d ns", whose, s.Messages, s.Keep, s.Dial)
 			}
 			if n.Priority < 1 || n.Window < 0 {
 				bad("%s: priority %d, window %d", whose, n.Priority, n.Window)

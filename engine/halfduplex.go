@@ -30,7 +30,7 @@ func (s *Shard) offered(n *line, d *storefwd.Debt) {
 // reversal of this very request the least of all.
 func (s *Shard) stillOut(sl *slot) {
 	n := sl.line
-	if n == nil || !n.Limits.HalfDuplex || n.Use != sl.use {
+	if n == nil || !n.Limits.HalfDuplex || n.Use != sl.use || n.Calling() { // while it is dialled the bank has nothing
 		return
 	}
 	n.debt = debtOut{sl.ID, true, n.Use, s.now + int64(s.links[n.link].cfg.AnswerTimeout)}
@@ -46,7 +46,7 @@ func (s *Shard) debtAnswered(id txn.ID, by txn.LinkID, asked bool) {
 	}
 	for _, n := range s.links[by].lines {
 		if n.debt.id == id && n.debt.asked == asked {
-			s.debtOver(n)
+			s.debtOver(n, false)
 		}
 	}
 }
@@ -58,12 +58,12 @@ func (s *Shard) debtsOver() {
 	}
 	for _, n := range s.lines {
 		if n.debt.id != 0 && (s.now >= n.debt.until || n.Use != n.debt.use) {
-			s.debtOver(n)
+			s.debtOver(n, true)
 		}
 	}
 }
 
-func (s *Shard) debtOver(n *line) {
+func (s *Shard) debtOver(n *line, missed bool) {
 	use := n.debt.use
 	n.debt = debtOut{}
 	s.debtsOut--
@@ -71,9 +71,10 @@ func (s *Shard) debtOver(n *line) {
 		return // the next use of the line began with nothing in flight
 	}
 	n.InFlight--
-	if n.InFlight == 0 && n.State == flow.LineDraining {
-		s.lineEvent(n, flow.Idle)
+	if missed && !n.Lasts() {
+		s.lineEvent(n, flow.Missed)
 	}
+	s.mayRest(n)
 }
 
 // quiet is a line that a debt may be offered on: n, or else another one that

@@ -44,6 +44,7 @@ type world struct {
 	sent     map[conn.ID][][]byte
 	closed   map[conn.ID]bool
 	rejected map[conn.ID]bool // of those
+	dialled  []int            // links that the shard wants a connection of
 	fatal    error
 	nextID   uint32
 }
@@ -76,6 +77,7 @@ func (w *world) Send(id conn.ID, b []byte) error {
 	return nil
 }
 func (w *world) Close(id conn.ID) { w.closed[id] = true }
+func (w *world) Dial(link int)    { w.dialled = append(w.dialled, link) }
 func (w *world) Wake()            {}
 
 // Reject is noted beside the end.

@@ -248,7 +248,7 @@ func (k *issuer) speak() bool {
 	a := k.held[i]
 	lost := k.c.gone(a.line.ids[1])
 	switch {
-	case lost && a.network:
+	case lost && (a.network || a.line.short):
 		k.held = slices.Delete(k.held, i, i+1)
 		return true
 	case lost, !a.network && k.c.rng.IntN(8) == 0:

@@ -33,6 +33,7 @@ type line struct {
 	answered   uint64
 	timedOut   uint64
 	debt       debtOut
+	call       call // of a short-lived line
 }
 
 // wire says what one of the front's links is to the shard.
@@ -46,10 +47,12 @@ type wire struct {
 // known. A line that is among old goes on under its new settings.
 func (s *Shard) addLines(id txn.LinkID, old []*line) {
 	l := &s.links[id]
+	l.calls = false
 	for i := range l.cfg.Lines {
 		c := &l.cfg.Lines[i]
+		l.calls = l.calls || c.Short.Messages > 0
 		limits := flow.LineLimits{AnswerTimeout: int64(l.cfg.EchoTimeout), EchoInterval: int64(l.cfg.EchoInterval),
-			Window: c.Window, MaxMissed: l.cfg.MaxMissed, HalfDuplex: c.HalfDuplex}
+			Window: c.Window, MaxMissed: l.cfg.MaxMissed, HalfDuplex: c.HalfDuplex || c.Short.Messages > 0, Short: c.Short}
 		n := sameLine(old, c.Send)
 		if n == nil {
 			n = &line{link: id, index: len(s.lines), since: s.now, Line: flow.NewLine(limits)}
@@ -63,6 +66,7 @@ func (s *Shard) addLines(id txn.LinkID, old []*line) {
 		s.wires[c.Receive] = w
 	}
 	l.serving = make([]*line, 0, len(l.lines))
+	l.regroup()
 }
 
 // sameLine finds the line that sends on a socket.
@@ -91,6 +95,9 @@ func (s *Shard) Up(id txn.LinkID) bool {
 // take one.
 func (s *Shard) pick(l *link) *line {
 	of := l.serving
+	if n := l.onCall(); n != nil {
+		return n
+	}
 	if len(of) > 1 {
 		a := s.below(len(of))
 		b := s.below(len(of) - 1)
@@ -192,6 +199,7 @@ func (s *Shard) leave(sl *slot, how ending) {
 	if n.Use != sl.use {
 		return
 	}
+	s.unsend(n)
 	n.InFlight--
 	switch how {
 	case answered:
@@ -203,7 +211,12 @@ func (s *Shard) leave(sl *slot, how ending) {
 			s.lineEvent(n, flow.Missed)
 		}
 	}
-	if n.InFlight == 0 && n.State == flow.LineDraining {
+	s.mayRest(n)
+}
+
+// mayRest tells a line that nothing is out on it any more, if it waits for that.
+func (s *Shard) mayRest(n *line) {
+	if n.InFlight == 0 && (n.State == flow.LineDraining || !n.Lasts()) {
 		s.lineEvent(n, flow.Idle)
 	}
 }
@@ -212,6 +225,10 @@ func (s *Shard) leave(sl *slot, how ending) {
 // there, as when the bank has moved, and with it the line begins anew; what the
 // old one still brings is read until the front closes it.
 func (s *Shard) lineOpened(n *line, id conn.ID, receives bool) {
+	if !n.Lasts() {
+		s.callOpened(n, id)
+		return
+	}
 	pair := n.cfg.Send != n.cfg.Receive
 	replaced := receives && n.recv != 0 || !receives && n.send != 0
 	if replaced && n.send != 0 && n.recv != 0 {
@@ -232,6 +249,11 @@ func (s *Shard) lineOpened(n *line, id conn.ID, receives bool) {
 // lineClosed ends a line because a socket has gone, unless that was given up or
 // replaced before; the other one of a pair is closed.
 func (s *Shard) lineClosed(n *line, id conn.ID) {
+	if id == n.call.ending {
+		n.call.ending = 0
+		s.lineEvent(n, flow.Lost)
+		return
+	}
 	if n.send != id && n.recv != id {
 		return
 	}
@@ -244,6 +266,9 @@ func (s *Shard) lineClosed(n *line, id conn.ID) {
 
 // closeLine closes the sockets of a line but for one that has gone.
 func (s *Shard) closeLine(n *line, gone conn.ID) {
+	if !n.Lasts() && gone == 0 {
+		n.call.ending = n.send
+	}
 	for _, id := range [...]conn.ID{n.send, n.recv} {
 		if id != 0 && id != gone {
 			s.loop.Close(id)
@@ -276,6 +301,8 @@ func (s *Shard) lineEvent(n *line, ev flow.LineEvent) {
 			s.arm(&n.timer, s.now+n.Wait, timerID(timerLine, n.gen, uint32(n.index)))
 		case flow.HangUp:
 			s.closeLine(n, 0)
+		case flow.DialLine:
+			s.loop.Dial(n.cfg.Send)
 		}
 	}
 }

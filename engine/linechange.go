@@ -78,6 +78,8 @@ var lineHints = map[string]Hint{
 	flow.Drain.String():         {"操作员停用", "taken out of service by an operator"},
 	flow.Undrain.String():       {"操作员恢复", "given back to service by an operator"},
 	flow.LineTimer.String():     {"签到或回响无应答，断开重连；查对方应用", "a sign-on or echo was not answered: hung up, dialled again; look at the bank's application"},
+	flow.Wanted.String():        {"有报文待发", "there is something to send"},
+	flow.NotDialled.String():    {"短连接未能建立，暂停后再试；查网络与银行端口", "a short-lived line could not be dialled, it rests and is tried again; look at the network and the bank's port"},
 }
 
 // LineHint gives the words for the cause of a change.

@@ -378,7 +378,7 @@ func (s *Shard) forward(sl *slot) {
 	n.InFlight++
 	sl.use = n.Use
 	sl.Line = uint8(min(n.number, 255))
-	out := s.out(n.send)
+	out := s.lineOut(n)
 	if out == nil || !s.viewOf(sl) {
 		return
 	}
@@ -402,6 +402,7 @@ func (s *Shard) forward(sl *slot) {
 	}
 	out.b = b
 	n.sent++
+	s.given(n, sl)
 }
 
 // viewOf makes s.view the request of a slot. With a module in the process it

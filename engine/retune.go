@@ -150,6 +150,9 @@ func (s *Shard) Draining(id conn.ID) {
 		s.pool.Leaves(int(p.index), true)
 	case p.kind == bankPeer:
 		n := s.lines[p.index]
+		if !n.Lasts() && !s.leaving {
+			return // the next call goes to the new place
+		}
 		if n.State != flow.LineDown && n.State != flow.LineDraining {
 			n.moves = true
 			s.lineEvent(n, flow.Drain)

@@ -230,6 +230,7 @@ type link struct {
 	serving  []*line // those that requests may take, see regroup
 	was      flow.LineState
 	since    int64   // when its best line came to be in that state
+	calls    bool    // some of its lines are short-lived
 	inFlight int     // requests without an answer, of ended uses of lines, too
 	zpk      hsm.Key // the configured one, or a newer one of the bank's
 	offer    keyOffer
@@ -265,8 +266,9 @@ func newShard(cfg Config, log Journal, reg *registry.Registry) *Shard {
 	for i := range cfg.Links {
 		l := &cfg.Links[i]
 		policies[i] = l.Reversal
-		s.links = append(s.links, link{cfg: l, was: flow.LineDialing, since: s.started})
+		s.links = append(s.links, link{cfg: l, since: s.started})
 		s.addLines(txn.LinkID(i), nil)
+		s.links[i].was = s.links[i].state()
 		s.env.AnswerTimeout = append(s.env.AnswerTimeout, int64(l.AnswerTimeout))
 	}
 	s.limit(cfg.FlowControl)

@@ -66,6 +66,7 @@ func (m *mill) Send(id conn.ID, b []byte) error {
 func (m *mill) Close(conn.ID)  {}
 func (m *mill) Reject(conn.ID) {}
 func (m *mill) Wake()          {}
+func (m *mill) Dial(int)       {}
 
 // grind does the sales from..to, a turn's worth at a time.
 func (m *mill) grind(from, to int) {

@@ -9,6 +9,7 @@ import (
 	"tongka/conn"
 	"tongka/flow"
 	"tongka/timeout"
+	"tongka/txn"
 )
 
 // Attach gives the shard its loop, and the loop its handler.
@@ -206,7 +207,9 @@ func (s *Shard) Closed(id conn.ID, err error) {
 	case bankPeer:
 		n := s.lines[index]
 		ours := err == nil && (n.State == flow.LineDown || n.State == flow.LineDraining)
-		s.lost(err, ours, "bank line lost", zap.String("link", s.links[n.link].cfg.Name), zap.Int("line", n.number))
+		if n.Lasts() || n.InFlight > 0 && s.badLines.allow(s.now) {
+			s.lost(err, ours, "bank line lost", zap.String("link", s.links[n.link].cfg.Name), zap.Int("line", n.number))
+		}
 		s.lineClosed(n, id)
 	case hsmPeer:
 		s.lost(err, false, "security module lost", zap.String("module", s.cfg.HSMs[index].Name))
@@ -272,6 +275,10 @@ func (s *Shard) expire(id uint64) {
 	case timerLine:
 		if n := s.lines[index]; n.gen&0xFFFFFFF == gen && n.armed {
 			n.armed = false
+			if n.Calling() {
+				s.notDialled(n)
+				return
+			}
 			s.lineEvent(n, flow.LineTimer)
 		}
 	case timerAsk:
@@ -280,10 +287,18 @@ func (s *Shard) expire(id uint64) {
 }
 
 func (s *Shard) timedOut(sl *slot) {
+	ev := flow.Event{Kind: flow.Expired, Now: s.now}
+	if n := sl.line; n != nil && n.Use == sl.use && n.Calling() {
+		ev.Deny = txn.LinkDown
+	}
+	s.expireSlot(sl, ev)
+}
+
+func (s *Shard) expireSlot(sl *slot, ev flow.Event) {
 	s.leave(sl, missed)
 	s.countTimeout(sl)
 	s.pending.end(sl.ID, wasExpired)
-	s.run(sl, flow.Event{Kind: flow.Expired, Now: s.now})
+	s.run(sl, ev)
 }
 
 func (s *Shard) arm(t *timeout.Token, at int64, id uint64) { *t = s.wheel.Arm(at, id) }

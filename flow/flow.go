@@ -450,9 +450,14 @@ func answered(t *Txn, ev *Event, out *Effects) {
 
 // expired closes a transaction whose answer did not come in time, or whose
 // terminal gave up: told 98, and a reversal owed if money moves, in one record.
+// One that never left, because its bank could not be dialled, is told why; the
+// reversal is owed all the same, since a crash here could not tell the difference.
 func expired(t *Txn, ev *Event, out *Effects) {
 	t.Code, t.Result = txn.NoAnswer, txn.TimedOut
-	if ev.Kind == Cancelled {
+	if ev.Deny != (txn.Code{}) {
+		t.Code = ev.Deny
+	}
+	if ev.Kind == Cancelled || ev.Deny != (txn.Code{}) {
 		out.add(Effect{Do: Disarm})
 	}
 	if profiles[t.Kind].money {

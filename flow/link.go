@@ -45,10 +45,12 @@ const (
 	Drain                          // an operator takes the line out of service
 	Undrain                        // and gives it back
 	LineTimer
+	Wanted     // a message was given to a short-lived line
+	NotDialled // no connection came for it
 )
 
 var lineEventNames = [...]string{"connected", "lost", "signed-on", "sign-on-refused", "signed-off", "echoed", "echo-refused",
-	"bank-signed-on", "bank-signed-off", "missed", "late-answer", "idle", "drain", "undrain", "timer"}
+	"bank-signed-on", "bank-signed-off", "missed", "late-answer", "idle", "drain", "undrain", "timer", "wanted", "not-dialled"}
 
 // String is the event's name in logs, scripts and panics.
 func (e LineEvent) String() string {
@@ -69,9 +71,10 @@ const (
 	SendSignOff
 	ArmLine // wake me in Line.Wait, and at no earlier time that was asked for
 	HangUp  // close all sockets: they will be dialled again
+	DialLine
 )
 
-var lineDoNames = [...]string{"nothing", "send sign-on", "send echo", "send sign-off", "arm", "hang up"}
+var lineDoNames = [...]string{"nothing", "send sign-on", "send echo", "send sign-off", "arm", "hang up", "dial"}
 
 // String is the effect's name in scripts.
 func (d LineDo) String() string { return lineDoNames[d] }
@@ -90,6 +93,7 @@ type Line struct {
 	missed    int    // requests in a row that were not answered
 	probes    int    // echoes in a row that were not, while probing
 	outs      int    // how often it was taken out since a request was answered
+	short     short
 }
 
 // LineLimits are a line's settings. Times are nanoseconds.
@@ -98,11 +102,19 @@ type LineLimits struct {
 	EchoInterval  int64 // between echoes, and before a refused sign-on is tried again
 	Window        int   // requests in flight at most; 0 is no limit of its own
 	MaxMissed     int   // requests in a row without an answer that take the line out; 0 never does
-	HalfDuplex    bool  // one message is out at a time, of whatever kind
+	HalfDuplex    bool  // one message is out at a time, of whatever kind; a short-lived line must be so
+	Short         Short
 }
 
-// NewLine is a line that nobody has connected yet.
-func NewLine(limits LineLimits) Line { return Line{State: LineDialing, Limits: limits} }
+// NewLine is a line that nobody has connected yet; a short-lived one needs no
+// more than that to take a request.
+func NewLine(limits LineLimits) Line {
+	l := Line{State: LineDialing, Limits: limits}
+	if !l.Lasts() {
+		l.State = LineUp
+	}
+	return l
+}
 
 // Takes says whether the line can take one more request. A line that was taken
 // out is on trial until it has answered one: if it is still ill, this costs one
@@ -121,7 +133,7 @@ func (l *Line) Takes() bool {
 }
 
 // Quiet says that nothing is out on the line, not even an echo.
-func (l *Line) Quiet() bool { return l.InFlight == 0 && l.asked == nothing }
+func (l *Line) Quiet() bool { return l.InFlight == 0 && l.asked == nothing && !l.short.leaving }
 
 // OnTrial says that the line was taken out and has answered no request since.
 func (l *Line) OnTrial() bool { return l.outs > 0 }
@@ -155,6 +167,10 @@ const (
 //	any ─lost▶ dialing; no answer to sign-on or echo: hang up, and dial again
 func DecideLine(l *Line, ev LineEvent, out *LineEffects) {
 	out.N = 0
+	if !l.Lasts() {
+		decideShort(l, ev, out)
+		return
+	}
 	switch ev {
 	case Connected:
 		l.connect(out)

@@ -98,6 +98,8 @@ func (s *script) line(w []string) {
 		s.openLine(w[1:])
 	case "busy":
 		s.line1.InFlight++
+	case "free": // the message that was out has ended, however
+		s.line1.InFlight--
 	case "answered-in-time":
 		s.line1.InFlight--
 		s.line1.Answered()
@@ -329,11 +331,16 @@ func (s *script) effect(e Effect) string {
 		SignOut: "sign out", Close: "close the batch", Note: "note the items", Adopt: "adopt the key"}[e.Do]
 }
 
-// openLine begins a line; options: half-duplex, window N, missed N.
+// openLine begins a line; options: half-duplex or short, window N, missed N,
+// messages N, keep N.
 func (s *script) openLine(w []string) {
 	limits := LineLimits{AnswerTimeout: int64(10 * time.Second), EchoInterval: int64(time.Minute)}
 	if len(w) > 0 && w[0] == "half-duplex" {
 		limits.HalfDuplex, w = true, w[1:]
+	}
+	if len(w) > 0 && w[0] == "short" {
+		limits.HalfDuplex, w = true, w[1:]
+		limits.Short = Short{Messages: 1, Dial: int64(5 * time.Second)}
 	}
 	for ; len(w) >= 2; w = w[2:] {
 		n, err := strconv.Atoi(w[1])
@@ -345,6 +352,10 @@ func (s *script) openLine(w []string) {
 			limits.Window = n
 		case "missed":
 			limits.MaxMissed = n
+		case "messages":
+			limits.Short.Messages = n
+		case "keep": // seconds
+			limits.Short.Keep = int64(n) * int64(time.Second)
 		default:
 			s.t.Fatalf("option %q", w[0])
 		}

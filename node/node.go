@@ -221,8 +221,13 @@ func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 		if err != nil {
 			return ec, cc, err
 		}
-		for i, line := range l.AllLines() {
-			bank.Lines = append(bank.Lines, n.line(&cc, fmt.Sprintf("%s#%d", l.Name, i+1), &line, conn.LinkConfig{Framing: bank.Framing, TLS: l.TLS.Options()}))
+		for _, line := range l.AllLines() {
+			of := conn.LinkConfig{Framing: bank.Framing, TLS: l.TLS.Options()}
+			if s, ok := line.Short(); ok {
+				n.calls(&cc, &bank, &line, &s, of)
+				continue
+			}
+			bank.Lines = append(bank.Lines, n.line(&cc, nextLine(&bank), &line, of))
 		}
 		ec.Links = append(ec.Links, bank)
 	}
@@ -295,6 +300,21 @@ func (n *Node) line(cc *conn.Config, name string, l *config.Line, of conn.LinkCo
 		line.Receive = line.Send
 	}
 	return line
+}
+
+// nextLine is what logs and orders call a bank's next line.
+func nextLine(bank *engine.Link) string { return fmt.Sprintf("%s#%d", bank.Name, len(bank.Lines)+1) }
+
+// calls gives each of a short-lived line's connections a line of its own, with a
+// number of its own.
+func (n *Node) calls(cc *conn.Config, bank *engine.Link, l *config.Line, s *config.ShortLived, of conn.LinkConfig) {
+	of.OnDemand, of.DialTimeout = true, s.DialTimeout
+	for range s.Connections {
+		line := n.line(cc, nextLine(bank), l, of)
+		line.HalfDuplex = true
+		line.Short = flow.Short{Messages: s.Messages, Keep: int64(s.Keep), Dial: int64(s.DialTimeout)}
+		bank.Lines = append(bank.Lines, line)
+	}
 }
 
 // door gives the reader and renderer of a terminals' dialect.

@@ -58,6 +58,7 @@ type simBankCmd struct {
 	Silent      bool          `help:"记账但不应答 · book sales and answer none"`
 	Deaf        bool          `help:"既不记账也不应答 · neither book nor answer"`
 	CloseEvery  int           `help:"每 N 笔记账后断线 · drop the line after each n-th sale"`
+	CloseAfter  int           `help:"短连接：每条连接应答 N 条报文后断开 · short-lived: close a connection after so many messages, answered first"`
 	Twice       bool          `help:"每个应答发两次 · send every answer twice"`
 	Refuse      string        `placeholder:"CODE" help:"对签到、签退与回响的应答码 · response code to sign-on, sign-off and echo"`
 	Line        int           `help:"只有第 N 条连接如此，从 1 起，0 为全部 · only the n-th connection is like that, from 1; 0: all"`
@@ -80,7 +81,7 @@ func (c *simBankCmd) Run(s *streams) error {
 		Name: c.Name, Listen: c.Listen, Connect: c.Connect, ZPK: zpk, Books: c.Books, Limit: c.Limit, Log: simLog(s), Line: c.Line,
 		Behaviour: sim.Behaviour{
 			Delay: c.Delay, DelayJitter: c.Jitter, Decline: txn.Code([]byte(c.DeclineCode)), DeclineRate: c.DeclineRate,
-			Silent: c.Silent, Deaf: c.Deaf, CloseEvery: c.CloseEvery, Twice: c.Twice, Refuse: refuse,
+			Silent: c.Silent, Deaf: c.Deaf, CloseEvery: c.CloseEvery, CloseAfter: c.CloseAfter, Twice: c.Twice, Refuse: refuse,
 		},
 	}, c.options(), s.out)
 }

@@ -18,6 +18,7 @@ type Behaviour struct {
 	Silent      bool          `json:"silent"`       // sales are booked and never answered; the rest is answered
 	Deaf        bool          `json:"deaf"`         // reads, and neither books nor answers anything, echo tests included
 	CloseEvery  int           `json:"close_every"`  // each n-th sale is booked, then the connection is dropped; 0 = never
+	CloseAfter  int           `json:"close_after"`  // the connection is closed after so many messages, answered first; 0 = never
 	Twice       bool          `json:"twice"`        // every financial answer is sent twice
 	Refuse      txn.Code      `json:"-"`            // F39 of the answer to sign-on, sign-off and echo; zero means 00
 }
@@ -32,6 +33,8 @@ func (b *Behaviour) validate() error {
 		return fmt.Errorf("behaviour: delay %v + jitter %v: wanted 0 to %v", b.Delay, b.DelayJitter, maxDelay)
 	case !(b.DeclineRate >= 0 && b.DeclineRate <= 1): // written so that NaN fails
 		return fmt.Errorf("behaviour: decline rate %v: wanted 0 to 1", b.DeclineRate)
+	case b.CloseAfter < 0:
+		return fmt.Errorf("behaviour: close after %d: wanted 0 or more", b.CloseAfter)
 	case b.CloseEvery < 0:
 		return fmt.Errorf("behaviour: close every %d: wanted 0 or more", b.CloseEvery)
 	case b.Decline == txn.OK:

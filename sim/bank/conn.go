@@ -23,6 +23,7 @@ const (
 var (
 	errLength  = errors.New("frame length is not four decimal digits")
 	errDropped = errors.New("dropped on purpose")
+	errEnough  = errors.New("closed after its last message")
 )
 
 // bankConn is what one connection's reader works with: scratch, used again for
@@ -35,6 +36,7 @@ type bankConn struct {
 	now  time.Time // of the batch
 	out  []byte    // answers to send at once
 	late []lateAnswer
+	read int // messages so far
 	view iso8583.View
 	env  iso8583.Envelope
 	text [40]byte // a track has up to 37
@@ -43,6 +45,7 @@ type bankConn struct {
 type lateAnswer struct {
 	after time.Duration
 	frame []byte
+	last  bool
 }
 
 // serve reads frames until the connection ends. All whole frames that one read
@@ -107,6 +110,10 @@ func (c *bankConn) batch(p []byte) (used int, err error) {
 		used += n
 		if len(frame) > 0 {
 			err = c.handle(frame)
+			c.read++
+		}
+		if n := c.how.CloseAfter; n > 0 && c.read >= n && err == nil {
+			err = errEnough
 		}
 	}
 	// Nothing may be answered that is not in the book.
@@ -116,8 +123,12 @@ func (c *bankConn) batch(p []byte) (used int, err error) {
 	}
 	c.bank.late += len(c.late)
 	c.bank.mu.Unlock()
+	bad := c.send(c.out)
+	if errors.Is(err, errEnough) && len(c.late) > 0 {
+		c.late[len(c.late)-1].last, err = true, nil // it closes when it has been sent
+	}
 	c.schedule()
-	return used, errors.Join(err, c.send(c.out))
+	return used, errors.Join(err, bad)
 }
 
 // nextFrame finds the first whole frame of p: four ASCII digits, then so many
@@ -161,6 +172,9 @@ func (c *bankConn) schedule() {
 			if err := c.send(l.frame); err != nil {
 				c.bank.log.Debug("late answer not sent", zap.Error(err))
 			}
+			if l.last {
+				c.net.Close() // ends its reader
+			}
 		})
 	}
 }
@@ -179,7 +193,7 @@ func (c *bankConn) emit(from int) {
 		after += rand.N(c.how.DelayJitter)
 	}
 	if c.bank.late+len(c.late) < maxLate {
-		c.late = append(c.late, lateAnswer{after, append([]byte(nil), c.out[from:]...)})
+		c.late = append(c.late, lateAnswer{after: after, frame: append([]byte(nil), c.out[from:]...)})
 	} else {
 		c.bank.ledger.stats.Unanswered++
 	}

@@ -219,6 +219,17 @@ func (p *process) Close(id conn.ID) {
 	}
 }
 
+// Dial is for short-lived lines: the bank's end of the link is connected a little
+// later, if this life still lasts.
+func (p *process) Dial(link int) {
+	w := p.w
+	w.after(int64(time.Millisecond), func() {
+		if w.proc == p && !p.dead && link < len(w.issuers) {
+			w.issuers[link].dial()
+		}
+	})
+}
+
 // Wake is for other goroutines, of which there are none.
 func (p *process) Wake() {}
 
