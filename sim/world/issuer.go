@@ -47,7 +47,9 @@ func newIssuer(w *world, i int) *issuer {
 // dial is the switch's dialling: it connects when the bank is reached.
 func (k *issuer) dial() {
 	for i := range k.lines {
-		k.dialLine(&k.lines[i])
+		if k.lines[i].short == 0 {
+			k.dialLine(&k.lines[i])
+		}
 	}
 }
 
@@ -58,7 +60,7 @@ func (k *issuer) dialLine(t *trunk) {
 
 func (k *issuer) lost(l *wire) {
 	t := l.trunk
-	if t.wire != l {
+	if t.wire != l || t.short > 0 {
 		return
 	}
 	k.w.after(int64(100*time.Millisecond)+int64(fate(k.w.o.Seed, aboutJitter, l.number, 1)%uint64(time.Second)), func() {

@@ -219,15 +219,33 @@ func (p *process) Close(id conn.ID) {
 	}
 }
 
-// Dial is for short-lived lines: the bank's end of the link is connected a little
-// later, if this life still lasts.
+// Dial is for short-lived lines: the connection is there a little later, or it is
+// said that it cannot be, or nothing is heard of it.
 func (p *process) Dial(link int) {
 	w := p.w
-	w.after(int64(time.Millisecond), func() {
-		if w.proc == p && !p.dead && link < len(w.issuers) {
-			w.issuers[link].dial()
+	for _, k := range w.issuers {
+		for i := range k.lines {
+			t := &k.lines[i]
+			if t.socket != link || t.short == 0 {
+				continue
+			}
+			w.wires++
+			dice := fate(w.o.Seed, aboutShape, uint64(link), w.wires)
+			w.after(int64(time.Millisecond)+int64(dice%uint64(20*time.Millisecond)), func() {
+				if w.proc != p || p.dead {
+					return
+				}
+				switch dice >> 32 % 16 {
+				case 0:
+					p.touched = true
+					p.handler.(conn.Caller).NotDialled(link)
+				case 1:
+				default:
+					k.dialLine(t)
+				}
+			})
 		}
-	})
+	}
 }
 
 // Wake is for other goroutines, of which there are none.

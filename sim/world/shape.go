@@ -1,8 +1,11 @@
 package world
 
 import (
+	"time"
+
 	"tongka/conn"
 	"tongka/engine"
+	"tongka/flow"
 )
 
 // trunk is one socket between the switch and a bank.
@@ -11,6 +14,7 @@ type trunk struct {
 	back   int   // the socket of the answers: the same, or the other of a pair
 	mute   bool  // of a pair: nothing is asked here
 	half   bool  // one message at a time
+	short  int   // of a short-lived line: messages on one connection; 0: it lasts
 	wire   *wire // nil or closed: not connected
 }
 
@@ -36,10 +40,11 @@ func shapeOf(seed uint64) *shape {
 				n := socket()
 				s.trunks[b] = append(s.trunks[b], trunk{socket: n, back: n})
 			}
-		case 4: // two lines that take one message at a time
+		case 4: // two lines that take one message at a time, half of them dialled on demand
+			short := [...]int{0, 1, 4, 0}[fate(seed, aboutShape, uint64(b), 1)%4]
 			for range 2 {
 				n := socket()
-				s.trunks[b] = append(s.trunks[b], trunk{socket: n, back: n, half: true})
+				s.trunks[b] = append(s.trunks[b], trunk{socket: n, back: n, half: true, short: short})
 			}
 		case 5: // two lines of two sockets each
 			for range 2 {
@@ -61,6 +66,9 @@ func (s *shape) lines(bank int) (all []engine.Line) {
 			continue
 		}
 		l := engine.Line{Send: t.socket, Receive: t.back, Priority: 1, HalfDuplex: t.half}
+		if t.short > 0 {
+			l.Short = flow.Short{Messages: t.short, Keep: int64(time.Second), Dial: int64(2 * time.Second)}
+		}
 		if i == 2 && t.socket == t.back {
 			l.Priority = 2
 		}
