@@ -29,7 +29,7 @@ type chaos struct {
 	tills  []*till
 	banks  [2]*issuer
 	lines  [2][]Line
-	calls  []int // short-lived lines that the shard wants dialled
+	calls  []int     // short-lived lines that the shard wants dialled
 	boxes  []conn.ID // modules behind sockets
 	server *payshield.Server
 	held   []boxReply
