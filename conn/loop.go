@@ -63,6 +63,8 @@ type loop struct {
 	stopping bool
 
 	pending  []ending // connections that are gone, not told yet
+	came     []arrival
+	frames   []byte // of came, one behind the other
 	partials partials
 	plain    []byte // what one TLS record held
 	sealed   []byte // TLS records on their way out; empty between two calls
@@ -78,6 +80,13 @@ type slot struct {
 type ending struct {
 	id  ID
 	err error
+}
+
+// arrival is a frame that the handler has not been told yet, up to end in
+// loop.frames.
+type arrival struct {
+	id  ID
+	end int
 }
 
 func newLoop(number int) *loop {
@@ -220,6 +229,7 @@ func (l *loop) Run(context.Context) error {
 
 func (l *loop) tick() {
 	l.now = time.Now().UnixNano()
+	l.handIn()
 	if l.rang.Load() { // asked for and not worked out: the two clocks drift
 		l.rang.Store(false)
 		l.timerAt = 0

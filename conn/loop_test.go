@@ -1,8 +1,10 @@
 package conn
 
 import (
+	"bytes"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -254,4 +256,66 @@ func TestTwoLoops(t *testing.T) {
 			}
 		}
 	})
+}
+
+// All that is ready is read before the handler is told the first frame of it.
+func TestFramesAreHandedInTogether(t *testing.T) {
+	f, probes := run(t, door1())
+	p := probes[0]
+	a, b := dial(t, f), dial(t, f)
+	within(t, "both in", func() bool { return f.Stats().Open == 2 })
+	blocked, release := make(chan struct{}), make(chan struct{})
+	var came []uint64 // by then, when each frame was told
+	p.see(func() {
+		p.on = func(_ ID, b []byte) bool {
+			came = append(came, p.loop.(*loop).count[framesIn])
+			if string(b) == "block" {
+				close(blocked)
+				<-release
+			}
+			return true
+		}
+	})
+	mustWrite(t, a, framed("block"))
+	<-blocked
+	mustWrite(t, a, framed("one"), framed("two"))
+	mustWrite(t, b, framed("three"))
+	close(release)
+	within(t, "four frames", func() (ok bool) { p.see(func() { ok = len(came) == 4 }); return })
+	p.see(func() {
+		if fmt.Sprint(came) != "[1 4 4 4]" {
+			t.Errorf("%v frames had come when each was told", came)
+		}
+	})
+}
+
+// What waits to be handed in is bounded, however much comes in one turn.
+func TestWaitingFramesAreBounded(t *testing.T) {
+	f, probes := run(t, door1())
+	p := probes[0]
+	most, n := 0, 0
+	p.see(func() {
+		p.on = func(ID, []byte) bool {
+			most = max(most, len(p.loop.(*loop).frames))
+			n++
+			return true
+		}
+	})
+	c := dial(t, f)
+	frame := framed(strings.Repeat("x", 900))
+	const frames = 3 * maxWaiting / 900
+	mustWrite(t, c, bytes.Repeat(frame, frames))
+	within(t, "all", func() (ok bool) { p.see(func() { ok = n == frames }); return })
+	p.see(func() {
+		if most == 0 || most > maxWaiting {
+			t.Errorf("%d bytes waited, want at most %d", most, maxWaiting)
+		}
+	})
+}
+
+func mustWrite(t *testing.T, c net.Conn, parts ...[]byte) {
+	t.Helper()
+	if _, err := c.Write(bytes.Join(parts, nil)); err != nil {
+		t.Fatal(err)
+	}
 }

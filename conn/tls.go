@@ -277,7 +277,7 @@ func (l *loop) pump(p *peer, b []byte) {
 		if l.flushSealed(p) != nil {
 			return
 		}
-		l.frames(p, l.plain[:n])
+		l.cutUp(p, l.plain[:n])
 		switch {
 		case p.state != open:
 			return
