@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"syscall"
@@ -48,6 +49,7 @@ type runner struct {
 // Run starts the switch and waits for a signal, or for the store to fail: then
 // the process ends, and the next start reads the truth from disk.
 func (c *runCmd) Run(s *streams) error {
+	widen()
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR2)
 	defer signal.Stop(signals)
@@ -71,6 +73,17 @@ func (c *runCmd) Run(s *streams) error {
 		return err
 	}
 	return r.serve(signals)
+}
+
+// widen gives the Go runtime two places to run for each processor, unless the
+// environment says how many. A loop that comes back from a system call (it sleeps in
+// one, and the store's goroutine waits for the disk in one) then finds a place at once;
+// with one for each, it often had to wait for a thread to hand its over, and
+// was carried on by another thread on another processor.
+func widen() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
+	}
 }
 
 // inheritWithin is how long the process before this one may take to drain.
