@@ -113,9 +113,15 @@ func (r *reader) links(c *Config, taken map[string]string) {
 // with public keys because a line was left out.
 func (r *reader) hsm(h *HSM) {
 	switch {
-	case h.Mode == "soft" && !h.TestLMK:
-		r.faultAt("hsm.mode", "软模块只用公开测试 LMK，须写明 test_lmk: true · the soft module has the public test LMK only; say so with test_lmk: true",
+	case h.Mode == "soft" && !h.TestLMK && h.LMKFile == "":
+		r.faultAt("hsm.mode", "软模块须写明 test_lmk: true（公开测试 LMK），或给出 lmk_file · mode soft wants test_lmk: true, the public test LMK, or an lmk_file",
 			"生产环境用 · in production: mode: tcp")
+	case h.TestLMK && h.LMKFile != "":
+		r.faultAt("hsm.lmk_file", "test_lmk 与 lmk_file 只能有一个 · one of test_lmk and lmk_file, not both", "")
+	case h.Mode == "tcp" && h.LMKFile != "":
+		r.faultAt("hsm.lmk_file", "mode 为 tcp 时 LMK 在加密机中 · with mode tcp the LMK is in the modules", "mode: soft")
+	case (h.LMKFile == "") != (h.PassFile == ""):
+		r.faultAt("hsm.mode", "lmk_file 与 pass_file 须同时给出 · lmk_file and pass_file go together", "")
 	case h.Mode == "soft" && len(h.Addresses) > 0:
 		r.faultAt("hsm.addresses", "mode 为 soft 时不可有 addresses · mode soft takes no addresses", "mode: tcp")
 	case h.Mode == "tcp" && len(h.Addresses) == 0 && !r.has("hsm.addresses"):

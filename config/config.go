@@ -103,6 +103,9 @@ type HSM struct {
 	Header    int           `json:"header,omitempty" range:"4,255" jsonschema:"主机命令消息头字节数 · bytes of the host command header"`
 	Timeout   time.Duration `json:"timeout,omitempty" range:"10ms,1m" reload:"now" jsonschema:"命令时限 · how long a command may take"`
 	TestLMK   bool          `json:"test_lmk,omitempty" jsonschema:"公开测试 LMK，绝不可用于生产 · the public test LMK, never for production"`
+	LMKFile   string        `json:"lmk_file,omitempty" jsonschema:"软模块自己的 LMK，由 switch hsm lmk new 生成 · an LMK of one's own for the soft module, made by switch hsm lmk new"`
+	PassFile  string        `json:"pass_file,omitempty" jsonschema:"lmk_file 的口令文件，取首行 · file whose first line is the passphrase of lmk_file"`
+	Dialect   string        `json:"dialect,omitempty" enum:"payshield,sjl06,sjj1310,simulator" jsonschema:"加密机类型，见 hsm 文档 · kind of module, see the page on HSMs"`
 
 	Connections   int           `json:"connections,omitempty" range:"1,32" jsonschema:"每台加密机的连接数 · connections to each module"`
 	KeyConnection bool          `json:"key_connection,omitempty" jsonschema:"密钥管理另用一条连接，不拖慢交易 · one connection more for key management, which then never delays a transaction"`

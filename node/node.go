@@ -22,10 +22,6 @@ import (
 	"tongka/console"
 	"tongka/engine"
 	"tongka/flow"
-	"tongka/hsm"
-	"tongka/hsm/payshield"
-	"tongka/hsm/pool"
-	"tongka/hsm/soft"
 	"tongka/journal"
 	"tongka/registry"
 	"tongka/registry/desk"
@@ -195,8 +191,8 @@ func (n *Node) importTerminals(path string) error {
 func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 	cfg := n.cfg
 	ec := engine.Config{InFlight: cfg.Limits.InFlight, History: cfg.Limits.History,
-		HSMTimeout: cfg.HSM.Timeout, Dialect: payshield.Dialect{HeaderLen: cfg.HSM.Header},
-		Seed: uint64(time.Now().UnixNano()), Clock: func() int64 { return time.Now().UnixNano() },
+		HSMTimeout: cfg.HSM.Timeout,
+		Seed:       uint64(time.Now().UnixNano()), Clock: func() int64 { return time.Now().UnixNano() },
 		Logger: n.log, Fatal: o.Fatal}
 	cc := conn.Config{Logger: n.log}
 	doors := map[string]*translate.Door{} // of one dialect, one for all its listeners
@@ -232,11 +228,16 @@ func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 		ec.Links = append(ec.Links, bank)
 	}
 	if cfg.HSM.Mode == "soft" {
-		var err error
-		if ec.Module, err = soft.NewWith(soft.TestLMK(), soft.Options{SM4Cards: cfg.Cards.SM4 != 0}); err != nil {
+		m, err := SoftModule(cfg)
+		if err != nil {
 			return ec, cc, err
 		}
-		n.log.Warn("SOFTWARE SECURITY MODULE WITH THE PUBLIC TEST LMK: every key is known to everybody; never for real money")
+		ec.Module = m
+		if lmk := m.LMK(); lmk.Test() {
+			n.log.Warn("SOFTWARE SECURITY MODULE WITH THE PUBLIC TEST LMK: every key is known to everybody; never for real money")
+		} else {
+			n.log.Warn("SOFTWARE SECURITY MODULE: its keys are in this process's memory; for development, never for real money", zap.Stringer("lmk", lmk))
+		}
 	}
 	if err := modules(&cfg.HSM, &ec, &cc); err != nil {
 		return ec, cc, err
@@ -250,33 +251,6 @@ func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 	}
 	ec.Routes, err = Routes(cfg)
 	return ec, cc, err
-}
-
-// modules gives every security module its connections, the one for key management
-// last.
-func modules(h *config.HSM, ec *engine.Config, cc *conn.Config) error {
-	ec.Pool = pool.Options{Window: h.Window, Rate: h.Rate, Probe: h.Probe}
-	hsm.DecodeHex(ec.Pool.LMK[:len(h.LMKCheck)/2], []byte(h.LMKCheck))
-	for _, c := range h.Commands {
-		if err := ec.Dialect.Define(c.Code, payshield.Layout{Request: c.Request, Response: c.Response}); err != nil {
-			return fmt.Errorf("hsm.commands: %w", err)
-		}
-	}
-	for i, a := range h.Addresses {
-		machine := fmt.Sprintf("hsm-%d", i+1)
-		add := func(name string, keys bool) {
-			ec.HSMs = append(ec.HSMs, engine.HSM{Name: name, Machine: machine, Keys: keys, Socket: len(cc.Links), Framing: conn.Binary2})
-			cc.Links = append(cc.Links, conn.LinkConfig{Name: name, Addr: a, Framing: conn.Binary2, MaxOutbound: config.ModuleOutbound, BackoffMax: 5 * time.Second})
-		}
-		add(machine, false)
-		for n := 1; n < h.Connections; n++ {
-			add(fmt.Sprintf("%s#%d", machine, n+1), false)
-		}
-		if h.KeyConnection {
-			add(machine+" keys", true)
-		}
-	}
-	return nil
 }
 
 // line gives a bank's line its sockets.

@@ -139,7 +139,11 @@ func describe(w io.Writer, c *config.Config, terminals int) {
 	describeRoutes(w, c)
 	switch c.HSM.Mode {
 	case "soft":
-		fmt.Fprintln(w, "加密机 · HSM: 内置软模块 · soft\n  !! 公开测试密钥，绝不可用于生产 · PUBLIC TEST KEYS, NEVER FOR PRODUCTION")
+		keys := "公开测试密钥，绝不可用于生产 · PUBLIC TEST KEYS, NEVER FOR PRODUCTION"
+		if c.HSM.LMKFile != "" {
+			keys = "LMK " + c.HSM.LMKFile + "，密钥在进程内存中，不可用于生产 · KEYS IN MEMORY, NEVER FOR PRODUCTION"
+		}
+		fmt.Fprintln(w, "加密机 · HSM: 内置软模块 · soft\n  !! "+keys)
 	default:
 		fmt.Fprintf(w, "加密机 · HSM: %s, 消息头 · header %d, 时限 · timeout %v\n", strings.Join(c.HSM.Addresses, ", "), c.HSM.Header, c.HSM.Timeout)
 	}

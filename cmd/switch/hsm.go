@@ -1,13 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"crypto/rand"
 	"fmt"
 	"os"
 	"time"
 
 	"tongka/hsm/soft"
+	"tongka/node"
 	"tongka/sim"
 )
 
@@ -20,31 +20,6 @@ type hsmCmd struct {
 // lmkFile names a sealed LMK.
 type lmkFile struct {
 	PassFile string `placeholder:"FILE" required:"" help:"口令文件，取首行，至少 8 字节 · file whose first line is the passphrase, 8 bytes at least"`
-}
-
-func (f lmkFile) pass() ([]byte, error) {
-	b, err := os.ReadFile(f.PassFile)
-	if err != nil {
-		return nil, fmt.Errorf("口令文件 · passphrase: %w", err)
-	}
-	line, _, _ := bytes.Cut(b, []byte("\n"))
-	return bytes.TrimRight(line, "\r"), nil
-}
-
-func (f lmkFile) open(path string) (soft.LMK, error) {
-	pass, err := f.pass()
-	if err != nil {
-		return soft.LMK{}, err
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return soft.LMK{}, fmt.Errorf("LMK: %w", err)
-	}
-	lmk, err := soft.OpenLMK(b, pass)
-	if err != nil {
-		return soft.LMK{}, fmt.Errorf("%s：不能打开 · %w", path, err)
-	}
-	return lmk, nil
 }
 
 // hsmLMKCmd makes and shows sealed LMKs.
@@ -60,7 +35,7 @@ type hsmLMKNewCmd struct {
 
 // Run never writes over a file: the keys under the old LMK would be lost.
 func (c *hsmLMKNewCmd) Run(s *streams) error {
-	pass, err := c.pass()
+	pass, err := node.ReadPass(c.PassFile)
 	if err != nil {
 		return err
 	}
@@ -96,7 +71,7 @@ type hsmLMKShowCmd struct {
 
 // Run prints what an LMK may tell.
 func (c *hsmLMKShowCmd) Run(s *streams) error {
-	lmk, err := c.open(c.File)
+	lmk, err := node.ReadLMK(c.File, c.PassFile)
 	if err == nil {
 		fmt.Fprintln(s.out, lmk)
 	}
@@ -126,7 +101,7 @@ func (c *hsmServeCmd) Validate() error {
 func (c *hsmServeCmd) Run(s *streams) error {
 	cfg := sim.HSMConfig{Listen: c.Listen, HeaderLen: c.Header, SM4Cards: c.SM4Cards, Delay: c.Delay, Log: simLog(s)}
 	if c.LMK != "" {
-		lmk, err := lmkFile{c.PassFile}.open(c.LMK)
+		lmk, err := node.ReadLMK(c.LMK, c.PassFile)
 		if err != nil {
 			return err
 		}

@@ -15,9 +15,8 @@ import (
 
 	"tongka/config"
 	"tongka/hsm"
-	"tongka/hsm/payshield"
-	"tongka/hsm/soft"
 	"tongka/journal"
+	"tongka/node"
 	"tongka/offline"
 	"tongka/offline/layout"
 )
@@ -111,7 +110,7 @@ func against(cfg *config.Config, o *offline.Options) (end func() error, err erro
 	if cfg.HSM.Mode == "soft" {
 		local := &offline.Local{}
 		for range runtime.GOMAXPROCS(0) {
-			m, err := soft.NewWith(soft.TestLMK(), soft.Options{SM4Cards: cfg.Cards.SM4 != 0})
+			m, err := node.SoftModule(cfg)
 			if err != nil {
 				return nil, err
 			}
@@ -120,12 +119,11 @@ func against(cfg *config.Config, o *offline.Options) (end func() error, err erro
 		o.Verifier = local
 		return func() error { return nil }, nil
 	}
-	remote := &offline.Remote{Addresses: cfg.HSM.Addresses, Timeout: cfg.HSM.Timeout, Dialect: payshield.Dialect{HeaderLen: cfg.HSM.Header}}
-	for _, c := range cfg.HSM.Commands {
-		if err := remote.Dialect.Define(c.Code, payshield.Layout{Request: c.Request, Response: c.Response}); err != nil {
-			return nil, fmt.Errorf("hsm.commands: %w", err)
-		}
+	dialect, err := node.HSMDialect(&cfg.HSM)
+	if err != nil {
+		return nil, err
 	}
+	remote := &offline.Remote{Addresses: cfg.HSM.Addresses, Timeout: cfg.HSM.Timeout, Dialect: dialect}
 	o.Verifier = remote
 	return remote.Close, nil
 }

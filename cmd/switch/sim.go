@@ -11,6 +11,7 @@ import (
 
 	"tongka/hsm"
 	"tongka/hsm/soft"
+	"tongka/node"
 	"tongka/sim"
 	"tongka/txn"
 )
@@ -193,6 +194,14 @@ type simKeyCmd struct {
 	Type  string `required:"" enum:"tmk,tpk,tak,zpk,zak,zmk" help:"密钥类型 · key type: ${enum}"`
 	Clear string `arg:"" name:"clearhex" help:"明文测试密钥，16、32 或 48 位十六进制 · clear test key of 16, 32 or 48 hex digits"`
 	JSON  bool   `help:"输出 JSON · write JSON"`
+
+	LMK      string `name:"lmk" placeholder:"FILE" help:"加密存放的 LMK，缺省为公开测试 LMK · sealed LMK; the public test LMK when left out"`
+	PassFile string `placeholder:"FILE" help:"口令文件，随 --lmk · file of the passphrase, with --lmk"`
+}
+
+// Validate wants both of a sealed LMK's files.
+func (c *simKeyCmd) Validate() error {
+	return (&hsmServeCmd{LMK: c.LMK, PassFile: c.PassFile, Header: 8}).Validate()
 }
 
 // keyTypes are the names as operators say them; a tmk and a tpk lie under the
@@ -209,7 +218,14 @@ func (c *simKeyCmd) Run(s *streams) error {
 	if b == nil {
 		return errors.New("密钥为空 · the key is empty")
 	}
-	m := soft.New(soft.TestLMK())
+	lmk, warning := soft.TestLMK(), "公开测试 LMK，绝不可用于生产 · public test LMK, never for production"
+	if c.LMK != "" {
+		warning = "开发用 LMK，不可用于生产 · an LMK for development, never for production"
+		if lmk, err = node.ReadLMK(c.LMK, c.PassFile); err != nil {
+			return err
+		}
+	}
+	m := soft.New(lmk)
 	k, err := m.Wrap(keyTypes[c.Type], b)
 	if err != nil {
 		return err
@@ -222,6 +238,6 @@ func (c *simKeyCmd) Run(s *streams) error {
 		return writeJSON(s.out, map[string]string{"type": c.Type, "key": k.String(), "kcv": fmt.Sprintf("%X", kcv[:3])})
 	}
 	fmt.Fprintf(s.out, "密钥 · key: %s\n校验值 · check value: %X\n", k, kcv[:3])
-	fmt.Fprintln(s.err, "公开测试 LMK，绝不可用于生产 · public test LMK, never for production")
+	fmt.Fprintln(s.err, warning)
 	return nil
 }
