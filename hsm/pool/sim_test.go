@@ -376,6 +376,20 @@ func BenchmarkModules(b *testing.B) {
 			b.ReportMetric(float64(done), "commands/s")
 		})
 	}
+	b.Run("one,key=5s", func(b *testing.B) {
+		var took time.Duration
+		for b.Loop() {
+			w := newWorld(b, Options{Seed: 5, Window: 1, KeyTimeout: 30 * time.Second}, 1)
+			w.Add(Line{Module: 0, Keys: true}, w.now)
+			w.boxes[0].slow = int64(5 * time.Second)
+			w.connect()
+			w.run(10 * time.Millisecond)
+			w.ask(hsm.GenerateKey)
+			w.drive(1, time.Second)
+			took = p99(w.by[0][:len(w.by[0])-1]) // the last one is the key
+		}
+		b.ReportMetric(float64(took.Microseconds()), "p99-µs")
+	})
 	for name, spoil := range map[string]func(*box){"dead": func(b *box) { b.dead = true }, "slow": func(b *box) { b.service *= 10 }} {
 		b.Run("four,one="+name, func(b *testing.B) {
 			var ratio float64
