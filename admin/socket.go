@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tongka/audit"
+	"tongka/fault"
 )
 
 // Limits of the server. A restart may take as long as its deadline.
@@ -62,7 +63,7 @@ func Listen(path string, sw Switch, tokens func() string, log *zap.Logger) (*Ser
 	}
 	s.done.Go(func() {
 		if err := s.http.Serve(&bounded{Listener: ln, free: make(chan struct{}, maxConns)}); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("admin socket stopped serving", zap.Error(err))
+			log.Error("admin socket stopped serving", fault.Field(fault.DoorClosed), zap.Error(err))
 		}
 	})
 	return s, nil

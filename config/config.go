@@ -39,6 +39,7 @@ type Config struct {
 	Console     Console     `json:"console,omitempty" jsonschema:"控制台 · web console and admin API"`
 	Admin       Admin       `json:"admin,omitempty" jsonschema:"管理接口 · admin API"`
 	Stop        Stop        `json:"stop,omitempty" jsonschema:"停机与热重启 · stop and hot restart"`
+	Supervisor  Supervisor  `json:"supervisor,omitempty" jsonschema:"守护进程 run --supervise · the supervisor of run --supervise"`
 	Log         Log         `json:"log,omitempty" jsonschema:"日志 · log"`
 }
 
@@ -179,6 +180,16 @@ type Stop struct {
 	RestartDeadline time.Duration `json:"restart_deadline,omitempty" range:"100ms,1m" reload:"now" jsonschema:"热重启时限，其间新连接排队等待 · the same for a hot restart, during which newcomers wait in the backlog"`
 }
 
+// Supervisor says how the process of run --supervise watches its worker. It reads
+// this once, at its own start.
+type Supervisor struct {
+	Heartbeat    time.Duration `json:"heartbeat,omitempty" range:"1s,1h" jsonschema:"交易循环静默多久即视为停顿 · how long the loop of transactions may be silent before it counts as hung"`
+	StartTimeout time.Duration `json:"start_timeout,omitempty" range:"1s,24h" jsonschema:"启动与恢复时限，恢复有进展则顺延 · how long start and recovery may take; progress of the recovery extends it"`
+	Memory       int           `json:"memory,omitempty" range:"0,16777216" jsonschema:"工作进程常驻内存上限 MiB，超出即有序重启，0 不限 · MiB that the worker may hold resident; beyond, it is restarted in order; 0 is no limit"`
+	Backoff      time.Duration `json:"backoff,omitempty" range:"10ms,1h" jsonschema:"崩溃后首次等待，每次加倍 · pause after a crash, doubled each time"`
+	MaxBackoff   time.Duration `json:"max_backoff,omitempty" range:"10ms,1h" jsonschema:"最长等待 · longest pause"`
+}
+
 // Log says what is logged, and where to.
 type Log struct {
 	Level string `json:"level,omitempty" enum:"debug,info,warn,error" reload:"now" jsonschema:"级别 · level"`
@@ -201,6 +212,7 @@ func Defaults() Config {
 		Limits:      Limits{InFlight: 16384, History: 16, MaxFrame: 2048},
 		Console:     Console{Address: "127.0.0.1:8080"},
 		Stop:        Stop{Deadline: 10 * time.Second, RestartDeadline: 2 * time.Second},
+		Supervisor:  Supervisor{Heartbeat: 30 * time.Second, StartTimeout: 10 * time.Minute, Backoff: 200 * time.Millisecond, MaxBackoff: 30 * time.Second},
 		Log:         Log{Level: "info"},
 	}
 }

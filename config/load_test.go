@@ -98,6 +98,7 @@ limits: {in_flight: 100, history: 20, max_frame: 2048}
 console: {address: ""}
 admin: {socket: a.sock, tokens: /tokens}
 stop: {deadline: 5s, restart_deadline: 900ms}
+supervisor: {heartbeat: 4s, start_timeout: 1m, memory: 4096, backoff: 1s, max_backoff: 2m}
 log: {level: debug, file: log/x.log}
 `
 
@@ -149,7 +150,9 @@ func wholeConfig(t *testing.T) *Config {
 		Limits:   Limits{InFlight: 100, History: 20, MaxFrame: 2048},
 		Admin:    Admin{Socket: "/etc/a.sock", Tokens: "/tokens"},
 		Stop:     Stop{Deadline: 5 * time.Second, RestartDeadline: 900 * time.Millisecond},
-		Log:      Log{Level: "debug", File: "/etc/log/x.log"},
+		Supervisor: Supervisor{Heartbeat: 4 * time.Second, StartTimeout: time.Minute, Memory: 4096, Backoff: time.Second,
+			MaxBackoff: 2 * time.Minute},
+		Log: Log{Level: "debug", File: "/etc/log/x.log"},
 	}
 }
 

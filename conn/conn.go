@@ -87,6 +87,14 @@ type Drainer interface {
 	Owes(id ID) bool
 }
 
+// Refuser is what a Handler is, too, when it wants to see what no frame could be
+// made of. The connection is closed right after, and Closed tells why.
+type Refuser interface {
+	// Refused brings what had come: b is lent as a frame is, and err is ErrOversize,
+	// ErrEmpty, ErrMalformed or ErrHalfFrame.
+	Refused(id ID, b []byte, err error)
+}
+
 // Framing tells frames apart; see the package framing.
 type Framing = framing.Framing
 

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"tongka/conn/cert"
+	"tongka/fault"
 )
 
 // keepAlive finds dead peers that never say good-bye: about a minute.
@@ -328,7 +329,7 @@ func (f *Front) stop(ctx context.Context) error {
 	f.entering.Wait() // from here on nobody boards a loop
 	for _, l := range f.loops {
 		if err := l.run(ctx, l.stop); err != nil {
-			f.log.Warn("loop cannot be stopped in order", zap.Int("loop", l.number), zap.Error(err))
+			f.log.Warn("loop cannot be stopped in order", fault.Field(fault.StopUnorderly), zap.Int("loop", l.number), zap.Error(err))
 			close(l.done)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
+
+	"tongka/fault"
 )
 
 // dialStagger is the least time between two dials of one Front: banks' lines
@@ -94,7 +96,7 @@ func (n *line) once(addr string, tries int) fate {
 		}
 		n.f.dialErrs.Add(1)
 		if tries&(tries+1) == 0 { // the 1st, 2nd, 4th, 8th … in a row
-			n.log.Warn("link cannot be reached", zap.String("addr", addr), zap.Int("failures", tries+1), zap.Error(err))
+			n.log.Warn("link cannot be reached", fault.Field(fault.LinkUnreachable), zap.String("addr", addr), zap.Int("failures", tries+1), zap.Error(err))
 		}
 		return failed
 	}
@@ -165,7 +167,7 @@ func (n *line) backoff(rounds int) time.Duration {
 func (f *Front) watch(p *peer) {
 	log := f.log.With(zap.String("link", p.door.name), zap.Int("line", p.loop.number))
 	if p.id == 0 {
-		log.Warn("link dialled once more while its line is alive: refused")
+		log.Warn("link dialled once more while its line is alive: refused", fault.Field(fault.LineRefusedTwice))
 		return
 	}
 	log.Info("link up, dialled by its peer")

@@ -275,6 +275,7 @@ func (l *loop) expired(id uint64) {
 		// Armed once and not at each frame: see how long it has been in fact.
 		l.watchIdle(p)
 	case halfTimer:
+		l.refused(p, nil, ErrHalfFrame)
 		_ = l.cut(p, ErrHalfFrame)
 	case closeTimer:
 		l.closeOn(p)

@@ -131,11 +131,26 @@ func (l *loop) cutUp(p *peer, b []byte) {
 			used, err = l.whole(p, b)
 		}
 		if err != nil {
+			l.refused(p, b, err)
 			_ = l.cut(p, err)
 			return
 		}
 		b = b[used:]
 	}
+}
+
+// refused shows the handler what no frame could be made of.
+func (l *loop) refused(p *peer, b []byte, err error) {
+	r, ok := l.h.(Refuser)
+	if !ok {
+		return
+	}
+	if p.part != nil {
+		b = p.part
+	}
+	l.telling = true
+	r.Refused(p.id, b, err)
+	l.told()
 }
 
 // whole delivers the first frame of b, or keeps b when that is only a part.

@@ -29,6 +29,7 @@ import (
 
 	"tongka/conn"
 	"tongka/engine"
+	"tongka/fault"
 )
 
 // DefaultAddress is where the console listens unless told otherwise.
@@ -51,6 +52,8 @@ type Options struct {
 	// Admin gets every POST below /api/ and says itself who may; nil: the console
 	// only reads.
 	Admin http.Handler
+	// Faults are counted there; nil: none are shown.
+	Faults *fault.Book
 	// Reload is the last try to read the configuration again, nil before the first.
 	Reload func() *Reload
 }
@@ -81,6 +84,7 @@ type Server struct {
 	address string
 	version string
 	front   func() conn.Stats
+	faults  *fault.Book
 	now     func() time.Time // a field so that tests can say what is stale
 	reload  func() *Reload
 	within  time.Duration // for reading a request and for writing an answer
@@ -99,7 +103,7 @@ type Server struct {
 // New makes a console that reads src. It opens nothing yet.
 func New(src Source, o Options) *Server {
 	s := &Server{src: src, log: o.Logger, address: o.Address, version: o.Version, front: o.Front, now: time.Now, within: answerTimeout,
-		reload: o.Reload}
+		reload: o.Reload, faults: o.Faults}
 	if s.log == nil {
 		s.log = zap.NewNop()
 	}
@@ -128,7 +132,7 @@ func (s *Server) routes() http.Handler {
 	m.HandleFunc("/api/snapshot", s.snapshot)
 	m.HandleFunc("/healthz", s.healthz)
 	m.HandleFunc("/livez", s.livez)
-	m.Handle("/metrics", metricsHandler(s.src, s.front, s.version, s.log))
+	m.Handle("/metrics", metricsHandler(s.src, s.front, s.faults, s.version, s.log))
 	m.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		refuse(w, http.StatusNotFound, "没有这个页面", "no such page")
 	})
@@ -173,7 +177,7 @@ func (s *Server) Start() error {
 	srv, stop := s.http, s.stop
 	s.running.Go(func() {
 		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			s.log.Error("console stopped serving", zap.Error(err))
+			s.log.Error("console stopped serving", fault.Field(fault.DoorClosed), zap.Error(err))
 		}
 	})
 	s.running.Go(func() { s.clock(stop) })
@@ -234,12 +238,13 @@ func (s *Server) sample() {
 		counted := s.front()
 		st.Doors = doors(&counted)
 	}
+	st.Faults = Faults(s.faults)
 	if s.reload != nil {
 		st.Reload = s.reload()
 	}
 	u, err := newUpdate(st, s.past.points)
 	if err != nil { // a Status is plain data without NaN, so this is a bug
-		s.log.Error("console cannot encode its figures", zap.Error(err))
+		s.log.Error("console cannot encode its figures", fault.Field(fault.ConsoleFault), zap.Error(err))
 		return
 	}
 	s.newest.Store(u)
@@ -257,6 +262,6 @@ func (s *Server) snapshot(w http.ResponseWriter, _ *http.Request) {
 type logWriter struct{ log *zap.Logger }
 
 func (l logWriter) Write(b []byte) (int, error) {
-	l.log.Warn("console http", zap.ByteString("message", b))
+	l.log.Warn("console http", fault.Field(fault.ConsoleFault), zap.ByteString("message", b))
 	return len(b), nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"tongka/conn"
 	"tongka/engine"
+	"tongka/fault"
 )
 
 const maxScrapes = 4 // at the same time
@@ -157,7 +158,7 @@ func seconds(ns int64) float64 { return float64(ns) / float64(time.Second) }
 
 // metricsHandler has its own registry: a global one would also show what a
 // library happens to put there.
-func metricsHandler(src Source, front func() conn.Stats, version string, log *zap.Logger) http.Handler {
+func metricsHandler(src Source, front func() conn.Stats, faults *fault.Book, version string, log *zap.Logger) http.Handler {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "tongka_build_info", Help: "Always 1; the labels say which build this is.",
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
@@ -166,6 +167,9 @@ func metricsHandler(src Source, front func() conn.Stats, version string, log *za
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collector{src}, build, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if faults != nil {
+		reg.MustRegister(faultCollector{faults})
+	}
 	if front != nil {
 		reg.MustRegister(frontCollector{front})
 	}

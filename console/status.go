@@ -42,6 +42,8 @@ type Status struct {
 	Changes    []Change          `json:"changes"`     // of bank lines, newest first
 	Doors      Doors             `json:"doors"`       // all connections together
 	Reload     *Reload           `json:"reload"`      // of the configuration, null before the first
+	Faults     []FaultRow        `json:"faults"`      // since the start, in the order of their codes
+	Frames     []FrameRow        `json:"frames"`      // the last malformed ones, one for each listener, line and module
 	Point      *Point            `json:"point"`       // the newest of the charts
 }
 
@@ -160,7 +162,7 @@ func status(version string, now time.Time, snap *engine.Snapshot, p *past) *Stat
 	st := &Status{
 		Version: version, State: judge(snap, now),
 		Counters: map[string]uint64{}, LastMinute: map[string]uint64{},
-		Links: []Link{}, HSMs: []HSM{}, Last: []Transaction{}, Changes: []Change{}, // never null in JSON
+		Links: []Link{}, HSMs: []HSM{}, Last: []Transaction{}, Changes: []Change{}, Faults: []FaultRow{}, Frames: []FrameRow{}, // never null in JSON
 	}
 	st.StateWords = stateWords[st.State]
 	for _, c := range counters {
@@ -189,6 +191,7 @@ func status(version string, now time.Time, snap *engine.Snapshot, p *past) *Stat
 	for i := range snap.Last[:min(len(snap.Last), maxRows)] {
 		st.Last = append(st.Last, transactionRow(&snap.Last[i]))
 	}
+	st.Frames = Frames(snap)
 	for i := range snap.Changes {
 		st.Changes = append(st.Changes, changeRow(&snap.Changes[i]))
 	}

@@ -4,6 +4,7 @@ import (
 	"go.uber.org/zap"
 
 	"tongka/conn"
+	"tongka/fault"
 	"tongka/flow"
 	"tongka/hsm"
 	"tongka/translate"
@@ -40,7 +41,7 @@ func (s *Shard) answer(sl *slot) []byte {
 	}
 	b, err := s.cfg.Listeners[sl.door].Door.AppendAnswer(s.body[:0], &sl.Facts, &sl.echo, &a, &s.clock)
 	if err != nil {
-		s.zap.Error("answer not rendered", zap.Uint64("txn", uint64(sl.ID)), zap.Error(err))
+		s.zap.Error("answer not rendered", fault.Field(fault.AnswerLost), zap.Uint64("txn", uint64(sl.ID)), zap.Error(err))
 		return nil
 	}
 	s.body, s.bodyID = b, sl.ID
@@ -152,7 +153,7 @@ func (s *Shard) frame(dst []byte, sl *slot, body []byte) (b []byte, from int, er
 	from = len(b)
 	b, err = l.Framing.End(append(b, body...), start)
 	if err != nil {
-		s.zap.Error("answer not framed", zap.Uint64("txn", uint64(sl.ID)), zap.Error(err))
+		s.zap.Error("answer not framed", fault.Field(fault.AnswerLost), zap.Uint64("txn", uint64(sl.ID)), zap.Error(err))
 	}
 	return b, from, err
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"go.uber.org/zap"
 
+	"tongka/fault"
 	"tongka/flow"
 	"tongka/journal"
 	"tongka/storefwd"
@@ -15,14 +16,14 @@ func (s *Shard) bankFrame(p *peer, b []byte) {
 	n := s.lines[p.index]
 	l := &s.links[n.link]
 	msg, err := l.cfg.Bank.Spec.Split(b, &s.envelope)
-	if err == nil {
-		err = l.cfg.Bank.Spec.Parse(&s.bview, msg)
+	if err != nil {
+		s.keepMalformed(p, b, nil, -1, err)
+	} else if err = l.cfg.Bank.Spec.Parse(&s.bview, msg); err != nil {
+		s.keepMalformed(p, b, &s.bview, len(b)-len(msg), err)
 	}
 	if err != nil {
 		s.stats.BadFormat++
-		if s.badLines.allow(s.now) {
-			s.zap.Warn("bank's frame refused", zap.String("link", l.cfg.Name), zap.Int("line", n.number), zap.Error(err))
-		}
+		s.limited(fault.BankFrameRefused, "bank's frame refused", zap.String("link", l.cfg.Name), zap.Int("line", n.number), zap.Error(err))
 		return
 	}
 	var m translate.BankMessage
@@ -177,9 +178,9 @@ func (s *Shard) lineOf(l *link, id txn.ID) *line {
 
 // parked is the alarm for a reversal that is not offered any more. It is known to
 // the bank by its numbers; what stands in it is card data, and not for a log.
-func (s *Shard) parked(it storefwd.Item, fault error) {
-	s.zap.Error("debt parked: it is not offered any more", zap.Stringer("form", it.Form), zap.String("link", s.links[it.Link].cfg.Name), zap.Uint64("txn", uint64(it.ID)),
-		zap.Uint32("stan", it.ID.STAN()), zap.Int("attempts", it.Attempts), zap.Error(fault))
+func (s *Shard) parked(it storefwd.Item, why error) {
+	s.zap.Error("debt parked: it is not offered any more", fault.Field(fault.DebtParked), zap.Stringer("form", it.Form), zap.String("link", s.links[it.Link].cfg.Name), zap.Uint64("txn", uint64(it.ID)),
+		zap.Uint32("stan", it.ID.STAN()), zap.Int("attempts", it.Attempts), zap.Error(why))
 	s.debtChanged(&it, journal.DebtParked, txn.Code{})
 }
 
@@ -199,7 +200,7 @@ func (s *Shard) offer(l *link, n *line, d *storefwd.Debt, again bool) {
 		b, err = l.cfg.Framing.End(b, start)
 	}
 	if err != nil {
-		s.zap.Error("debt not rendered", zap.String("link", l.cfg.Name), zap.Stringer("form", d.Form), zap.Uint64("txn", uint64(d.ID)), zap.Error(err))
+		s.zap.Error("debt not rendered", fault.Field(fault.DebtUnrendered), zap.String("link", l.cfg.Name), zap.Stringer("form", d.Form), zap.Uint64("txn", uint64(d.ID)), zap.Error(err))
 		out.b = out.b[:start]
 		return
 	}
@@ -236,7 +237,7 @@ func (s *Shard) sendNetwork(n *line, m translate.Network) {
 		b, err = l.cfg.Framing.End(b, start)
 	}
 	if err != nil {
-		s.zap.Error("network message not rendered", zap.String("link", l.cfg.Name), zap.Error(err))
+		s.zap.Error("network message not rendered", fault.Field(fault.RequestUnrendered), zap.String("link", l.cfg.Name), zap.Error(err))
 		out.b = out.b[:start]
 		return
 	}
@@ -278,9 +279,7 @@ func (s *Shard) netAnswer(n *line, m *translate.BankMessage) {
 
 // refusal logs what a bank does not want, with its code.
 func (s *Shard) refusal(n *line, what string, m *translate.BankMessage) {
-	if s.badLines.allow(s.now) {
-		s.zap.Warn(what, zap.String("link", s.links[n.link].cfg.Name), zap.Int("line", n.number), zap.Stringer("code", m.Code))
-	}
+	s.limited(fault.BankRefusal, what, zap.String("link", s.links[n.link].cfg.Name), zap.Int("line", n.number), zap.Stringer("code", m.Code))
 }
 
 // bankAsks answers a network message of the bank. One that nobody here knows is
@@ -290,10 +289,8 @@ func (s *Shard) bankAsks(n *line, m *translate.BankMessage) {
 	event, known := bankEvents[m.Net]
 	if !known {
 		reply.Code = txn.NotSupported
-		if s.badLines.allow(s.now) {
-			s.zap.Warn("network message of the bank not known", zap.String("link", s.links[n.link].cfg.Name),
-				zap.Int("line", n.number), zap.Uint16("code", m.Net))
-		}
+		s.limited(fault.BankUnknownNetwork, "network message of the bank not known", zap.String("link", s.links[n.link].cfg.Name),
+			zap.Int("line", n.number), zap.Uint16("code", m.Net))
 	}
 	s.sendNetwork(n, reply)
 	if event != 0 {

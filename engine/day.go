@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"tongka/fault"
 	"tongka/flow"
 	"tongka/hsm"
 	"tongka/registry"
@@ -130,7 +131,7 @@ func (s *Shard) closeBatch(sl *slot) {
 	s.stats.BatchesSettled++
 	if t.verdict != [2]translate.Verdict{translate.Equal, translate.Equal} {
 		s.stats.BatchesUnequal++
-		s.zap.Warn("batch does not balance", zap.ByteString("merchant", sl.Terminal.Merchant[:]),
+		s.zap.Warn("batch does not balance", fault.Field(fault.BatchUnequal), zap.ByteString("merchant", sl.Terminal.Merchant[:]),
 			zap.ByteString("terminal", sl.Terminal.Number[:]), zap.Uint32("batch", sl.Batch))
 	}
 	if sl.sess.Batch == sl.Batch && s.current(sl) {
@@ -178,7 +179,7 @@ func (s *Shard) matchItems(sl *slot) flow.Event {
 	for i := range u.Items {
 		f, err := s.match(sl, &u.Item[i])
 		if err != nil {
-			s.zap.Error("journal not read", zap.Error(err))
+			s.zap.Error("journal not read", fault.Field(fault.JournalUnread), zap.Error(err))
 			ev.Deny = txn.SystemFault
 			return ev
 		}

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"tongka/conn"
+	"tongka/fault"
 	"tongka/flow"
 	"tongka/hsm"
 	"tongka/hsm/payshield"
@@ -116,6 +117,9 @@ type Config struct {
 	Seed     uint64 // of the jitter
 	Clock    func() int64
 	Logger   *zap.Logger
+	// Faults counts what has no log line of its own, the others are counted as they
+	// are logged; nil: nobody counts.
+	Faults *fault.Book
 	// Fatal is called once when the store fails: no effect of that turn leaves,
 	// and the process must end; the next start reads the truth from disk.
 	Fatal func(error)

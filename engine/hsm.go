@@ -5,6 +5,7 @@ import (
 
 	"tongka/codec/iso8583"
 	"tongka/conn"
+	"tongka/fault"
 	"tongka/flow"
 	"tongka/hsm"
 	"tongka/hsm/pool"
@@ -199,7 +200,7 @@ func (s *Shard) secured(sl *slot, step flow.Step, r *hsm.Reply) flow.Event {
 			ev.Deny = txn.BadCardMAC
 		default:
 			s.stats.HSMFaults++
-			s.zap.Warn("security module refused", zap.Stringer("step", step), zap.ByteString("code", r.Code[:]))
+			s.zap.Warn("security module refused", fault.Field(fault.ModuleRefused), zap.Stringer("step", step), zap.ByteString("code", r.Code[:]))
 			ev.Deny = txn.SystemFault
 		}
 		return ev
@@ -349,9 +350,9 @@ func (s *Shard) moduleEvent(e pool.Event) {
 	case e.State == pool.Ready:
 		s.zap.Info("security module serves", fields[0])
 	case e.Reason == pool.WrongLMK:
-		s.zap.Error("security module quarantined", fields...)
+		s.zap.Error("security module quarantined", append(fields, fault.Field(fault.ModuleQuarantined))...)
 	default:
-		s.zap.Warn("security module quarantined", fields...)
+		s.zap.Warn("security module quarantined", append(fields, fault.Field(fault.ModuleQuarantined))...)
 	}
 }
 
@@ -359,6 +360,7 @@ func (s *Shard) moduleEvent(e pool.Event) {
 func (s *Shard) hsmFrame(p *peer, b []byte) {
 	header, err := s.cfg.Dialect.Header(b)
 	if err != nil {
+		s.keepMalformed(p, b, nil, -1, err)
 		s.stats.Unmatched++
 		return
 	}
@@ -368,7 +370,8 @@ func (s *Shard) hsmFrame(p *peer, b []byte) {
 		return
 	}
 	if _, err := s.cfg.Dialect.Parse(b, verb, &s.rep); err != nil {
-		s.zap.Error("security module's reply not read", zap.Error(err))
+		s.keepMalformed(p, b, nil, -1, err)
+		s.zap.Error("security module's reply not read", fault.Field(fault.ModuleUnread), zap.Error(err))
 		s.rep = hsm.Reply{Code: hsm.BadModule}
 	}
 	s.wheel.Disarm(s.pool.Owner(place).timer)
@@ -385,7 +388,7 @@ func (s *Shard) askExpired(index, use uint32) {
 	e, owner, o, line := s.pool.Expire(index, use, s.now)
 	if line >= 0 {
 		m := &s.hsms[line]
-		s.zap.Warn("security module does not answer: its line is closed", zap.String("module", s.cfg.HSMs[line].Name))
+		s.zap.Warn("security module does not answer: its line is closed", fault.Field(fault.ModuleMute), zap.String("module", s.cfg.HSMs[line].Name))
 		s.loop.Close(m.id)
 		m.id = 0 // the line's own Closed comes
 	}

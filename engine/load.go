@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"tongka/card"
+	"tongka/fault"
 	"tongka/flow"
 	"tongka/hsm"
 	"tongka/translate"
@@ -249,7 +250,7 @@ func (s *Shard) holdCard(sl *slot) flow.Event {
 		*want.to, err = s.order(want.number)
 	}
 	if err != nil {
-		s.zap.Error("card not read", zap.Error(err))
+		s.zap.Error("card not read", fault.Field(fault.CardUnread), zap.Error(err))
 		ev.Deny = txn.SystemFault
 	}
 	return ev
@@ -392,8 +393,11 @@ func (s *Shard) alert(sl *slot, alarm flow.Alarm) {
 		a.Reason = card.NoReason
 	}
 	s.stats.CardAlarms++
-	if s.badLines.allow(s.now) || alarm == flow.CardParked {
-		s.zap.Error("card", zap.Stringer("alarm", alarm), zap.Stringer("reason", a.Reason), zap.String("card", a.Card),
+	// A parked card is for a person: no limit on lines keeps it out of the log.
+	if alarm != flow.CardParked && !s.badLines.allow(s.now) {
+		s.cfg.Faults.Count(fault.CardAlarm)
+	} else {
+		s.zap.Error("card", fault.Field(fault.CardAlarm), zap.Stringer("alarm", alarm), zap.Stringer("reason", a.Reason), zap.String("card", a.Card),
 			zap.Int64("amount", a.Amount), zap.Uint64("load", uint64(a.Load)), zap.ByteString("terminal", a.Terminal.Number[:]))
 	}
 	if s.cards.Alert != nil {

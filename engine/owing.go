@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"tongka/fault"
 	"tongka/journal"
 	"tongka/storefwd"
 	"tongka/txn"
@@ -69,7 +70,7 @@ func (c *Operate) perform(s *Shard) error {
 		if !s.owed.Stop(to, c.Do == HoldDebt) {
 			return ErrAlready
 		}
-		s.zap.Warn("deliveries to a link", zap.String("link", c.Link), zap.Bool("stopped", c.Do == HoldDebt))
+		s.zap.Warn("deliveries to a link", fault.Field(fault.DebtsHeld), zap.String("link", c.Link), zap.Bool("stopped", c.Do == HoldDebt))
 		return nil
 	}
 	var ok bool
@@ -91,6 +92,6 @@ func (c *Operate) perform(s *Shard) error {
 		return ErrAlready
 	}
 	s.debtChanged(&c.Item, what, txn.Code{})
-	s.zap.Warn("debt", zap.Stringer("now", what), zap.String("link", c.Link), zap.Uint64("txn", uint64(c.ID)), zap.Stringer("form", c.Form))
+	s.zap.Warn("debt", fault.Field(fault.DebtsHeld), zap.Stringer("now", what), zap.String("link", c.Link), zap.Uint64("txn", uint64(c.ID)), zap.Stringer("form", c.Form))
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"tongka/fault"
 	"tongka/flow"
 	"tongka/journal"
 	"tongka/registry"
@@ -136,7 +137,7 @@ func (s *Shard) seek(sl *slot, step flow.Step) flow.Event {
 	if ok = ok && (!live || s.holds(index, fp)); !ok && (step == flow.SeekOriginal || !s.surelyNew(sl)) {
 		var err error
 		if r, ok, err = s.seekDisk(fp, &sl.Facts, s.since(sl)); err != nil {
-			s.zap.Error("journal not read", zap.Error(err))
+			s.zap.Error("journal not read", fault.Field(fault.JournalUnread), zap.Error(err))
 			ev.Deny = txn.SystemFault
 			return ev
 		}
@@ -271,7 +272,7 @@ func sameOr(fate flow.Fate, a, b *txn.Facts) flow.Fate {
 // for the end of the turn like all others.
 func (s *Shard) get(lsn journal.LSN) bool {
 	if err := s.log.Get(lsn, &s.rec); err != nil {
-		s.zap.Error("journal record not read", zap.Uint64("lsn", uint64(lsn)), zap.Error(err))
+		s.zap.Error("journal record not read", fault.Field(fault.JournalUnread), zap.Uint64("lsn", uint64(lsn)), zap.Error(err))
 		return false
 	}
 	return true
@@ -397,7 +398,7 @@ func (s *Shard) forward(sl *slot) {
 	}
 	if err != nil {
 		out.b = b[:start]
-		s.zap.Error("request not rendered", zap.String("link", l.cfg.Name), zap.Uint64("txn", uint64(sl.ID)), zap.Error(err))
+		s.zap.Error("request not rendered", fault.Field(fault.RequestUnrendered), zap.String("link", l.cfg.Name), zap.Uint64("txn", uint64(sl.ID)), zap.Error(err))
 		return
 	}
 	out.b = b

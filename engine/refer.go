@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"tongka/fault"
 	"tongka/flow"
 	"tongka/journal"
 	"tongka/storefwd"
@@ -31,7 +32,7 @@ func (s *Shard) seekNamed(sl *slot) flow.Event {
 		r, ok, err = s.byRRN(name.RRN)
 	}
 	if err != nil {
-		s.zap.Error("journal not read", zap.Error(err))
+		s.zap.Error("journal not read", fault.Field(fault.JournalUnread), zap.Error(err))
 		ev.Deny = txn.SystemFault
 		return ev
 	}
@@ -158,7 +159,7 @@ func (s *Shard) holdChain(sl *slot) flow.Event {
 		o.Parent, err = s.chain(parent)
 	}
 	if err != nil {
-		s.zap.Error("chain not read", zap.Uint64("txn", uint64(o.ID)), zap.Error(err))
+		s.zap.Error("chain not read", fault.Field(fault.JournalUnread), zap.Uint64("txn", uint64(o.ID)), zap.Error(err))
 		ev.Deny = txn.SystemFault
 	}
 	return ev

@@ -162,16 +162,17 @@ type Shard struct {
 	pair      [2]hsm.Request
 	pairRep   [2]hsm.Reply
 
-	stats    Counters
-	latency  Latency
-	done     []finished // ring of the last transactions
-	doneAt   int
-	sent     []int64 // arrivals of the transactions answered in this turn
-	marked   int64   // when the recovery point was last written
-	shown    int64
-	started  int64
-	badLines lineLimit
-	snapshot atomic.Pointer[Snapshot]
+	stats     Counters
+	latency   Latency
+	done      []finished // ring of the last transactions
+	doneAt    int
+	sent      []int64 // arrivals of the transactions answered in this turn
+	marked    int64   // when the recovery point was last written
+	shown     int64
+	started   int64
+	badLines  lineLimit
+	malformed malformed
+	snapshot  atomic.Pointer[Snapshot]
 
 	changes  [keptChanges]LineChange // ring of the last ones
 	changeAt int

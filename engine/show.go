@@ -75,7 +75,7 @@ func (s *Shard) show() {
 			p.Last = append(p.Last, s.view1(d))
 		}
 	}
-	p.Changes = s.lineChanges()
+	p.Changes, p.Malformed = s.lineChanges(), s.malformedViews()
 	s.snapshot.Store(p)
 }
 

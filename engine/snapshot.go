@@ -20,6 +20,9 @@ type Snapshot struct {
 	HSMs     []HSMView    // security modules behind sockets; none when one answers in the process
 	Last     []View       // newest first
 	Changes  []LineChange // of bank lines, newest first
+	// Malformed are the last frames that could not be read, one for each place that
+	// sent some.
+	Malformed []Malformed
 }
 
 // Counters count events since the start of the process.

@@ -3,6 +3,7 @@ package engine
 import (
 	"go.uber.org/zap"
 
+	"tongka/fault"
 	"tongka/txn"
 )
 
@@ -20,7 +21,7 @@ func (c Crowded) perform(s *Shard) error {
 	if c.Code == (txn.Code{}) {
 		s.zap.Warn("the disk of the journal has room again: requests are taken")
 	} else {
-		s.zap.Error("THE DISK OF THE JOURNAL IS NEARLY FULL: new requests are refused", zap.Stringer("code", c.Code))
+		s.zap.Error("THE DISK OF THE JOURNAL IS NEARLY FULL: new requests are refused", fault.Field(fault.DiskNearlyFull), zap.Stringer("code", c.Code))
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"tongka/codec/iso8583"
 	"tongka/conn"
+	"tongka/fault"
 	"tongka/flow"
 	"tongka/registry"
 	"tongka/translate"
@@ -24,6 +25,7 @@ func (s *Shard) terminalFrame(p *peer, b []byte) {
 	spec := s.cfg.Listeners[p.index].Door.Spec
 	msg, err := spec.Split(b, &s.envelope)
 	if err != nil {
+		s.keepMalformed(p, b, nil, -1, err)
 		s.badFrame(p, err)
 		p.bad = maxBad
 		s.hangUp(p.id)
@@ -37,10 +39,12 @@ func (s *Shard) terminalFrame(p *peer, b []byte) {
 	err = spec.Parse(s.view, msg)
 	sl.echo.Keep(&s.envelope, s.view, msg)
 	if err != nil {
+		s.keepMalformed(p, sl.frame, s.view, len(b)-len(msg), err)
 		s.unreadable(p, sl, err)
 		return
 	}
 	if !isRequest(s.view.MTI()) || !addressed(s.view) && !s.bySerial(sl, s.view) {
+		s.keepMalformed(p, sl.frame, s.view, len(b)-len(msg), errNotRequest)
 		s.unreadable(p, sl, errNotRequest)
 		return
 	}
@@ -94,6 +98,7 @@ func (s *Shard) admit(p *peer, sl *slot) txn.Code {
 		return txn.NotRegistered
 	case sl.index == scratchIndex:
 		s.stats.Refused++
+		s.cfg.Faults.Count(fault.NoSlot)
 		return txn.SystemFault
 	case s.crowded != (txn.Code{}) && flow.ClassOf(sl.Kind) != flow.Exempt:
 		s.stats.NoSpace++
@@ -150,18 +155,23 @@ func (s *Shard) hangUp(id conn.ID) { s.closing = append(s.closing, id) }
 // wrong; a codec error names places and never content.
 func (s *Shard) badFrame(p *peer, err error) {
 	s.stats.BadFormat++
-	if s.badLines.allow(s.now) {
-		s.zap.Warn("frame refused", zap.String("listener", s.cfg.Listeners[p.index].Name),
-			zap.Uint64("connection", uint64(p.id)), zap.Error(err))
-	}
+	s.limited(fault.FrameRefused, "frame refused", zap.String("listener", s.cfg.Listeners[p.index].Name),
+		zap.Uint64("connection", uint64(p.id)), zap.Error(err))
 }
 
 // refusedLine logs who was refused, and why.
 func (s *Shard) refusedLine(sl *slot, why string) {
+	s.limited(fault.RequestRefused, "request refused", zap.String("why", why), zap.Stringer("kind", sl.Kind), zap.Uint64("connection", uint64(sl.conn)),
+		zap.ByteString("merchant", sl.Terminal.Merchant[:]), zap.ByteString("terminal", sl.Terminal.Number[:]))
+}
+
+// limited logs what others can cause as often as they like: every one is counted.
+func (s *Shard) limited(c fault.Code, what string, fields ...zap.Field) {
 	if s.badLines.allow(s.now) {
-		s.zap.Warn("request refused", zap.String("why", why), zap.Stringer("kind", sl.Kind), zap.Uint64("connection", uint64(sl.conn)),
-			zap.ByteString("merchant", sl.Terminal.Merchant[:]), zap.ByteString("terminal", sl.Terminal.Number[:]))
+		s.zap.Warn(what, append(fields, fault.Field(c))...)
+		return
 	}
+	s.cfg.Faults.Count(c)
 }
 
 // lineLimit lets a few lines a second into the log: a flood must not fill the

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"tongka/fault"
 	"tongka/flow"
 	"tongka/journal"
 	"tongka/router"
@@ -237,7 +238,7 @@ func (s *Shard) totalsOf(h *history, of *txn.Terminal, batch uint32) *totals {
 	}
 	if err != nil {
 		t.broken = true
-		s.zap.Error("totals of a batch not read", zap.ByteString("terminal", of.Number[:]), zap.Uint32("batch", batch), zap.Error(err))
+		s.zap.Error("totals of a batch not read", fault.Field(fault.TotalsUnread), zap.ByteString("terminal", of.Number[:]), zap.Uint32("batch", batch), zap.Error(err))
 	}
 	h.totals = t
 	s.trim(h)

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"tongka/conn"
+	"tongka/fault"
 	"tongka/flow"
 	"tongka/timeout"
 	"tongka/txn"
@@ -79,7 +80,7 @@ func (s *Shard) commit() error {
 // this turn may leave, and only the disk knows what is true now.
 func (s *Shard) fail(err error) {
 	s.dead = true
-	s.zap.Error("the journal failed: this process must end and recover", zap.Error(err))
+	s.zap.Error("the journal failed: this process must end and recover", fault.Field(fault.JournalFailed), zap.Error(err))
 	s.cfg.Fatal(err)
 }
 
@@ -208,23 +209,23 @@ func (s *Shard) Closed(id conn.ID, err error) {
 		n := s.lines[index]
 		ours := err == nil && (n.State == flow.LineDown || n.State == flow.LineDraining)
 		if n.Lasts() || n.InFlight > 0 && s.badLines.allow(s.now) {
-			s.lost(err, ours, "bank line lost", zap.String("link", s.links[n.link].cfg.Name), zap.Int("line", n.number))
+			s.lost(err, ours, fault.LinkLost, "bank line lost", zap.String("link", s.links[n.link].cfg.Name), zap.Int("line", n.number))
 		}
 		s.lineClosed(n, id)
 	case hsmPeer:
-		s.lost(err, false, "security module lost", zap.String("module", s.cfg.HSMs[index].Name))
+		s.lost(err, false, fault.ModuleLost, "security module lost", zap.String("module", s.cfg.HSMs[index].Name))
 		s.hsmLost(int(index))
 	}
 }
 
 // lost says that a line has ended. At an ordinary stop all of them do, and when
 // an operator takes one out we hang up ourselves: nobody shall be woken for that.
-func (s *Shard) lost(err error, ours bool, what string, whose ...zap.Field) {
+func (s *Shard) lost(err error, ours bool, c fault.Code, what string, whose ...zap.Field) {
 	level := zap.WarnLevel
 	if ours || errors.Is(err, conn.ErrStopped) {
 		level = zap.InfoLevel
 	}
-	s.zap.Log(level, what, append(whose, zap.Error(err))...)
+	s.zap.Log(level, what, append(whose, zap.Error(err), fault.Field(c))...)
 }
 
 // Frame takes one frame from a peer.

@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"tongka/fault"
 	"tongka/hsm"
 	"tongka/translate"
 	"tongka/txn"
@@ -64,7 +65,7 @@ func (s *Shard) loadZoneKeys() error {
 func (s *Shard) bankKey(n *line, m *translate.BankMessage) {
 	l := &s.links[n.link]
 	refuse := func(code txn.Code, why string, err error) {
-		s.zap.Warn("key of the bank refused", zap.String("link", l.cfg.Name), zap.Int("line", n.number), zap.String("why", why), zap.Error(err))
+		s.zap.Warn("key of the bank refused", fault.Field(fault.BankKeyRefused), zap.String("link", l.cfg.Name), zap.Int("line", n.number), zap.String("why", why), zap.Error(err))
 		s.sendNetwork(n, translate.Network{MTI: 0x0810, Net: m.Net, STAN: m.STAN, Code: code})
 	}
 	var k translate.KeyChange
@@ -115,7 +116,7 @@ func (s *Shard) keyImported(l *link, gen uint32) {
 	// 01 says that the parity was wrong and is right now.
 	if done := r.Code.OK() || r.Code == hsm.Mismatch; !done || int(r.Key.N) != o.n {
 		s.stats.HSMFaults++
-		s.zap.Error("key of the bank not imported", zap.String("link", l.cfg.Name), zap.ByteString("code", r.Code[:]))
+		s.zap.Error("key of the bank not imported", fault.Field(fault.BankKeyRefused), zap.String("link", l.cfg.Name), zap.ByteString("code", r.Code[:]))
 		reply.Code = txn.SystemFault
 	} else {
 		l.zpk = r.Key

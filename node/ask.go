@@ -9,6 +9,7 @@ import (
 
 	"tongka/admin"
 	"tongka/audit"
+	"tongka/console"
 	"tongka/journal"
 	"tongka/journal/query"
 	"tongka/txn"
@@ -43,6 +44,10 @@ func (n *Node) Ask(ctx context.Context, who audit.Who, topic string, question []
 			return err
 		}
 		return out(n.orderDebt(ctx, who, &o, topic == admin.DebtConfirm))
+	case admin.FaultList:
+		return each(console.Faults(n.opts.Faults), out)
+	case admin.FrameList:
+		return each(console.Frames(n.Snapshot()), out)
 	case admin.DebtProposals:
 		for _, p := range n.proposals.list() {
 			if err := out(p); err != nil {
@@ -52,6 +57,15 @@ func (n *Node) Ask(ctx context.Context, who audit.Who, topic string, question []
 		return nil
 	}
 	return fmt.Errorf("%w: %q", errTopic, topic)
+}
+
+func each[T any](all []T, out func(any) error) error {
+	for i := range all {
+		if err := out(&all[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func unmarshal(b []byte, v any) error {

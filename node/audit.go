@@ -13,6 +13,7 @@ import (
 	"tongka/admin"
 	"tongka/audit"
 	"tongka/engine"
+	"tongka/fault"
 )
 
 // auditHead names what the journal keeps of the audit file: its end, so that
@@ -50,7 +51,7 @@ func (n *Node) replaceAudit(path string, kept audit.Head, why error) error {
 	if err := os.Rename(path, aside); err != nil && !os.IsNotExist(err) {
 		return fmt.Errorf("审计文件 · audit file: %w", err)
 	}
-	n.log.Error("THE AUDIT FILE WAS TAMPERED WITH: it is put aside", zap.String("as", aside), zap.Error(why))
+	n.log.Error("THE AUDIT FILE WAS TAMPERED WITH: it is put aside", fault.Field(fault.AuditBroken), zap.String("as", aside), zap.Error(why))
 	var err error
 	if n.audit, _, err = audit.Open(path); err != nil {
 		return err
@@ -98,7 +99,7 @@ func (n *Node) enter(ctx context.Context, e audit.Entry, answer *admin.Answer) {
 		err = n.keepHead(ctx, head)
 	}
 	if err != nil {
-		n.log.Error("not audited", zap.String("action", e.Action), zap.Error(err))
+		n.log.Error("not audited", fault.Field(fault.NotAudited), zap.String("action", e.Action), zap.Error(err))
 		answer.Lines = append(answer.Lines, "未能写入审计 · not audited: "+err.Error())
 	}
 }

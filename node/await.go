@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"tongka/engine"
+	"tongka/fault"
 )
 
 const (
@@ -42,7 +43,7 @@ func (n *Node) await() error {
 		select {
 		case <-step.C:
 		case <-ctx.Done():
-			n.log.Warn("doors open, not everybody is there", zap.Int("banks", c.Banks), zap.Int("modules", c.Modules))
+			n.log.Warn("doors open, not everybody is there", fault.Field(fault.LateDoors), zap.Int("banks", c.Banks), zap.Int("modules", c.Modules))
 			return nil
 		}
 	}

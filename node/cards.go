@@ -12,6 +12,7 @@ import (
 	"tongka/card"
 	"tongka/config"
 	"tongka/engine"
+	"tongka/fault"
 	"tongka/hsm"
 )
 
@@ -60,7 +61,7 @@ func (n *Node) alerted(a engine.CardAlert) {
 	select {
 	case n.alerts <- a:
 	default:
-		n.log.Error("card alert not audited: too many at once", zap.Stringer("alarm", a.Alarm), zap.Uint64("load", uint64(a.Load)))
+		n.log.Error("card alert not audited: too many at once", fault.Field(fault.NotAudited), zap.Stringer("alarm", a.Alarm), zap.Uint64("load", uint64(a.Load)))
 	}
 }
 
@@ -93,6 +94,6 @@ func (n *Node) auditCard(a *engine.CardAlert) {
 		err = n.keepHead(ctx, head)
 	}
 	if err != nil {
-		n.log.Error("not audited", zap.String("action", e.Action), zap.Error(err))
+		n.log.Error("not audited", fault.Field(fault.NotAudited), zap.String("action", e.Action), zap.Error(err))
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"tongka/audit"
 	"tongka/config"
 	"tongka/engine"
+	"tongka/fault"
 	"tongka/keyfile"
 	"tongka/registry"
 	"tongka/registry/blacklist"
@@ -107,7 +108,7 @@ func (n *Node) watch(stop <-chan struct{}, done chan<- struct{}) {
 				What:  fmt.Sprintf("card %v at %s/%s", s.Card, strings.TrimSpace(string(s.Terminal.Merchant[:])), strings.TrimSpace(string(s.Terminal.Number[:]))),
 				After: fmt.Sprintf("%v, transaction %d", s.Kind, s.ID), Result: "refused", Why: s.Mark.Cause().String()})
 			if err != nil && !errors.Is(err, os.ErrClosed) {
-				n.log.Error("not audited", zap.String("action", "blacklist"), zap.Error(err))
+				n.log.Error("not audited", fault.Field(fault.NotAudited), zap.String("action", "blacklist"), zap.Error(err))
 			}
 		case <-stop:
 			n.noteKeys()

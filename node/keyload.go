@@ -10,6 +10,7 @@ import (
 
 	"tongka/audit"
 	"tongka/engine"
+	"tongka/fault"
 )
 
 // What waits to be written down about master keys. Refusals take no more than half
@@ -24,7 +25,7 @@ func (n *Node) keyTold(e engine.KeyEvent) {
 	select {
 	case n.keyEvents <- e:
 	default:
-		n.log.Error("not audited", zap.String("action", "master key "+e.What), zap.ByteString("terminal", e.Terminal.Number[:]))
+		n.log.Error("not audited", fault.Field(fault.NotAudited), zap.String("action", "master key "+e.What), zap.ByteString("terminal", e.Terminal.Number[:]))
 	}
 }
 
@@ -39,7 +40,7 @@ func (n *Node) noteKey(e engine.KeyEvent) {
 		entry.Result, entry.Why = "refused", e.Why
 	}
 	if _, err := n.audit.Append(entry); err != nil && !errors.Is(err, os.ErrClosed) {
-		n.log.Error("not audited", zap.String("action", entry.Action), zap.Error(err))
+		n.log.Error("not audited", fault.Field(fault.NotAudited), zap.String("action", entry.Action), zap.Error(err))
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"tongka/conn"
 	"tongka/console"
 	"tongka/engine"
+	"tongka/fault"
 	"tongka/flow"
 	"tongka/journal"
 	"tongka/registry"
@@ -37,6 +38,7 @@ type Options struct {
 	// Fatal is called when the store has failed. The process must end.
 	Fatal func(error)
 
+	Faults *fault.Book      // that Logger counts in, too; nil: nobody counts
 	File   string           // the config's, to be read again; empty: no reload
 	Level  *zap.AtomicLevel // of Logger; nil: it cannot change
 	Notify *sdnotify.Socket // nil: nobody is told
@@ -115,7 +117,7 @@ func (n *Node) open(o Options) error {
 	n.parts0, n.seats, cc.Inherited, cc.Held = ec, seated(&cc), o.Inherited, o.Inherited != nil
 	if a := n.cfg.Console.Address; a != "" {
 		n.console = console.New(n.shard, console.Options{Version: o.Version, Address: a, Logger: o.Logger,
-			Admin: admin.Handler(n, admin.ByToken(func() string { return n.config().Admin.Tokens })), Reload: n.lastReload, Front: n.doors})
+			Admin: admin.Handler(n, admin.ByToken(func() string { return n.config().Admin.Tokens })), Reload: n.lastReload, Front: n.doors, Faults: o.Faults})
 		if err := n.console.Start(); err != nil {
 			n.console = nil
 			return err
@@ -193,7 +195,7 @@ func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 	ec := engine.Config{InFlight: cfg.Limits.InFlight, History: cfg.Limits.History,
 		HSMTimeout: cfg.HSM.Timeout,
 		Seed:       uint64(time.Now().UnixNano()), Clock: func() int64 { return time.Now().UnixNano() },
-		Logger: n.log, Fatal: o.Fatal}
+		Logger: n.log, Faults: o.Faults, Fatal: o.Fatal}
 	cc := conn.Config{Logger: n.log}
 	doors := map[string]*translate.Door{} // of one dialect, one for all its listeners
 	for i := range cfg.Listeners {
@@ -234,9 +236,9 @@ func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 		}
 		ec.Module = m
 		if lmk := m.LMK(); lmk.Test() {
-			n.log.Warn("SOFTWARE SECURITY MODULE WITH THE PUBLIC TEST LMK: every key is known to everybody; never for real money")
+			n.log.Warn("SOFTWARE SECURITY MODULE WITH THE PUBLIC TEST LMK: every key is known to everybody; never for real money", fault.Field(fault.TestKeys))
 		} else {
-			n.log.Warn("SOFTWARE SECURITY MODULE: its keys are in this process's memory; for development, never for real money", zap.Stringer("lmk", lmk))
+			n.log.Warn("SOFTWARE SECURITY MODULE: its keys are in this process's memory; for development, never for real money", fault.Field(fault.TestKeys), zap.Stringer("lmk", lmk))
 		}
 	}
 	if err := modules(&cfg.HSM, &ec, &cc); err != nil {

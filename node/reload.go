@@ -16,6 +16,7 @@ import (
 	"tongka/conn"
 	"tongka/console"
 	"tongka/engine"
+	"tongka/fault"
 	"tongka/registry"
 )
 
@@ -149,7 +150,7 @@ func (n *Node) reload(ctx context.Context, dry bool) admin.Answer {
 	if err != nil {
 		answer := admin.Failed("未加载，原配置继续生效", "not loaded, the old config stays", err)
 		if !dry {
-			n.log.Error("config not reloaded: the old one stays", zap.Error(err))
+			n.log.Error("config not reloaded: the old one stays", fault.Field(fault.NotReloaded), zap.Error(err))
 			n.note(answer)
 		}
 		return answer
@@ -270,6 +271,6 @@ func (n *Node) config() *config.Config {
 // tell logs what systemd could not be told; it is nobody's failure.
 func (n *Node) tell(err error) {
 	if err != nil {
-		n.log.Warn("systemd not told", zap.Error(err))
+		n.log.Warn("systemd not told", fault.Field(fault.SystemdUntold), zap.Error(err))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tongka/engine"
+	"tongka/fault"
 	"tongka/txn"
 )
 
@@ -57,7 +58,7 @@ func (n *Node) lookSpace(ctx context.Context, was bool, free func(string) (int64
 	cfg := n.config()
 	left, err := free(cfg.Data)
 	if err != nil {
-		n.log.Error("free space not known", zap.Error(err))
+		n.log.Error("free space not known", fault.Field(fault.SpaceUnknown), zap.Error(err))
 		return was
 	}
 	reserve := int64(cfg.Journal.Reserve) * mib
@@ -73,7 +74,7 @@ func (n *Node) lookSpace(ctx context.Context, was bool, free func(string) (int64
 	defer cancel()
 	if err := n.shard.Do(within, c); err != nil {
 		if ctx.Err() == nil {
-			n.log.Error("the shard was not told of the free space", zap.Error(err))
+			n.log.Error("the shard was not told of the free space", fault.Field(fault.SpaceUnknown), zap.Error(err))
 		}
 		return was
 	}

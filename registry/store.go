@@ -13,6 +13,7 @@ import (
 	"github.com/dgraph-io/badger/v4/options"
 	"go.uber.org/zap"
 
+	"tongka/fault"
 	"tongka/txn"
 )
 
@@ -150,13 +151,13 @@ func (r *Registry) write() {
 		case <-retry:
 		case <-r.stop:
 			if err := r.flush(); err != nil {
-				r.log.Error("registry: sessions not saved at close; the journal has them", zap.Error(err))
+				r.log.Error("registry: sessions not saved at close; the journal has them", fault.Field(fault.RegistryUnsaved), zap.Error(err))
 			}
 			return
 		}
 		retry = nil
 		if err := r.flush(); err != nil {
-			r.log.Error("registry: sessions not saved, will try again", zap.Error(err))
+			r.log.Error("registry: sessions not saved, will try again", fault.Field(fault.RegistryUnsaved), zap.Error(err))
 			retry = time.After(retryAfter)
 		}
 	}

@@ -1,5 +1,5 @@
 // Package sdnotify tells systemd how the process is: READY=1, RELOADING=1,
-// STOPPING=1, WATCHDOG=1, MAINPID=n, as datagrams to the socket that
+// STOPPING=1, WATCHDOG=1, MAINPID=n, STATUS=…, as datagrams to the socket that
 // NOTIFY_SOCKET names (source: sd_notify(3)). Without that variable nobody
 // listens and every call does nothing.
 package sdnotify
@@ -55,6 +55,15 @@ func (s *Socket) Stopping(status string) error {
 // Watchdog says that the process still moves.
 func (s *Socket) Watchdog() error { return s.send("WATCHDOG=1") }
 
+// WatchdogWithin changes how long the process may be silent from now on, until it
+// is changed again: for work during which nothing can move.
+func (s *Socket) WatchdogWithin(d time.Duration) error {
+	return s.send(fmt.Sprintf("WATCHDOG_USEC=%d", d.Microseconds()))
+}
+
+// Status says in words what the process does.
+func (s *Socket) Status(text string) error { return s.send("STATUS=" + oneLine(text)) }
+
 // MainPID hands the service over to another process.
 func (s *Socket) MainPID(pid int) error { return s.send(fmt.Sprintf("MAINPID=%d", pid)) }
 
@@ -79,6 +88,9 @@ func (s *Socket) send(lines ...string) error {
 	return errors.Join(err, c.Close())
 }
 
+// PerWindow is how often WatchdogEvery fits into what is allowed.
+const PerWindow = 3
+
 // WatchdogEvery is how often Watchdog must be called: a third of what systemd
 // allows (WATCHDOG_USEC). 0 when it does not watch this process (WATCHDOG_PID).
 func WatchdogEvery() (time.Duration, error) {
@@ -93,5 +105,5 @@ func WatchdogEvery() (time.Duration, error) {
 	if pid := os.Getenv("WATCHDOG_PID"); pid != "" && pid != strconv.Itoa(os.Getpid()) {
 		return 0, nil
 	}
-	return time.Duration(usec) * time.Microsecond / 3, nil
+	return time.Duration(usec) * time.Microsecond / PerWindow, nil
 }

@@ -50,6 +50,8 @@ func TestWhatSystemdHears(t *testing.T) {
 			{func() error { return s.Stopping("bye") }, "STOPPING=1\nSTATUS=bye"},
 			{s.Watchdog, "WATCHDOG=1"},
 			{func() error { return s.MainPID(42) }, "MAINPID=42"},
+			{func() error { return s.WatchdogWithin(2 * time.Second) }, "WATCHDOG_USEC=2000000"},
+			{func() error { return s.Status("10 %\nREADY=1") }, "STATUS=10 % READY=1"},
 			{func() error { return s.ExtendTimeout(1500 * time.Millisecond) }, "EXTEND_TIMEOUT_USEC=1500000"},
 		} {
 			if err := say.do(); err != nil {

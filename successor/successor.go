@@ -42,8 +42,8 @@ const (
 	wordReady    byte = 'R'
 )
 
-// readyWithin is how long a successor may take to recover and open its doors.
-const readyWithin = 5 * time.Minute
+// ReadyWithin is how long a successor may take to recover and open its doors.
+const ReadyWithin = 5 * time.Minute
 
 // Successor is the new process, as the old one sees it.
 type Successor struct {
@@ -60,7 +60,8 @@ func Spawn(ctx context.Context, program string, args []string) (*Successor, erro
 		return nil, err
 	}
 	s := &Successor{cmd: exec.Command(program, args...), line: ours, ended: make(chan error, 1)}
-	s.cmd.Env = append(without(os.Environ(), env), env+"=3") // the first of ExtraFiles
+	// The watchdog watches whoever follows, not the number of the one before.
+	s.cmd.Env = append(without(without(os.Environ(), env), "WATCHDOG_PID"), env+"=3") // the first of ExtraFiles
 	s.cmd.Stdout, s.cmd.Stderr = os.Stdout, os.Stderr
 	s.cmd.ExtraFiles = []*os.File{theirs}
 	err = s.cmd.Start()
@@ -88,7 +89,7 @@ func (s *Successor) Go(ctx context.Context) error {
 	if _, err := s.line.Write([]byte{wordGo}); err != nil {
 		return errors.Join(fmt.Errorf("successor: %w", err), s.Kill())
 	}
-	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	ctx, cancel := context.WithTimeout(ctx, ReadyWithin)
 	defer cancel()
 	if err := s.hear(ctx, wordReady); err != nil {
 		return errors.Join(err, s.Kill())

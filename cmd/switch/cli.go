@@ -44,6 +44,7 @@ type cli struct {
 	Encode   encodeCmd   `cmd:"" help:"由 JSON 生成报文 · make a message from JSON"`
 	Dialect  dialectCmd  `cmd:"" help:"报文方言：列出、显示、导入、检查、比较 · message dialects: list, show, import, lint, diff"`
 	Route    routeCmd    `cmd:"" help:"路由：说明一笔交易的去向 · routes: where a transaction goes, and why"`
+	Explain  explainCmd  `cmd:"" help:"说明故障码 TK-xxxx：含义与处理 · what a fault code means, and what to do"`
 	Registry registryCmd `cmd:"" help:"终端登记 · terminals and their keys"`
 	Offline  offlineCmd  `cmd:"" help:"脱机交易文件：导入、状态、结果、明细 · files of offline transactions: import, status, results, list"`
 	Orders   ordersCmd   `cmd:"" help:"补登与空充订单：导入、列出、取消 · orders paid online for a card: import, list, cancel"`

@@ -18,6 +18,7 @@ import (
 
 	"tongka/config"
 	"tongka/conn/cert/certtest"
+	"tongka/fault"
 )
 
 var rewrite = flag.Bool("rewrite", false, "renew the golden files")
@@ -286,3 +287,22 @@ func TestForeignPanicIsNotSwallowed(t *testing.T) {
 type panicReader struct{}
 
 func (panicReader) Read([]byte) (int, error) { panic(errors.New("broken")) }
+
+// TestExplain: one code with its hint, all codes, and what is no code.
+func TestExplain(t *testing.T) {
+	var out, bad strings.Builder
+	if code := run([]string{"explain", "tk-1001"}, nil, &out, &bad); code != exitDone || !strings.Contains(out.String(), "TK-1001") || !strings.Contains(out.String(), "what to do") {
+		t.Errorf("%d %s %s", code, &out, &bad)
+	}
+	out.Reset()
+	if code := run([]string{"explain", "--json"}, nil, &out, &bad); code != exitDone {
+		t.Errorf("%d %s", code, &bad)
+	}
+	var all []toldFault
+	if err := json.Unmarshal([]byte(out.String()), &all); err != nil || len(all) != len(fault.All()) || all[0].HintZH == "" {
+		t.Errorf("%v: %d faults", err, len(all))
+	}
+	if code := run([]string{"explain", "TK-0000"}, nil, &out, &bad); code != exitFailed || !strings.Contains(bad.String(), "switch explain") {
+		t.Errorf("%d %s", code, &bad)
+	}
+}

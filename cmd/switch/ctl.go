@@ -23,6 +23,8 @@ type ctlCmd struct {
 	Stop     ctlStopCmd     `cmd:"" help:"停机：在途交易先完成 · stop, what is in flight first"`
 	Restart  ctlRestartCmd  `cmd:"" help:"热重启：端口不关闭 · hot restart, the ports stay open"`
 	Batches  ctlBatchesCmd  `cmd:"" help:"批结算不平与批上送差错，CSV · batches that did not balance, and faults of their uploads, as CSV"`
+	Faults   ctlFaultsCmd   `cmd:"" help:"启动以来的内部故障与告警 · internal faults and alarms since the start"`
+	Frames   ctlFramesCmd   `cmd:"" help:"各接入、线路、加密机最后一个无法解析的帧 · the last malformed frame of each listener, line and module"`
 	Audit    ctlAuditCmd    `cmd:"" help:"操作审计 · what was done, and by whom"`
 }
 

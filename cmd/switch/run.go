@@ -18,6 +18,7 @@ import (
 	"tongka/admin"
 	"tongka/audit"
 	"tongka/config"
+	"tongka/fault"
 	"tongka/node"
 	"tongka/sdnotify"
 	"tongka/successor"
@@ -26,12 +27,14 @@ import (
 // runCmd runs a switch until it is told to stop.
 type runCmd struct {
 	configFlag
+	Supervise bool `help:"由守护进程看护：崩溃、停顿、超内存即重启 · under a supervisor, which starts it again when it crashes, hangs or grows too large"`
 }
 
 // runner is one process that runs one switch at a time.
 type runner struct {
 	s      *streams
 	file   string
+	faults *fault.Book
 	log    *zap.Logger
 	level  zap.AtomicLevel
 	notify *sdnotify.Socket
@@ -49,11 +52,14 @@ type runner struct {
 // Run starts the switch and waits for a signal, or for the store to fail: then
 // the process ends, and the next start reads the truth from disk.
 func (c *runCmd) Run(s *streams) error {
+	if c.Supervise {
+		return c.supervise(s)
+	}
 	widen()
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR2)
 	defer signal.Stop(signals)
-	r := &runner{s: s, file: c.Config, fatal: make(chan error, 1), stop: make(chan struct{}, 1), handOver: make(chan struct{}, 1)}
+	r := &runner{s: s, file: c.Config, faults: new(fault.Book), fatal: make(chan error, 1), stop: make(chan struct{}, 1), handOver: make(chan struct{}, 1)}
 	cfg, err := config.Load(c.Config)
 	if err != nil {
 		return err
@@ -61,7 +67,11 @@ func (c *runCmd) Run(s *streams) error {
 	if r.log, r.level, err = logger(&cfg.Log); err != nil {
 		return err
 	}
+	r.log = r.faults.Watch(r.log)
 	defer func() { _ = r.log.Sync() }() // standard error cannot be synced
+	if err := supervised(r.faults); err != nil {
+		return err
+	}
 	if r.notify, err = sdnotify.FromEnv(); err != nil {
 		return err
 	}
@@ -108,7 +118,7 @@ func (r *runner) inherit(cfg *config.Config) (map[string]*net.TCPListener, error
 }
 
 func (r *runner) start(cfg *config.Config, sockets map[string]*net.TCPListener) (err error) {
-	r.node, err = node.Start(cfg, node.Options{Version: version(), Logger: r.log, Level: &r.level, Notify: r.notify, File: r.file,
+	r.node, err = node.Start(cfg, node.Options{Version: version(), Logger: r.log, Faults: r.faults, Level: &r.level, Notify: r.notify, File: r.file,
 		Inherited: sockets,
 		Fatal:     func(err error) { r.fatal <- err },
 		Stop:      func() { ring(r.stop) },
@@ -124,8 +134,9 @@ func (r *runner) start(cfg *config.Config, sockets map[string]*net.TCPListener) 
 		fmt.Fprintf(r.s.out, "控制台 console: http://%s\n", a)
 	}
 	if err := r.notify.Ready(cfg.Node.Name); err != nil {
-		r.log.Warn("systemd not told", zap.Error(err))
+		r.log.Warn("systemd not told", fault.Field(fault.SystemdUntold), zap.Error(err))
 	}
+	r.watchWithin(0) // one that handed over, or tried to, had asked for more
 	if r.heir != nil {
 		r.heir.Ready()
 		r.heir = nil
@@ -145,7 +156,7 @@ func ring(bell chan struct{}) {
 func (r *runner) serve(signals <-chan os.Signal) error {
 	every, err := sdnotify.WatchdogEvery()
 	if err != nil {
-		r.log.Warn("no watchdog", zap.Error(err))
+		r.log.Warn("no watchdog", fault.Field(fault.SystemdUntold), zap.Error(err))
 	}
 	watch := time.NewTicker(max(every, time.Millisecond))
 	defer watch.Stop()
@@ -159,7 +170,7 @@ func (r *runner) serve(signals <-chan os.Signal) error {
 		case <-r.stop:
 			return r.end()
 		case err := <-r.fatal:
-			return fmt.Errorf("存储失败，重启后从磁盘恢复 · the store failed, the next start recovers from disk: %w", err)
+			return fault.Because(fault.JournalFailed, fmt.Errorf("存储失败，重启后从磁盘恢复 · the store failed, the next start recovers from disk: %w", err))
 		case sig := <-signals:
 			verb := admin.Reload
 			if sig == syscall.SIGUSR2 {
@@ -177,6 +188,18 @@ func (r *runner) serve(signals <-chan os.Signal) error {
 	}
 }
 
+// watchWithin asks the watchdog for more time than usual, or with 0 for the usual
+// one; without a watchdog it does nothing.
+func (r *runner) watchWithin(d time.Duration) {
+	every, err := sdnotify.WatchdogEvery()
+	if err != nil || every == 0 {
+		return
+	}
+	if err := r.notify.WatchdogWithin(max(d, sdnotify.PerWindow*every)); err != nil {
+		r.log.Warn("systemd not told", fault.Field(fault.SystemdUntold), zap.Error(err))
+	}
+}
+
 // freshWithin is how old the newest picture of a shard that moves can be.
 const freshWithin = 5 * time.Second
 
@@ -186,7 +209,7 @@ func (r *runner) alive() {
 		return
 	}
 	if err := r.notify.Watchdog(); err != nil {
-		r.log.Warn("systemd not told", zap.Error(err))
+		r.log.Warn("systemd not told", fault.Field(fault.SystemdUntold), zap.Error(err))
 	}
 }
 
@@ -194,7 +217,7 @@ func (r *runner) alive() {
 func (r *runner) end() error {
 	cfg := r.node.Running()
 	if err := r.notify.Stopping(cfg.Node.Name); err != nil {
-		r.log.Warn("systemd not told", zap.Error(err))
+		r.log.Warn("systemd not told", fault.Field(fault.SystemdUntold), zap.Error(err))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), cfg.Stop.Deadline)
 	defer cancel()
@@ -237,21 +260,23 @@ func (r *runner) succeed() (done bool, err error) {
 		err = next.Give(r.node.Sockets())
 	}
 	if err != nil {
-		r.log.Error("sockets not handed over: this process goes on", zap.Error(errors.Join(err, next.Kill())))
+		r.log.Error("sockets not handed over: this process goes on", fault.Field(fault.HandOverFailed), zap.Error(errors.Join(err, next.Kill())))
 		closeAll(kept)
 		return false, nil
 	}
 	cfg := r.node.Running()
+	// Between the end of this shard's loop and the other's first turn none moves.
+	r.watchWithin(cfg.Stop.RestartDeadline + stopSlack + successor.ReadyWithin)
 	ctx, cancel := context.WithTimeout(context.Background(), cfg.Stop.RestartDeadline)
 	defer cancel()
 	if err := r.node.Stop(ctx); err != nil {
-		r.log.Warn("not stopped in order", zap.Error(err))
+		r.log.Warn("not stopped in order", fault.Field(fault.StopUnorderly), zap.Error(err))
 	}
 	if err = next.Go(r.s.ctx); err == nil {
 		r.log.Info("handed over", zap.Int("pid", next.PID()))
 		closeAll(kept)
 		if err := r.notify.MainPID(next.PID()); err != nil {
-			r.log.Warn("systemd not told", zap.Error(err))
+			r.log.Warn("systemd not told", fault.Field(fault.SystemdUntold), zap.Error(err))
 		}
 		return true, nil
 	}
@@ -259,7 +284,7 @@ func (r *runner) succeed() (done bool, err error) {
 		closeAll(kept)
 		return true, nil
 	}
-	r.log.Error("the new process failed: this one opens again", zap.Error(err))
+	r.log.Error("the new process failed: this one opens again", fault.Field(fault.HandOverFailed), zap.Error(err))
 	return false, r.start(cfg, kept)
 }
 

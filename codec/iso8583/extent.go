@@ -12,3 +12,21 @@ func (v *View) Extent(n int) (start, value, end int) {
 	value = v.spans[n&255].At()
 	return start, value, value + len(p)
 }
+
+// Head gives how many bytes MTI and bitmaps take in front of the first field; 0 when
+// Parse failed at one of them.
+func (v *View) Head() int {
+	s := v.spec
+	n := s.mtiSize + s.mapSize
+	if v.err.Field < 2 && v.err.Reason != 0 || len(v.msg) < n {
+		return 0
+	}
+	first := v.msg[s.mtiSize]
+	if s.mapSize != 8 {
+		first = s.maps.HexOf()[first] << 4
+	}
+	if first&0x80 != 0 {
+		n += s.mapSize
+	}
+	return n
+}

@@ -137,6 +137,32 @@ function showChanges(s) {
   }));
 }
 
+// Alarms first; the hint stands in the tooltip. All of it is in /api/snapshot.
+function showFaults(s) {
+  $("no-faults").hidden = s.faults.length > 0;
+  const order = [...s.faults].sort((a, b) => b.alarm - a.alarm || (a.last < b.last ? 1 : -1));
+  $("faults").replaceChildren(...order.slice(0, CHANGES).map((f) => {
+    const li = document.createElement("li");
+    const text = document.createElement("span");
+    words(text, { zh: `${format.count(f.count)[0]} 次，${f.last.slice(11, 19)} ${f.words.zh}`, en: f.words.en });
+    li.title = `${f.hint.zh} ${f.hint.en}`;
+    li.append(pill(f.alarm ? "bad" : "note", { zh: f.code, en: f.alarm ? "alarm" : "" }), " ", text);
+    return li;
+  }));
+}
+
+function showFrames(s) {
+  $("no-frames").hidden = s.frames.length > 0;
+  $("frames").replaceChildren(...s.frames.slice(0, CHANGES).map((f) => {
+    const li = document.createElement("li");
+    const text = document.createElement("span");
+    words(text, { zh: `${f.at.slice(11, 19)} ${f.why}`, en: `${f.length} B, ${format.count(f.count)[0]} ×` });
+    li.title = f.hex;
+    li.append(pill("warn", { zh: f.place, en: f.field }), " ", text);
+    return li;
+  }));
+}
+
 // A module is a pill with its name; commands that are out stand beside it, and
 // those that were not answered in time once there are any.
 function showModules(s) {
@@ -196,6 +222,8 @@ function show(s) {
   showLinks(s);
   showChanges(s);
   showModules(s);
+  showFaults(s);
+  showFrames(s);
   showLast(s);
   for (const c of charts) c.draw(points);
 }

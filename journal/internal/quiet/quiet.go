@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"tongka/fault"
 )
 
 // Logger is a pebble.Logger. Information goes to the log at debug level, errors
@@ -31,7 +33,7 @@ func (l *Logger) Infof(format string, args ...any) {
 func (l *Logger) Errorf(format string, args ...any) {
 	now := time.Now().Unix()
 	if last := l.last.Load(); now != last && l.last.CompareAndSwap(last, now) {
-		l.To.Error("pebble", zap.String("said", fmt.Sprintf(format, args...)))
+		l.To.Error("pebble", fault.Field(fault.StoreComplains), zap.String("said", fmt.Sprintf(format, args...)))
 	}
 }
 
@@ -39,7 +41,7 @@ func (l *Logger) Errorf(format string, args ...any) {
 // engine would approve what is not on disk.
 func (l *Logger) Fatalf(format string, args ...any) {
 	msg := fmt.Sprintf(format, args...)
-	l.To.Error("pebble cannot go on", zap.String("said", msg))
+	l.To.Error("pebble cannot go on", fault.Field(fault.JournalFailed), zap.String("said", msg))
 	if l.Fatal != nil {
 		l.Fatal(msg)
 		select {} // a hook that returned all the same must not let Pebble go on
