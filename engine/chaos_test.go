@@ -358,7 +358,7 @@ func (c *chaos) settle() {
 			}
 		}
 		c.tick(500 * time.Millisecond)
-		if s := c.shard; open == 0 && s.owed.Total() == 0 && len(s.free) == chaosSlots && s.pool.Free() == s.pool.Places() {
+		if s := c.shard; open == 0 && s.owed.Total() == 0 && s.debtsOut == 0 && len(s.free) == chaosSlots && s.pool.Free() == s.pool.Places() {
 			return
 		}
 	}

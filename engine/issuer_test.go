@@ -184,6 +184,9 @@ func (k *issuer) moneyAnswer(code, rrn string) func(*iso8583.Builder) {
 func (k *issuer) reversal(l *bankLine, q *iso8583.View, amount uint64, dice int) {
 	rrn, name := string(q.Field(37)), string(q.Field(90)[:20])
 	row, code := k.rows[rrn], "00"
+	if row == nil && dice < 10 {
+		return // not heard, and its original, that it overtook on another line, is still to come
+	}
 	if row == nil {
 		row, code = &bankRow{rrn: rrn, amount: amount, name: name}, "25"
 		k.rows[rrn] = row
