@@ -8,6 +8,7 @@
 //	POST /api/reload[?dry=1]    read the config again (dry: only say what would change)
 //	POST /api/drain/{link}      take a bank out of service
 //	POST /api/undrain/{link}    and back
+//	POST /api/keys/{link}       ask a bank for a new PIN key
 //	POST /api/log-level/{level} until the next start or reload
 //	POST /api/stop              finish what is under way, and end
 //	POST /api/restart           hand over to a new process
@@ -38,6 +39,7 @@ const (
 	Reload   Verb = "reload"
 	Drain    Verb = "drain"
 	Undrain  Verb = "undrain"
+	Keys     Verb = "keys" // ask a bank for a new PIN key
 	LogLevel Verb = "log-level"
 	Stop     Verb = "stop"
 	Restart  Verb = "restart"
@@ -48,7 +50,7 @@ const (
 )
 
 // takesWhat tells which verbs want a word behind them.
-var takesWhat = map[Verb]bool{Reload: false, Drain: true, Undrain: true, LogLevel: true, Stop: false, Restart: false,
+var takesWhat = map[Verb]bool{Reload: false, Drain: true, Undrain: true, Keys: true, LogLevel: true, Stop: false, Restart: false,
 	OrdersImport: true, OrdersList: true, OrderCancel: true}
 
 // Action is a verb and what it is done to.

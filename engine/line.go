@@ -1,10 +1,6 @@
 package engine
 
 import (
-	"errors"
-
-	"go.uber.org/zap"
-
 	"tongka/conn"
 	"tongka/flow"
 	"tongka/timeout"
@@ -34,6 +30,7 @@ type line struct {
 	timedOut   uint64
 	debt       debtOut
 	call       call // of a short-lived line
+	held       bool // an operator took it out, and nobody has given it back
 }
 
 // wire says what one of the front's links is to the shard.
@@ -57,6 +54,10 @@ func (s *Shard) addLines(id txn.LinkID, old []*line) {
 		if n == nil {
 			n = &line{link: id, index: len(s.lines), since: s.now, Line: flow.NewLine(limits)}
 			s.lines = append(s.lines, n)
+			if l.held {
+				s.lineEvent(n, flow.Drain) // the bank is out of service, by whichever line
+				n.held = true
+			}
 		}
 		n.cfg, n.number, n.Limits = c, i+1, limits
 		l.lines = append(l.lines, n)
@@ -335,43 +336,4 @@ func (s *Shard) disarmLine(n *line) {
 		n.armed = false
 		s.wheel.Disarm(n.timer)
 	}
-}
-
-// Drain is the command that takes a link out of service, or one of its lines:
-// nothing new is sent there, what is in flight is awaited, then it signs off and
-// hangs up. With Back it is given back to service. A restart forgets it.
-type Drain struct {
-	Link string
-	Line int // 1 is the first; 0 is all of them
-	Back bool
-}
-
-// Why a Drain is refused.
-var (
-	ErrNoLink = errors.New("engine: no such link")
-	ErrNoLine = errors.New("engine: the link has no such line")
-)
-
-func (c Drain) perform(s *Shard) error {
-	for i := range s.links {
-		l := &s.links[i]
-		if l.cfg.Name != c.Link {
-			continue
-		}
-		if c.Line < 0 || c.Line > len(l.lines) {
-			return ErrNoLine
-		}
-		ev := flow.Drain
-		if c.Back {
-			ev = flow.Undrain
-		}
-		for _, n := range l.lines {
-			if c.Line == 0 || c.Line == n.number {
-				s.lineEvent(n, ev)
-			}
-		}
-		s.zap.Info("drain", zap.String("link", c.Link), zap.Int("line", c.Line), zap.Bool("back", c.Back))
-		return nil
-	}
-	return ErrNoLink
 }

@@ -51,7 +51,7 @@ func (s *Shard) recover() error {
 	if err := s.owed.Load(); err != nil {
 		return err
 	}
-	if err := s.closeOpen(open); err != nil {
+	if err := errors.Join(s.loadDrains(), s.closeOpen(open)); err != nil {
 		return err
 	}
 	if err := s.recountDay(); err != nil {

@@ -232,6 +232,7 @@ type link struct {
 	was      flow.LineState
 	since    int64   // when its best line came to be in that state
 	calls    bool    // some of its lines are short-lived
+	held     bool    // an operator took all of it out of service
 	inFlight int     // requests without an answer, of ended uses of lines, too
 	zpk      hsm.Key // the configured one, or a newer one of the bank's
 	offer    keyOffer

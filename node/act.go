@@ -53,6 +53,8 @@ func (n *Node) act(ctx context.Context, a admin.Action) admin.Answer {
 		return n.reload(ctx, a.Dry)
 	case admin.Drain, admin.Undrain:
 		return n.drain(ctx, a)
+	case admin.Keys:
+		return n.askKeys(ctx, a.What)
 	case admin.LogLevel:
 		return n.logLevel(a.What)
 	case admin.Stop:
