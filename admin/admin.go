@@ -102,6 +102,7 @@ type Status struct {
 	InFlight int        `json:"in_flight"`
 	Owed     int        `json:"owed"`
 	Parked   int        `json:"parked"`
+	Cards    int        `json:"parked_cards"` // that a person has to decide about
 	Open     uint64     `json:"connections"`
 	Doors    []Door     `json:"listeners"`
 	Links    []Link     `json:"links"`

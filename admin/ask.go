@@ -24,9 +24,13 @@ const (
 	DebtShow      = "saf-show"       // DebtQuery → Debt …
 	DebtOrdered   = "saf-order"      // DebtOrder → Answer
 	DebtConfirm   = "saf-confirm"    // DebtOrder with a Proposal → Answer
-	DebtProposals = "saf-proposals"  // → Proposal …
 	FaultList     = "faults"         // → console.FaultRow …
 	FrameList     = "frames"         // → console.FrameRow …
+	DebtProposals = "saf-proposals"  // → Proposal[DebtOrder] …
+	CardsParked   = "cards-parked"   // CardQuery → ParkedCard …
+	CardsDecide   = "cards-decide"   // CardOrder → Answer
+	CardsConfirm  = "cards-confirm"  // CardOrder with a Proposal → Answer
+	CardsWaiting  = "cards-waiting"  // → Proposal[CardOrder] …
 )
 
 // Sealed is a question whose answer shows card numbers: Proof is journal.Proof of
@@ -80,10 +84,47 @@ type DebtOrder struct {
 	Proposal int    `json:"proposal,omitempty"` // that is confirmed
 }
 
+// CardQuery says which parked cards are wanted: one by its load, or all.
+type CardQuery struct {
+	Load  uint64 `json:"load,omitempty"`
+	Limit int    `json:"limit,omitempty"`
+}
+
+// ParkedCard is an e-purse card that a person has to decide about.
+type ParkedCard struct {
+	Load    uint64 `json:"load,string"` // number of the transaction in question
+	Kind    string `json:"kind"`
+	Card    string `json:"card"` // masked
+	Family  string `json:"family"`
+	Reason  string `json:"reason"`
+	Zh      string `json:"zh"` // of the reason
+	En      string `json:"en"`
+	Amount  int64  `json:"amount_fen"`
+	Account string `json:"account,omitempty"` // masked
+	Order   string `json:"order,omitempty"`
+	Link    string `json:"link,omitempty"`
+	At      string `json:"at"` // when the last MAC2 left
+	Balance int64  `json:"balance_fen"`
+	Counter int    `json:"counter"` // before
+	Failed  bool   `json:"failed,omitempty"`
+	Shown   bool   `json:"shown,omitempty"` // what the card showed then
+	Showed  int64  `json:"shown_balance_fen,omitempty"`
+	ShowedN int    `json:"shown_counter,omitempty"`
+	May     string `json:"may"` // decisions that are possible
+}
+
+// CardOrder is a decision about the card of a load: complete, take-back or write-off.
+type CardOrder struct {
+	Do       string `json:"do,omitempty"`
+	Load     uint64 `json:"load,omitempty"`
+	Why      string `json:"why,omitempty"`
+	Proposal int    `json:"proposal,omitempty"` // that is confirmed
+}
+
 // Proposal is an order that waits for a second person.
-type Proposal struct {
+type Proposal[Order any] struct {
 	Number  int       `json:"number"`
-	Order   DebtOrder `json:"order"`
+	Order   Order     `json:"order"`
 	By      audit.Who `json:"by"`
 	Expires string    `json:"expires"`
 }

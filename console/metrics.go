@@ -38,6 +38,7 @@ var (
 	descInFlight = describe("in_flight", "Transactions in flight.")
 	descOwed     = describe("owed_reversals", "Reversals that a bank has not confirmed yet.")
 	descParked   = describe("parked_reversals", "Owed reversals that used up their attempts and wait for an operator.")
+	descCards    = describe("parked_cards", "E-purse cards that wait for a person's decision.")
 	descDuration = describe("transaction_duration_seconds", "Terminal request to terminal answer, of transactions that went to a bank.")
 
 	descLinkUp       = describe("link_up", "1 when the link is signed on.", "link")
@@ -71,7 +72,7 @@ type collector struct{ src Source }
 // the start and not by the first scrape.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descReady, descStarted, descAt, descSlots, descInFlight, descOwed, descParked, descDuration,
+		descReady, descStarted, descAt, descSlots, descInFlight, descOwed, descParked, descCards, descDuration,
 		descLinkUp, descLinkSince, descLinkInFlight, descLinkOwed, descLinkSent, descLinkAnswered, descLinkTimedOut, descLinkOver,
 		descHSMUp, descHSMInFlight, descHSMMissed,
 	} {
@@ -100,6 +101,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descInFlight, float64(s.InFlight))
 	gauge(descOwed, float64(s.Owed))
 	gauge(descParked, float64(s.Parked))
+	gauge(descCards, float64(s.Cards))
 	for i, k := range counters {
 		ch <- prometheus.MustNewConstMetric(descCounters[i], prometheus.CounterValue, float64(k.get(&s.Counters)))
 	}

@@ -32,6 +32,7 @@ type Status struct {
 	UsedPct    float64           `json:"used_pct"` // in flight as a share of slots
 	Owed       int               `json:"owed"`
 	Parked     int               `json:"parked"`
+	Cards      int               `json:"parked_cards"`
 	Now        Rates             `json:"now"`
 	Latency    Latency           `json:"latency"`
 	Counters   map[string]uint64 `json:"counters"`    // since the start
@@ -174,7 +175,7 @@ func status(version string, now time.Time, snap *engine.Snapshot, p *past) *Stat
 	st.At, st.Started = clockTime(snap.At), clockTime(snap.Started)
 	st.UptimeS = max(0, (snap.At-snap.Started)/int64(time.Second))
 	st.Ready, st.Slots, st.InFlight = snap.Ready, snap.Slots, snap.InFlight
-	st.Owed, st.Parked = snap.Owed, snap.Parked
+	st.Owed, st.Parked, st.Cards = snap.Owed, snap.Parked, snap.Cards
 	if snap.Slots > 0 {
 		st.UsedPct = tenths(100 * float64(snap.InFlight) / float64(snap.Slots))
 	}

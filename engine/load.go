@@ -61,6 +61,7 @@ func (c *Cards) validate() error {
 // cardDesk is what a shard keeps for them.
 type cardDesk struct {
 	*Cards
+	parked int      // cards that wait for a person
 	secret [32]byte // names of cards in keys of the journal's database are made with it
 	more   hsm.More
 	field  []byte
@@ -97,7 +98,7 @@ func (s *Shard) bindCards() error {
 	case copy(s.cards.secret[:], b) != len(b) || len(b) != len(s.cards.secret):
 		return fmt.Errorf("the secret of card names has %d bytes", len(b))
 	}
-	return nil
+	return s.countParked()
 }
 
 // of names a card's object.

@@ -40,6 +40,10 @@ func (s *Shard) putPurse(l *flow.Load) {
 		b = journal.AppendFacts(b, &l.Unload)
 	}
 	s.log.Put(o.key(), b)
+	if p.State == card.Parked { // it was not before: only a decision touches a parked one
+		s.log.Put(o.parked(), nil)
+		s.cards.parked++
+	}
 }
 
 // credit owes the bank of an unload a notice of it, in the batch that says that

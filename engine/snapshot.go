@@ -14,6 +14,7 @@ type Snapshot struct {
 	Owed     int  // reversals that a bank has not confirmed yet
 	NoSpace  bool // the disk of the journal is nearly full: new requests are refused
 	Parked   int  // owed items that used up their attempts
+	Cards    int  // e-purse cards that a person has to decide about
 	Counters Counters
 	Latency  Latency
 	Links    []LinkView

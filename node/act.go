@@ -168,7 +168,7 @@ func (n *Node) Status() admin.Status {
 		return st
 	}
 	st.Started = time.Unix(0, p.Started)
-	st.Slots, st.InFlight, st.Owed, st.Parked = p.Slots, p.InFlight, p.Owed, p.Parked
+	st.Slots, st.InFlight, st.Owed, st.Parked, st.Cards = p.Slots, p.InFlight, p.Owed, p.Parked, p.Cards
 	for i := range p.Links {
 		l := &p.Links[i]
 		st.Links = append(st.Links, admin.Link{Name: l.Name, State: l.State, InFlight: l.InFlight, Owed: l.Owed})

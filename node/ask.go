@@ -55,6 +55,25 @@ func (n *Node) Ask(ctx context.Context, who audit.Who, topic string, question []
 			}
 		}
 		return nil
+	case admin.CardsParked:
+		var q admin.CardQuery
+		if err := unmarshal(question, &q); err != nil {
+			return err
+		}
+		return n.listParked(&q, out)
+	case admin.CardsDecide, admin.CardsConfirm:
+		var o admin.CardOrder
+		if err := unmarshal(question, &o); err != nil {
+			return err
+		}
+		return out(n.orderCard(ctx, who, &o, topic == admin.CardsConfirm))
+	case admin.CardsWaiting:
+		for _, p := range n.decisions.list() {
+			if err := out(p); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	return fmt.Errorf("%w: %q", errTopic, topic)
 }

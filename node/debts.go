@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"sync"
 	"time"
 
 	"tongka/admin"
@@ -86,83 +84,6 @@ func fillDebt(lookup func(key, dst []byte) ([]byte, bool, error), d *admin.Debt,
 		d.Card = f.PAN.String()
 	}
 	return nil
-}
-
-// proposalLives is how long a second person may think.
-const (
-	proposalLives = 15 * time.Minute
-	maxProposals  = 100
-)
-
-// proposals are orders that wait for a second person. They live as long as the
-// process: after a restart they are made again.
-type proposals struct {
-	mu   sync.Mutex
-	last int
-	all  []proposal
-}
-
-type proposal struct {
-	admin.Proposal
-	until time.Time
-}
-
-func (p *proposals) tidy(now time.Time) {
-	p.all = slices.DeleteFunc(p.all, func(x proposal) bool { return now.After(x.until) })
-}
-
-func (p *proposals) list() (all []admin.Proposal) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.tidy(time.Now())
-	for _, x := range p.all {
-		all = append(all, x.Proposal)
-	}
-	return all
-}
-
-// add gives a proposal its number; 0 when too many wait.
-func (p *proposals) add(o admin.DebtOrder, by audit.Who, now time.Time) int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.tidy(now); len(p.all) >= maxProposals {
-		return 0
-	}
-	p.last++
-	until := now.Add(proposalLives)
-	p.all = append(p.all, proposal{admin.Proposal{Number: p.last, Order: o, By: by, Expires: when(until.UnixNano())}, until})
-	return p.last
-}
-
-var (
-	errNoProposal = errors.New("没有该提议，或已过期 · no such proposal, or it has expired")
-	errSamePerson = errors.New("须由另一人确认（另一系统用户，或另一令牌）· another person must confirm: another user, or another token")
-)
-
-// take removes a proposal that a second person confirms.
-func (p *proposals) take(number int, by audit.Who, now time.Time) (admin.DebtOrder, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.tidy(now)
-	i := slices.IndexFunc(p.all, func(x proposal) bool { return x.Number == number })
-	if i < 0 {
-		return admin.DebtOrder{}, errNoProposal
-	}
-	x := p.all[i]
-	if samePerson(x.By, by) {
-		return x.Order, errSamePerson
-	}
-	p.all = slices.Delete(p.all, i, i+1)
-	return x.Order, nil
-}
-
-// samePerson is true unless two names tell otherwise: two tokens, or two users of
-// the machine. A token beside the same user without one proves nothing.
-func samePerson(a, b audit.Who) bool {
-	if a.Token != "" && b.Token != "" {
-		return a.Token == b.Token
-	}
-	return a.UID < 0 || b.UID < 0 || a.UID == b.UID
 }
 
 var debtDo = map[string]engine.DebtAction{"hold": engine.HoldDebt, "release": engine.ReleaseDebt, "settle": engine.SettleDebt}

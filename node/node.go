@@ -78,7 +78,8 @@ type Node struct {
 	asks      context.Context // ends when questions must
 	endAsks   context.CancelFunc
 	asking    sync.Mutex // held while one is answered from the journal
-	proposals proposals
+	proposals proposals[admin.DebtOrder]
+	decisions proposals[admin.CardOrder]
 
 	acting sync.Mutex // one action at a time; guards opened
 	opened bool       // all is there, and is not being taken away

@@ -26,6 +26,7 @@ type ctlCmd struct {
 	Batches  ctlBatchesCmd  `cmd:"" help:"批结算不平与批上送差错，CSV · batches that did not balance, and faults of their uploads, as CSV"`
 	Faults   ctlFaultsCmd   `cmd:"" help:"启动以来的内部故障与告警 · internal faults and alarms since the start"`
 	Frames   ctlFramesCmd   `cmd:"" help:"各接入、线路、加密机最后一个无法解析的帧 · the last malformed frame of each listener, line and module"`
+	Cards    ctlCardsCmd    `cmd:"" help:"挂人工的卡：列出、查看、双人裁定 · cards that a person has to decide about: list, show, decide by two"`
 	Audit    ctlAuditCmd    `cmd:"" help:"操作审计 · what was done, and by whom"`
 }
 
@@ -118,7 +119,7 @@ func printStatus(w io.Writer, st *admin.Status) {
 	fmt.Fprintf(w, "%s: %s · %s\n", st.Node, st.Zh, st.En)
 	fmt.Fprintf(w, "版本 · version %s, 进程 · pid %d, 启动 · started %s\n", st.Version, st.PID, st.Started.Format(time.DateTime))
 	fmt.Fprintf(w, "配置 · config %s, 加载 · loaded %s, 日志 · log %s\n", st.Config, st.Loaded.Format(time.DateTime), st.Level)
-	fmt.Fprintf(w, "连接 · connections %d, 在途 · in flight %d/%d, 欠冲正 · owed %d, 挂起 · parked %d\n", st.Open, st.InFlight, st.Slots, st.Owed, st.Parked)
+	fmt.Fprintf(w, "连接 · connections %d, 在途 · in flight %d/%d, 欠冲正 · owed %d, 挂起 · parked %d, 挂人工的卡 · cards for a person %d\n", st.Open, st.InFlight, st.Slots, st.Owed, st.Parked, st.Cards)
 	for _, d := range st.Doors {
 		fmt.Fprintf(w, "终端接入 · listener %s: %s\n", d.Name, d.Address)
 	}

@@ -140,7 +140,7 @@ func (c *safOrder) order(s *streams, do string) error {
 	return c.act(s, admin.DebtOrdered, admin.DebtOrder{Do: do, Link: c.Link, ID: c.ID, Form: c.Form, Why: c.Why})
 }
 
-func (f *safFlags) act(s *streams, topic string, o admin.DebtOrder) error {
+func (f *safFlags) act(s *streams, topic string, o any) error {
 	return f.ask(s, topic, o, func(line []byte) error {
 		var a admin.Answer
 		if err := json.Unmarshal(line, &a); err != nil {
@@ -183,7 +183,7 @@ type safProposalsCmd struct{ safFlags }
 // Run asks and prints.
 func (c *safProposalsCmd) Run(s *streams) error {
 	return c.ask(s, admin.DebtProposals, struct{}{}, func(line []byte) error {
-		var p admin.Proposal
+		var p admin.Proposal[admin.DebtOrder]
 		switch err := json.Unmarshal(line, &p); {
 		case err != nil:
 			return err

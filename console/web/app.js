@@ -53,6 +53,7 @@ const LEVELS = {
   flight: (s) => (s.used_pct >= 80 ? ["bad", { zh: "将满", en: "nearly full" }] : ["", { zh: "槽", en: "slots" }]),
   owed: (s) => (s.owed > 0 ? ["warn", { zh: "待银行确认", en: "await bank" }] : ["", { zh: "无", en: "none" }]),
   parked: (s) => (s.parked > 0 ? ["bad", { zh: "待人工处理", en: "need operator" }] : ["", { zh: "无", en: "none" }]),
+  cards: (s) => (s.parked_cards > 0 ? ["bad", { zh: "待双人裁定", en: "two persons decide" }] : ["", { zh: "无", en: "none" }]),
 };
 
 function showFigures(s) {

@@ -28,6 +28,7 @@ var (
 	kindLoadOther        = named(txn.LoadOther)
 	kindLoadCash         = named(txn.LoadCash)
 	kindLoadVoid         = named(txn.LoadVoid)
+	kindUnload           = named(txn.Unload)
 )
 
 func named(k txn.Kind) book.Kind { return book.Kind(k.String()) }
@@ -44,6 +45,9 @@ func kindOf(v *iso8583.View) (kind book.Kind, told bool) {
 		if kind, ok := cardKinds[proc]; ok {
 			return kind, false
 		}
+	}
+	if cond == cardCond && v.MTI()&^1 == 0x0220 && proc == unloadProc {
+		return kindUnload, true
 	}
 	back, preAuth, names := proc/10000 == 20, cond == 6, v.Has(90)
 	switch mti := v.MTI() &^ 1; {
@@ -75,6 +79,9 @@ func kindOf(v *iso8583.View) (kind book.Kind, told bool) {
 
 // cardCond is F25 of what is about an e-purse card, and cardKinds what F3 says of
 // it then. Source: docs/card-load.md.
-const cardCond = 91
+const (
+	cardCond   = 91
+	unloadProc = 210000 // of a notice that a card has paid into an account
+)
 
 var cardKinds = map[uint64]book.Kind{600000: kindLoadAccount, 650000: kindLoadOther, 630000: kindLoadCash, 170000: kindLoadVoid}

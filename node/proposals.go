@@ -1,0 +1,88 @@
+package node
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"tongka/admin"
+	"tongka/audit"
+)
+
+// proposalLives is how long a second person may think.
+const (
+	proposalLives = 15 * time.Minute
+	maxProposals  = 100
+)
+
+// proposals are orders that wait for a second person. They live as long as the
+// process: after a restart they are made again.
+type proposals[Order any] struct {
+	mu   sync.Mutex
+	last int
+	all  []proposal[Order]
+}
+
+type proposal[Order any] struct {
+	admin.Proposal[Order]
+	until time.Time
+}
+
+func (p *proposals[Order]) tidy(now time.Time) {
+	p.all = slices.DeleteFunc(p.all, func(x proposal[Order]) bool { return now.After(x.until) })
+}
+
+func (p *proposals[Order]) list() (all []admin.Proposal[Order]) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tidy(time.Now())
+	for _, x := range p.all {
+		all = append(all, x.Proposal)
+	}
+	return all
+}
+
+// add gives a proposal its number; 0 when too many wait.
+func (p *proposals[Order]) add(o Order, by audit.Who, now time.Time) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.tidy(now); len(p.all) >= maxProposals {
+		return 0
+	}
+	p.last++
+	until := now.Add(proposalLives)
+	p.all = append(p.all, proposal[Order]{admin.Proposal[Order]{Number: p.last, Order: o, By: by, Expires: when(until.UnixNano())}, until})
+	return p.last
+}
+
+var (
+	errNoProposal = errors.New("没有该提议，或已过期 · no such proposal, or it has expired")
+	errSamePerson = errors.New("须由另一人确认（另一系统用户，或另一令牌）· another person must confirm: another user, or another token")
+)
+
+// take removes a proposal that a second person confirms.
+func (p *proposals[Order]) take(number int, by audit.Who, now time.Time) (o Order, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tidy(now)
+	i := slices.IndexFunc(p.all, func(x proposal[Order]) bool { return x.Number == number })
+	if i < 0 {
+		return o, errNoProposal
+	}
+	x := p.all[i]
+	if samePerson(x.By, by) {
+		return x.Order, errSamePerson
+	}
+	p.all = slices.Delete(p.all, i, i+1)
+	return x.Order, nil
+}
+
+// samePerson is true unless two names tell otherwise: two tokens, or two users of
+// the machine. A token beside the same user without one proves nothing.
+func samePerson(a, b audit.Who) bool {
+	if a.Token != "" && b.Token != "" {
+		return a.Token == b.Token
+	}
+	return a.UID < 0 || b.UID < 0 || a.UID == b.UID
+}
