@@ -41,10 +41,8 @@ func named(k txn.Kind) book.Kind { return book.Kind(k.String()) }
 func kindOf(v *iso8583.View) (kind book.Kind, told bool) {
 	proc, _ := v.Uint(3)
 	cond, _ := v.Uint(25)
-	if cond == cardCond && v.MTI() == 0x0200 {
-		if kind, ok := cardKinds[proc]; ok {
-			return kind, false
-		}
+	if kind, ok := cardKinds[proc]; ok && cond == cardCond {
+		return kind, kind == kindUnload
 	}
 	if cond == cardCond && v.MTI()&^1 == 0x0220 && proc == unloadProc {
 		return kindUnload, true
@@ -84,4 +82,5 @@ const (
 	unloadProc = 210000 // of a notice that a card has paid into an account
 )
 
-var cardKinds = map[uint64]book.Kind{600000: kindLoadAccount, 650000: kindLoadOther, 630000: kindLoadCash, 170000: kindLoadVoid}
+var cardKinds = map[uint64]book.Kind{600000: kindLoadAccount, 650000: kindLoadOther, 630000: kindLoadCash, 170000: kindLoadVoid,
+	210000: kindUnload}

@@ -115,7 +115,7 @@ type CardVerdict struct {
 	ParkedFen  int64        `json:"parked_fen"` // the difference, of cards with a name
 	Parked     []ParkedCard `json:"parked"`
 	Unresolved int          `json:"unresolved"` // wishes whose end nobody knows
-	Lost       int          `json:"lost"`       // on a card, and nobody paid
+	Lost       int          `json:"lost"`       // a card was written, and no bank booked it
 	Duplicated int          `json:"duplicated"` // paid, neither on the card nor parked
 	Differs    int          `json:"differs"`    // a card that does not hold what its wishes say
 	Kinds      []Sum        `json:"kinds,omitempty"`
@@ -140,6 +140,14 @@ func (p *ParkedCard) String() string {
 	return fmt.Sprintf("挂账卡 parked card %s: %s %s, 未到账 paid and not on it %s", p.Card, p.Kind, yuan(p.Amount), yuan(p.Owing))
 }
 
+// toCard is 1 for a kind that brings money to a card, -1 for one that takes it away.
+func toCard(k Kind) int64 {
+	if k == "load-void" || k == "unload" {
+		return -1
+	}
+	return 1
+}
+
 // heldLoads is what banks hold of one wish.
 type heldLoads struct{ loads, voids int }
 
@@ -147,7 +155,8 @@ type heldLoads struct{ loads, voids int }
 // the banks by its kind and amount. What the bank holds of it must be on the card
 // exactly once, or the card be parked; a debit that no wish explains is paid and
 // not on any card. Orders were paid before, so of these it counts that one is
-// written once at most and that what was begun is written.
+// written once at most and that what was begun is written. Of an unload the card
+// pays first, and a bank must have been told of it once.
 func CompareCards(k *Cards, banks []Booking) CardVerdict {
 	v := CardVerdict{Cards: len(k.Cards), Wishes: len(k.Wishes), Parked: []ParkedCard{}}
 	held := map[int64]*heldLoads{}
@@ -163,11 +172,10 @@ func CompareCards(k *Cards, banks []Booking) CardVerdict {
 		}
 		if b.Kind == "load-void" {
 			held[b.Amount].voids++
-			v.Paid -= b.Amount
 		} else {
 			held[b.Amount].loads++
-			v.Paid += b.Amount
 		}
+		v.Paid += toCard(b.Kind) * b.Amount
 	}
 	cards := map[int]*Card{}
 	written := map[int]int64{}
@@ -180,7 +188,7 @@ func CompareCards(k *Cards, banks []Booking) CardVerdict {
 	for i := range k.Wishes {
 		w := &k.Wishes[i]
 		if w.Written {
-			written[w.Card] += w.Amount
+			written[w.Card] += toCard(w.Kind) * w.Amount
 		}
 		v.judgeWish(w, cards[w.Card], held, orders, sums)
 	}
@@ -224,6 +232,9 @@ func (v *CardVerdict) judgeWish(w *Wish, c *Card, held map[int64]*heldLoads, ord
 	for range w.Debits {
 		sum.approve(w.Amount)
 	}
+	if w.Kind == "unload" && w.Written { // the card pays, and then the bank is told
+		sum.approve(w.Amount)
+	}
 	if w.VoidsAsked > 0 {
 		voids := sumOf(sums, "load-void")
 		voids.Asked += w.VoidsAsked
@@ -241,14 +252,15 @@ func (v *CardVerdict) settle(w *Wish, c *Card, paid, on int) {
 	if c != nil {
 		name = c.Name
 	}
+	owing := int64(paid-on) * toCard(w.Kind)
 	switch {
-	case paid < on:
-		v.Lost += on - paid
-		v.say("丢失 lost: 卡 card %s, %s %s: 已写卡而无人付款 on the card, and nobody paid", name, w.Kind, yuan(w.Amount))
-	case w.State == Parked && paid-on <= 1:
-		open := int64(paid-on) * w.Amount
+	case w.State == Parked && (owing == 0 || owing == 1):
+		open := owing * w.Amount
 		v.ParkedFen += open
 		v.Parked = append(v.Parked, ParkedCard{name, w.Kind, w.Amount, open, w.Order})
+	case paid < on:
+		v.Lost += on - paid
+		v.say("丢失 lost: 卡 card %s, %s %s: 卡已写而银行未记账 the card is written, and no bank has booked it", name, w.Kind, yuan(w.Amount))
 	case paid > on:
 		v.Duplicated += paid - on
 		v.say("重复 duplicated: 卡 card %s, %s %s: 付款 paid %d 次 times, 写卡 written %d (%s)", name, w.Kind, yuan(w.Amount), paid, on, w.State)

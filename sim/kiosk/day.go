@@ -56,7 +56,7 @@ func (p *Park) Day(ctx context.Context, tell func(Step)) error {
 		p.led = false
 		p.release()
 	}()
-	for _, part := range []func() error{d.opens, d.usual, d.orders, d.pulled, d.torn, d.forged, d.odd} {
+	for _, part := range []func() error{d.opens, d.usual, d.orders, d.unloads, d.pulled, d.torn, d.forged, d.odd} {
 		if err := part(); err != nil {
 			return err
 		}
@@ -182,6 +182,29 @@ func (d *day) withOrder(family card.Family) *holder {
 	}
 	return nil
 }
+
+// unloads takes money off a card.
+func (d *day) unloads() error {
+	h := d.loaded()
+	if w, ok := d.wish(h, txn.Unload); ok {
+		a := d.until(d.at[0], h, &w)
+		d.step(txn.Unload, a.code, w.Written, "圈提：卡先付，确认后通知银行入账", "unload: the card pays, and its confirmation has the bank credit the account")
+	}
+	return nil
+}
+
+// loaded is a card that holds more than the next amount.
+func (d *day) loaded() *holder {
+	for _, h := range d.park.cards {
+		if h.reserved && !h.state.Parked && h.wish < 0 && int64(h.card.Balance) > d.park.nextFen()+maxAhead && h.card.Balance <= spendAt {
+			return h
+		}
+	}
+	return nil
+}
+
+// maxAhead is by how much amounts may grow while a card is looked for.
+const maxAhead = 50
 
 // pulled are cards that were taken away before they wrote.
 func (d *day) pulled() error {

@@ -16,6 +16,7 @@ import (
 // What the cards of the simulator have in common: public, and worth nothing.
 var (
 	loadMaster = []byte("\x12\x35\x5A\x77\x01\x9C\xE2\x3B\x48\xD0\x6F\x81\xB4\x2E\x95\xC3")
+	unloadKey  = []byte("\x77\x58\xC1\x0D\x3E\x94\xBA\x26\xE9\x4F\x70\xD3\x18\xA5\x6C\x8B")
 	tacMaster  = []byte("\x33\x45\x90\x1E\xAF\x62\x7D\xC8\x05\xB9\x54\xF3\x2A\x8C\xD6\x17")
 	issuer     = [8]byte{0x86, 0x98, 0x31, 0x20}
 	city       = [2]byte{0x31, 0x20}
@@ -45,7 +46,7 @@ type holder struct {
 
 func newHolder(i, orders int) (*holder, error) {
 	c := simcard.Card{Family: card.CityCard + card.Family(i%2), Serial: serial(i), Issuer: issuer, City: city, Balance: firstBalance}
-	chip, err := simcard.Issue(c, simcard.Masters{Load: loadMaster, TAC: tacMaster, Levels: levels[c.Family]})
+	chip, err := simcard.Issue(c, simcard.Masters{Load: loadMaster, TAC: tacMaster, Unload: unloadKey, Levels: levels[c.Family]})
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +100,7 @@ func Setup(cards, orders int) (yaml string, csv []byte, err error) {
 	for _, m := range []struct {
 		use string
 		key []byte
-	}{{"load", loadMaster}, {"tac", tacMaster}} {
+	}{{"load", loadMaster}, {"unload", unloadKey}, {"tac", tacMaster}} {
 		key, err := module.Wrap(hsm.MKAC, m.key)
 		if err != nil {
 			return "", nil, err

@@ -391,6 +391,13 @@ func (p *Park) want(h *holder, kind txn.Kind, account int) (w book.Wish, ok bool
 	return w, true
 }
 
+// nextFen is the amount of the next wish, or a little less than it.
+func (p *Park) nextFen() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return baseFen + int64(len(p.wishes))
+}
+
 // enter puts a new wish into the table. The lock is held, or nobody else is there.
 func (p *Park) enter(w *book.Wish) {
 	h := p.cards[w.Card]

@@ -190,7 +190,7 @@ func TestEverythingBreaks(t *testing.T) {
 	if st.Rewrites == 0 || st.Torn == 0 || st.Cut == 0 || st.Voided == 0 {
 		t.Errorf("something never happened: %+v", st)
 	}
-	for _, k := range []txn.Kind{txn.LoadAccount, txn.LoadOther, txn.LoadCash, txn.LoadVoid, txn.LoadConfirm, txn.OrderQuery, txn.OrderLoad, txn.AirLoad, txn.Balance} {
+	for _, k := range []txn.Kind{txn.LoadAccount, txn.LoadOther, txn.LoadCash, txn.LoadVoid, txn.Unload, txn.LoadConfirm, txn.OrderQuery, txn.OrderLoad, txn.AirLoad, txn.Balance} {
 		if n := st.Kinds[book.Kind(k.String())]; n.Approved == 0 {
 			t.Errorf("no %v was approved: %+v", k, n)
 		}
@@ -219,7 +219,7 @@ func TestDay(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		for _, k := range []txn.Kind{txn.SignIn, txn.Balance, txn.LoadAccount, txn.LoadOther, txn.LoadCash, txn.LoadVoid, txn.LoadConfirm, txn.Reversal, txn.OrderQuery, txn.OrderLoad, txn.AirLoad} {
+		for _, k := range []txn.Kind{txn.SignIn, txn.Balance, txn.LoadAccount, txn.LoadOther, txn.LoadCash, txn.LoadVoid, txn.Unload, txn.LoadConfirm, txn.Reversal, txn.OrderQuery, txn.OrderLoad, txn.AirLoad} {
 			if kinds[k] == 0 {
 				t.Errorf("day %d: no %v", day, k)
 			}

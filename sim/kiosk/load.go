@@ -41,6 +41,7 @@ var loadForms = map[book.Kind]struct {
 	"load-other":   {txn.LoadOther, "620000", "47", true},
 	"load-cash":    {txn.LoadCash, "630000", "46", false},
 	"order-load":   {txn.OrderLoad, "600000", "57", false},
+	"unload":       {txn.Unload, "640000", "59", false},
 }
 
 const (
@@ -139,7 +140,11 @@ func (k *kiosk) asks(w *book.Wish) {
 // request makes the message of a load, with the card in the slot.
 func (k *kiosk) request(h *holder, w *book.Wish) *fleet.Request {
 	f := loadForms[w.Kind]
-	about := h.card.InitLoad(uint32(w.Amount), k.number)
+	begin := h.card.InitLoad
+	if w.Kind == "unload" {
+		begin = h.card.InitUnload
+	}
+	about := begin(uint32(w.Amount), k.number)
 	q := &fleet.Request{MTI: 0x0200, Proc: f.proc, Amount: w.Amount, Trace: k.line.Number(), Cond: cardCond, Usage: f.usage, Net: net, Card: about, PIN: f.pin}
 	k.last = about
 	if w.Order != "" {
@@ -197,6 +202,7 @@ func (k *kiosk) heard(h *holder, w *book.Wish, a *told) bool {
 		switch {
 		case w.Order != "": // paid before, and once
 			w.Debits = 1
+		case w.Kind == "unload": // no bank is told before the card has paid
 		case !a.rewrite && w.VoidOpen:
 			w.Voids++
 			w.Debits++
@@ -241,7 +247,11 @@ func (k *kiosk) write(ctx context.Context, h *holder, w *book.Wish, a *told, q *
 		return
 	}
 	seq := h.card.Seq
-	tac, ok := h.card.Credit(a.time, a.mac2)
+	write := h.card.Credit
+	if w.Kind == "unload" {
+		write = h.card.Debit
+	}
+	tac, ok := write(a.time, a.mac2)
 	if !ok {
 		k.park.fail(fmt.Errorf("kiosk %d: card %s does not take the MAC2 of trace %d", k.id, h.state.Name, q.Trace))
 		return

@@ -127,7 +127,7 @@ func (k *kiosk) visit(ctx context.Context, h *holder, calm bool) error {
 		k.load(ctx, h, &w, bad)
 		return nil
 	}
-	if h.card.Balance > spendAt {
+	if h.card.Balance > spendAt && h.state.Proven || h.card.Balance > 2*spendAt {
 		k.park.write(h, nil, h.spend)
 	}
 	if !calm && k.rng.IntN(12) == 0 {
@@ -152,6 +152,8 @@ var errSpent = fmt.Errorf("金额已用尽 · kiosk: all amounts up to %d fen we
 // draw picks what somebody wants.
 func (k *kiosk) draw(h *holder) txn.Kind {
 	switch n := k.rng.IntN(10); {
+	case n < 1 && int64(h.card.Balance) > k.park.nextFen():
+		return txn.Unload
 	case n < 3:
 		return txn.LoadAccount
 	case n < 5:
