@@ -47,6 +47,7 @@ type (
 	Booking        = book.Booking
 	Verdict        = book.Verdict
 	Sum            = book.Sum
+	CardVerdict    = book.CardVerdict
 	Mix            = fleet.Mix
 )
 

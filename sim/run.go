@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	"tongka/sim/book"
@@ -188,9 +189,10 @@ func RunHSM(ctx context.Context, cfg HSMConfig, r Report, out io.Writer) error {
 // errBooks says that a comparison found money lost or taken twice.
 var errBooks = errors.New("账目不符 the books differ")
 
-// RunCompare compares books on disk. The error says that money is missing or
-// was taken twice. With Report.JSON the result is one Verdict.
-func RunCompare(terminals, banks []string, r Report, out io.Writer) error {
+// RunCompare compares books on disk; kiosks is the book of kiosks, or "". The error
+// says that money is missing or was taken twice. With Report.JSON the result is one
+// Verdict, which has what was found about cards as "cards".
+func RunCompare(terminals, banks []string, kiosks string, r Report, out io.Writer) error {
 	var sales []Sale
 	for _, path := range terminals {
 		s, err := book.ReadSales(path)
@@ -207,6 +209,9 @@ func RunCompare(terminals, banks []string, r Report, out io.Writer) error {
 		}
 		bookings = append(bookings, b...)
 	}
+	if len(terminals) == 0 && kiosks != "" { // sales are not asked about
+		bookings = slices.DeleteFunc(bookings, func(b Booking) bool { return !b.Kind.OfCards() })
+	}
 	v := Compare(sales, bookings)
 	for _, d := range v.Discrepancies {
 		r.say(out, "%s", d.String())
@@ -215,10 +220,20 @@ func RunCompare(terminals, banks []string, r Report, out io.Writer) error {
 	if len(v.Kinds) > 1 {
 		line = v.KindsLine() + "\n" + line
 	}
-	if err := r.end(out, &v, line); err != nil {
+	var cards *book.CardVerdict
+	if kiosks != "" {
+		var err error
+		if cards, err = compareKiosks(kiosks, bookings, &r, out); err != nil {
+			return err
+		}
+	}
+	if err := r.end(out, struct {
+		*Verdict
+		Cards *book.CardVerdict `json:"cards,omitempty"`
+	}{&v, cards}, line); err != nil {
 		return err
 	}
-	if !v.OK() {
+	if !v.OK() || cards != nil && !cards.OK() {
 		return errBooks
 	}
 	return nil

@@ -134,20 +134,20 @@ func TestRunCompare(t *testing.T) {
 	fleet, a, b := write("fleet", &sale, &done), write("a", &held), write("b", &stray)
 
 	var out output
-	if err := RunCompare([]string{fleet}, []string{a}, Report{}, &out); err != nil || !strings.Contains(out.String(), "账目一致 books agree") {
+	if err := RunCompare([]string{fleet}, []string{a}, "", Report{}, &out); err != nil || !strings.Contains(out.String(), "账目一致 books agree") {
 		t.Errorf("%v: %s", err, out.String())
 	}
 	out = output{}
-	if err := RunCompare([]string{fleet}, []string{a, b}, Report{}, &out); !errors.Is(err, errBooks) || !strings.Contains(out.String(), "重复 duplicated: 商户 merchant m 终端 terminal t2 金额 amount 0.07") {
+	if err := RunCompare([]string{fleet}, []string{a, b}, "", Report{}, &out); !errors.Is(err, errBooks) || !strings.Contains(out.String(), "重复 duplicated: 商户 merchant m 终端 terminal t2 金额 amount 0.07") {
 		t.Errorf("%v: %s", err, out.String())
 	}
 	out = output{}
 	var v Verdict
-	if err := RunCompare([]string{fleet}, nil, Report{JSON: true}, &out); !errors.Is(err, errBooks) || json.Unmarshal([]byte(out.String()), &v) != nil || v.Lost != 1 || len(v.Discrepancies) != 1 {
+	if err := RunCompare([]string{fleet}, nil, "", Report{JSON: true}, &out); !errors.Is(err, errBooks) || json.Unmarshal([]byte(out.String()), &v) != nil || v.Lost != 1 || len(v.Discrepancies) != 1 {
 		t.Errorf("%v: %s", err, out.String())
 	}
 	for _, c := range [][2][]string{{{"none"}, {a}}, {{fleet}, {"none"}}} {
-		if err := RunCompare(c[0], c[1], Report{}, io.Discard); !errors.Is(err, os.ErrNotExist) {
+		if err := RunCompare(c[0], c[1], "", Report{}, io.Discard); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("a book that is not there: %v", err)
 		}
 	}

@@ -199,9 +199,15 @@ func TestKillTheDemo(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	var sum struct{ Sent, Approved, Lost, Duplicated, Owed, Unresolved *int }
+	var sum struct {
+		Sent, Approved, Lost, Duplicated, Owed, Unresolved *int
+		Cards                                              sim.CardVerdict
+	}
 	if err := json.Unmarshal(out, &sum); err != nil {
 		t.Fatalf("%v: %s", err, out)
+	}
+	if c := sum.Cards; c.Written == 0 || c.Paid != c.OnCards+c.ParkedFen || c.Unresolved != 0 {
+		t.Errorf("cards: %+v", c)
 	}
 	if *sum.Lost != 0 || *sum.Duplicated != 0 || *sum.Owed != 0 || *sum.Unresolved != 0 || *sum.Approved == 0 {
 		t.Errorf("%s", out)

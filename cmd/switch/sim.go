@@ -21,6 +21,7 @@ import (
 type simCmd struct {
 	Bank      simBankCmd      `cmd:"" help:"模拟银行 · play a bank"`
 	Terminal  simTerminalCmd  `cmd:"" help:"模拟一批终端 · play a fleet of terminals"`
+	Kiosk     simKioskCmd     `cmd:"" help:"模拟自助终端为电子钱包卡充值 · play kiosks that load e-purse cards"`
 	HSM       simHSMCmd       `cmd:"" name:"hsm" help:"模拟加密机（公开测试 LMK） · play a security module with the public test LMK"`
 	World     simWorldCmd     `cmd:"" help:"模拟时钟、网络、磁盘与崩溃，检验真实代码的承诺 · simulated clock, network, disk and crashes against the real code"`
 	Crash     simCrashCmd     `cmd:"" help:"真实进程的强杀与断电演练，比对账本 · kill a real switch and cut its power under load, and compare the books"`
@@ -164,24 +165,38 @@ func (c *simHSMCmd) Run(s *streams) error {
 // or taken twice.
 type simCompareCmd struct {
 	JSON      bool     `help:"输出 JSON · write JSON"`
-	Terminals []string `required:"" placeholder:"FILE" help:"终端账本，可多个 · books of terminals"`
+	Terminals []string `placeholder:"FILE" help:"终端账本，可多个 · books of terminals"`
+	Kiosks    string   `placeholder:"FILE" help:"自助终端账本 · book of kiosks"`
 	Banks     []string `required:"" placeholder:"FILE" help:"银行账本，可多个 · books of banks"`
 }
 
-// Run compares the books of all terminals with those of all banks.
+// Validate wants something to compare.
+func (c *simCompareCmd) Validate() error {
+	if len(c.Terminals) == 0 && c.Kiosks == "" {
+		return errors.New("须给出 --terminals 或 --kiosks · --terminals or --kiosks is wanted")
+	}
+	return nil
+}
+
+// Run compares the books of all terminals and kiosks with those of all banks.
 func (c *simCompareCmd) Run(s *streams) error {
-	return sim.RunCompare(c.Terminals, c.Banks, sim.Report{JSON: c.JSON}, s.out)
+	return sim.RunCompare(c.Terminals, c.Banks, c.Kiosks, sim.Report{JSON: c.JSON}, s.out)
 }
 
 // simProvisionCmd prints an import file for registry import.
 type simProvisionCmd struct {
-	Count int    `default:"10" help:"终端数 · terminals"`
-	Seed  uint64 `default:"1" help:"种子 · seed"`
+	Count  int    `default:"10" help:"终端数 · terminals"`
+	Seed   uint64 `default:"1" help:"种子 · seed"`
+	Kiosks bool   `help:"自助终端，见 sim kiosk · kiosks, for sim kiosk"`
 }
 
 // Run prints the terminals, their keys under the public test LMK.
 func (c *simProvisionCmd) Run(s *streams) error {
-	_, csv, err := sim.Provision(c.Count, c.Seed)
+	provision := sim.Provision
+	if c.Kiosks {
+		provision = sim.ProvisionKiosks
+	}
+	_, csv, err := provision(c.Count, c.Seed)
 	if err != nil {
 		return err
 	}

@@ -177,7 +177,7 @@ func TestSimTerminalEnds(t *testing.T) {
 }
 
 func TestSimTerminalMixIsChecked(t *testing.T) {
-	for mix, says := range map[string]string{"vid=0.1": "种类=比例 · mix", "void=0.7,tip=0.7": "至多 1 · mix", "settle=0.1": "does not do settle; it does completion"} {
+	for mix, says := range map[string]string{"vid=0.1": "种类=比例 · mix", "void=0.7,tip=0.7": "至多 1 · mix", "settle=0.1": "does not do settle; it does adjust"} {
 		var out, errs strings.Builder
 		if code := run([]string{"sim", "terminal", "--connect", "127.0.0.1:1", "--mix", mix}, strings.NewReader(""), &out, &errs); code != exitFailed || !strings.Contains(errs.String(), says) {
 			t.Errorf("--mix %s: exit %d, %q", mix, code, &errs)

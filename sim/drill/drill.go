@@ -1,7 +1,7 @@
 // Package drill pulls plugs. It starts a real switch, a bank, a security module
-// and a fleet of terminals as processes of their own, kills the switch at random
+// a fleet of terminals and kiosks as processes of their own, kills the switch at random
 // moments under load, cuts the power of its disk, and compares the books that
-// terminals and bank keep by themselves.
+// terminals, kiosks and bank keep by themselves.
 //
 //	kill       SIGKILL: what the process had handed to the kernel stays
 //	power cut  the file system takes no write any more and what was not synced is
@@ -12,6 +12,7 @@
 package drill
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,6 +30,7 @@ import (
 	"tongka/hsm/soft"
 	"tongka/sim"
 	"tongka/sim/book"
+	"tongka/sim/kiosk"
 )
 
 // Options say what is pulled, and how often.
@@ -51,6 +53,8 @@ type Result struct {
 
 const (
 	terminals = 40
+	kiosks    = 4
+	cards     = 24
 	seed      = 7
 	patience  = 2 * time.Minute // for anything that another process is to do
 )
@@ -62,9 +66,11 @@ type drill struct {
 	bank    *child
 	module  *child
 	tills   *child
+	kiosks  *child
 	sw      *child
+	ending  bool // terminals and kiosks were told to come to their end
 	console string
-	books   [2]string // of the terminals, of the bank
+	books   [3]string // of the terminals, of the bank, of the kiosks
 	sold    follower
 	r       Result
 }
@@ -75,7 +81,7 @@ type drill struct {
 func Run(ctx context.Context, o Options) (r Result, err error) {
 	runtime.LockOSThread() // the kernel kills our children when this thread ends
 	defer runtime.UnlockOSThread()
-	d := &drill{o: &o, books: [2]string{filepath.Join(o.Dir, "terminals.jsonl"), filepath.Join(o.Dir, "bank.jsonl")}}
+	d := &drill{o: &o, books: [3]string{filepath.Join(o.Dir, "terminals.jsonl"), filepath.Join(o.Dir, "bank.jsonl"), filepath.Join(o.Dir, "kiosks.jsonl")}}
 	defer func() { r, err = d.r, errors.Join(err, d.close()) }()
 	if d.disk, err = newDisk(&o); err != nil {
 		return r, err
@@ -108,18 +114,27 @@ func (d *drill) set() error {
 	if err != nil {
 		return err
 	}
+	_, more, err := sim.ProvisionKiosks(kiosks, seed)
+	if err != nil {
+		return err
+	}
+	csv = append(csv, more[bytes.IndexByte(more, '\n')+1:]...)
+	purses, _, err := kiosk.Setup(cards, 0)
+	if err != nil {
+		return err
+	}
 	text := fmt.Sprintf(`node: {acquirer: "48023310"}
 data: %q
 listeners: [{name: pos, address: "%s"}]
 links: [{name: bank, address: "%s", destination: "00010000", zpk: "%s", answer_timeout: 1s,
   reversal: {interval: 200ms, max_interval: 1s, answer_timeout: 1s}}]
 routes: [{link: bank}]
-hsm: {mode: tcp, test_lmk: true, addresses: ["%s"], connections: 2, key_connection: true}
+hsm: {mode: tcp, test_lmk: true, addresses: ["%s"], connections: 2, key_connection: true, commands: [{code: UB}]}
 registry: {import: t.csv}
 limits: {in_flight: 1024}
 console: {address: "%s"}
 log: {file: switch.log}
-`, filepath.Join(d.disk.dir(), "data"), addresses[0], addresses[1], wrapped, addresses[2], d.console)
+%s`, filepath.Join(d.disk.dir(), "data"), addresses[0], addresses[1], wrapped, addresses[2], d.console, purses)
 	for name, b := range map[string][]byte{"switch.yaml": []byte(text), "t.csv": csv} {
 		if err := os.WriteFile(filepath.Join(d.o.Dir, name), b, 0o600); err != nil {
 			return err
@@ -134,6 +149,10 @@ log: {file: switch.log}
 		return err
 	}
 	if err := d.run(); err != nil {
+		return err
+	}
+	if d.kiosks, err = d.start("sim", "kiosk", "--connect", addresses[0], "--count", fmt.Sprint(kiosks), "--seed", fmt.Sprint(seed), "--cards", fmt.Sprint(cards),
+		"--orders", "0", "--rate", "40", "--timeout", "3s", "--books", d.books[2], "--settle", "2m", "--json"); err != nil {
 		return err
 	}
 	d.tills, err = d.start("sim", "terminal", "--connect", addresses[0], "--count", fmt.Sprint(terminals), "--seed", fmt.Sprint(seed),
@@ -207,8 +226,10 @@ func (d *drill) until(ctx context.Context, what string, ok func() (bool, error))
 			return err
 		case done:
 			return nil
-		case d.tills.gone():
+		case !d.ending && d.tills.gone():
 			return fmt.Errorf("终端进程已退出 · the terminals' process has ended: %w", d.tills.fault())
+		case !d.ending && d.kiosks.gone():
+			return fmt.Errorf("自助终端进程已退出 · the kiosks' process has ended: %w", d.kiosks.fault())
 		case time.Now().After(end):
 			return fmt.Errorf("%s: %v\n%s", what, patience, d.sw.said())
 		}
@@ -248,8 +269,12 @@ func (d *drill) owed() (int, bool) {
 
 // judge lets everybody come to an end and compares their books.
 func (d *drill) judge(ctx context.Context) error {
+	d.ending = true
 	if err := d.tills.stop(); err != nil {
 		return fmt.Errorf("终端 · terminals: %w", err)
+	}
+	if err := d.kiosks.stop(); err != nil {
+		return fmt.Errorf("自助终端 · kiosks: %w", err)
 	}
 	if err := d.until(ctx, "仍有未了结 · something is still owed", func() (bool, error) {
 		n, ok := d.owed()
@@ -269,10 +294,30 @@ func (d *drill) judge(ctx context.Context) error {
 		return err
 	}
 	v := sim.Compare(sales, bookings)
-	d.r.Lost, d.r.Duplicated = v.Lost, v.Duplicated
+	purses, err := book.ReadCards(d.books[2])
+	if err != nil {
+		return err
+	}
+	c := book.CompareCards(&purses, bookings)
+	d.r.Lost, d.r.Duplicated = v.Lost+c.Lost, v.Duplicated+c.Duplicated
 	fmt.Fprintln(d.o.Log, v.KindsLine())
 	fmt.Fprintln(d.o.Log, v.String())
-	return errors.Join(d.disk.proved(), d.verdict(&v))
+	fmt.Fprintln(d.o.Log, c.String())
+	return errors.Join(d.disk.proved(), d.verdict(&v), d.cards(&c))
+}
+
+// cards is the error of cards that do not hold what was paid for them.
+func (d *drill) cards(c *book.CardVerdict) error {
+	switch {
+	case !c.OK() || c.Unresolved+len(c.Parked) != 0 || c.Paid != c.OnCards:
+		for _, line := range c.Says {
+			fmt.Fprintln(d.o.Log, line)
+		}
+		return errors.New("卡账不符 · the cards differ")
+	case c.Written == 0:
+		return errors.New("没有一张卡写入 · no card was written")
+	}
+	return nil
 }
 
 // verdict is the error of books that differ, or of a drill that met nothing: the
@@ -301,7 +346,7 @@ func (d *drill) verdict(v *sim.Verdict) error {
 
 // close ends what still runs.
 func (d *drill) close() error {
-	for _, c := range []*child{d.tills, d.sw, d.bank, d.module} {
+	for _, c := range []*child{d.tills, d.kiosks, d.sw, d.bank, d.module} {
 		if c != nil {
 			c.kill()
 		}
