@@ -10,6 +10,8 @@ type Health struct {
 	Status string `json:"status"` // ok or unavailable
 	State  State  `json:"state"`  // the reason
 	Words  Words  `json:"words"`
+	// Recovery is how far it is, while it is at that.
+	Recovery *Recovery `json:"recovery,omitempty"`
 }
 
 // healthz is for whoever sends terminals here: it is ok when the doors are
@@ -32,7 +34,10 @@ func (s *Server) livez(w http.ResponseWriter, _ *http.Request) {
 
 // health writes the answer; the words are for the person who runs curl.
 func (s *Server) health(w http.ResponseWriter, st State, ok bool) {
-	h, code := Health{"ok", st, stateWords[st]}, http.StatusOK
+	h, code := Health{Status: "ok", State: st, Words: stateWords[st]}, http.StatusOK
+	if p := s.src.Snapshot(); p != nil && !p.Ready {
+		h.Recovery = new(Recovery(p.Recovery))
+	}
 	if !ok {
 		h.Status, code = "unavailable", http.StatusServiceUnavailable
 	}

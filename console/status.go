@@ -27,6 +27,7 @@ type Status struct {
 	Started    string            `json:"started"`
 	UptimeS    int64             `json:"uptime_s"`
 	Ready      bool              `json:"ready"`
+	Recovery   Recovery          `json:"recovery"` // zeros once it is ready
 	Slots      int               `json:"slots"`
 	InFlight   int               `json:"in_flight"`
 	UsedPct    float64           `json:"used_pct"` // in flight as a share of slots
@@ -46,6 +47,14 @@ type Status struct {
 	Faults     []FaultRow        `json:"faults"`      // since the start, in the order of their codes
 	Frames     []FrameRow        `json:"frames"`      // the last malformed ones, one for each listener, line and module
 	Point      *Point            `json:"point"`       // the newest of the charts
+}
+
+// Recovery is how far a recovery is: records read, requests without an outcome among
+// them, and those that were closed with a reversal owed.
+type Recovery struct {
+	Records int `json:"records"`
+	Open    int `json:"open"`
+	Closed  int `json:"closed"`
 }
 
 // Rates are made from successive snapshots. Those that need a transaction are
@@ -174,6 +183,7 @@ func status(version string, now time.Time, snap *engine.Snapshot, p *past) *Stat
 	}
 	st.At, st.Started = clockTime(snap.At), clockTime(snap.Started)
 	st.UptimeS = max(0, (snap.At-snap.Started)/int64(time.Second))
+	st.Recovery = Recovery(snap.Recovery)
 	st.Ready, st.Slots, st.InFlight = snap.Ready, snap.Slots, snap.InFlight
 	st.Owed, st.Parked, st.Cards = snap.Owed, snap.Parked, snap.Cards
 	if snap.Slots > 0 {

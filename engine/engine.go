@@ -120,6 +120,8 @@ type Config struct {
 	// Faults counts what has no log line of its own, the others are counted as they
 	// are logged; nil: nobody counts.
 	Faults *fault.Book
+	// Progress is told now and then how far the recovery is; nil: nobody asks.
+	Progress func(Recovery)
 	// Fatal is called once when the store fails: no effect of that turn leaves,
 	// and the process must end; the next start reads the truth from disk.
 	Fatal func(error)

@@ -34,7 +34,9 @@ func (s *Shard) recover() error {
 	open := map[txn.ID]txn.Facts{}
 	records := 0
 	err = s.log.Replay(from, func(lsn journal.LSN, r *journal.Record) error {
-		records++
+		if records++; records%progressEvery == 0 {
+			s.progress(Recovery{Records: records, Open: len(open)})
+		}
 		s.newest = lsn
 		next = max(next, r.Facts.ID+1)
 		fold(open, r)
@@ -51,7 +53,7 @@ func (s *Shard) recover() error {
 	if err := s.owed.Load(); err != nil {
 		return err
 	}
-	if err := errors.Join(s.loadDrains(), s.closeOpen(open)); err != nil {
+	if err := errors.Join(s.loadDrains(), s.closeOpen(open, records)); err != nil {
 		return err
 	}
 	if err := s.recountDay(); err != nil {
@@ -59,6 +61,22 @@ func (s *Shard) recover() error {
 	}
 	s.zap.Info("recovered", zap.Int("records", records), zap.Int("open", len(open)), zap.Int("owed", s.owed.Total()))
 	return nil
+}
+
+// Recovery is how far a recovery is.
+type Recovery struct {
+	Records int // read of the journal
+	Open    int // intents without an outcome among them
+	Closed  int // of those, timed out by now, with their reversals owed
+}
+
+// progressEvery is how many records are read between two words about it.
+const progressEvery = 1 << 14
+
+func (s *Shard) progress(r Recovery) {
+	if s.cfg.Progress != nil {
+		s.cfg.Progress(r)
+	}
 }
 
 // sessionPrefix begins the keys under which the newest session of each terminal
@@ -125,7 +143,7 @@ func (s *Shard) foldSignIn(body []byte) error {
 const closeOpenAt = 1024
 
 // closeOpen ends every intent without an outcome: timed out, reversal owed.
-func (s *Shard) closeOpen(open map[txn.ID]txn.Facts) error {
+func (s *Shard) closeOpen(open map[txn.ID]txn.Facts, records int) error {
 	n := 0
 	// In the order of their arrival: that is the order of a card's reversals.
 	for _, id := range slices.Sorted(maps.Keys(open)) {
@@ -144,6 +162,7 @@ func (s *Shard) closeOpen(open map[txn.ID]txn.Facts) error {
 			if err := s.commit(); err != nil {
 				return err
 			}
+			s.progress(Recovery{Records: records, Open: len(open), Closed: n})
 		}
 	}
 	if n > 0 || s.lastID > 0 {

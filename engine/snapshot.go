@@ -9,7 +9,8 @@ type Snapshot struct {
 	At       int64 // Unix nanoseconds
 	Started  int64
 	Ready    bool // recovery is done and the doors are open
-	Slots    int  // transactions that fit in flight
+	Recovery Recovery
+	Slots    int // transactions that fit in flight
 	InFlight int
 	Owed     int  // reversals that a bank has not confirmed yet
 	NoSpace  bool // the disk of the journal is nearly full: new requests are refused

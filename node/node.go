@@ -63,6 +63,8 @@ type Node struct {
 	journal   *journal.Log
 	audit     *audit.Log
 	shard     *engine.Shard
+	running   atomic.Pointer[engine.Shard]    // shard, for who came before it
+	recovery  atomic.Pointer[engine.Snapshot] // the picture of a switch that recovers
 	front     *conn.Front
 	live      atomic.Pointer[conn.Front] // front, for who came before it
 	console   *console.Server
@@ -103,6 +105,9 @@ func Start(cfg *config.Config, o Options) (*Node, error) {
 }
 
 func (n *Node) open(o Options) error {
+	if err := n.startConsole(); err != nil {
+		return err
+	}
 	if err := n.openStores(); err != nil {
 		return err
 	}
@@ -110,20 +115,14 @@ func (n *Node) open(o Options) error {
 	if err != nil {
 		return err
 	}
+	ec.Progress = n.recovering()
 	n.suspect, n.keyEvents = make(chan engine.Suspicion, maxSuspicions), make(chan engine.KeyEvent, mostKeyEvents)
 	ec.Books = engine.Books{Blacklist: n.desk.Blacklist, Cards: n.cfg.Registry.MaxCards, DayCut: n.cfg.Registry.DayCut, Suspect: suspicion(n.suspect), KeyTold: n.keyTold}
 	if n.shard, err = engine.Open(ec, n.journal, n.reg); err != nil {
 		return err
 	}
 	n.parts0, n.seats, cc.Inherited, cc.Held = ec, seated(&cc), o.Inherited, o.Inherited != nil
-	if a := n.cfg.Console.Address; a != "" {
-		n.console = console.New(n.shard, console.Options{Version: o.Version, Address: a, Logger: o.Logger,
-			Admin: admin.Handler(n, admin.ByToken(func() string { return n.config().Admin.Tokens })), Reload: n.lastReload, Front: n.doors, Faults: o.Faults})
-		if err := n.console.Start(); err != nil {
-			n.console = nil
-			return err
-		}
-	}
+	n.running.Store(n.shard)
 	if n.front, err = conn.Start(cc, func(l conn.Loop) conn.Handler { return n.shard.Attach(l) }); err != nil {
 		return err
 	}
@@ -358,9 +357,6 @@ func (n *Node) ConsoleAddr() string {
 	}
 	return n.console.Addr().String()
 }
-
-// Snapshot is the newest picture of the switch; nil before the first turn.
-func (n *Node) Snapshot() *engine.Snapshot { return n.shard.Snapshot() }
 
 func (n *Node) closeAdmin(ctx context.Context) error {
 	if n.admin == nil {
