@@ -265,8 +265,14 @@ func printStory(w io.Writer, st *query.Story) {
 	printRow(w, &st.Row)
 	fmt.Fprintf(w, "状态 · state: %s\n", st.State)
 	for _, x := range st.Steps {
-		fmt.Fprintf(w, "  %-32s %+12d µs  %-10s %s · %s\n", x.At, x.After, x.What, x.Zh, x.En)
+		by := ""
+		if x.By != 0 {
+			by = fmt.Sprintf("≤ %d", x.By)
+		}
+		fmt.Fprintf(w, "  %-32s %+12d µs %-12s  %-10s %s · %s\n", x.At, x.After, by, x.What, x.Zh, x.En)
 	}
+	fmt.Fprintln(w, "  时刻为循环一轮的开始（+）与其后一轮的开始（≤）：落盘与发送在两者之间；加密机、网络各占多少未单独测量\n"+
+		"  times are the beginning of a turn of the loop (+) and of the next that wrote (≤): disk and sends lie between; module and network are not measured apart")
 	for _, o := range st.Owed {
 		fmt.Fprintf(w, "仍欠 · still owed: %s → %s\n", o.Form, o.Link)
 	}

@@ -173,11 +173,20 @@ func TestShowTellsTheWholeStory(t *testing.T) {
 	for _, s := range byRRN.Steps {
 		what = append(what, s.What)
 	}
-	if got := strings.Join(what, " "); got != "arrived intent line outcome replied owed parked delivered" {
+	if got := strings.Join(what, " "); got != "arrived decided intent line outcome replied owed parked delivered" {
 		t.Errorf("the steps: %s", got)
 	}
-	if s := byRRN.Steps[3]; s.After != 20_000 || !strings.HasSuffix(s.At, ".020000+08:00") {
+	if s := byRRN.Steps[4]; s.After != 20_000 || !strings.HasSuffix(s.At, ".020000+08:00") {
 		t.Errorf("%+v", s)
+	}
+	// The intent was on disk, and had left, before the turn of the outcome; the reply
+	// before that of the next record, of another transaction. The last knows no next.
+	intent, line, replied, last := byRRN.Steps[2], byRRN.Steps[3], byRRN.Steps[5], byRRN.Steps[len(byRRN.Steps)-1]
+	if intent.After != 1000 || intent.By != 20_000 || line.After != 1000 || line.By != 20_000 || replied.By <= replied.After || last.By != 0 {
+		t.Errorf("%+v", byRRN.Steps)
+	}
+	if s := st.Steps[4]; s.What != "answered" || s.After != 20_000 {
+		t.Errorf("%+v", st.Steps)
 	}
 	if _, err := d.Show(context.Background(), 99, "", false); !errors.Is(err, journal.ErrNotFound) {
 		t.Errorf("an unknown one: %v", err)

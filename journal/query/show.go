@@ -13,9 +13,13 @@ import (
 )
 
 // Step is one thing that happened to a transaction, in the order of the journal.
+// What is measured are turns of the loop: when one began, and when it wrote. So
+// After is the earliest moment of a step, and By the latest: the next turn that
+// wrote came only after this one's disk write and sends had ended.
 type Step struct {
 	At    string `json:"at"`
-	After int64  `json:"after_us"` // since the request arrived
+	After int64  `json:"after_us"`        // since the request arrived
+	By    int64  `json:"by_us,omitempty"` // it had happened by then; 0: no turn followed that would tell
 	What  string `json:"what"`     // arrived, intent, sent, outcome, replied, owed, delivered …, reversed, named
 	Zh    string `json:"zh"`
 	En    string `json:"en"`
@@ -127,6 +131,9 @@ type teller struct {
 	state  string
 	unmask bool
 	seen   bool
+	intent int64 // the turn that wrote it
+	loose  []int // steps without a By
+	turn   int64 // that they are of
 }
 
 func (t *teller) add(at int64, lsn journal.LSN, what, zh, en string) {
@@ -137,7 +144,25 @@ func (t *teller) add(at int64, lsn journal.LSN, what, zh, en string) {
 	t.st.Steps = append(t.st.Steps, Step{At: clock(at), After: after, What: what, Zh: zh, En: en, LSN: lsn.String()})
 }
 
+// late adds a step of the turn that is being read: it was done by the next one.
+func (t *teller) late(turn int64, lsn journal.LSN, what, zh, en string) {
+	t.add(turn, lsn, what, zh, en)
+	t.loose, t.turn = append(t.loose, len(t.st.Steps)-1), turn
+}
+
+// bound gives the steps before their latest moment.
+func (t *teller) bound(turn int64) {
+	if len(t.loose) == 0 || turn <= t.turn {
+		return
+	}
+	for _, i := range t.loose {
+		t.st.Steps[i].By = (turn - t.base + int64(time.Microsecond) - 1) / int64(time.Microsecond)
+	}
+	t.loose = t.loose[:0]
+}
+
 func (t *teller) record(lsn journal.LSN, r *journal.Record) error {
+	t.bound(r.Turn)
 	f := &r.Facts
 	switch {
 	case f.ID == t.id && r.Kind == journal.Owing:
@@ -168,20 +193,38 @@ func (t *teller) own(lsn journal.LSN, r *journal.Record) {
 	}
 	t.facts = *f
 	if r.Kind == journal.Intent {
-		t.add(r.Turn, lsn, "intent", "意向落盘，随后发往 "+t.d.link(f.Link), "intent on disk, then sent to "+t.d.link(f.Link))
+		if f.Sent != 0 {
+			t.add(f.Sent, lsn, "decided", "加密机与各项检查已过，决定发往 "+t.d.link(f.Link), "security module and checks are through, it is to go to "+t.d.link(f.Link))
+		}
+		t.intent = r.Turn
+		t.late(r.Turn, lsn, "intent", "意向落盘，随后发往 "+t.d.link(f.Link), "intent on disk, then sent to "+t.d.link(f.Link))
 		return
 	}
 	t.ended = r.Turn
 	w := f.Code.Words()
 	if f.Line != 0 {
-		t.add(0, lsn, "line", fmt.Sprintf("经 %s 第 %d 条线路发送", t.d.link(f.Link), f.Line), fmt.Sprintf("sent on line %d of %s", f.Line, t.d.link(f.Link)))
+		t.line(lsn, f)
 	}
-	t.add(r.Turn, lsn, "outcome", fmt.Sprintf("结果落盘：%v，应答码 %v %s", f.Result, f.Code, w.ZH), fmt.Sprintf("outcome on disk: %v, code %v %s", f.Result, f.Code, w.EN))
+	if f.Sent != 0 && t.intent != 0 && f.Result != txn.TimedOut {
+		t.add(r.Turn, lsn, "answered", "此轮读到 "+t.d.link(f.Link)+" 的应答", "the answer of "+t.d.link(f.Link)+" was read in this turn")
+	}
+	t.late(r.Turn, lsn, "outcome", fmt.Sprintf("结果落盘：%v，应答码 %v %s", f.Result, f.Code, w.ZH), fmt.Sprintf("outcome on disk: %v, code %v %s", f.Result, f.Code, w.EN))
 	if len(r.Body) > 0 {
-		t.add(r.Turn, lsn, "replied", fmt.Sprintf("应答终端，%d 字节（不含 MAC）", len(r.Body)), fmt.Sprintf("terminal answered, %d bytes without the MAC", len(r.Body)))
+		t.late(r.Turn, lsn, "replied", fmt.Sprintf("应答终端，%d 字节（不含 MAC）", len(r.Body)), fmt.Sprintf("terminal answered, %d bytes without the MAC", len(r.Body)))
 	}
 	if f.Result == txn.TimedOut && f.Sent != 0 && flow.MovesMoney(f.Kind) {
-		t.add(r.Turn, lsn, "owed", "欠 "+t.d.link(f.Link)+" 一笔冲正", "a reversal is owed to "+t.d.link(f.Link))
+		t.late(r.Turn, lsn, "owed", "欠 "+t.d.link(f.Link)+" 一笔冲正", "a reversal is owed to "+t.d.link(f.Link))
+	}
+}
+
+// line tells how the request went, which only the outcome knows; it left behind the
+// intent, in the same turn.
+func (t *teller) line(lsn journal.LSN, f *txn.Facts) {
+	t.add(t.intent, lsn, "line", fmt.Sprintf("经 %s 第 %d 条线路发送", t.d.link(f.Link), f.Line), fmt.Sprintf("sent on line %d of %s", f.Line, t.d.link(f.Link)))
+	for i := range t.st.Steps {
+		if s := &t.st.Steps[i]; s.What == "intent" {
+			t.st.Steps[len(t.st.Steps)-1].By = s.By
+		}
 	}
 }
 
