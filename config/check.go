@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"tongka/hsm"
 	"tongka/yamlfile"
 )
 
@@ -87,6 +88,9 @@ func (r *reader) links(c *Config, taken map[string]string) {
 		// A single DES key protects no PIN; the form is right, the strength is not.
 		if l.ZPK.N == 8 {
 			r.faultAt(path+".zpk", "ZPK 须为双倍或三倍长 · a ZPK of double or triple length is wanted", "U+32H")
+		}
+		if l.ZPK.Scheme == hsm.SM4Scheme && c.HSM.Mode == "tcp" {
+			r.faultAt(path+".zpk", "主机命令不能转换 SM4 下的 PIN，SM4 的 ZPK 只能用 mode: soft · no host command moves a PIN under SM4: a ZPK for SM4 wants mode: soft", "U+32H")
 		}
 		if l.ZMK.N == 8 {
 			r.faultAt(path+".zmk", "ZMK 须为双倍或三倍长 · a ZMK of double or triple length is wanted", "U+32H")

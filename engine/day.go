@@ -31,6 +31,7 @@ type dayWork struct {
 func (s *Shard) newKeys(sl *slot) *newKeys {
 	k := &newKeys{session: s.newSession(sl), pik: 16, mak: 16, makSize: 16}
 	switch {
+	case sl.echo.Net() == translate.SM4Keys: // all of 16 bytes
 	case sl.echo.Net() == translate.SingleKeys:
 		k.pik, k.mak, k.makSize = 8, 8, 8
 	case slices.Contains(s.cfg.Day.ShortMAK, sl.term.Group):

@@ -154,10 +154,7 @@ func (s *Shard) request(sl *slot, step flow.Step) txn.Code {
 		if q.Key.N == 0 || q.Key2.N == 0 {
 			return txn.NoKey
 		}
-		q.From, q.To = pinISO0, pinISO0
-		block, pan12, _ := translate.PIN(s.view, &sl.Facts)
-		copy(q.PIN[:], block[:])
-		q.PAN12 = pan12
+		return s.pinRequest(sl, q)
 	case flow.MakePIK, flow.MakeMAK, flow.MakeTDK:
 		if sl.keys == nil {
 			sl.keys = s.newKeys(sl)
@@ -207,7 +204,9 @@ func (s *Shard) secured(sl *slot, step flow.Step, r *hsm.Reply) flow.Event {
 	}
 	switch step {
 	case flow.TranslatePIN:
-		sl.pin = r.PIN
+		if sl.pinSize = copy(sl.pin[:], r.Out); sl.pinSize == 0 {
+			sl.pinSize = copy(sl.pin[:], r.PIN[:])
+		}
 	case flow.MakePIK:
 		sl.keys.session.PIK = r.Key
 		copy(sl.keys.place(step), r.Export.B[:])

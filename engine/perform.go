@@ -386,7 +386,7 @@ func (s *Shard) forward(sl *slot) {
 	start := len(out.b)
 	var pin []byte
 	if sl.HasPIN {
-		pin = sl.pin[:]
+		pin = sl.pin[:sl.pinSize]
 	}
 	var orig *txn.Facts
 	if sl.Ref != nil {

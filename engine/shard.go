@@ -44,7 +44,8 @@ type slot struct {
 	// The newest record of this transaction, and that of its intent.
 	last, intent journal.LSN
 	sealFrom     int // where the MAC's data begins in frame
-	pin          [8]byte
+	pin          [16]byte
+	pinSize      int
 	echo         translate.Echo
 	keys         *newKeys // of a sign-in
 	holds        []object // that it alone may change
@@ -159,6 +160,7 @@ type Shard struct {
 	answering *slot // the slot that s.bview is the bank's answer to
 	req       hsm.Request
 	rep       hsm.Reply
+	sm4       hsm.More // of req, when a PIN is under SM4
 	pair      [2]hsm.Request
 	pairRep   [2]hsm.Reply
 

@@ -76,7 +76,7 @@ func (s *Shard) start(sl *slot, deny txn.Code) {
 		s.stats.Received++
 	}
 	_, _, sl.HasPIN = translate.PIN(s.view, &sl.Facts)
-	sl.HasTDK = sl.Kind == txn.SignIn && sl.echo.Net() == translate.TrackKeys
+	sl.HasTDK = sl.Kind == txn.SignIn && (sl.echo.Net() == translate.TrackKeys || sl.echo.Net() == translate.SM4Keys)
 	s.run(sl, flow.Event{Kind: flow.Arrived, Deny: deny, Now: s.now})
 }
 
@@ -112,6 +112,12 @@ func (s *Shard) admit(p *peer, sl *slot) txn.Code {
 	case !sl.term.Kinds.Has(sl.Kind) || !sl.hist.rules.kinds.Has(sl.Kind) && flow.ClassOf(sl.Kind) != flow.Exempt:
 		s.stats.Refused++
 		return txn.NotAllowed
+	}
+	if sl.Kind == txn.SignIn {
+		if c := s.signInKeys(sl); c != (txn.Code{}) {
+			s.stats.Refused++
+			return c
+		}
 	}
 	sl.sess, sl.Group = sl.term.Session(s.now), sl.term.Group
 	if sl.sess == nil && flow.NeedsSession(sl.Kind) {

@@ -391,3 +391,21 @@ func (s *script) lineEvent(ev LineEvent) {
 	}
 	s.out.WriteString("\n")
 }
+
+// The README beside the scripts names each of them.
+func TestScriptsAreInTheirReadme(t *testing.T) {
+	text, err := os.ReadFile("testdata/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		name := filepath.Base(f)
+		if !strings.Contains(string(text), "("+name+")") && !strings.HasPrefix(name, "load-") {
+			t.Errorf("%s is not in the README", name)
+		}
+	}
+}

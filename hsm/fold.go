@@ -14,6 +14,10 @@ const (
 	PayNow  PINFormat = 35 // Mastercard Pay Now & Pay Later: EMV with the account number mixed in
 	ISO3    PINFormat = 47 // as ISO0 with random fill A to F
 	ISO4    PINFormat = 48 // 16 bytes under an AES key (clear.EncryptPIN4)
+	// SM4PIN is ISO0 stretched to the 16 bytes of an SM4 block: length, PIN and F, XORed
+	// with the account number at the right. It is the usual reading, and no public paper
+	// confirms it; payShield has no number for it.
+	SM4PIN PINFormat = 200
 )
 
 // UnionPayHex folds data into the 16 characters that the UnionPay POS MAC

@@ -15,6 +15,7 @@ import (
 	"tongka/hsm/payshield"
 	"tongka/hsm/pool"
 	"tongka/hsm/soft"
+	"tongka/translate"
 )
 
 // ReadLMK opens a sealed LMK with the passphrase that is the first line of another
@@ -109,4 +110,19 @@ func modules(h *config.HSM, ec *engine.Config, cc *conn.Config) error {
 		}
 	}
 	return nil
+}
+
+// pinRoom holds the length of a bank's F52 against its ZPK: a PIN block has 8 bytes, or
+// 16 under SM4. At a sale it would be too late to find out.
+func pinRoom(l *config.Link, bank *translate.Bank) error {
+	want := 8
+	if l.ZPK.Scheme == hsm.SM4Scheme {
+		want = 16
+	}
+	if l.ZPK.N == 0 || bank.PINRoom == want {
+		return nil
+	}
+	name := bank.Spec.Name()
+	return fmt.Errorf("link %s: 方言 %s 的 F52 为 %d 字节，此 ZPK 的 PIN 块为 %d 字节 · F52 of dialect %s has %d bytes, PIN blocks under this ZPK have %d",
+		l.Name, name, bank.PINRoom, want, name, bank.PINRoom, want)
 }

@@ -324,6 +324,9 @@ func (n *Node) bank(l *config.Link) (engine.Link, error) {
 		return engine.Link{}, fmt.Errorf("link %s: %w", l.Name, err)
 	}
 	r := &l.Reversal
+	if err := pinRoom(l, bank); err != nil {
+		return engine.Link{}, err
+	}
 	return engine.Link{Name: l.Name, Bank: bank, Framing: f, ZPK: l.ZPK, ZMK: l.ZMK,
 		AnswerTimeout: l.AnswerTimeout, EchoInterval: l.EchoInterval, EchoTimeout: l.EchoTimeout,
 		MaxMissed: l.MaxMissed, FullCode: l.FullCode(),

@@ -266,3 +266,39 @@ func TestATerminalDownloadsItsMasterKey(t *testing.T) {
 		t.Error("the audit file holds a key")
 	}
 }
+
+// A terminal with SM4: its keys, its MACs and its master key's download.
+func TestADayWithSM4(t *testing.T) {
+	tmk, transport := unhex("0123456789ABCDEFFEDCBA9876543210"), unhex("7A7A7A7A11111111FEFEFEFE20202021")
+	w := dayFor(t, "", nil, func(c *sim.TerminalConfig) { c.TMK, c.Transport, c.SM4 = tmk, transport, true })
+	d := w.day
+	w.refused("a master key of 3DES", d.SignIn(w.ctx), "A7")
+	m := soft.New(soft.TestLMK())
+	one, err := m.WrapSM4(hsm.TMK, tmk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := m.WrapSM4(hsm.TMK, transport)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := w.node.reg.Snapshot().At(0).ID
+	merchant, number := strings.TrimSpace(string(id.Merchant[:])), strings.TrimSpace(string(id.Number[:]))
+	do := func(e admin.Edit, in string) {
+		t.Helper()
+		if a := w.node.Registry(w.ctx, audit.Who{UID: 1, Via: "socket"}, e, strings.NewReader(in)); !a.OK {
+			t.Fatalf("%+v", a)
+		}
+	}
+	do(admin.Edit{Table: "terminals", Verb: "import", File: "t.csv"}, fmt.Sprintf("merchant,terminal,tmk,transport\n%s,%s,%v,%v\n", merchant, number, one, two))
+	w.ok("sign-in", d.SignIn(w.ctx))
+	sale := w.makes(txn.Sale, nil)
+	w.makes(txn.Void, sale)
+	do(admin.Edit{Table: "terminals", Verb: "permit", Key: merchant + "/" + number, Value: "1h"}, "")
+	w.ok("a new master key", d.LoadKey(w.ctx))
+	w.ok("sign-in under it", d.SignIn(w.ctx))
+	w.makes(txn.Sale, nil)
+	if v, err := d.Settle(w.ctx, 0); err != nil || !v.Balanced {
+		t.Fatalf("settlement: %+v, %v", v, err)
+	}
+}

@@ -95,6 +95,9 @@ func (t *table) row() {
 		t.FaultAt(i, "须有主密钥 · a terminal master key is wanted")
 	}
 	r.MAC = hsm.MACAlg(t.Word(colMAC, macNames[:]))
+	if _, i := t.Field(colMAC); r.TMK.Scheme == hsm.SM4Scheme && r.MAC != hsm.UnionPay {
+		t.FaultAt(i, "SM4 终端的 MAC 只有 unionpay · a terminal with SM4 has a MAC of unionpay only")
+	}
 	r.Kinds, r.Group = kindsOf(t.Reader, colKinds), uint16(t.Number(colGroup, 0, 65535))
 	t.session(&r)
 	r.details = t.details()

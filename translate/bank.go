@@ -10,10 +10,12 @@ import (
 
 // Bank is the other side: what stands in every message to one bank.
 type Bank struct {
-	Spec   *iso8583.Spec
-	header []byte // 46 bytes, its length to be patched
-	ids    ready  // F32 acquirer, F33 forwarder
-	sender ready  // F33 alone
+	Spec *iso8583.Spec
+	// PINRoom is the length of F52: 8, or 16 where the ZPK is for SM4.
+	PINRoom int
+	header  []byte // 46 bytes, its length to be patched
+	ids     ready  // F32 acquirer, F33 forwarder
+	sender  ready  // F33 alone
 	// F60 of a request and of a reversal.
 	asked, reversed ready
 	tail            []byte // of F90: F32 and F33 right aligned in 11 digits each
@@ -26,7 +28,7 @@ func NewBank(s *iso8583.Spec, destination, source, acquirer, forwarder string) (
 	if err := lacks(s, bankNeeds); err != nil {
 		return nil, err
 	}
-	k := &Bank{Spec: s}
+	k := &Bank{Spec: s, PINRoom: s.Declaration().Fields[52].Length}
 	if s.Framing() == iso8583.Centre {
 		k.header = iso8583.AppendCupsHeader(nil, destination, source)
 	}

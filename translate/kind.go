@@ -63,6 +63,7 @@ var shapes = [...]shape{
 	{0x0800, no, no, 0, SingleKeys, txn.SignIn, none},
 	{0x0800, no, no, 0, DoubleKeys, txn.SignIn, none},
 	{0x0800, no, no, 0, TrackKeys, txn.SignIn, none},
+	{0x0800, no, no, 0, SM4Keys, txn.SignIn, none},
 	{0x0820, no, no, no, 2, txn.SignOff, none},
 	{0x0800, no, no, keyUse, no, txn.Download, none},
 	{0x0800, no, no, 0, no, txn.Download, none}, // after the sign-ins; IsDownload knows the codes
@@ -75,6 +76,7 @@ const (
 	SingleKeys = 1 // PIN and MAC key of 8 bytes
 	DoubleKeys = 3 // of 16 bytes
 	TrackKeys  = 4 // of 16 bytes, and a key for track data
+	SM4Keys    = 6 // the same three for SM4
 )
 
 // unknown is the shape of what this switch does not handle.

@@ -62,7 +62,7 @@ func (n need) met(f *iso8583.Field) bool {
 		return false // what is bytes would be changed as characters
 	}
 	if n.length > 0 {
-		return f.Prefix == 0 && f.Length == n.length
+		return f.Prefix == 0 && (f.Length == n.length || n.field == 52 && f.Length == 2*n.length) // a block of SM4
 	}
 	return f.Prefix > 0 && f.Length >= n.least
 }

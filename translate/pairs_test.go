@@ -93,8 +93,8 @@ func pair(t *testing.T, doorSpec, bankSpec *iso8583.Spec) {
 		t.Errorf("MAC %q", mac)
 	}
 	block, _, ok := PIN(&v, &f)
-	if !ok || block != [8]byte{1, 2, 3, 4, 5, 6, 7, 8} {
-		t.Errorf("PIN %X", block)
+	if !ok || block != (PINBlock{[16]byte{1, 2, 3, 4, 5, 6, 7, 8}, 8}) {
+		t.Errorf("PIN %+v", block)
 	}
 	e.Keep(&iso8583.Envelope{}, &v, bytes.Clone(msg))
 	f.ID, f.At, f.Sent = 7_000_123, arrival, arrival
@@ -156,7 +156,7 @@ func pair(t *testing.T, doorSpec, bankSpec *iso8583.Spec) {
 		if doorSpec.Parse(&v, msg) != nil || ReadRequest(&v, &f, &e) != zero {
 			t.Fatal("not read")
 		}
-		if _, err := k.AppendRequest(buf, &v, &f, nil, &e, block[:], &c); err != nil {
+		if _, err := k.AppendRequest(buf, &v, &f, nil, &e, block.B[:block.N], &c); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := d.AppendAnswer(buf, &f, &e, &Answer{Bank: &answered, Sealed: true}, &c); err != nil {

@@ -208,21 +208,27 @@ func number(digits []byte, from, to int) (n uint64) {
 // PIN says whether a request carries a PIN block, and gives the twelve digits of
 // the card number that it was made with: F53 starts with 2 when the number is in
 // the block, with 1 when it is not (then twelve zeros), with 0 without a PIN.
-func PIN(v *iso8583.View, f *txn.Facts) (block [8]byte, pan12 [12]byte, ok bool) {
-	if v.Len(52) != len(block) {
-		return block, pan12, false
+func PIN(v *iso8583.View, f *txn.Facts) (p PINBlock, pan12 [12]byte, ok bool) {
+	if p.N = v.Len(52); p.N != 8 && p.N != len(p.B) {
+		return PINBlock{}, pan12, false
 	}
-	v.AppendText(block[:0], 52)
+	v.AppendText(p.B[:0], 52)
 	var b [16]byte
 	switch f53 := v.AppendText(b[:0], 53); {
 	case len(f53) > 0 && f53[0] == '0':
-		return [8]byte{}, pan12, false
+		return PINBlock{}, pan12, false
 	case len(f53) > 0 && f53[0] == '1':
 		copy(pan12[:], "000000000000")
 	default:
 		pan12 = f.PAN.Tail12()
 	}
-	return block, pan12, true
+	return p, pan12, true
+}
+
+// PINBlock is F52: 8 bytes, or the 16 that SM4 makes of it.
+type PINBlock struct {
+	B [16]byte
+	N int
 }
 
 // Door is the terminals' side of one dialect.
@@ -231,6 +237,8 @@ type Door struct {
 	// MACRoom is how many bytes F64 takes at the end of an answer: 8, or 16 where it
 	// is hexadecimal. PutMAC fills them.
 	MACRoom int
+	// PINRoom is the length of F52: 8, or 16 in a dialect of terminals with SM4.
+	PINRoom int
 	// BlockRoom is how many bytes F62 of an answer holds.
 	BlockRoom int
 	// What stands in every answer (F32), and in that to an approved sale (F63).
@@ -257,7 +265,7 @@ func NewDoor(s *iso8583.Spec, acquirer string) (*Door, error) {
 		return nil, err
 	}
 	mac := s.Declaration().Fields[64]
-	d := &Door{Spec: s, MACRoom: mac.Size(8), BlockRoom: s.Declaration().Fields[62].Length}
+	d := &Door{Spec: s, MACRoom: mac.Size(8), PINRoom: s.Declaration().Fields[52].Length, BlockRoom: s.Declaration().Fields[62].Length}
 	var err error
 	if d.acquirer, err = prepare(s, func(b *iso8583.Builder) { b.Put(32, []byte(acquirer)) }); err != nil {
 		return nil, err

@@ -409,8 +409,8 @@ func TestReversalTakesTheOriginalFromF61(t *testing.T) {
 func TestPINWithAndWithoutCardNumber(t *testing.T) {
 	v, f, _, _ := read(t, saleMessage(t))
 	block, pan12, ok := PIN(&v, &f)
-	if !ok || len(block) != 8 || string(pan12[:]) != "588000000000" {
-		t.Errorf("%v %x %s", ok, block, pan12)
+	if !ok || block.N != 8 || string(pan12[:]) != "588000000000" {
+		t.Errorf("%v %+v %s", ok, block, pan12)
 	}
 }
 

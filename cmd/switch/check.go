@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"tongka/config"
+	"tongka/hsm"
 	"tongka/node"
 	"tongka/registry"
 	"tongka/router"
@@ -105,7 +106,21 @@ func tryImport(cfg *config.Config) (int, error) {
 		return 0, err
 	}
 	added, _, err := importFile(r, cfg.Registry.Import)
+	if err == nil && cfg.HSM.Mode == "tcp" {
+		err = noSM4(r.Snapshot())
+	}
 	return added, errors.Join(err, r.Close())
+}
+
+// noSM4 finds terminals that no module behind a socket can serve.
+func noSM4(snap *registry.Snapshot) error {
+	for i := range snap.Len() {
+		if t := snap.At(i); t.TMK.Scheme == hsm.SM4Scheme {
+			return fmt.Errorf("终端 %s/%s 的主密钥为 SM4：主机命令没有 SM4 的 MAC，须用 hsm.mode: soft · terminal %s/%s has a master key for SM4: host commands have no MAC of SM4, hsm.mode: soft is wanted",
+				t.ID.Merchant[:], t.ID.Number[:], t.ID.Merchant[:], t.ID.Number[:])
+		}
+	}
+	return nil
 }
 
 // importFile imports the file at path; faults name it as it was given.

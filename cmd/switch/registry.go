@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"tongka/config"
+	"tongka/hsm"
 	"tongka/registry"
 	"tongka/registry/desk"
+	"tongka/txn"
 )
 
 // registryCmd is about the tables: those of a switch that runs, by its socket, or
@@ -20,6 +22,7 @@ type registryCmd struct {
 	Export registryExportCmd `cmd:"" help:"导出为 CSV（密钥均在 LMK 下） · export as CSV, keys under the LMK"`
 	Show   registryShowCmd   `cmd:"" help:"列出终端与签到状态 · list terminals and their sessions"`
 
+	Keys   registryKeysCmd   `cmd:"" help:"传输密钥与银行密钥的校验值 · check values of transport keys and of banks' keys"`
 	Set    registrySetCmd    `cmd:"" help:"修改一个值 · change one value"`
 	Permit registryPermitCmd `cmd:"" help:"许可一台终端下载一次主密钥 · let a terminal download a master key once"`
 
@@ -47,6 +50,7 @@ type registryShowCmd struct {
 	Merchant string `help:"只列此商户号 · only this merchant"`
 	Terminal string `help:"只列此终端号 · only this terminal"`
 	JSON     bool   `help:"输出 JSON · write JSON"`
+	KCV      bool   `name:"kcv" help:"由加密机计算主密钥与传输密钥的校验值 · have the module make the check values of master and transport keys"`
 }
 
 // openRegistry opens the store of a config. It is for tools: a switch that runs
@@ -95,6 +99,7 @@ func (c *registryExportCmd) Run(s *streams) error {
 
 // shown is a terminal as show prints it. Keys are not in it.
 type shown struct {
+	id       txn.Terminal
 	Merchant string     `json:"merchant"`
 	Terminal string     `json:"terminal"`
 	Kinds    string     `json:"kinds"`
@@ -102,16 +107,26 @@ type shown struct {
 	Batch    uint32     `json:"batch,omitempty"`
 	Since    *time.Time `json:"since,omitempty"` // of the running session
 	Until    *time.Time `json:"until,omitempty"`
+	// Check values; with --kcv only.
+	TMK       string `json:"tmk_check,omitempty"`
+	Transport string `json:"transport_check,omitempty"`
+	// Until when it may download a master key.
+	Permit *time.Time `json:"key_permit,omitempty"`
 }
 
 // Run lists the terminals that fit.
 func (c *registryShowCmd) Run(s *streams) (err error) {
-	r, _, err := openRegistry(c.Config, false)
+	r, cfg, err := openRegistry(c.Config, false)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
 	found := c.find(r.Snapshot(), time.Now())
+	if c.KCV {
+		if err := checkValues(cfg, r, found); err != nil {
+			return err
+		}
+	}
 	if c.JSON {
 		return writeJSON(s.out, found)
 	}
@@ -137,9 +152,28 @@ func (c *registryShowCmd) find(snap *registry.Snapshot, now time.Time) []shown {
 			since, until := time.Unix(0, session.Since), time.Unix(0, session.Until)
 			v.Batch, v.Since, v.Until = session.Batch, &since, &until
 		}
+		if d := snap.Details(&t.ID); d != nil && d.Permit != 0 && d.PermitUntil > now.UnixNano() {
+			until := time.Unix(0, d.PermitUntil)
+			v.Permit = &until
+		}
+		v.id = t.ID
 		found = append(found, v)
 	}
 	return found
+}
+
+// checkValues has a module make the check values of what was found.
+func checkValues(cfg *config.Config, r *registry.Registry, found []shown) error {
+	check, err := newChecker(cfg)
+	if err != nil {
+		return err
+	}
+	snap := r.Snapshot()
+	for i := range found {
+		v := &found[i]
+		v.TMK, v.Transport = check.of(hsm.TMK, r.TMK(snap.Terminal(&v.id))), check.of(hsm.TMK, snap.TransportFor(&v.id))
+	}
+	return check.close()
 }
 
 // printShown writes a table; a Chinese character counts as two columns, so the
@@ -151,7 +185,14 @@ func printShown(w io.Writer, found []shown) {
 		if v.Until != nil {
 			session = fmt.Sprintf("批次 batch %06d → %s", v.Batch, v.Until.Format(time.DateTime))
 		}
-		fmt.Fprintf(w, "%-15s  %-13s  %8d  %-38s  %s\n", v.Merchant, v.Terminal, v.Group, session, v.Kinds)
+		fmt.Fprintf(w, "%-15s  %-13s  %8d  %-38s  %s", v.Merchant, v.Terminal, v.Group, session, v.Kinds)
+		if v.TMK != "" {
+			fmt.Fprintf(w, "  TMK %s · 传输 transport %s", v.TMK, v.Transport)
+		}
+		if v.Permit != nil {
+			fmt.Fprintf(w, "  可下载主密钥至 · may download a master key until %s", v.Permit.Format(time.DateTime))
+		}
+		fmt.Fprintln(w)
 	}
 	fmt.Fprintf(w, "共 · total %d\n", len(found))
 }

@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"tongka/hsm"
+	"tongka/hsm/soft"
 )
 
 const threeTerminals = `merchant,terminal,tmk,kinds,group,pik,mak,batch
@@ -91,5 +94,59 @@ func TestRegistryHeldByAnother(t *testing.T) {
 	}
 	if got.code != exitFailed || !strings.Contains(got.err, "is the switch running?") {
 		t.Error(got)
+	}
+}
+
+// Check values are shown, of what a module can open; keys are not.
+func TestRegistryShowsCheckValues(t *testing.T) {
+	path := place(t, same, "merchant,terminal,tmk\n"+goodTMK)
+	if r := call("", "registry", "import", "-c", path); r.code != exitDone {
+		t.Fatal(r)
+	}
+	if r := call("of,name,key\nmaker,acme,"+goodKey+"\n", "registry", "transports", "import", "-", "-c", path); r.code != exitDone {
+		t.Fatal(r)
+	}
+	if r := call("", "registry", "permit", "M1/T1", "-c", path); r.code == exitDone {
+		t.Error("permitted without a transport key")
+	}
+	if r := call("of,name,key\nany,,"+goodKey+"\n", "registry", "transports", "import", "-", "-c", path); r.code != exitDone {
+		t.Fatal(r)
+	}
+	if r := call("", "registry", "permit", "M1/T1", "--for", "1h", "-c", path); r.code != exitDone || !strings.Contains(r.out, "once, until") {
+		t.Error(r)
+	}
+	r := call("", "registry", "show", "--kcv", "-c", path)
+	if r.code != exitDone || !strings.Contains(r.out, "TMK 08D7B4") || !strings.Contains(r.out, "transport 08D7B4") || !strings.Contains(r.out, "may download a master key until") || strings.Contains(r.out, goodKey[1:]) {
+		t.Error(r)
+	}
+	r = call("", "registry", "keys", "-c", path)
+	if r.code != exitDone || !strings.Contains(r.out, "08D7B4      acme") || strings.Contains(r.out, goodKey[1:]) {
+		t.Error(r)
+	}
+	if r := call("", "registry", "permit", "M1/T1", "--off", "-c", path); r.code != exitDone {
+		t.Error(r)
+	}
+	if r := call("", "registry", "show", "-c", path); strings.Contains(r.out, "may download") {
+		t.Error(r)
+	}
+}
+
+// goodKey is 0123456789ABCDEFFEDCBA9876543210 as a TMK under the public test LMK.
+var goodKey = func() string {
+	k, err := soft.New(soft.TestLMK()).Wrap(hsm.TMK, []byte("\x01\x23\x45\x67\x89\xAB\xCD\xEF\xFE\xDC\xBA\x98\x76\x54\x32\x10"))
+	if err != nil {
+		panic(err)
+	}
+	return k.String()
+}()
+
+var goodTMK = "M1,T1," + goodKey + "\n"
+
+func TestCheckRefusesSM4BehindASocket(t *testing.T) {
+	path := place(t, func(s string) string {
+		return strings.Replace(s, "{mode: soft, test_lmk: true}", `{mode: tcp, addresses: ["10.0.0.5:1500"]}`, 1)
+	}, "merchant,terminal,tmk\nM1,T1,S0123456789ABCDEF0123456789ABCDEF\n")
+	if r := call("", "check", "-c", path); r.code != exitFailed || !strings.Contains(r.err, "host commands have no MAC of SM4") {
+		t.Error(r)
 	}
 }

@@ -115,6 +115,9 @@ func zoneOr(q *hsm.Request, names []string) (string, error) {
 // translation sets what CA, CC and G0 need beyond the sale's: a wide block, the whole
 // account, a serial number.
 func (f *Fields) translation(q *hsm.Request, names []string) (string, error) {
+	if q.From == hsm.SM4PIN || q.To == hsm.SM4PIN {
+		return "", fmt.Errorf("payshield: %s: no host command moves a PIN under SM4: %w", names[0], hsm.BadFormat)
+	}
 	f.v[fMax], f.v[fFrom], f.v[fTo] = []byte("12"), append2(nil, int(q.From)%100), append2(nil, int(q.To)%100)
 	if q.From == hsm.ISO4 {
 		f.v[fPIN] = hsm.AppendHex(nil, q.More.Block[:])

@@ -22,7 +22,7 @@ func (m *Module) translateMore(q *hsm.Request) (block [8]byte, wide string, code
 	}
 	from.Key, to.Key = Text(q)
 	in := q.PIN[:]
-	if q.From == hsm.ISO4 {
+	if q.From == hsm.ISO4 || q.From == hsm.SM4PIN {
 		in = q.More.Block[:]
 	}
 	out, _, code := m.MovePIN(&from, &to, in, &q.PAN12, q.More.PAN)
@@ -100,6 +100,15 @@ func openPIN(s secret, f hsm.PINFormat, block []byte, pan12 *[12]byte, account [
 		}
 		return pin, hsm.Done
 	}
+	var pin [12]byte
+	if f == hsm.SM4PIN {
+		b, code := sm4Of(s)
+		if !code.OK() || len(block) != 16 {
+			return nil, hsm.BadKey
+		}
+		n, code := clear.DecryptPINSM4(b, [16]byte(block), pan12, &pin)
+		return pin[:n], code
+	}
 	if s.alg != clear.DES || len(block) != 8 {
 		return nil, hsm.BadKey
 	}
@@ -107,7 +116,6 @@ func openPIN(s secret, f hsm.PINFormat, block []byte, pan12 *[12]byte, account [
 	if err != nil {
 		return nil, hsm.BadKeyLength
 	}
-	var pin [12]byte
 	n, code := clear.DecodePIN(c.Decrypt([8]byte(block)), pan12, f, &pin)
 	return pin[:n], code
 }
@@ -123,6 +131,14 @@ func (m *Module) sealPIN(s secret, f hsm.PINFormat, pin []byte, pan12 *[12]byte,
 			return nil, codeOf(err)
 		}
 		return out[:], hsm.Done
+	}
+	if f == hsm.SM4PIN {
+		b, code := sm4Of(s)
+		if !code.OK() {
+			return nil, hsm.BadKey2
+		}
+		out, code := clear.EncryptPINSM4(b, pin, pan12)
+		return out[:], code
 	}
 	if s.alg != clear.DES {
 		return nil, hsm.BadKey2
@@ -157,15 +173,11 @@ func (m *Module) sm4MAC(q *hsm.Request) (r hsm.Reply) {
 	case len(q.Data) == 0:
 		return hsm.Reply{Code: hsm.BadDataLength}
 	}
-	s, code := m.revealKey(t, &q.Key)
+	b, code := m.sm4Key(t, &q.Key)
 	if !code.OK() {
 		return hsm.Reply{Code: code}
 	}
-	b, err := clear.NewBlock(s.alg, s.key)
-	if err != nil {
-		return hsm.Reply{Code: hsm.BadKeyLength}
-	}
-	mac := clear.UnionPayMAC(b, q.Data)
+	mac := m.unionPaySM4(b, q.Data)
 	switch {
 	case q.Verb == hsm.MakeMAC:
 		return hsm.Reply{Code: hsm.Done, MAC: mac}

@@ -5,6 +5,7 @@
 package soft
 
 import (
+	"crypto/cipher"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/binary"
@@ -61,6 +62,10 @@ type Module struct {
 	buf   []byte  // a message with its padding
 	out   [8]byte // the last MAC that was given out
 	pin   [12]byte
+
+	sm4Keys map[name]cipher.Block
+	wide    [16]byte // of an SM4 MAC
+	wideHex [32]byte
 }
 
 var _ hsm.Module = (*Module)(nil)
@@ -104,6 +109,10 @@ func (m *Module) Do(q *hsm.Request, r *hsm.Reply) {
 		}
 		r.PIN, _, r.Code = m.Translate(q)
 	case hsm.GenerateKey:
+		if q.Key.Scheme == hsm.SM4Scheme {
+			r.Code = m.generateSM4(q, r)
+			return
+		}
 		m.generateKey(q, r)
 	case hsm.CheckValue:
 		r.KCV, r.Code = m.CheckValue(q.Type, &q.Key)

@@ -17,7 +17,6 @@ import (
 	"go.uber.org/zap"
 
 	"tongka/hsm"
-	"tongka/hsm/clear"
 	"tongka/sim/book"
 	"tongka/sim/internal/aid"
 	"tongka/txn"
@@ -29,11 +28,12 @@ type Terminal struct {
 	Number   string     // F41, 8 characters
 	TMK      []byte     // terminal master key in clear, 16 bytes
 	MAC      hsm.MACAlg // of F64
+	SM4      bool       // its keys are for SM4; it sells without PINs
 	// Transport is the key that a mother POS has loaded, and Serial the number of the
 	// hardware, for a terminal that downloads its TMK.
 	Transport []byte
 	Serial    string
-	PANs     []string   // cards it sells to, by turns; test numbers only
+	PANs      []string // cards it sells to, by turns; test numbers only
 }
 
 // Config describes a fleet of terminals that sell.
@@ -190,7 +190,7 @@ func newTerminal(f *Fleet, i int) (*terminal, error) {
 		t.pans = append(t.pans, p)
 	}
 	var err error
-	t.tmk, err = clear.NewCipher(t.cfg.TMK)
+	t.tmk, err = keyOf(t.cfg.TMK, t.cfg.SM4)
 	return t, err
 }
 
@@ -339,7 +339,7 @@ func record(h *hdrhistogram.Histogram, d time.Duration) {
 
 // wantsPIN draws from terminal and number alone, so a new run repeats the draw.
 func (f *Fleet) wantsPIN(id int, n uint32) bool {
-	return f.cfg.PINShare > 0 && rand.New(rand.NewPCG(uint64(id), uint64(n))).Float64() < f.cfg.PINShare
+	return f.cfg.PINShare > 0 && !f.cfg.Terminals[id].SM4 && rand.New(rand.NewPCG(uint64(id), uint64(n))).Float64() < f.cfg.PINShare
 }
 
 // Stats gives the counters and latencies.

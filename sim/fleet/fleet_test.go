@@ -112,8 +112,8 @@ func TestSignInFaults(t *testing.T) {
 	if n := len(seen); n != 6 {
 		t.Errorf("%d messages: %v", n, lines(seen))
 	}
-	if fl.terminals[0].mak.Len() != 8 {
-		t.Errorf("MAK of %d bytes", fl.terminals[0].mak.Len())
+	if fl.terminals[0].mak.(desKey).Len() != 8 {
+		t.Errorf("MAK of %d bytes", fl.terminals[0].mak.(desKey).Len())
 	}
 }
 

@@ -1,11 +1,8 @@
 package fleet
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-
-	"tongka/hsm/clear"
 )
 
 // LoadKey downloads a master key and says that it is in: from then on the terminal
@@ -21,7 +18,7 @@ func (d *Day) LoadKey(ctx context.Context) error {
 // asks again before TakeKey gets the same one.
 func (d *Day) AskKey(ctx context.Context) error {
 	t := d.t
-	transport, err := clear.NewCipher(t.cfg.Transport)
+	transport, err := keyOf(t.cfg.Transport, t.cfg.SM4)
 	if err != nil {
 		return fmt.Errorf("terminal %s: transport key: %w", t.cfg.Number, err)
 	}
@@ -32,16 +29,9 @@ func (d *Day) AskKey(ctx context.Context) error {
 	if len(f62) != 20 {
 		return fmt.Errorf("%w: F62 has %d bytes, not a master key of 16 and its check value of 4", errBadKeys, len(f62))
 	}
-	key, err := transport.AppendDecrypted(nil, f62[:16])
+	key, err := unwrap(transport, t.cfg.SM4, "TMK", f62[:16], f62[16:])
 	if err != nil {
-		return fmt.Errorf("%w: TMK: %w", errBadKeys, err)
-	}
-	c, err := clear.NewCipher(key)
-	if err != nil {
-		return fmt.Errorf("%w: TMK: %w", errBadKeys, err)
-	}
-	if kcv := c.KCV(); !bytes.Equal(kcv[:4], f62[16:]) {
-		return fmt.Errorf("%w: TMK: check value %X, not %X", errBadKeys, kcv[:4], f62[16:])
+		return err
 	}
 	t.given = key
 	return nil
@@ -52,13 +42,8 @@ func (d *Day) TakeKey(ctx context.Context) error {
 	if err := d.manage(ctx, 0x0800, func(m *message) { d.ofKey(m, "381") }); err != nil {
 		return err
 	}
-	t := d.t
-	if t.given != nil {
-		c, err := clear.NewCipher(t.given)
-		if err != nil {
-			return err
-		}
-		t.tmk, t.given = c, nil
+	if t := d.t; t.given != nil {
+		t.tmk, t.given = t.given, nil
 		t.setSigned(false)
 	}
 	return nil

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"tongka/codec/iso8583"
-	"tongka/hsm"
 	"tongka/sim/book"
 	"tongka/txn"
 )
@@ -122,11 +121,11 @@ func (l *Line) append(q *Request) ([]byte, error) {
 	t.parties(&m)
 	if q.PIN {
 		pan12 := q.PAN.Tail12()
-		block, err := t.pik.EncryptPIN([]byte(testPIN), &pan12, hsm.ISO0)
+		block, err := t.pik.pinBlock([]byte(testPIN), &pan12)
 		if err != nil {
 			return nil, fmt.Errorf("PIN block: %w", err)
 		}
-		m.Put(52, block[:])
+		m.Put(52, block)
 		m.Put(53, []byte("2600000000000000"))
 	}
 	if q.Card != nil {

@@ -9,7 +9,6 @@ import (
 
 	"tongka/codec/iso8583"
 	"tongka/hsm"
-	"tongka/hsm/clear"
 	"tongka/sim/book"
 	"tongka/sim/internal/aid"
 	"tongka/txn"
@@ -55,7 +54,7 @@ func begin(dst []byte, mti iso8583.MTI) message {
 
 // end closes the message and sets the length. With a key it adds F64 over all
 // that stands from MTI to there.
-func (m *message) end(alg hsm.MACAlg, mak *clear.Cipher) ([]byte, error) {
+func (m *message) end(alg hsm.MACAlg, mak key) ([]byte, error) {
 	var zero [8]byte
 	at := m.base + m.Offset()
 	if mak != nil {
@@ -73,13 +72,17 @@ func (m *message) end(alg hsm.MACAlg, mak *clear.Cipher) ([]byte, error) {
 	return out, nil
 }
 
-// appendSignIn makes an 0800 that asks for double-length keys (F60.3 = 003).
+// appendSignIn makes an 0800 that asks for double-length keys (F60.3 = 003), or for SM4 (006).
 func (t *terminal) appendSignIn(dst []byte, trace uint32) ([]byte, error) {
 	m := begin(dst, 0x0800)
 	m.PutUint(11, uint64(trace))
 	m.Put(41, []byte(t.cfg.Number))
 	m.Put(42, []byte(t.cfg.Merchant))
-	m.Put(60, t.f60("00", t.batch, "003"))
+	net := "003"
+	if t.cfg.SM4 {
+		net = "006"
+	}
+	m.Put(60, t.f60("00", t.batch, net))
 	m.Put(63, []byte("01 "))
 	return m.end(t.cfg.MAC, nil)
 }
@@ -112,11 +115,11 @@ func (t *terminal) rest(m *message, s, of *book.Sale, f *form) ([]byte, error) {
 	t.parties(m)
 	if s.PIN {
 		pan12 := pan.Tail12()
-		block, err := t.pik.EncryptPIN([]byte(testPIN), &pan12, hsm.ISO0)
+		block, err := t.pik.pinBlock([]byte(testPIN), &pan12)
 		if err != nil {
 			return nil, err
 		}
-		m.Put(52, block[:])
+		m.Put(52, block)
 		m.Put(53, []byte("2600000000000000"))
 	} else {
 		m.Put(53, []byte("0600000000000000"))
@@ -209,8 +212,12 @@ func differs(got []byte, want string) bool { return got != nil && string(got) !=
 // slot with eight zero bytes, which are not encrypted.
 func (t *terminal) takeKeys() error {
 	f62 := t.view.Field(62)
-	if len(f62) != 40 {
-		return fmt.Errorf("%w: F62 has %d bytes, not 40", errBadKeys, len(f62))
+	size := 40
+	if t.cfg.SM4 {
+		size = 60 // a key for track data follows
+	}
+	if len(f62) != size {
+		return fmt.Errorf("%w: F62 has %d bytes, not %d", errBadKeys, len(f62), size)
 	}
 	pik, err := t.unwrap("PIK", f62[:16], f62[16:20])
 	if err != nil {
@@ -220,9 +227,14 @@ func (t *terminal) takeKeys() error {
 	if bytes.Equal(enc[8:], make([]byte, 8)) {
 		enc = enc[:8]
 	}
-	mak, err := t.unwrap("MAK", enc, f62[36:])
+	mak, err := t.unwrap("MAK", enc, f62[36:40])
 	if err != nil {
 		return err
+	}
+	if t.cfg.SM4 {
+		if _, err := t.unwrap("TDK", f62[40:56], f62[56:]); err != nil {
+			return err
+		}
 	}
 	batch := t.view.AppendText(t.text[:0], 60)
 	if len(batch) < 8 {
@@ -236,17 +248,22 @@ func (t *terminal) takeKeys() error {
 	return nil
 }
 
-func (t *terminal) unwrap(name string, enc, check []byte) (*clear.Cipher, error) {
-	key, err := t.tmk.AppendDecrypted(nil, enc)
+func (t *terminal) unwrap(name string, enc, check []byte) (key, error) {
+	return unwrap(t.tmk, t.cfg.SM4, name, enc, check)
+}
+
+// unwrap opens a key that came under another one, and looks at its check value.
+func unwrap(under key, sm4 bool, name string, enc, check []byte) (key, error) {
+	b, err := under.open(enc)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", errBadKeys, name, err)
 	}
-	c, err := clear.NewCipher(key)
+	k, err := keyOf(b, sm4)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", errBadKeys, name, err)
 	}
-	if kcv := c.KCV(); !bytes.Equal(kcv[:4], check) {
-		return nil, fmt.Errorf("%w: %s: check value %X, not %X", errBadKeys, name, kcv[:4], check)
+	if kcv := k.check(); !bytes.Equal(kcv[:], check) {
+		return nil, fmt.Errorf("%w: %s: check value %X, not %X", errBadKeys, name, kcv, check)
 	}
-	return c, nil
+	return k, nil
 }

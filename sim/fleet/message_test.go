@@ -11,7 +11,6 @@ import (
 
 	"tongka/codec/iso8583"
 	"tongka/hsm"
-	"tongka/hsm/clear"
 	"tongka/sim/book"
 )
 
@@ -24,10 +23,10 @@ func lone(t *testing.T) *terminal {
 	}
 	term := fl.terminals[0]
 	term.batch = 7
-	if term.pik, err = clear.NewCipher(pik); err != nil {
+	if term.pik, err = keyOf(pik, false); err != nil {
 		t.Fatal(err)
 	}
-	if term.mak, err = clear.NewCipher(mak); err != nil {
+	if term.mak, err = keyOf(mak, false); err != nil {
 		t.Fatal(err)
 	}
 	return term
@@ -141,7 +140,7 @@ func TestPublishedKeys(t *testing.T) {
 	}
 	term := lone(t)
 	var err error
-	if term.tmk, err = clear.NewCipher([]byte(unhex("CA5D92598DCA48CE8A4C76361A9269E9"))); err != nil {
+	if term.tmk, err = keyOf([]byte(unhex("CA5D92598DCA48CE8A4C76361A9269E9")), false); err != nil {
 		t.Fatal(err)
 	}
 	f62 := unhex("6701EAD6A9AD51E51AA406E2C27FCFA98D0A74B8" + "B651F9E9BACE9AE10000000000000000AB7153CA")
@@ -149,9 +148,9 @@ func TestPublishedKeys(t *testing.T) {
 	if err := term.takeKeys(); err != nil {
 		t.Fatal(err)
 	}
-	pikKCV, makKCV := term.pik.KCV(), term.mak.KCV()
-	if string(pikKCV[:4]) != unhex("8D0A74B8") || string(makKCV[:4]) != unhex("AB7153CA") || term.mak.Len() != 8 || term.batch != 42 {
-		t.Errorf("check values %X %X, MAK %d bytes, batch %d", pikKCV, makKCV, term.mak.Len(), term.batch)
+	pikKCV, makKCV := term.pik.(desKey).KCV(), term.mak.(desKey).KCV()
+	if string(pikKCV[:4]) != unhex("8D0A74B8") || string(makKCV[:4]) != unhex("AB7153CA") || term.mak.(desKey).Len() != 8 || term.batch != 42 {
+		t.Errorf("check values %X %X, MAK %d bytes, batch %d", pikKCV, makKCV, term.mak.(desKey).Len(), term.batch)
 	}
 	for want, put := range map[string]map[int]string{
 		"F62 has 0 bytes":  {39: "00", 60: "00000042003"},

@@ -12,7 +12,6 @@ import (
 	"go.uber.org/zap"
 
 	"tongka/codec/iso8583"
-	"tongka/hsm/clear"
 	"tongka/sim/book"
 	"tongka/sim/internal/aid"
 	"tongka/txn"
@@ -32,7 +31,7 @@ type terminal struct {
 	fleet *Fleet
 	cfg   Terminal
 	id    int
-	tmk   *clear.Cipher
+	tmk   key
 	pans  []txn.PAN
 	log   *zap.Logger
 
@@ -44,9 +43,9 @@ type terminal struct {
 	env    iso8583.Envelope
 	text   [40]byte
 
-	given    []byte // a TMK that was downloaded and not confirmed
+	given    key // a TMK that was downloaded and not confirmed
 	signed   bool
-	pik, mak *clear.Cipher
+	pik, mak key
 	batch    uint32
 	next     uint32 // number of the next sale or sign-in; gives trace and amount
 	made     int    // sales of this run
