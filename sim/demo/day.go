@@ -5,8 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
+	"tongka/admin"
+	"tongka/audit"
+	"tongka/hsm"
+	"tongka/hsm/soft"
 	"tongka/sim"
 	"tongka/sim/book"
 	"tongka/sim/kiosk"
@@ -141,6 +146,10 @@ func (t *till) morning(ctx context.Context) {
 	d := t.day
 	_, err := d.Make(ctx, txn.Sale, nil)
 	t.did(txn.Sale, err, txn.SignInAgain, "签到前消费：终端无密钥，不能发送", "a sale before the sign-in: no key to send it with")
+	t.masterKey(ctx)
+	if t.err != nil {
+		return
+	}
 	t.did(txn.SignIn, d.SignIn(ctx), txn.Code{}, "签到：新工作密钥与批次号", "sign-in: working keys and a batch number")
 	for _, s := range t.world.till.Sales() { // of a process that was killed
 		if s.State == book.Open || s.State == book.Unresolved {
@@ -164,6 +173,41 @@ func (t *till) morning(ctx context.Context) {
 		_, _, err = d.Block(ctx, 370, 2)
 	}
 	t.did(txn.Download, err, txn.Code{}, fmt.Sprintf("下载中断后续传：第 1 块 %d 字节，断线，第 2 块", len(first)), fmt.Sprintf("broken off behind block 1 (%d bytes), taken up at block 2", len(first)))
+}
+
+// masterKey: nobody gets one without an operator's permission, and nobody a second
+// one for it.
+func (t *till) masterKey(ctx context.Context) {
+	d := t.day
+	t.did(txn.Download, d.AskKey(ctx), txn.NotAllowed, "主密钥下载：未经许可，拒绝", "master key: refused without a permission")
+	if t.err = errors.Join(t.err, t.permit(ctx)); t.err != nil {
+		return
+	}
+	t.did(txn.Download, d.AskKey(ctx), txn.Code{}, "操作员许可一次后下载，传输密钥加密", "permitted once by an operator, and downloaded under the transport key")
+	t.did(txn.Download, d.TakeKey(ctx), txn.Code{}, "下载确认：新主密钥启用", "confirmed: the new master key is in use")
+}
+
+// transportKey is what the mother POS of the demo has loaded; worth nothing.
+var transportKey = []byte("\x7A\x15\xC4\x9B\x02\x8E\xD3\x61\xB7\x4C\x29\xF0\x5D\xA6\x38\xEF")
+
+// permit registers the transport key and lets the terminal download one master key.
+func (t *till) permit(ctx context.Context) error {
+	key, err := soft.New(soft.TestLMK()).Wrap(hsm.TMK, transportKey)
+	if err != nil {
+		return err
+	}
+	for _, e := range []struct {
+		order admin.Edit
+		in    string
+	}{
+		{admin.Edit{Table: "transports", Verb: "import", File: "transports.csv"}, "of,name,key\nany,," + key.String() + "\n"},
+		{admin.Edit{Table: "terminals", Verb: "permit", Key: t.name, Value: "1h"}, ""},
+	} {
+		if a := t.node.Registry(ctx, audit.Who{Via: "demo"}, e.order, strings.NewReader(e.in)); !a.OK {
+			return fmt.Errorf("%s · %s: %v", a.Zh, a.En, a.Lines)
+		}
+	}
+	return nil
 }
 
 // sells: sales, and what gives back.

@@ -56,6 +56,7 @@ type world struct {
 	banks  [2]*sim.Bank
 	fleet  *sim.Fleet
 	till   *sim.Fleet // of one terminal, whose day is played
+	name   string     // of that terminal
 	park   *kiosk.Park
 	node   *node.Node
 	steps  Steps
@@ -182,6 +183,8 @@ func (w *world) openPlayers(terminals, kiosks []sim.TerminalConfig) (err error) 
 	}
 	w.closes = append(w.closes, w.fleet.Close)
 	last := len(kiosks) - 1
+	kiosks[last].Transport = transportKey
+	w.name = kiosks[last].Merchant + "/" + kiosks[last].Number
 	w.till, err = sim.NewFleet(sim.FleetConfig{Addr: addr, Terminals: kiosks[last:], AnswerTimeout: 8 * time.Second,
 		Books: filepath.Join(w.data, "day.jsonl"), Log: w.log})
 	if err != nil {
