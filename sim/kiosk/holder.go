@@ -79,6 +79,10 @@ func (h *holder) took(w *book.Wish) {
 	}
 }
 
+// unproven says that the card was written, and the switch may not know it: what it
+// owes for that, it owes from the next contact on.
+func (h *holder) unproven() bool { return !h.state.Proven && h.state.Seq > 0 }
+
 // nextOrder names the order that is to be loaded next.
 func (h *holder) nextOrder() (number string, fen int64) {
 	return orderNumber(h.state.Number, h.begun), int64(orderFen + h.begun)

@@ -336,7 +336,7 @@ func (p *Park) take(k *kiosk, calm bool) *holder {
 		h := p.cards[(from+i)%len(p.cards)]
 		switch {
 		case h.busy || h.state.Parked || h.reserved:
-		case !calm, h.wish >= 0, !h.state.Proven && h.state.Value() > 0:
+		case !calm, h.wish >= 0, h.unproven():
 			h.busy = true
 			return h
 		}
@@ -362,7 +362,7 @@ func (p *Park) settled() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, h := range p.cards {
-		if h.busy || h.reserved || !h.state.Parked && (h.wish >= 0 || !h.state.Proven && h.state.Value() > 0) {
+		if h.busy || h.reserved || !h.state.Parked && (h.wish >= 0 || h.unproven()) {
 			return false
 		}
 	}

@@ -233,3 +233,25 @@ func TestDay(t *testing.T) {
 		}
 	}
 }
+
+// A card whose first deed is an unload holds less than it was given, and all the
+// same must be seen once more before its account is credited.
+func TestUnloadUnproven(t *testing.T) {
+	w := newTown(t, 2)
+	p := w.open(Config{Kiosks: kiosksOf(2), Visits: 1, Seed: 1})
+	h, k := p.cards[0], p.kiosks[0]
+	wish, ok := p.want(h, txn.Unload, 0)
+	if err := k.ready(t.Context()); err != nil || !ok {
+		t.Fatal(err)
+	}
+	if a := k.load(t.Context(), h, &wish, writtenSilent); a.code != txn.OK || !wish.Written || h.state.Value() >= 0 {
+		t.Fatalf("%+v %+v", a, h.state)
+	}
+	if n := len(w.bank.Bookings()); n != 0 {
+		t.Fatalf("%d bookings before the card was seen again", n)
+	}
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.agree(p)
+}
