@@ -36,7 +36,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	defer stop()
-	b := &bench{o: o, self: self, errors: stderr}
+	b := &bench{o: o, self: self, errors: stderr, bar: newBar(stderr)}
 	rep, err := b.run(ctx)
 	if err == nil {
 		rep.print(stdout)

@@ -42,17 +42,17 @@ func runBench(t *testing.T, fault string, args ...string) (code int, stdout, std
 
 // quick are flags for a run of a second.
 func quick(t *testing.T, more ...string) []string {
-	return append([]string{"--seconds=0.1", "--warm-up=0.05", "--pairs=1", "--shape=A", "--idle=0", "--dir=" + t.TempDir()}, more...)
+	return append([]string{"--seconds=0.1", "--warm-up=0.05", "--pairs=1", "--shape=A", "--idle=0", "--peers=none", "--dir=" + t.TempDir()}, more...)
 }
 
 func TestWholeRun(t *testing.T) {
 	dir, file := t.TempDir(), filepath.Join(t.TempDir(), "new", "figures.json")
 	code, stdout, stderr := runBench(t, "", "--seconds=0.1", "--warm-up=0.05", "--pairs=2", "--shape=A,C", "--idle=60",
-		"--dir="+dir, "--json="+file, "--max-cpu-ratio=A=1e6")
+		"--dir="+dir, "--json="+file, "--max-cpu-ratio=A=1e6", "--peers=moov,net")
 	if code != 0 {
 		t.Fatalf("exit %d: %s", code, stderr)
 	}
-	lines(t, stdout, "形态", "shape", "A 50 × 1", "裸转发 raw", "交换 switch", "C 短连接", "空闲终端 idle terminals: 60")
+	lines(t, stdout, "形态", "shape", "A 50 × 1", "裸转发 raw", "交换 switch", "C 短连接", "net 转发 net", "moov 转换 moov", "空闲终端 idle terminals: 60")
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
 		t.Errorf("%d things stay in the temporary folder (%v)", len(left), err)
 	}
@@ -80,6 +80,21 @@ func TestWholeRun(t *testing.T) {
 			if s[key].(float64) <= 0 {
 				t.Errorf("%s %s: %v", name, key, s[key])
 			}
+		}
+	}
+	for _, path := range [][]string{{"shapes", "A", "percentiles_us"}, {"shapes", "A", "rounds"}, {"quantiles"}} {
+		var v any = got
+		for _, name := range path {
+			v = v.(map[string]any)[name]
+		}
+		if list := v.([]any); len(list) < 2 {
+			t.Errorf("%v: %v", path, list)
+		}
+	}
+	for _, name := range []string{"net", "moov"} {
+		p := got["peers"].(map[string]any)[name].(map[string]any)["C"].(map[string]any)
+		if p["cpu_us"].(float64) <= 0 || p["cpu_ratio_switch"].(float64) <= 0 {
+			t.Errorf("%s: %v", name, p)
 		}
 	}
 	for _, key := range []string{"cpu", "cores", "kernel", "go", "file_system", "load_1m"} {
@@ -111,7 +126,7 @@ func TestFailures(t *testing.T) {
 		says  []string
 	}{
 		"limit missed":  {"", []string{"--min-tps-ratio=A=1e6"}, 1, []string{"未达标 missed: --min-tps-ratio A=1e+06"}},
-		"declines":      {"declines", nil, 1, []string{"A: ", "not approvals", "× F39 94"}},
+		"declines":      {"declines", nil, 1, []string{"A: switch: ", "not approvals", "× F39 94"}},
 		"does not run":  {"dies", nil, 1, []string{"ended at start", "cannot open the journal"}},
 		"no program":    {"", []string{"--switch=/nonexistent"}, 1, []string{"/nonexistent"}},
 		"no folder":     {"", []string{"--dir=/nonexistent"}, 1, []string{"/nonexistent"}},
@@ -145,7 +160,7 @@ func TestNoProcessStaysBehind(t *testing.T) {
 	for name, sig := range map[string]unix.Signal{"interrupted": unix.SIGINT, "killed": unix.SIGKILL} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			cmd, _, stderr := benchCommand(t, "", "--seconds=60", "--shape=A", "--idle=0", "--dir="+dir)
+			cmd, _, stderr := benchCommand(t, "", "--seconds=60", "--shape=A", "--idle=0", "--peers=none", "--dir="+dir)
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}

@@ -8,6 +8,7 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,6 +19,7 @@ type Options struct {
 	Seconds     float64            `help:"每次测量秒数。 Seconds of one measurement." default:"3"`
 	WarmUp      float64            `help:"每次预热秒数。 Seconds of warm-up before it." default:"1"`
 	Pairs       int                `help:"裸转发与交换轮流各测几次。 Measurements of each, raw and switch in turns." default:"3"`
+	Peers       []string           `help:"同场测量的其他做法：net 每连接一协程的转发，moov 用 moov-io/iso8583 写的转换；none 不测。 Peers in the same rounds: net, a forwarder with a goroutine a connection; moov, a relay written with moov-io/iso8583; none." default:"net,moov" placeholder:"NAME"`
 	Raw         bool               `help:"只测裸转发。 Measure the raw relay only."`
 	PIN         bool               `name:"pin" help:"交易带 PIN。 Sales carry a PIN block (F52)."`
 	Idle        int                `help:"空闲终端内存测量的连接数，0 不测。 Connections for the memory of an idle terminal, 0: none." default:"5000"`
@@ -80,6 +82,7 @@ func (o *Options) Validate() error {
 	fault(o.WarmUp < 0 || o.WarmUp > 60, "--warm-up %g：须在 0 至 60 之间 · from 0 to 60", o.WarmUp)
 	fault(o.Pairs < 1 || o.Pairs > 100, "--pairs %d：须在 1 至 100 之间 · from 1 to 100", o.Pairs)
 	fault(o.Idle < 0 || o.Idle > 100_000, "--idle %d：须在 0 至 100000 之间 · from 0 to 100000", o.Idle)
+	o.validatePeers(fault)
 	for flag, limits := range o.limits() {
 		for name := range limits {
 			fault(!seen[name], "--%s %s：此形态不在本次压测内 · this shape is not in the run", flag, strings.ToUpper(name))
@@ -96,6 +99,26 @@ func (o *Options) Validate() error {
 	fault(!o.Front && o.MaxFront != 0, "--max-front-ratio：须与 --front 同用 · only with --front")
 	fault(o.MaxIdle != 0 && (o.Raw || o.Idle == 0), "--max-idle：本次不测内存 · memory is not measured in this run")
 	return errors.Join(errs...)
+}
+
+// validatePeers: none stands alone.
+func (o *Options) validatePeers(fault func(bad bool, format string, args ...any)) {
+	seen := map[string]bool{}
+	for _, name := range o.Peers {
+		_, ok := peers[name]
+		fault(!ok && name != noPeers, "--peers %s：须为 net、moov、none · not one of net, moov, none", name)
+		fault(seen[name], "--peers %s：重复 · twice", name)
+		seen[name] = true
+	}
+	fault(seen[noPeers] && len(o.Peers) > 1, "--peers none：不与其他同用 · not with others")
+}
+
+// peerNames are the peers that take part.
+func (o *Options) peerNames() []string {
+	if o.Raw || o.Front || o.Storm || slices.Equal(o.Peers, []string{noPeers}) {
+		return nil
+	}
+	return o.Peers
 }
 
 func (o *Options) limits() map[string]map[string]float64 {
@@ -137,7 +160,7 @@ func (o *Options) bound() time.Duration {
 	if o.Storm {
 		return 3*2*(once+time.Second)*time.Duration(o.Pairs) + 3*time.Minute
 	}
-	return 3*once*time.Duration(2*o.Pairs*len(o.Shape)) + 3*time.Minute
+	return 3*once*time.Duration((2+len(o.peerNames()))*o.Pairs*len(o.Shape)) + 3*time.Minute
 }
 
 // terminals is how many the run needs: each measurement takes fresh ones, so

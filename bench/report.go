@@ -22,11 +22,15 @@ type Report struct {
 	PIN     bool             `json:"pin"`
 	Machine proc.Machine     `json:"machine"`
 	Shapes  map[string]Shape `json:"shapes"`
-	Idle    *Idle            `json:"idle,omitempty"`
-	Front   *Front           `json:"front,omitempty"`
-	Storm   *Storm           `json:"storm,omitempty"`
-	Codec   float64          `json:"codec_ns,omitempty"` // see package codecspeed
-	order   []string
+	// Peers are by name and shape.
+	Peers map[string]map[string]Peer `json:"peers,omitempty"`
+	// Quantiles are those of percentiles_us, in percent.
+	Quantiles []float64 `json:"quantiles"`
+	Idle      *Idle     `json:"idle,omitempty"`
+	Front     *Front    `json:"front,omitempty"`
+	Storm     *Storm    `json:"storm,omitempty"`
+	Codec     float64   `json:"codec_ns,omitempty"` // see package codecspeed
+	order     []string
 }
 
 // Figures are medians over the measurements of one system in one shape. CPU is
@@ -36,6 +40,28 @@ type Figures struct {
 	TPS float64 `json:"tps,omitempty"`
 	P50 float64 `json:"p50_us,omitempty"`
 	P99 float64 `json:"p99_us,omitempty"`
+	// Percentiles are microseconds at the report's quantiles.
+	Percentiles []float64 `json:"percentiles_us,omitempty"`
+}
+
+// Sample is one measurement. A report keeps them all, since their spread says what
+// a difference between two reports is worth.
+type Sample struct {
+	Figures
+	OverTime []float64 `json:"tps_over_time"` // in each tenth of a second
+}
+
+// Names of the systems in a report, beside those of the peers.
+const (
+	rawName    = "raw"
+	switchName = "switch"
+)
+
+// Peer is a peer in one shape. CPURatio is the median over the rounds of its CPU over
+// the switch's.
+type Peer struct {
+	Figures
+	CPURatio float64 `json:"cpu_ratio_switch"`
 }
 
 // Shape is the switch in one shape, and its ratios to raw: the median of the
@@ -47,31 +73,56 @@ type Shape struct {
 	TPSRatio float64 `json:"tps_ratio_raw,omitempty"`
 	P99Ratio float64 `json:"p99_ratio_raw,omitempty"`
 	Raw      Figures `json:"raw"`
+	// Rounds are the measurements that belong together, by the system's name.
+	Rounds []map[string]Sample `json:"rounds"`
 }
 
 func newReport(o *Options, m proc.Machine) *Report {
-	return &Report{Time: time.Now(), Seconds: o.Seconds, Pairs: o.Pairs, PIN: o.PIN, Machine: m, Shapes: map[string]Shape{}}
+	return &Report{Time: time.Now(), Seconds: o.Seconds, Pairs: o.Pairs, PIN: o.PIN, Machine: m, Shapes: map[string]Shape{}, Quantiles: load.Quantiles}
 }
 
-// add books the measurements of one shape; sw is empty or as long as raw.
-func (r *Report) add(name string, raw, sw []load.Result) {
+// add books the measurements of one shape, as many of each system as there were
+// rounds.
+func (r *Report) add(name string, measured map[string][]load.Result) {
+	raw, sw := measured[rawName], measured[switchName]
 	s := Shape{Raw: medians(raw)}
+	for i := range raw {
+		round := map[string]Sample{}
+		for system, list := range measured {
+			round[system] = Sample{figures(&list[i]), list[i].OverTime}
+		}
+		s.Rounds = append(s.Rounds, round)
+	}
 	if len(sw) > 0 {
 		s.Figures = medians(sw)
-		ratio := func(f func(*Figures) float64) float64 {
-			all := make([]float64, len(raw))
-			for i := range raw {
-				a, b := figures(&sw[i]), figures(&raw[i])
-				all[i] = f(&a) / f(&b)
-			}
-			return median(all)
+		s.CPURatio = ratios(sw, raw, func(f *Figures) float64 { return f.CPU })
+		s.TPSRatio = ratios(sw, raw, func(f *Figures) float64 { return f.TPS })
+		s.P99Ratio = ratios(sw, raw, func(f *Figures) float64 { return f.P99 })
+	}
+	for system, list := range measured {
+		if system == rawName || system == switchName {
+			continue
 		}
-		s.CPURatio = ratio(func(f *Figures) float64 { return f.CPU })
-		s.TPSRatio = ratio(func(f *Figures) float64 { return f.TPS })
-		s.P99Ratio = ratio(func(f *Figures) float64 { return f.P99 })
+		if r.Peers == nil {
+			r.Peers = map[string]map[string]Peer{}
+		}
+		if r.Peers[system] == nil {
+			r.Peers[system] = map[string]Peer{}
+		}
+		r.Peers[system][name] = Peer{medians(list), ratios(list, sw, func(f *Figures) float64 { return f.CPU })}
 	}
 	r.Shapes[name] = s
 	r.order = append(r.order, name)
+}
+
+// ratios is the median of a figure's ratios in the rounds.
+func ratios(over, under []load.Result, f func(*Figures) float64) float64 {
+	all := make([]float64, len(under))
+	for i := range under {
+		a, b := figures(&over[i]), figures(&under[i])
+		all[i] = f(&a) / f(&b)
+	}
+	return median(all)
 }
 
 // figures turns a measurement into what is reported, per transaction.
@@ -79,7 +130,7 @@ func figures(r *load.Result) Figures {
 	return Figures{
 		CPU: float64(r.CPU.Nanoseconds()) / 1e3 / float64(r.Answers),
 		TPS: float64(r.Answers) / r.Seconds,
-		P50: r.P50, P99: r.P99,
+		P50: r.P50, P99: r.P99, Percentiles: r.Percentiles,
 	}
 }
 
@@ -93,12 +144,16 @@ func medians(list []load.Result) Figures {
 		}
 		return median(all)
 	}
-	return Figures{
+	f := Figures{
 		CPU: pick(func(f *Figures) float64 { return f.CPU }),
 		TPS: pick(func(f *Figures) float64 { return f.TPS }),
 		P50: pick(func(f *Figures) float64 { return f.P50 }),
 		P99: pick(func(f *Figures) float64 { return f.P99 }),
 	}
+	for i := range list[0].Percentiles {
+		f.Percentiles = append(f.Percentiles, pick(func(f *Figures) float64 { return f.Percentiles[i] }))
+	}
+	return f
 }
 
 // median is the middle, or the mean of the two in the middle.

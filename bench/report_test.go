@@ -12,16 +12,23 @@ import (
 
 // result is a measurement of one second.
 func result(answers int64, cpuMicros, p99 float64) load.Result {
-	return load.Result{Answers: answers, Seconds: 1, CPU: time.Duration(cpuMicros * float64(answers) * 1e3), P50: p99 / 2, P99: p99}
+	all := make([]float64, len(load.Quantiles))
+	for i, q := range load.Quantiles {
+		all[i] = p99 * q / 100
+	}
+	return load.Result{Answers: answers, Seconds: 1, CPU: time.Duration(cpuMicros * float64(answers) * 1e3), P50: p99 / 2, P99: p99,
+		Percentiles: all, OverTime: []float64{float64(answers), float64(answers)}}
 }
 
 func TestRatiosAreMediansOfNeighbours(t *testing.T) {
 	o := Options{Seconds: 1, Pairs: 3}
 	r := newReport(&o, proc.Machine{})
 	// The machine was slow during the second pair and met both.
-	r.add("D",
-		[]load.Result{result(100_000, 7, 100), result(50_000, 14, 200), result(120_000, 7, 100)},
-		[]load.Result{result(60_000, 14, 300), result(30_000, 28, 600), result(60_000, 14, 200)})
+	r.add("D", map[string][]load.Result{
+		"raw":    {result(100_000, 7, 100), result(50_000, 14, 200), result(120_000, 7, 100)},
+		"switch": {result(60_000, 14, 300), result(30_000, 28, 600), result(60_000, 14, 200)},
+		"moov":   {result(5_000, 140, 3000), result(2_000, 560, 6000), result(5_000, 140, 2000)},
+	})
 	s := r.Shapes["D"]
 	near := func(what string, got, want float64) {
 		t.Helper()
@@ -38,6 +45,12 @@ func TestRatiosAreMediansOfNeighbours(t *testing.T) {
 	near("TPS ratio", s.TPSRatio, 0.6)
 	near("CPU ratio", s.CPURatio, 2)
 	near("p99 ratio", s.P99Ratio, 3)
+	near("moov's CPU over the switch's", r.Peers["moov"]["D"].CPURatio, 10)
+	near("moov's TPS", r.Peers["moov"]["D"].TPS, 5000)
+	near("the highest percentile", s.Percentiles[len(s.Percentiles)-1], 300)
+	if len(s.Rounds) != 3 || s.Rounds[1]["switch"].TPS != 30_000 || len(s.Rounds[2]["moov"].OverTime) != 2 {
+		t.Errorf("rounds: %+v", s.Rounds)
+	}
 	near("median of four", median([]float64{4, 1, 3, 2}), 2.5)
 }
 
@@ -69,22 +82,22 @@ func TestLimits(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	r := newReport(&Options{Seconds: 3, Pairs: 2}, proc.Machine{CPU: "x", Cores: 2, FileSystem: "tmpfs"})
-	r.add("D", []load.Result{result(100_000, 7, 100)}, []load.Result{result(60_000, 14, 300)})
+	r.add("D", map[string][]load.Result{"raw": {result(100_000, 7, 100)}, "switch": {result(60_000, 14, 300)}, "net": {result(50_000, 21, 200)}})
 	r.Codec = 273.4
 	var b bytes.Buffer
 	r.print(&b)
 	text := b.String()
-	lines(t, text, "translate both ways, 18 fields: 273 ns", "D 500 × 1", "tmpfs, where a sync costs nothing", "2.00    0.60    3.00", "14.00      60000       150       300")
+	lines(t, text, "translate both ways, 18 fields: 273 ns", "D 500 × 1", "tmpfs, where a sync costs nothing", "2.00    0.60    3.00", "net 转发 net", "21.00      50000", "14.00      60000       150       300")
 	// Figures of both systems stand below each other whatever the script.
 	var ends []int
 	for _, line := range strings.Split(text, "\n") {
-		for _, word := range []string{"100000", " 60000"} {
+		for _, word := range []string{"100000", " 60000", " 50000"} {
 			if i := strings.Index(line, word); i >= 0 {
 				ends = append(ends, cellWidth(line[:i+len(word)]))
 			}
 		}
 	}
-	if len(ends) != 2 || ends[0] != ends[1] {
+	if len(ends) != 3 || ends[0] != ends[1] || ends[0] != ends[2] {
 		t.Errorf("TPS ends at cells %v in:\n%s", ends, text)
 	}
 }
@@ -96,14 +109,14 @@ func TestOptionsSayEverythingThatIsWrong(t *testing.T) {
 	}
 	bad := Options{
 		Shape: []string{"X", "D", "D"}, WarmUp: -1, Idle: -1, Raw: true, MaxIdle: 1,
-		MinTPSRatio: map[string]float64{"A": 1},
+		MinTPSRatio: map[string]float64{"A": 1}, Peers: []string{"jpos", "net", "net", "none"},
 	}
 	err := bad.Validate()
 	if err == nil {
 		t.Fatal("no error")
 	}
 	lines(t, err.Error(), "--shape X", "--shape D：重复", "--seconds 0", "--warm-up -1", "--pairs 0", "--idle -1",
-		"--min-tps-ratio A", "no ratio with --raw", "--max-idle")
+		"--min-tps-ratio A", "--peers jpos", "--peers net：重复", "--peers none：", "no ratio with --raw", "--max-idle")
 }
 
 // Every measurement of a switch takes fresh terminals, and so does the idle one.

@@ -19,7 +19,7 @@ const roleFlag = "--role"
 // own and the kernel schedules it like the machines that it stands for.
 const (
 	roleBank  = "bank"
-	roleRelay = "relay"
+	roleRelay = "relay" // the raw relay; peers have roles by their names
 	roleLoad  = "load"
 	roleHold  = "hold"
 	roleCrowd = "crowd"
@@ -58,7 +58,7 @@ func play(name string, in *json.Decoder, out *json.Encoder, complaints io.Writer
 	case roleBank:
 		return playBank(in, out, complaints)
 	case roleRelay:
-		return playRelay(in, out)
+		return playRelay(in, out, startRaw)
 	case roleLoad:
 		var s load.Spec
 		if err := in.Decode(&s); err != nil {
@@ -82,6 +82,9 @@ func play(name string, in *json.Decoder, out *json.Encoder, complaints io.Writer
 		})
 	case roleCrowd:
 		return playCrowd(in, out)
+	}
+	if p, ok := peers[name]; ok {
+		return playRelay(in, out, p.start)
 	}
 	return fmt.Errorf("no such role")
 }
@@ -129,13 +132,18 @@ func playBank(in *json.Decoder, out *json.Encoder, complaints io.Writer) error {
 	return <-ended
 }
 
+// stopper is a relay of any make that runs.
+type stopper interface{ Stop() error }
+
+func startRaw(bank netip.AddrPort) (stopper, netip.AddrPort, error) { return relay.Start(bank) }
+
 // playRelay says where terminals connect once the bank is connected.
-func playRelay(in *json.Decoder, out *json.Encoder) error {
+func playRelay(in *json.Decoder, out *json.Encoder, start func(netip.AddrPort) (stopper, netip.AddrPort, error)) error {
 	var s relaySpec
 	if err := in.Decode(&s); err != nil {
 		return err
 	}
-	r, at, err := relay.Start(s.Bank)
+	r, at, err := start(s.Bank)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"runtime"
 	"time"
@@ -22,11 +23,14 @@ type bench struct {
 	errors io.Writer
 	raw    target
 	sw     target
+	peers  []target
+	bar    *bar
 	fresh  int // index of the next unused terminal
 }
 
 // target is a system under test.
 type target struct {
+	name string // as the report calls it
 	pid  int
 	spec load.Spec // what all its measurements have in common
 }
@@ -62,11 +66,12 @@ func (b *bench) run(ctx context.Context) (rep *Report, err error) {
 		return nil, err
 	}
 	defer stopped(&err, bank.stop)
-	relay, err := b.startRelay(ctx, ready)
+	relay, at, err := b.startRelay(ctx, roleRelay, ready.Raw)
 	if err != nil {
 		return nil, err
 	}
 	defer stopped(&err, relay.stop)
+	b.raw = target{rawName, relay.cmd.Process.Pid, load.Spec{Address: at, Echo: true}}
 	if !b.o.Raw {
 		s, err := b.startSwitch(ctx, dir, ready)
 		if err != nil {
@@ -78,6 +83,13 @@ func (b *bench) run(ctx context.Context) (rep *Report, err error) {
 				return nil, err
 			}
 		}
+	}
+	others, err := b.startPeers(ctx, ready)
+	for _, c := range others {
+		defer stopped(&err, c.stop)
+	}
+	if err != nil {
+		return nil, err
 	}
 	if b.o.Front {
 		rep.Front, err = b.front(ctx)
@@ -101,19 +113,15 @@ func (b *bench) startBank(ctx context.Context) (c *child, ready bankReady, err e
 	return c, ready, err
 }
 
-// startRelay starts the yardstick. It stays for the whole run; silent, it costs
-// nothing.
-func (b *bench) startRelay(ctx context.Context, bank bankReady) (*child, error) {
-	c, err := b.role(ctx, roleRelay, relaySpec{bank.Raw})
-	if err != nil {
-		return nil, err
+// startRelay starts the yardstick, or a peer, and says where it listens. It stays for
+// the whole run; silent, it costs nothing.
+func (b *bench) startRelay(ctx context.Context, name string, bank netip.AddrPort) (c *child, at netip.AddrPort, err error) {
+	if c, err = b.role(ctx, name, relaySpec{bank}); err != nil {
+		return nil, at, err
 	}
 	var ready relayReady
-	if err := c.hear(&ready); err != nil {
-		return nil, err
-	}
-	b.raw = target{c.cmd.Process.Pid, load.Spec{Address: ready.Address, Echo: true}}
-	return c, nil
+	err = c.hear(&ready)
+	return c, ready.Address, err
 }
 
 // startSwitch writes the switch's folder and starts it. One switch
@@ -131,30 +139,35 @@ func (b *bench) startSwitch(ctx context.Context, dir string, bank bankReady) (*s
 	if err != nil {
 		return nil, err
 	}
-	b.sw = target{s.cmd.Process.Pid, load.Spec{Address: p.pos}}
+	b.sw = target{switchName, s.cmd.Process.Pid, load.Spec{Address: p.pos}}
 	return s, nil
 }
 
-// measureAll takes raw and switch in turns, so that what else the machine does
-// meets both.
+// measureAll takes all systems in turns, so that what else the machine does
+// meets all.
 func (b *bench) measureAll(ctx context.Context, rep *Report) error {
+	systems := []*target{&b.raw}
+	if !b.o.Raw {
+		systems = append(systems, &b.sw)
+	}
+	for i := range b.peers {
+		systems = append(systems, &b.peers[i])
+	}
+	b.bar.begin(len(b.o.Shape) * b.o.Pairs * len(systems))
+	defer b.bar.end()
 	for _, name := range b.o.Shape {
-		var raw, sw []load.Result
+		measured := map[string][]load.Result{}
 		for range b.o.Pairs {
-			r, err := b.measure(ctx, &b.raw, name)
-			if err != nil {
-				return err
+			for _, t := range systems {
+				b.bar.step(name + " " + t.name)
+				r, err := b.measure(ctx, t, name)
+				if err != nil {
+					return err
+				}
+				measured[t.name] = append(measured[t.name], r)
 			}
-			raw = append(raw, r)
-			if b.o.Raw {
-				continue
-			}
-			if r, err = b.measure(ctx, &b.sw, name); err != nil {
-				return err
-			}
-			sw = append(sw, r)
 		}
-		rep.add(name, raw, sw)
+		rep.add(name, measured)
 	}
 	return nil
 }
@@ -167,7 +180,7 @@ func (b *bench) measure(ctx context.Context, t *target, name string) (load.Resul
 	s.Ahead = min(sh.rate*int((s.WarmUp+s.Window)/time.Millisecond)/1000, 8<<20)
 	r, err := b.load(ctx, t, s)
 	if err != nil {
-		return r, fmt.Errorf("%s: %w", name, err)
+		return r, fmt.Errorf("%s: %s: %w", name, t.name, err)
 	}
 	return r, nil
 }

@@ -3,6 +3,8 @@ package bench
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -14,7 +16,7 @@ type column struct {
 }
 
 var columns = []column{
-	{"形态", "shape", 18}, {"系统", "system", 12}, {"CPU µs/笔", "per txn", 10}, {"TPS", "", 11},
+	{"形态", "shape", 18}, {"系统", "system", 16}, {"CPU µs/笔", "per txn", 10}, {"TPS", "", 11},
 	{"p50 µs", "", 10}, {"p99 µs", "", 10}, {"CPU 比", "ratio", 8}, {"TPS 比", "ratio", 8}, {"p99 比", "ratio", 8},
 }
 
@@ -56,6 +58,10 @@ func (r *Report) printShapes(w io.Writer) {
 		if s.TPS > 0 {
 			ratios := []string{fmt.Sprintf("%.2f", s.CPURatio), fmt.Sprintf("%.2f", s.TPSRatio), fmt.Sprintf("%.2f", s.P99Ratio)}
 			row(w, append(append([]string{"", "交换 switch"}, s.cells()...), ratios...)...)
+		}
+		for _, peer := range slices.Sorted(maps.Keys(r.Peers)) {
+			p := r.Peers[peer][name]
+			row(w, append([]string{"", peers[peer].about}, p.cells()...)...)
 		}
 	}
 }

@@ -72,11 +72,21 @@ type Result struct {
 	// SliceP99 is, with Rate, the p99 of each slice of the window: a machine that
 	// stands still for a moment spoils one of them and not the whole.
 	SliceP99 []float64 `json:"slice_p99_us,omitempty"`
+	// Percentiles are microseconds at Quantiles; OverTime are the answers a second in
+	// each tenth of a second.
+	Percentiles []float64 `json:"percentiles_us"`
+	OverTime    []float64 `json:"tps_over_time"`
 
 	Refused int64            `json:"refused,omitempty"` // of the answers, code 96: Enquiry only
 	Unsent  int64            `json:"unsent,omitempty"`  // of what was due at Rate
 	Faults  map[string]int64 `json:"faults,omitempty"`  // what came instead of approvals, warm-up included
 }
+
+// Quantiles are those of a Result's Percentiles, in percent.
+var Quantiles = []float64{1, 10, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 99.99, 100}
+
+// beat is how long answers are counted for a point of OverTime.
+const beat = 100 * time.Millisecond
 
 // Run connects, warms up, measures one window and closes. Requests that the
 // system does not approve are Faults; a connection that breaks is an error.
@@ -121,11 +131,12 @@ func (g *generator) window() (r Result, err error) {
 	began := time.Now()
 	whole := newHistogram()
 	for at := time.Duration(0); at < g.spec.Window; {
-		at = min(at+g.spec.slice(), g.spec.Window)
+		end := min(at+g.spec.slice(), g.spec.Window)
 		g.latency.Reset()
-		if err := g.until(began.Add(at)); err != nil {
+		if err := g.beats(&r, began, at, end); err != nil {
 			return r, err
 		}
+		at = end
 		switch {
 		case g.spec.Rate == 0:
 		case g.latency.TotalCount() == 0: // nobody was answered: it took no less than this
@@ -143,7 +154,28 @@ func (g *generator) window() (r Result, err error) {
 	r.Answers = whole.TotalCount()
 	micros := func(q float64) float64 { return float64(whole.ValueAtQuantile(q)) / 1e3 }
 	r.P50, r.P99 = micros(50), micros(99)
+	for _, q := range Quantiles {
+		r.Percentiles = append(r.Percentiles, micros(q))
+	}
 	return r, nil
+}
+
+// beats runs the loop from one moment of the window to another and counts the answers
+// of each beat. The clock is read anew, since a machine that stood still makes one longer.
+func (g *generator) beats(r *Result, began time.Time, at, end time.Duration) error {
+	last, before := began.Add(at), int64(0)
+	for at < end {
+		at = min(at+beat, end)
+		if err := g.until(began.Add(at)); err != nil {
+			return err
+		}
+		now, count := g.clock, g.latency.TotalCount()
+		if took := now.Sub(last).Seconds(); took > 0 {
+			r.OverTime = append(r.OverTime, float64(count-before)/took)
+		}
+		last, before = now, count
+	}
+	return nil
 }
 
 // Hold opens all connections, sends one sale on each (unless Silent), waits for the answers and

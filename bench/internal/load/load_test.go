@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"os"
 	"strings"
 	"testing"
@@ -69,6 +70,17 @@ func TestShapes(t *testing.T) {
 			}
 			if r.P50 <= 0 || r.P99 < r.P50 {
 				t.Fatalf("percentiles %v %v", r.P50, r.P99)
+			}
+			if len(r.Percentiles) != len(Quantiles) || !slices.IsSorted(r.Percentiles) || r.Percentiles[3] != r.P50 {
+				t.Fatalf("percentiles %v", r.Percentiles)
+			}
+			// The beats' means make up what was answered in the window.
+			var sum float64
+			for _, tps := range r.OverTime {
+				sum += tps * r.Seconds / float64(len(r.OverTime))
+			}
+			if len(r.OverTime) == 0 || len(r.OverTime) == 1 && (sum < 0.8*float64(r.Answers) || sum > 1.2*float64(r.Answers)) {
+				t.Fatalf("over time %v, %d answers in %v s", r.OverTime, r.Answers, r.Seconds)
 			}
 		})
 	}
