@@ -30,7 +30,12 @@ func (s *Shard) begin() {
 
 // Tick ends a turn: deadlines, what is owed, one commit, one write per peer.
 func (s *Shard) Tick(now int64) int64 {
-	s.inTurn, s.now = true, now
+	// The loop may have read its clock before we read ours: what comes in a turn did
+	// not come after the turn's own stamp, by which it is looked for.
+	if !s.inTurn || now > s.now {
+		s.now = now
+	}
+	s.inTurn = true
 	s.performCommands()
 	if !s.dead {
 		s.turn()

@@ -154,8 +154,9 @@ func (s *supervisor) heard(n *notice) {
 		w.extend(now, more)
 		s.tell(s.o.Notify.ExtendTimeout(more))
 	}
-	if pid, err := strconv.Atoi(v["MAINPID"]); err == nil {
+	if pid, err := strconv.Atoi(v["MAINPID"]); err == nil && pid != w.pid {
 		s.heir = pid
+		w.mustEnd(now, s.o.Stop, "") // it has nothing left to do, and no heartbeat
 	}
 	switch {
 	case v["READY"] == "1":

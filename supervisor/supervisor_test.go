@@ -59,7 +59,6 @@ func play(mode string) {
 		tell(systemd.Ready("here"))
 	}
 	note("ready")
-	var balloon [][]byte
 	beat := time.NewTicker(beatEvery)
 	for beats := 0; ; {
 		select {
@@ -77,7 +76,9 @@ func play(mode string) {
 			}
 			tell(systemd.Watchdog())
 			if mode == "balloon" {
-				balloon = append(balloon, bytes.Repeat([]byte{1}, 8<<20))
+				if _, err := syscall.Mmap(-1, 0, 8<<20, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE|syscall.MAP_POPULATE); err != nil {
+					note(err.Error())
+				}
 			}
 		}
 	}
@@ -354,7 +355,7 @@ func TestSuccessorIsWatched(t *testing.T) {
 		_ = syscall.Kill(second, syscall.SIGSTOP) // it is watched
 		h.until("a third is ready", func() bool { return h.count("ready") == 3 })
 		if err := h.stop(); err != nil || h.count("starts") != 3 || h.book.Of(fault.WorkerHung) != 1 {
-			t.Errorf("%s: %v\n%s", mode, err, h.read())
+			t.Errorf("%s: %v, hung %d, crashed %d, late %d\n%s\n%s", mode, err, h.book.Of(fault.WorkerHung), h.book.Of(fault.WorkerCrashed), h.book.Of(fault.WorkerLate), h.read(), h.trace())
 		}
 	}
 }

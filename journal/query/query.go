@@ -219,6 +219,10 @@ func clock(ns int64) string {
 // a bank may be given, and a restart.
 const slack = int64(30 * time.Minute)
 
+// early is how much before the arrival of what it brought a turn may be stamped:
+// older journals have stamps that were read before the arrival was.
+const early = int64(time.Second)
+
 var errEnough = errors.New("enough")
 
 // Find gives the transactions that a query wants in the order in which they ended;
@@ -265,7 +269,7 @@ func (d *Desk) Find(ctx context.Context, q *Query, f func(*Row) error) error {
 // scan gives the records of transactions that arrived in a span of time, and of
 // others near it.
 func (d *Desk) scan(ctx context.Context, from, to int64, f func(journal.LSN, *journal.Record) error) error {
-	tick, err := d.read.TickAt(from)
+	tick, err := d.read.TickAt(from - early)
 	if err != nil {
 		return err
 	}

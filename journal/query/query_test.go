@@ -279,3 +279,19 @@ func TestReadingStopsWithItsContext(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestShowOfAStampBeforeTheArrival: a turn whose stamp was read before the arrival of
+// what it brought, by another clock, is part of the story all the same.
+func TestShowOfAStampBeforeTheArrival(t *testing.T) {
+	b := newBook(t)
+	f := facts(1, txn.Approved)
+	b.turn(f.At-2000, journal.Outcome, f, []byte("answer"))
+	d := b.desk()
+	st, err := d.Show(context.Background(), 1, "", false)
+	if err != nil || len(st.Steps) == 0 || st.Steps[0].What != "arrived" {
+		t.Errorf("%v %+v", err, st)
+	}
+	if n := len(find(t, d, Query{From: time.Unix(0, f.At), Trace: new(uint32(1))})); n != 1 {
+		t.Errorf("found %d times", n)
+	}
+}

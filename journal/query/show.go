@@ -20,7 +20,7 @@ type Step struct {
 	At    string `json:"at"`
 	After int64  `json:"after_us"`        // since the request arrived
 	By    int64  `json:"by_us,omitempty"` // it had happened by then; 0: no turn followed that would tell
-	What  string `json:"what"`     // arrived, intent, sent, outcome, replied, owed, delivered …, reversed, named
+	What  string `json:"what"`            // arrived, intent, sent, outcome, replied, owed, delivered …, reversed, named
 	Zh    string `json:"zh"`
 	En    string `json:"en"`
 	LSN   string `json:"lsn,omitempty"` // of the record that says so
