@@ -15,7 +15,7 @@ func TestStampIsNotBeforeTheArrival(t *testing.T) {
 	p := w.terminal()
 	w.pass(time.Second)
 	early := w.now - int64(time.Millisecond)
-	p.sale(5, 1000, false)
+	p.send(0x0200, p.mak, p.money(5, 1000, false, ""))
 	w.shard.Tick(early)
 	seen := 0
 	err := w.log.Replay(0, func(_ journal.LSN, r *journal.Record) error {
