@@ -31,6 +31,7 @@ const (
 	CardsDecide   = "cards-decide"   // CardOrder → Answer
 	CardsConfirm  = "cards-confirm"  // CardOrder with a Proposal → Answer
 	CardsWaiting  = "cards-waiting"  // → Proposal[CardOrder] …
+	OfflineNote   = "offline-note"   // OfflineImport, which is audited → nothing
 )
 
 // Sealed is a question whose answer shows card numbers: Proof is journal.Proof of

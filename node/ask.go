@@ -55,6 +55,12 @@ func (n *Node) Ask(ctx context.Context, who audit.Who, topic string, question []
 			}
 		}
 		return nil
+	case admin.OfflineNote:
+		var o admin.OfflineImport
+		if err := unmarshal(question, &o); err != nil {
+			return err
+		}
+		return n.noteOffline(ctx, who, &o)
 	case admin.CardsParked:
 		var q admin.CardQuery
 		if err := unmarshal(question, &q); err != nil {

@@ -92,6 +92,20 @@ func (n *Node) record(ctx context.Context, who audit.Who, a admin.Action, answer
 	n.enter(ctx, e, answer)
 }
 
+// noteOffline writes down what a command beside the switch has done.
+func (n *Node) noteOffline(ctx context.Context, who audit.Who, o *admin.OfflineImport) error {
+	n.acting.Lock()
+	defer n.acting.Unlock()
+	if !n.opened {
+		return errStopped
+	}
+	head, err := n.audit.Append(o.Entry(who))
+	if err == nil {
+		err = n.keepHead(ctx, head)
+	}
+	return err
+}
+
 // enter writes an entry into the audit file, and its end into the journal.
 func (n *Node) enter(ctx context.Context, e audit.Entry, answer *admin.Answer) {
 	head, err := n.audit.Append(e)

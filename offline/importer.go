@@ -21,13 +21,16 @@ type Progress func(stage Stage, done, total uint32)
 
 // Import takes a file in and brings it as far as it goes: to done, to quarantine, or
 // to stored when there is nobody to verify TACs. A file that is known goes on where it
-// stood; one that is done is given back as it is.
+// stood; one that is done is given back as it is, marked as a duplicate.
 func (s *Store) Import(ctx context.Context, src *Source, tell Progress) (*File, error) {
 	f, err := s.register(src)
 	if err != nil {
 		return nil, err
 	}
-	return f, s.Resume(ctx, f, tell)
+	again := f.Stage == Done || f.Stage == Quarantined
+	err = s.Resume(ctx, f, tell)
+	f.Duplicate = again
+	return f, err
 }
 
 // Resume goes on with a file that is registered.

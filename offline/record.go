@@ -142,4 +142,6 @@ type File struct {
 	Codes    [numCodes]uint32  `json:"codes"` // by the digit of the results file, once done
 	Faults   []string          `json:"faults,omitempty"`
 	NumFault int               `json:"num_faults,omitempty"`
+	// Duplicate says that the file had come to its end before it was offered this time.
+	Duplicate bool `json:"duplicate,omitempty"`
 }

@@ -88,12 +88,8 @@ func (s *source) close() error {
 // desk is for a folder at rest.
 func (s *source) desk(unmask bool, what string) (*query.Desk, error) {
 	if unmask {
-		log, _, err := audit.Open(s.cfg.AuditFile())
-		if err != nil {
-			return nil, err
-		}
-		_, err = log.Append(audit.Entry{Who: audit.Who{UID: os.Getuid(), PID: os.Getpid(), Via: "command"}, Action: "unmask", What: what, Result: "ok"})
-		if err := errors.Join(err, log.Close()); err != nil {
+		e := audit.Entry{Who: audit.Who{UID: os.Getuid(), PID: os.Getpid(), Via: "command"}, Action: "unmask", What: what, Result: "ok"}
+		if err := noteAtRest(s.cfg.AuditFile(), e); err != nil {
 			return nil, err
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"tongka/admin"
+	"tongka/audit"
 	"tongka/config"
 	"tongka/hsm"
 	"tongka/journal"
@@ -157,10 +159,11 @@ func (c *offlineImportCmd) Run(s *streams) (err error) {
 	}
 	defer func() { err = errors.Join(err, end()) }()
 	done, failed := []*offline.File{}, false
-	note := func(f *offline.File, err error) {
+	note := func(name string, f *offline.File, err error) {
 		if f != nil {
 			done = append(done, f)
 		}
+		err = errors.Join(err, c.audit(s, name, f, err))
 		if err != nil {
 			fmt.Fprintf(s.err, "switch: %v\n", err)
 		}
@@ -174,10 +177,11 @@ func (c *offlineImportCmd) Run(s *streams) (err error) {
 	for _, path := range c.Files {
 		src, err := c.source(path, format)
 		if err != nil {
-			note(nil, err)
+			note(filepath.Base(path), nil, err)
 			continue
 		}
-		note(store.Import(s.ctx, src, progress(s, src.Name, c.JSON)))
+		f, err := store.Import(s.ctx, src, progress(s, src.Name, c.JSON))
+		note(src.Name, f, err)
 		if s.ctx.Err() != nil {
 			return context.Cause(s.ctx)
 		}
@@ -191,15 +195,52 @@ func (c *offlineImportCmd) Run(s *streams) (err error) {
 	return nil
 }
 
+// audit writes down who offered what and what became of it: by the switch when it
+// runs, for the end of its chain is kept in its journal, else into the file.
+func (c *offlineImportCmd) audit(s *streams, name string, f *offline.File, why error) error {
+	o := admin.OfflineImport{File: name, Layout: c.Layout, Company: c.Company}
+	if f != nil {
+		o.SHA256, o.Layout, o.Stage, o.Records, o.Sum = f.SHA256, f.Layout, string(f.Stage), f.Records, f.Sum
+		o.States, o.Faults, o.Duplicate = f.States, f.NumFault, f.Duplicate
+	}
+	if why != nil {
+		o.Refused = why.Error()
+	}
+	cfg, err := config.Load(c.Config)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), ctlWithin) // what has happened is written down
+	defer cancel()
+	err = admin.NewClient(cfg.Admin.Socket).Ask(ctx, admin.OfflineNote, &o, func([]byte) error { return nil })
+	if errors.Is(err, admin.ErrNotRunning) {
+		err = noteAtRest(cfg.AuditFile(), o.Entry(audit.Who{UID: os.Getuid(), PID: os.Getpid(), Via: "command"}))
+	}
+	if err != nil {
+		return fmt.Errorf("未能写入审计 · not audited: %w", err)
+	}
+	return nil
+}
+
+// noteAtRest appends to the audit file of a switch that does not run.
+func noteAtRest(path string, e audit.Entry) error {
+	log, _, err := audit.Open(path)
+	if err != nil {
+		return err
+	}
+	_, err = log.Append(e)
+	return errors.Join(err, log.Close())
+}
+
 // resume goes on with every file that has not come to its end.
-func (c *offlineImportCmd) resume(s *streams, store *offline.Store, note func(*offline.File, error)) error {
+func (c *offlineImportCmd) resume(s *streams, store *offline.Store, note func(string, *offline.File, error)) error {
 	files, err := store.Files()
 	if err != nil {
 		return err
 	}
 	for _, f := range files {
 		if f.Stage != offline.Done && f.Stage != offline.Quarantined {
-			note(f, store.Resume(s.ctx, f, progress(s, f.Name, c.JSON)))
+			note(f.Name, f, store.Resume(s.ctx, f, progress(s, f.Name, c.JSON)))
 		}
 	}
 	return nil
@@ -211,6 +252,9 @@ func (c *offlineImportCmd) report(s *streams, done []*offline.File) error {
 	}
 	printFiles(s.out, done)
 	for _, f := range done {
+		if f.Duplicate {
+			fmt.Fprintf(s.out, "%s: 重复文件，此前已处理，本次未收取 · duplicate: taken in before, nothing was taken now\n", f.Name)
+		}
 		for _, fault := range f.Faults {
 			fmt.Fprintf(s.err, "%s\n", fault)
 		}

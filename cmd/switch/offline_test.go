@@ -2,11 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"tongka/audit"
+	configuration "tongka/config"
 	"tongka/hsm"
 	"tongka/offline"
 	sim "tongka/sim/offline"
@@ -55,8 +58,11 @@ func placeOffline(t *testing.T) (config, pack string) {
 func TestOfflineImport(t *testing.T) {
 	config, pack := placeOffline(t)
 	dir := filepath.Dir(pack)
-	for range 2 { // again: the same file, and nothing new
+	for _, again := range []bool{false, true} { // the same file, and nothing new
 		r := call("", "offline", "import", "-c", config, pack)
+		if again != strings.Contains(r.out, "XF.zip: 重复文件") {
+			t.Errorf("offered again %v: %v", again, r)
+		}
 		if r.code != exitDone || !strings.Contains(r.out, "完成 · done  记录 records 20") || !strings.Contains(r.out, "T 18  U 1  E 1") || !strings.Contains(r.out, "total 1\n") {
 			t.Fatal(r)
 		}
@@ -110,6 +116,44 @@ func TestOfflineImportRefuses(t *testing.T) {
 	if r := call("", "offline", "import", "-c", config, pack); r.code != exitFailed || !strings.Contains(r.err, "tac.csv:2:1: ") {
 		t.Error(r)
 	}
+}
+
+// Who offered what is in the audit file, whether the switch runs or not, and its
+// chain holds.
+func TestOfflineImportIsAudited(t *testing.T) {
+	config, pack := placeOffline(t)
+	dir := filepath.Dir(pack)
+	call("", "offline", "import", "-c", config, pack)
+	call("", "offline", "import", "-c", config, pack)
+	call("", "offline", "import", "-c", config, filepath.Join(dir, "bare.zip"))
+	call("", "offline", "import", "-c", config, filepath.Join(dir, "bad.csv"))
+	lines := strings.Split(strings.TrimSpace(audited(t, config)), "\n")
+	for i, want := range []string{`"result":"ok"`, `duplicate: taken in before`, `bare.zip.md5`, `faults`} {
+		if len(lines) != 4 || !strings.Contains(lines[i], want) || !strings.Contains(lines[i], `"action":"offline-import"`) || !strings.Contains(lines[i], fmt.Sprintf(`"uid":%d`, os.Getuid())) {
+			t.Fatalf("line %d of %d: %s, want %q", i+1, len(lines), lines[min(i, len(lines)-1)], want)
+		}
+	}
+	for _, want := range []string{"XF.zip sha256 ", "done, 20 records, sum ", "T 18, U 1, E 1"} {
+		if !strings.Contains(lines[0], want) {
+			t.Errorf("%s: %q is missing", lines[0], want)
+		}
+	}
+}
+
+func audited(t *testing.T, file string) string {
+	t.Helper()
+	cfg, err := configuration.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := audit.Verify(cfg.AuditFile(), nil); err != nil {
+		t.Error(err)
+	}
+	text, err := os.ReadFile(cfg.AuditFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 func TestOfflineLayouts(t *testing.T) {
