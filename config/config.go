@@ -148,8 +148,10 @@ type Journal struct {
 }
 
 // Offline says what records of offline transactions are held against. The command
-// switch offline reads it each time; a switch that runs does not look at it.
+// switch offline reads it each time, and so does a switch that runs when messages
+// have brought some.
 type Offline struct {
+	Messages  string `json:"messages,omitempty" jsonschema:"0320 报文 F62 中脱机记录的格式名或文件，如 bus-64，空则不受理；改动须重启 · layout of offline records in F62 of 0320, such as bus-64; none are taken when left out; a change wants a restart" reload:""`
 	TACKeys   string `json:"tac_keys,omitempty" jsonschema:"TAC 主密钥 CSV（列 family,algorithm,index,version,issuer,key，密钥在 LMK 下），空则不验 TAC · CSV of TAC master keys under the LMK; without it TACs are not verified"`
 	Terminals string `json:"terminals,omitempty" jsonschema:"商户、终端与 SAM 的 CSV（列 company,terminal,sam,state） · CSV of companies, terminals and SAMs"`
 	Cards     string `json:"cards,omitempty" jsonschema:"注销、挂失卡与发行号段的 CSV（列 card,state） · CSV of cancelled and lost cards and of the numbers that are issued"`

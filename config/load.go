@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 
 	"tongka/yamlfile"
 )
@@ -79,6 +80,9 @@ func (c *Config) settle(dir string) {
 		c.Day.Downloads[i].File = under(dir, c.Day.Downloads[i].File)
 	}
 	c.Log.File = under(dir, c.Log.File)
+	if strings.ContainsAny(c.Offline.Messages, "./\\") { // else a built-in layout
+		c.Offline.Messages = under(dir, c.Offline.Messages)
+	}
 	c.Offline.TACKeys = under(dir, c.Offline.TACKeys)
 	c.Offline.Terminals = under(dir, c.Offline.Terminals)
 	c.Offline.Cards = under(dir, c.Offline.Cards)

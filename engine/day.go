@@ -22,6 +22,7 @@ type dayWork struct {
 	verdict [2]translate.Verdict
 	seen    upload
 	faults  []byte // stored forms of BatchFault
+	offline *offlineWork
 	// A master key that is made or taken, and what it is sent under.
 	key       *registry.KeyLoad
 	transport hsm.Key
@@ -167,6 +168,10 @@ func (s *Shard) matchItems(sl *slot) flow.Event {
 		ev.Deny = txn.BadFormat
 		return ev
 	}
+	if u.Records != nil {
+		ev.Deny = s.takeOffline(sl, &u)
+		return ev
+	}
 	t := s.totalsOf(sl.hist, &sl.Terminal, sl.Batch)
 	if t.broken {
 		ev.Deny = txn.SystemFault
@@ -245,6 +250,10 @@ const mostFaults = 2000
 
 // noteItems keeps what an upload's items were found to be.
 func (s *Shard) noteItems(sl *slot) {
+	if sl.day.offline != nil {
+		s.noteOffline(sl)
+		return
+	}
 	t := s.totalsOf(sl.hist, &sl.Terminal, sl.Batch)
 	w := sl.day
 	t.seen.items += w.seen.items

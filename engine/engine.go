@@ -111,7 +111,9 @@ type Config struct {
 	Day         Day
 	Books       Books // the lists and limits of a day
 	// Cards says which e-purse cards are loaded; nil: none.
-	Cards    *Cards
+	Cards *Cards
+	// Offline knows offline transactions in messages; nil: none are taken.
+	Offline  OfflineRecords
 	InFlight int    // transactions at once
 	History  int    // transactions of each terminal that are at hand, to know a repeat
 	Seed     uint64 // of the jitter

@@ -50,6 +50,7 @@ type Counters struct {
 	BatchesUnequal uint64 // of these, did not balance
 	BatchItems     uint64 // items of batch uploads
 	BatchFaults    uint64 // of these, the journal does not bear out
+	OfflineRecords uint64 // of offline transactions, taken in messages
 	Echoes         uint64
 	NoSpace        uint64 // requests refused because the disk of the journal is nearly full
 	Enquiries      uint64 // asked of a bank without moving money, however they ended

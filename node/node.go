@@ -76,6 +76,7 @@ type Node struct {
 	alerts    chan engine.CardAlert // to the audit file
 	hush      chan struct{}         // ends auditCards
 	hushed    chan struct{}
+	followed  chan struct{} // closed when followOffline has ended
 
 	asks      context.Context // ends when questions must
 	endAsks   context.CancelFunc
@@ -140,6 +141,8 @@ func (n *Node) open(o Options) error {
 	go n.watchSpace(n.stop, n.measured)
 	n.hush, n.hushed = make(chan struct{}), make(chan struct{})
 	go n.auditCards(n.hush, n.hushed)
+	n.followed = make(chan struct{})
+	go n.followOffline(n.stop, n.followed)
 	n.acting.Lock()
 	n.opened = true
 	n.acting.Unlock()
@@ -246,6 +249,11 @@ func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 	}
 	ec.FlowControl = FlowControl(cfg)
 	ec.Cards = n.cardsOf(&cfg.Cards)
+	if offline, err := newRecords(cfg); err != nil {
+		return ec, cc, err
+	} else if offline != nil {
+		ec.Offline = offline
+	}
 	ec.Rules = flow.Rules{Completion: int64(cfg.Rules.CompletionPercent), Tip: int64(cfg.Rules.TipPercent)}
 	var err error
 	if ec.Day, err = Day(cfg); err != nil {

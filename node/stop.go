@@ -33,6 +33,7 @@ func (n *Node) Stop(ctx context.Context) error {
 	n.acting.Unlock()
 	close(n.stop)
 	<-n.tidied
+	<-n.followed
 	<-n.measured
 	<-n.watched
 	began := time.Now()

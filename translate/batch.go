@@ -81,11 +81,16 @@ type Upload struct {
 	Count int
 	Items int // of Item that are filled
 	Item  [MaxItems]Item
+	// Records are offline transactions of F62, lent with the message, and Amount is
+	// F4, their sum in fen; nil when the upload has none.
+	Records []byte
+	Amount  int64
 }
 
 var (
-	errItems  = errors.New("F48 of a batch upload: a count n2, and 40 digits for each item are wanted")
-	errSingle = errors.New("an upload of a single transaction: F2, F4 and F11 are wanted")
+	errItems   = errors.New("F48 of a batch upload: a count n2, and 40 digits for each item are wanted")
+	errOffline = errors.New("an upload of offline transactions: F4, the sum of those in F62, is wanted")
+	errSingle  = errors.New("an upload of a single transaction: F2, F4 and F11 are wanted")
 )
 
 // Network management codes (F60.3) of a batch upload: of magnetic cards in
@@ -94,6 +99,8 @@ const (
 	uploadBlocks     = 201
 	uploadEndEqual   = 202
 	uploadEndUnequal = 207
+
+	offlineUse = 36 // F60.1 of offline purchases; with F60.3 000 they may come in F62
 )
 
 // ReadUpload reads a batch upload. Source: UnionPay direct POS terminal
@@ -113,6 +120,15 @@ func ReadUpload(v *iso8583.View, e *Echo, u *Upload) error {
 		}
 		u.End, u.Count = true, int(min(number(d, 0, len(d)), 1<<31-1))
 		return nil
+	case 0:
+		if number(e.F60[:e.N60], 0, 2) == offlineUse && v.Len(62) > 0 {
+			amount, ok := v.Uint(4)
+			if !ok {
+				return errOffline
+			}
+			u.Records, u.Amount = v.Field(62), int64(amount)
+			return nil
+		}
 	}
 	return readSingle(v, u)
 }

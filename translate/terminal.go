@@ -110,7 +110,8 @@ func readF60(v *iso8583.View, e *Echo) {
 // readMoney reads the fields of a request about a card.
 func readMoney(v *iso8583.View, f *txn.Facts, want amount) txn.Code {
 	amount, ok := v.Uint(4)
-	if !ok && want == wanted || v.Len(55) > maxChip || v.Len(62) > maxCode {
+	// An upload's F62 goes to no bank.
+	if !ok && want == wanted || v.Len(55) > maxChip || v.Len(62) > maxCode && f.Kind != txn.BatchUpload {
 		return txn.BadFormat
 	}
 	if want != any && (want == wanted) != (amount != 0) {

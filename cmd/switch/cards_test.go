@@ -16,9 +16,11 @@ import (
 	"tongka/config"
 	"tongka/hsm"
 	"tongka/hsm/soft"
+	"tongka/offline"
 	"tongka/sim"
 	simcard "tongka/sim/card"
 	"tongka/sim/fleet"
+	simoffline "tongka/sim/offline"
 	"tongka/txn"
 )
 
@@ -32,7 +34,7 @@ type counter struct {
 
 var kioskNumber = [6]byte{0x31, 0x20, 5: 1}
 
-func newCounter(t *testing.T) *counter {
+func newCounter(t *testing.T, more ...string) *counter {
 	g := newGround(t)
 	c := &counter{ground: g, dir: filepath.Dir(g.file), keys: simcard.Masters{Load: bytes.Repeat([]byte{0x12, 0x35}, 8),
 		TAC: bytes.Repeat([]byte{0x33, 0x45}, 8), Unload: bytes.Repeat([]byte{0x52, 0x67}, 8), Levels: 1}}
@@ -44,13 +46,14 @@ func newCounter(t *testing.T) *counter {
 		}
 		keys += fmt.Sprintf("    - {family: city, use: %s, index: 1, version: 1, key: %s}\n", use, k)
 	}
-	g.edit("log:", "admin: {tokens: tokens}\ncards:\n  ceiling: 100000\n  single: 50000\n  city_levels: 1\n  keys:\n"+keys+"log:")
+	g.edit("log:", "admin: {tokens: tokens}\ncards:\n  ceiling: 100000\n  single: 50000\n  city_levels: 1\n  keys:\n"+keys+strings.Join(more, "")+"log:")
 	var tokens string
 	for name, token := range map[string]string{"alice": strings.Repeat("a", 24), "bob": strings.Repeat("b", 24)} {
 		tokens += name + ":" + token + "\n"
 		c.write(name, token+"\n")
 	}
 	c.write("tokens", tokens)
+	c.offlineLists()
 	if err := g.bank.Behave(sim.Behaviour{}); err != nil {
 		t.Fatal(err)
 	}
@@ -284,5 +287,98 @@ func TestUnloadThroughTheProgram(t *testing.T) {
 	all := c.bank.Bookings()
 	if len(all) != 1 || all[0].Kind != "unload" || all[0].Amount != 2000 {
 		t.Errorf("%+v", all)
+	}
+}
+
+// offlineLists writes what records of offline transactions are held against.
+func (c *counter) offlineLists() {
+	c.t.Helper()
+	all, err := simoffline.Keys()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	terminals, cards := simoffline.Books()
+	text := "family,algorithm,index,version,issuer,key\n"
+	for id, k := range all {
+		text += fmt.Sprintf("city,des,%02X,%02X,,%s\n", id.Index, id.Version, k.String())
+	}
+	c.write("tac.csv", text)
+	c.write("terminals-offline.csv", terminals)
+	c.write("cards.csv", cards)
+}
+
+const offlineSection = "offline: {messages: bus-64, tac_keys: tac.csv, terminals: terminals-offline.csv, cards: cards.csv}\n"
+
+// upload sends records in F62.
+func (c *counter) upload(records []byte, sum uint64) string {
+	c.t.Helper()
+	code, _, _, err := c.line.Ask(&fleet.Request{MTI: 0x0320, Proc: "000000", Amount: int64(sum), Trace: c.line.Number(), Cond: "00", Usage: "36", Net: "000", Data: records})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return code.String()
+}
+
+// Offline purchases come in messages, are on disk before their answer, and in the
+// offline store after it, verified and audited; the process is killed on the way.
+func TestOfflineTransactionsInMessages(t *testing.T) {
+	c := newCounter(t, offlineSection)
+	m, err := simoffline.NewMaker("bus-64", 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, sum, err := m.File(make([]simoffline.Wrong, 8))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad, badSum, err := m.File([]simoffline.Wrong{simoffline.TAC, simoffline.NoFault})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.want("eight", c.upload(records, sum), "00")
+	c.want("the same under another trace", c.upload(records, sum), "94")
+	c.want("another sum", c.upload(bad, badSum+1), "13")
+	c.want("cut off", c.upload(bad[:100], badSum), "30")
+	c.want("one of them with a wrong TAC", c.upload(bad, badSum), "00")
+	if err := c.child.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.child.Wait() // it was killed
+	c.start()
+	c.up()
+	var files []offline.File
+	stored := func() (n uint32) {
+		files = nil
+		r := call("", "offline", "status", "-c", c.file, "--json")
+		if r.code != exitDone { // the switch is at it in this moment
+			return 0
+		}
+		if err := json.Unmarshal([]byte(r.out), &files); err != nil {
+			t.Fatal(err)
+		}
+		for i := range files {
+			if n += files[i].Records; files[i].Stage != offline.Done {
+				return 0
+			}
+		}
+		return n
+	}
+	c.until("all is in the store", func() bool { return stored() == 10 })
+	var good, wrong uint32
+	for i := range files {
+		good, wrong = good+files[i].States["T"], wrong+files[i].States["U"]
+	}
+	if good != 9 || wrong != 1 {
+		t.Errorf("%d verified, %d with a wrong TAC: %+v", good, wrong, files)
+	}
+	c.line.Drop() // the process that it was connected to is gone
+	if err := c.line.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.want("the same behind a restart", c.upload(records, sum), "94")
+	c.until("it is audited", func() bool { return strings.Contains(c.ask("ctl", "audit", "show"), "messages-") })
+	r := call("", "offline", "import", "-c", c.file, filepath.Join(c.dir, "cards.csv"))
+	if out := c.ask("ctl", "audit", "show"); r.code == exitDone || !strings.Contains(out, "cards.csv sha256") {
+		t.Errorf("a file beside the running switch: %v, %s", r, out)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -16,8 +15,6 @@ import (
 	"tongka/admin"
 	"tongka/audit"
 	"tongka/config"
-	"tongka/hsm"
-	"tongka/journal"
 	"tongka/node"
 	"tongka/offline"
 	"tongka/offline/layout"
@@ -65,81 +62,13 @@ type offlineLayoutsCmd struct {
 	Lint string `placeholder:"FILE" help:"检查格式文件 · look for faults of a file, and what is seldom meant"`
 }
 
-// openOffline opens the store that a config names. The caller ends it by close.
+// openOffline opens the store that a config names. The caller ends it by end.
 func openOffline(path string, work bool) (s *offline.Store, end func() error, err error) {
 	cfg, err := config.Load(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	// The key that sealed these records must not be made anew.
-	if err := journal.CheckKey(cfg.Journal.KeyFile, cfg.OfflineDir()); err != nil {
-		return nil, nil, err
-	}
-	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
-		return nil, nil, fmt.Errorf("数据目录 · data folder: %w", err)
-	}
-	key, err := journal.LoadKey(cfg.Journal.KeyFile, cfg.JournalDir())
-	if err != nil {
-		return nil, nil, err
-	}
-	o := offline.Options{Dir: cfg.OfflineDir(), Key: key, MaxBytes: int64(cfg.Offline.MaxFile) << 20}
-	release := func() error { return nil }
-	if work {
-		if release, err = against(cfg, &o); err != nil {
-			return nil, nil, err
-		}
-	}
-	if s, err = offline.Open(o); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("%w\n另一个 switch offline 正在运行？ · is another switch offline running?", err), release())
-	}
-	return s, func() error { return errors.Join(s.Close(), release()) }, nil
-}
-
-// against loads what records are held against.
-func against(cfg *config.Config, o *offline.Options) (end func() error, err error) {
-	o.Books = &offline.Books{}
-	var keys hsm.CardKeys
-	err = errors.Join(
-		reading(cfg.Offline.Terminals, o.Books.LoadTerminals), reading(cfg.Offline.Cards, o.Books.LoadCards),
-		reading(cfg.Offline.TACKeys, func(r io.Reader, name string) (err error) {
-			keys, err = offline.LoadKeys(r, name)
-			return err
-		}))
-	if err != nil || cfg.Offline.TACKeys == "" {
-		return func() error { return nil }, err
-	}
-	o.Keys = keys
-	if cfg.HSM.Mode == "soft" {
-		local := &offline.Local{}
-		for range runtime.GOMAXPROCS(0) {
-			m, err := node.SoftModule(cfg)
-			if err != nil {
-				return nil, err
-			}
-			local.Modules = append(local.Modules, m)
-		}
-		o.Verifier = local
-		return func() error { return nil }, nil
-	}
-	dialect, err := node.HSMDialect(&cfg.HSM)
-	if err != nil {
-		return nil, err
-	}
-	remote := &offline.Remote{Addresses: cfg.HSM.Addresses, Timeout: cfg.HSM.Timeout, Dialect: dialect}
-	o.Verifier = remote
-	return remote.Close, nil
-}
-
-// reading opens a file that may be left out.
-func reading(path string, load func(io.Reader, string) error) error {
-	if path == "" {
-		return nil
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(load(f, path), f.Close())
+	return node.OpenOffline(cfg, work)
 }
 
 // Run imports one file after the other. A file that is refused does not keep the

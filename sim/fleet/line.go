@@ -35,6 +35,7 @@ type Request struct {
 	PAN    *txn.PAN
 	PIN    bool
 	Card   []byte // F58
+	Data   []byte // F62
 	Usage  string // F60.1
 	Net    string // F60.3 and what follows
 	Of     uint32 // trace of what F61 names, of this batch and day; 0 names nothing
@@ -134,6 +135,9 @@ func (l *Line) append(q *Request) ([]byte, error) {
 	m.Put(60, t.f60(q.Usage, t.batch, q.Net))
 	if q.Of != 0 {
 		m.Put(61, fmt.Appendf(nil, "%06d%06d%s", t.batch, q.Of, time.Now().Format("0102")))
+	}
+	if q.Data != nil {
+		m.Put(62, q.Data)
 	}
 	out, err := m.end(t.cfg.MAC, t.mak)
 	if err == nil {
