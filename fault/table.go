@@ -37,6 +37,7 @@ const (
 	TestKeys           Code = 4007
 	CardAlarm          Code = 5001
 	CardUnread         Code = 5002
+	OfflineWaits       Code = 5003
 	NotReloaded        Code = 6001
 	HandOverFailed     Code = 6002
 	StopUnorderly      Code = 6003
@@ -53,7 +54,7 @@ const (
 	TraceUnsaved       Code = 6107
 )
 
-const tableSize = 49
+const tableSize = 50
 
 // table is in the order of the codes.
 var table = []Fault{
@@ -127,6 +128,8 @@ var table = []Fault{
 		"见审计中 card 各行", "see the lines \"card\" of the audit file"},
 	{CardUnread, true, "卡片或订单记录读取失败", "the record of a card or an order could not be read",
 		"运行 switch journal verify", "run switch journal verify"},
+	{OfflineWaits, true, "报文上送的脱机记录尚未入库", "offline records that came in messages are not in their store yet",
+		"记录已落盘，不会丢失，交换每两秒重试。看日志中的原因：库被 switch offline 占用、加密机无应答、offline 配置或名单有误。", "They are on disk and not lost, and are tried again every two seconds. The log line says why: switch offline is at the store, a module does not answer, or offline in the config, or one of its lists, is not right."},
 	{NotReloaded, true, "新配置未加载，旧配置继续", "the new configuration was not loaded: the old one stays",
 		"switch check 指出所有错误", "switch check names all that is wrong"},
 	{HandOverFailed, true, "热重启失败，旧进程继续", "a hot restart failed: the old process goes on",

@@ -19,6 +19,7 @@ import (
 	"tongka/audit"
 	"tongka/config"
 	"tongka/engine"
+	"tongka/fault"
 	"tongka/journal"
 	"tongka/offline"
 	"tongka/offline/layout"
@@ -128,7 +129,7 @@ func (n *Node) followOffline(stop <-chan struct{}, done chan<- struct{}) {
 			said = ""
 		case ctx.Err() == nil && err.Error() != said: // not each two seconds
 			said = err.Error()
-			n.log.Error("offline records of messages wait: they are not in their store yet", zap.Error(err))
+			n.log.Error("offline records of messages wait: they are not in their store yet", fault.Field(fault.OfflineWaits), zap.Error(err))
 		}
 	}
 }
