@@ -95,6 +95,7 @@ var counters = []counter{
 	{"batch_faults", Words{"批上送差错", "batch upload faults"}, "Uploaded transactions that the journal does not bear out.", func(c *engine.Counters) uint64 { return c.BatchFaults }},
 	{"no_space", Words{"磁盘将满", "disk nearly full"}, "Requests refused because the disk of the journal is nearly full.", func(c *engine.Counters) uint64 { return c.NoSpace }},
 	{"sign_ins", Words{"终端签到", "sign-ins"}, "Terminals that signed in.", func(c *engine.Counters) uint64 { return c.SignIns }},
+	{"offline_records", Words{"脱机记录", "offline records"}, "Offline transactions taken in messages.", func(c *engine.Counters) uint64 { return c.OfflineRecords }},
 	{"echoes", Words{"链路测试", "echoes"}, "Echo tests of terminals answered.", func(c *engine.Counters) uint64 { return c.Echoes }},
 	{"enquiries", Words{"查询", "enquiries"}, "Enquiries that a bank was to answer, however they ended; no money moves.", func(c *engine.Counters) uint64 { return c.Enquiries }},
 	{"over_terminal", Words{"终端超限", "over terminal limit"}, "Requests refused because their terminal was over its limit.", func(c *engine.Counters) uint64 { return c.OverTerminal }},
