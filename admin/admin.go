@@ -12,6 +12,7 @@
 //	POST /api/log-level/{level} until the next start or reload
 //	POST /api/stop              finish what is under way, and end
 //	POST /api/restart           hand over to a new process
+//	POST /api/checkpoint/{path} a copy of the journal as it is now
 //	POST /api/registry/{table}/{verb}  do something to terminals, merchants, limits or the blacklist
 //	POST /api/ask/{topic}       what is in the journal and in the queue, see the topics
 //
@@ -47,11 +48,13 @@ const (
 	OrdersImport Verb = "orders-import" // a path on the switch's machine
 	OrdersList   Verb = "orders-list"   // all, a state or a number
 	OrderCancel  Verb = "order-cancel"  // a number
+
+	Checkpoint Verb = "checkpoint" // of the journal, to a new folder on the switch's machine
 )
 
 // takesWhat tells which verbs want a word behind them.
 var takesWhat = map[Verb]bool{Reload: false, Drain: true, Undrain: true, Keys: true, LogLevel: true, Stop: false, Restart: false,
-	OrdersImport: true, OrdersList: true, OrderCancel: true}
+	OrdersImport: true, OrdersList: true, OrderCancel: true, Checkpoint: true}
 
 // Action is a verb and what it is done to.
 type Action struct {

@@ -70,6 +70,8 @@ func (n *Node) act(ctx context.Context, a admin.Action) admin.Answer {
 		return n.listOrders(a.What)
 	case admin.OrderCancel:
 		return n.cancelOrder(ctx, a.What)
+	case admin.Checkpoint:
+		return n.checkpoint(a.What)
 	}
 	return admin.Refused("没有这个操作", "there is no such action")
 }

@@ -183,3 +183,16 @@ func TestRolesHaveWords(t *testing.T) {
 		t.Error("a role that is none has words")
 	}
 }
+
+func TestParties(t *testing.T) {
+	for _, s := range []string{"merchant:104110045110012", "issuer:7", "acquirer", "centre", "fund"} {
+		if p, err := ParseParty(s); err != nil || p.String() != s {
+			t.Errorf("%s: %v, %v", s, p, err)
+		}
+	}
+	for _, s := range []string{"", "bank", "merchant", "issuer:", "fund:1", "merchant:1:2", "merchant:1234567890123456", "merchant:a b", "invalid"} {
+		if p, err := ParseParty(s); err == nil {
+			t.Errorf("%q is %v", s, p)
+		}
+	}
+}

@@ -57,6 +57,25 @@ type Party struct {
 	Name string // the merchant's number, the link's number; empty for the others
 }
 
+// String is the party as ParseParty reads it: its role, and its name behind a colon.
+func (p Party) String() string {
+	if p.Name == "" {
+		return p.Role.String()
+	}
+	return p.Role.String() + ":" + p.Name
+}
+
+// ParseParty reads a party such as merchant:104…, issuer:1 or acquirer. A
+// merchant and an issuer want a name.
+func ParseParty(s string) (Party, error) {
+	word, name, _ := strings.Cut(s, ":")
+	role, ok := ParseRole(word)
+	if !ok || (name == "") == (role == Merchant || role == Issuer) || len(name) > 15 || strings.ContainsAny(name, " ,:\n\x00") {
+		return Party{}, fmt.Errorf("%q 不是参与方 · %q is no party (merchant:NUMBER, issuer:LINK, acquirer, centre, fund)", s, s)
+	}
+	return Party{role, name}, nil
+}
+
 // of gives the party of a row.
 func (p Party) of(r *row.Row) Party {
 	switch {

@@ -15,19 +15,20 @@ import (
 
 // ctlCmd talks to a running switch over its Unix socket.
 type ctlCmd struct {
-	Status   ctlStatusCmd   `cmd:"" help:"运行状态 · how it is"`
-	Reload   ctlReloadCmd   `cmd:"" help:"重新读取配置，不中断会话 · read the config again, no session is cut"`
-	Drain    ctlDrainCmd    `cmd:"" help:"停用线路：在途结束后签退 · take a bank link out of service"`
-	Undrain  ctlUndrainCmd  `cmd:"" help:"恢复线路 · give it back to service"`
-	Keys     ctlKeysCmd     `cmd:"" help:"向银行申请新 PIN 密钥 · ask a bank for a new PIN key"`
-	LogLevel ctlLogLevelCmd `cmd:"" help:"日志级别，直至重新加载或重启 · log level, until the next reload or start"`
-	Stop     ctlStopCmd     `cmd:"" help:"停机：在途交易先完成 · stop, what is in flight first"`
-	Restart  ctlRestartCmd  `cmd:"" help:"热重启：端口不关闭 · hot restart, the ports stay open"`
-	Batches  ctlBatchesCmd  `cmd:"" help:"批结算不平与批上送差错，CSV · batches that did not balance, and faults of their uploads, as CSV"`
-	Faults   ctlFaultsCmd   `cmd:"" help:"启动以来的内部故障与告警 · internal faults and alarms since the start"`
-	Frames   ctlFramesCmd   `cmd:"" help:"各接入、线路、加密机最后一个无法解析的帧 · the last malformed frame of each listener, line and module"`
-	Cards    ctlCardsCmd    `cmd:"" help:"挂人工的卡：列出、查看、双人裁定 · cards that a person has to decide about: list, show, decide by two"`
-	Audit    ctlAuditCmd    `cmd:"" help:"操作审计 · what was done, and by whom"`
+	Status     ctlStatusCmd     `cmd:"" help:"运行状态 · how it is"`
+	Reload     ctlReloadCmd     `cmd:"" help:"重新读取配置，不中断会话 · read the config again, no session is cut"`
+	Drain      ctlDrainCmd      `cmd:"" help:"停用线路：在途结束后签退 · take a bank link out of service"`
+	Undrain    ctlUndrainCmd    `cmd:"" help:"恢复线路 · give it back to service"`
+	Keys       ctlKeysCmd       `cmd:"" help:"向银行申请新 PIN 密钥 · ask a bank for a new PIN key"`
+	LogLevel   ctlLogLevelCmd   `cmd:"" help:"日志级别，直至重新加载或重启 · log level, until the next reload or start"`
+	Stop       ctlStopCmd       `cmd:"" help:"停机：在途交易先完成 · stop, what is in flight first"`
+	Restart    ctlRestartCmd    `cmd:"" help:"热重启：端口不关闭 · hot restart, the ports stay open"`
+	Checkpoint ctlCheckpointCmd `cmd:"" help:"流水快照：清分与备份在其上进行，不扰交易 · a checkpoint of the journal, for clearing and backups beside the traffic"`
+	Batches    ctlBatchesCmd    `cmd:"" help:"批结算不平与批上送差错，CSV · batches that did not balance, and faults of their uploads, as CSV"`
+	Faults     ctlFaultsCmd     `cmd:"" help:"启动以来的内部故障与告警 · internal faults and alarms since the start"`
+	Frames     ctlFramesCmd     `cmd:"" help:"各接入、线路、加密机最后一个无法解析的帧 · the last malformed frame of each listener, line and module"`
+	Cards      ctlCardsCmd      `cmd:"" help:"挂人工的卡：列出、查看、双人裁定 · cards that a person has to decide about: list, show, decide by two"`
+	Audit      ctlAuditCmd      `cmd:"" help:"操作审计 · what was done, and by whom"`
 }
 
 // ctlFlags say which switch is meant, and how to answer.
@@ -187,6 +188,17 @@ type ctlLogLevelCmd struct {
 // Run asks for it.
 func (c *ctlLogLevelCmd) Run(s *streams) error {
 	return c.act(s, admin.Action{Verb: admin.LogLevel, What: c.Level})
+}
+
+// ctlCheckpointCmd has the switch make a copy of its journal.
+type ctlCheckpointCmd struct {
+	ctlFlags
+	To string `arg:"" type:"path" help:"新目录，须尚不存在 · a new folder, must not be there yet"`
+}
+
+// Run asks for it.
+func (c *ctlCheckpointCmd) Run(s *streams) error {
+	return c.act(s, admin.Action{Verb: admin.Checkpoint, What: c.To})
 }
 
 // ctlStopCmd stops the switch.
