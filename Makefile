@@ -22,8 +22,8 @@ tshark: ## what goes to a bank, read by wireshark's dissector (apt-get install t
 build: ## bin/switch
 	$(GO) build -o bin/switch ./cmd/switch
 
-bench: ## the switch against a raw relay, in one run · 与裸转发对比的压测
-	$(GO) run ./cmd/switch bench --json bench/out/latest.json
+bench: ## the switch, a raw relay and others in turns; fails when a goal is missed · 与裸转发等轮流压测，未达标即失败
+	$(GO) run ./cmd/switch bench --json bench/out/latest.json --html bench/out/latest.html --goals bench/goals.yaml
 
 front: ## honest terminals beside slow senders and short-lived ones, and idle ones · 慢发送者、短连接与空闲终端
 	$(GO) run ./cmd/switch bench --front --idle 10000 --json bench/out/front.json

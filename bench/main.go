@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/sys/unix"
+
+	"tongka/bench/report"
 )
 
 // Exit codes of Main.
@@ -25,6 +28,9 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	if len(args) == 2 && args[0] == roleFlag {
 		return role(args[1], os.Stdin, stdout, stderr)
 	}
+	if len(args) > 0 && slices.Contains(report.Commands, args[0]) {
+		return report.Main(args, stdout, stderr)
+	}
 	o, code, done := parse(args, stdout, stderr)
 	if done {
 		return code
@@ -34,18 +40,18 @@ func Main(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, err)
 		return exitFailed
 	}
+	goals, err := o.goals()
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitUsage
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	defer stop()
 	b := &bench{o: o, self: self, errors: stderr, bar: newBar(stderr)}
 	rep, err := b.run(ctx)
 	if err == nil {
 		rep.print(stdout)
-		if o.JSON != "" {
-			err = rep.save(o.JSON)
-		}
-	}
-	if err == nil {
-		err = rep.check(o)
+		err = errors.Join(rep.publish(o, goals, stdout), rep.check(o))
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, err)
@@ -59,7 +65,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 func parse(args []string, stdout, stderr io.Writer) (o *Options, code int, done bool) {
 	o = &Options{}
 	k, err := kong.New(o, kong.Name("bench"), kong.Writers(stdout, stderr),
-		kong.Description("压测：交换与裸转发轮流测量。 Measure the switch against a raw relay, in turns."),
+		kong.Description("压测：交换与裸转发轮流测量。 Measure the switch against a raw relay, in turns.\n\n已有结果 · with results: bench compare A.json B.json, bench goals FILE, bench html FILE PAGE, bench table FILE [DOC…]"),
 		kong.Exit(func(c int) { code, done = c, true }))
 	if err != nil {
 		fmt.Fprintln(stderr, err)

@@ -118,6 +118,30 @@ func TestRawOnly(t *testing.T) {
 	}
 }
 
+// The page and the verdict on the goals come with the run, and a goal that is missed
+// is an exit code and words, with all files written.
+func TestGoalsAndPage(t *testing.T) {
+	dir := t.TempDir()
+	goals, page, file := filepath.Join(dir, "goals.yaml"), filepath.Join(dir, "page.html"), filepath.Join(dir, "r.json")
+	if err := os.WriteFile(goals, []byte("shapes.A.tps: {min: 1}\nshapes.A.cpu_us: {max: 0}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := runBench(t, "", quick(t, "--html="+page, "--json="+file, "--goals="+goals)...)
+	if code != 1 {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+	lines(t, stdout, "held    shapes.A.tps", "MISSED  shapes.A.cpu_us")
+	lines(t, stderr, "1 of 2 goals missed")
+	b, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines(t, string(b), "50 terminals × 1", "<svg", "</html>")
+	if code, stdout, stderr := runBench(t, "", "compare", file, file); code != 0 || !strings.Contains(stdout, "too few rounds") {
+		t.Errorf("compare: exit %d: %s%s", code, stdout, stderr)
+	}
+}
+
 func TestFailures(t *testing.T) {
 	cases := map[string]struct {
 		fault string
@@ -131,6 +155,7 @@ func TestFailures(t *testing.T) {
 		"no program":    {"", []string{"--switch=/nonexistent"}, 1, []string{"/nonexistent"}},
 		"no folder":     {"", []string{"--dir=/nonexistent"}, 1, []string{"/nonexistent"}},
 		"no such flag":  {"", []string{"--speed"}, 2, []string{"--speed"}},
+		"no goals":      {"", []string{"--goals=/nonexistent"}, 2, []string{"/nonexistent"}},
 		"no such shape": {"", []string{"--shape=X"}, 2, []string{"--shape X"}},
 	}
 	for name, c := range cases {

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"tongka/bench/report"
 )
 
 // Options are the flags of the command.
@@ -32,6 +34,8 @@ type Options struct {
 	MinStorm    float64            `name:"min-storm-ratio" help:"--storm 消费 TPS 之比的下限。 Fail when the sales' TPS ratio of --storm is below." placeholder:"0.95"`
 	MaxFront    float64            `name:"max-front-ratio" help:"--front p99 之比的上限。 Fail when a p99 ratio of --front is above." placeholder:"2"`
 	JSON        string             `name:"json" help:"结果写入文件。 Write the figures to a file." placeholder:"FILE"`
+	HTML        string             `name:"html" help:"结果画成可离线打开的网页。 Draw the figures as a page that opens offline." placeholder:"FILE"`
+	Goals       string             `help:"目标文件，未达标则退出码为 1。 A file of goals; exit 1 when one is missed." placeholder:"FILE"`
 	Switch      string             `help:"被测程序，缺省为本程序。 The switch, this program when left out." placeholder:"PROGRAM"`
 	Dir         string             `help:"临时目录的位置，须在真实磁盘上。 Where the temporary folder is made; a real disk." placeholder:"DIR"`
 	Keep        bool               `help:"保留临时目录。 Keep the temporary folder."`
@@ -83,6 +87,8 @@ func (o *Options) Validate() error {
 	fault(o.Pairs < 1 || o.Pairs > 100, "--pairs %d：须在 1 至 100 之间 · from 1 to 100", o.Pairs)
 	fault(o.Idle < 0 || o.Idle > 100_000, "--idle %d：须在 0 至 100000 之间 · from 0 to 100000", o.Idle)
 	o.validatePeers(fault)
+	fault(o.HTML != "" && (o.Front || o.Storm), "--html：不与 --front、--storm 同用 · not with --front or --storm")
+	fault(o.Goals != "" && (o.Front || o.Storm || o.Raw), "--goals：不与 --front、--storm、--raw 同用 · not with --front, --storm or --raw")
 	for flag, limits := range o.limits() {
 		for name := range limits {
 			fault(!seen[name], "--%s %s：此形态不在本次压测内 · this shape is not in the run", flag, strings.ToUpper(name))
@@ -99,6 +105,14 @@ func (o *Options) Validate() error {
 	fault(!o.Front && o.MaxFront != 0, "--max-front-ratio：须与 --front 同用 · only with --front")
 	fault(o.MaxIdle != 0 && (o.Raw || o.Idle == 0), "--max-idle：本次不测内存 · memory is not measured in this run")
 	return errors.Join(errs...)
+}
+
+// goals reads the file before anything is measured; none is no goals.
+func (o *Options) goals() (report.Goals, error) {
+	if o.Goals == "" {
+		return nil, nil
+	}
+	return report.ReadGoals(o.Goals)
 }
 
 // validatePeers: none stands alone.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"tongka/bench/internal/load"
 	"tongka/bench/internal/proc"
+	"tongka/bench/report"
 )
 
 // Report is what a run found, as --json writes it.
@@ -27,10 +29,12 @@ type Report struct {
 	// Quantiles are those of percentiles_us, in percent.
 	Quantiles []float64 `json:"quantiles"`
 	Idle      *Idle     `json:"idle,omitempty"`
-	Front     *Front    `json:"front,omitempty"`
-	Storm     *Storm    `json:"storm,omitempty"`
-	Codec     float64   `json:"codec_ns,omitempty"` // see package codecspeed
-	order     []string
+	// IdleEach is Idle.Each, where goals look for it.
+	IdleEach float64 `json:"idle_bytes_per_terminal,omitempty"`
+	Front    *Front  `json:"front,omitempty"`
+	Storm    *Storm  `json:"storm,omitempty"`
+	Codec    float64 `json:"codec_ns,omitempty"` // see package codecspeed
+	order    []string
 }
 
 // Figures are medians over the measurements of one system in one shape. CPU is
@@ -198,12 +202,35 @@ func (r *Report) check(o *Options) error {
 	return errors.Join(missed...)
 }
 
-// save writes the report as JSON; folders on the way are made.
-func (r *Report) save(path string) error {
+// publish writes the files that are wanted and judges the run by its goals. Both go by
+// what the file says, so that whoever reads it later finds the same.
+func (r *Report) publish(o *Options, goals report.Goals, w io.Writer) error {
 	b, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
 	}
+	if o.JSON != "" {
+		if err := save(o.JSON, b); err != nil {
+			return err
+		}
+	}
+	if o.HTML == "" && len(goals) == 0 {
+		return nil
+	}
+	f, err := report.Parse(b)
+	if err != nil {
+		return err
+	}
+	if o.HTML != "" {
+		if err := report.Save(f, o.HTML); err != nil {
+			return err
+		}
+	}
+	return goals.Hold(w, f)
+}
+
+// save writes the report as JSON; folders on the way are made.
+func save(path string, b []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}

@@ -82,6 +82,7 @@ func (b *bench) run(ctx context.Context) (rep *Report, err error) {
 			if rep.Idle, err = b.idle(ctx); err != nil {
 				return nil, err
 			}
+			rep.IdleEach = rep.Idle.Each
 		}
 	}
 	others, err := b.startPeers(ctx, ready)
@@ -197,7 +198,7 @@ func (b *bench) load(ctx context.Context, t *target, s load.Spec) (load.Result, 
 // startLoad lets the load begin; loaded gives what came of it.
 func (b *bench) startLoad(ctx context.Context, t *target, s load.Spec) (*child, error) {
 	s.FirstTrace, s.PID, s.PIN, s.Drain = 1, t.pid, b.o.PIN, 12*time.Second
-	if !s.Echo {
+	if t.name == switchName { // who knows terminals, and refuses their repeats
 		s.First = b.fresh
 		b.fresh += s.Terminals
 	}
