@@ -57,7 +57,7 @@ power: ## power cuts of an ext4 image under load, CUTS times (20), as root Â· æ–
 	$(GO) run ./cmd/switch sim crash --kills 0 --power-cuts $(CUTS)
 
 picture: ## docs/console.png, by headless chromium (apt-get install chromium fonts-noto-cjk)
-	$(GO) run ./tools/screenshot -demo -out docs/console.png -size 1400x900
+	$(GO) run ./tools/screenshot -demo -out docs/console.png -size 1400x1080
 
 schema: ## config/schema.json from the config structs
 	$(GO) generate ./config

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -41,6 +42,7 @@ type Status struct {
 	Links      []Link            `json:"links"`       // in the order of the configuration
 	HSMs       []HSM             `json:"hsms"`        // behind sockets; empty when one is in the process
 	Last       []Transaction     `json:"last"`        // newest first
+	Kinds      []Kind            `json:"kinds"`       // that occurred since the start, the most frequent first
 	Changes    []Change          `json:"changes"`     // of bank lines, newest first
 	Doors      Doors             `json:"doors"`       // all connections together
 	Reload     *Reload           `json:"reload"`      // of the configuration, null before the first
@@ -102,6 +104,25 @@ type HSM struct {
 	InFlight   int    `json:"in_flight"` // commands without an answer
 	Late       int    `json:"late"`      // of these, past their deadline
 	Missed     uint64 `json:"missed"`    // not answered in time, since the start
+}
+
+// Kind is how the transactions of one kind ended.
+type Kind struct {
+	Kind     string `json:"kind"`
+	Words    Words  `json:"words"`
+	Approved uint64 `json:"approved"` // with code 00
+	Other    uint64 `json:"other"`    // with any other
+}
+
+func kindRows(counts *[txn.Kinds]engine.KindCount) []Kind {
+	rows := []Kind{}
+	for k, n := range counts {
+		if n.Approved+n.Other > 0 {
+			rows = append(rows, Kind{txn.Kind(k).String(), kindWords[txn.Kind(k)], n.Approved, n.Other})
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b Kind) int { return cmp.Compare(b.Approved+b.Other, a.Approved+a.Other) })
+	return rows
 }
 
 // Transaction is one finished transaction.
@@ -172,7 +193,7 @@ func status(version string, now time.Time, snap *engine.Snapshot, p *past) *Stat
 	st := &Status{
 		Version: version, State: judge(snap, now),
 		Counters: map[string]uint64{}, LastMinute: map[string]uint64{},
-		Links: []Link{}, HSMs: []HSM{}, Last: []Transaction{}, Changes: []Change{}, Faults: []FaultRow{}, Frames: []FrameRow{}, // never null in JSON
+		Links: []Link{}, HSMs: []HSM{}, Last: []Transaction{}, Kinds: []Kind{}, Changes: []Change{}, Faults: []FaultRow{}, Frames: []FrameRow{}, // never null in JSON
 	}
 	st.StateWords = stateWords[st.State]
 	for _, c := range counters {
@@ -202,6 +223,7 @@ func status(version string, now time.Time, snap *engine.Snapshot, p *past) *Stat
 	for i := range snap.Last[:min(len(snap.Last), maxRows)] {
 		st.Last = append(st.Last, transactionRow(&snap.Last[i]))
 	}
+	st.Kinds = kindRows(&snap.Kinds)
 	st.Frames = Frames(snap)
 	for i := range snap.Changes {
 		st.Changes = append(st.Changes, changeRow(&snap.Changes[i]))

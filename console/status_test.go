@@ -217,3 +217,19 @@ func TestUnknownWordsStayReadable(t *testing.T) {
 		}
 	}
 }
+
+// Kinds are shown by what happened most, each with its words; what did not happen
+// is left out, and the list is never null.
+func TestKindsOfAPicture(t *testing.T) {
+	snap := snapshotAt(0)
+	snap.Kinds = [txn.Kinds]engine.KindCount{txn.Sale: {Approved: 2, Other: 1}, txn.LoadCash: {Approved: 7}}
+	for want, p := range map[string]*engine.Snapshot{
+		`"kinds":[{"kind":"load-cash","words":{"zh":"现金充值","en":"load-cash"},"approved":7,"other":0},{"kind":"sale","words":{"zh":"消费","en":"sale"},"approved":2,"other":1}]`: snap,
+		`"kinds":[]`: snapshotAt(0),
+	} {
+		s, _ := newServer(p)
+		if b := get(s, "/api/snapshot").Body.String(); !strings.Contains(b, want) {
+			t.Errorf("no %s in %s", want, b)
+		}
+	}
+}

@@ -165,6 +165,7 @@ type Shard struct {
 	pairRep   [2]hsm.Reply
 
 	stats     Counters
+	kinds     [txn.Kinds]KindCount
 	latency   Latency
 	done      []finished // ring of the last transactions
 	doneAt    int

@@ -20,6 +20,11 @@ func (s *Shard) count(sl *slot) {
 	if sl.term == nil || sl.Code == (txn.Code{}) {
 		return
 	}
+	if k := &s.kinds[sl.Kind]; sl.Code == txn.OK {
+		k.Approved++
+	} else {
+		k.Other++
+	}
 	switch {
 	case sl.Kind == txn.Echo:
 		s.stats.Echoes++
@@ -51,7 +56,7 @@ func (s *Shard) show() {
 	}
 	s.shown = s.now
 	p := &Snapshot{At: s.now, Started: s.started, Ready: true, Slots: len(s.slots),
-		InFlight: len(s.slots) - len(s.free), Owed: s.owed.Total(), NoSpace: s.crowded != (txn.Code{}), Cards: s.cards.parked, Counters: s.stats, Latency: s.latency}
+		InFlight: len(s.slots) - len(s.free), Owed: s.owed.Total(), NoSpace: s.crowded != (txn.Code{}), Cards: s.cards.parked, Counters: s.stats, Kinds: s.kinds, Latency: s.latency}
 	for i := range s.links {
 		l := &s.links[i]
 		id := txn.LinkID(i)

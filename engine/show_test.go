@@ -14,6 +14,7 @@ import (
 	"tongka/codec/iso8583"
 	"tongka/conn"
 	"tongka/storefwd"
+	"tongka/txn"
 )
 
 // watched is a world whose log can be looked at.
@@ -141,5 +142,21 @@ func TestConfigRefusesAPolicyThatCannotWork(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in %v", want, err)
 		}
+	}
+}
+
+// A picture counts what terminals were answered, by kind.
+func TestKindsAreCounted(t *testing.T) {
+	w := newWorld(t)
+	bank := w.bankUp(0)
+	p := w.terminal()
+	p.sale(7, 1000, false)
+	w.bankAnswers(bank, w.bankGot(bank), "00")
+	p.sale(8, 1000, false)
+	w.bankAnswers(bank, w.bankGot(bank), "51")
+	w.pass(time.Second)
+	k := w.shard.Snapshot().Kinds
+	if k[txn.Sale] != (KindCount{Approved: 1, Other: 1}) || k[txn.SignIn].Approved != 1 || k[txn.Void] != (KindCount{}) {
+		t.Errorf("%+v", k)
 	}
 }

@@ -18,6 +18,7 @@ type Snapshot struct {
 	Cards    int  // e-purse cards that a person has to decide about
 	Counters Counters
 	Latency  Latency
+	Kinds    [txn.Kinds]KindCount
 	Links    []LinkView
 	HSMs     []HSMView    // security modules behind sockets; none when one answers in the process
 	Last     []View       // newest first
@@ -26,6 +27,9 @@ type Snapshot struct {
 	// sent some.
 	Malformed []Malformed
 }
+
+// KindCount is how the transactions of one kind ended, since the start.
+type KindCount struct{ Approved, Other uint64 }
 
 // Counters count events since the start of the process.
 type Counters struct {

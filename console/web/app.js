@@ -152,6 +152,19 @@ function showFaults(s) {
   }));
 }
 
+function showKinds(s) {
+  $("no-kinds").hidden = s.kinds.length > 0;
+  $("kinds").replaceChildren(...s.kinds.map((k) => {
+    const li = document.createElement("li");
+    const n = document.createElement("b");
+    n.textContent = `${format.count(k.approved)[0]}/${format.count(k.other)[0]}`;
+    const text = document.createElement("span");
+    words(text, k.words);
+    li.append(text, " ", n);
+    return li;
+  }));
+}
+
 function showFrames(s) {
   $("no-frames").hidden = s.frames.length > 0;
   $("frames").replaceChildren(...s.frames.slice(0, CHANGES).map((f) => {
@@ -224,6 +237,7 @@ function show(s) {
   showChanges(s);
   showModules(s);
   showFaults(s);
+  showKinds(s);
   showFrames(s);
   showLast(s);
   for (const c of charts) c.draw(points);
