@@ -20,7 +20,11 @@ type box struct {
 }
 
 func newBox(w *world, i, socket int) *box {
-	return &box{w: w, index: i, socket: socket, server: payshield.NewServer(w.module, payshield.Dialect{})}
+	var d payshield.Dialect
+	if err := d.Define("UB", payshield.Layout{}); err != nil {
+		panic(err) // its own layout
+	}
+	return &box{w: w, index: i, socket: socket, server: payshield.NewServer(w.module, d)}
 }
 
 func (b *box) dial() { b.line = b.w.connect(b, b.socket, conn.Binary2) }

@@ -21,6 +21,10 @@ type Options struct {
 	// a crash what was not synced. Otherwise it is kept in memory, with the same
 	// promises, which is faster.
 	Pebble bool
+	// Cards is how many e-purse cards there are; a few when it is 0. OnlyLoads has
+	// every operation be a load, of one card after the other.
+	Cards     int
+	OnlyLoads bool
 
 	cheats uint64 // the operation that a bank approves and does not book, for tests
 }
@@ -37,6 +41,8 @@ type Result struct {
 	Seed         uint64      `json:"seed"`
 	Transactions int         `json:"transactions"`
 	Crashes      int         `json:"crashes"`
+	Loads        int         `json:"loads"`        // that e-purse cards wrote or were to write
+	Parked       int         `json:"parked_cards"` // of which a person decides
 	Hash         uint64      `json:"hash"`
 	Violations   []Violation `json:"violations,omitempty"`
 	// Shortest is the smallest part of the history that breaks the same promise,
@@ -81,4 +87,5 @@ const (
 	aboutModule
 	aboutGrey
 	aboutStall
+	aboutPurse
 )

@@ -35,6 +35,7 @@ type issuer struct {
 
 type row struct {
 	key              string
+	account          string // of a load
 	amount           uint64
 	booked, reversed bool
 	answered         bool // its reversal was: a copy may still come
@@ -136,6 +137,9 @@ func (k *issuer) money(l *wire, q *iso8583.View, amount uint64) {
 	}
 	name := key(q)
 	r := &row{key: name, amount: amount, booked: fate(k.w.o.Seed, aboutDecline, amount, uint64(len(key(q))))%8 != 0}
+	if string(q.AppendText(nil, 3)) == loadProc {
+		r.account = string(q.AppendText(nil, 2))
+	}
 	k.rows[rrn] = r
 	if k.w.o.cheats != 0 && amount == k.w.o.cheats*10+1000 {
 		k.answer(l, q, "00", 0, 38)

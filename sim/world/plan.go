@@ -22,9 +22,10 @@ const (
 	balance
 	void
 	refund
+	load // of an e-purse card
 )
 
-var kindNames = [...]string{"sale", "balance", "void", "refund"}
+var kindNames = [...]string{"sale", "balance", "void", "refund", "load"}
 
 // stimulus is one thing that is done to the switch from outside. A history is a
 // list of these; leaving one out changes no other.
@@ -36,7 +37,7 @@ type stimulus struct {
 	till  int
 	of    uint64 // a void's or refund's original: an earlier operation of the terminal
 	span  int64  // of a spell
-	which int    // of a spell: the bank, or behind the banks the security module
+	which int    // of a spell: the bank, or behind the banks the security module; of a load: the card
 	phase phase
 }
 
@@ -99,6 +100,10 @@ func plan(o *Options) []stimulus {
 		s := stimulus{id: id, till: int(fate(o.Seed, aboutOp, id) % tills),
 			at: int64(i)*spacing + int64(fate(o.Seed, aboutThink, id)%uint64(spacing))}
 		switch dice := fate(o.Seed, aboutKind, id) % 20; {
+		case o.OnlyLoads:
+			s.kind, s.which = load, int(i)
+		case fate(o.Seed, aboutPurse, id)%8 == 0:
+			s.kind, s.which = load, int(fate(o.Seed, aboutPurse, id, 4)>>1)
 		case dice < 14 || last[s.till] == 0:
 			last[s.till] = id
 		case dice < 16:

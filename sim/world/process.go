@@ -9,6 +9,7 @@ import (
 	"tongka/conn"
 	"tongka/engine"
 	"tongka/hsm"
+	"tongka/hsm/payshield"
 	"tongka/journal"
 	"tongka/router"
 	"tongka/storefwd"
@@ -70,6 +71,10 @@ func (w *world) config(p *process) (engine.Config, error) {
 		Clock: func() int64 { return w.now }, Logger: zap.NewNop(), Fatal: func(error) { p.dead = true }}
 	if len(w.boxes) == 0 {
 		cfg.Module = w.module
+	}
+	cfg.Cards = w.engineCards
+	if err := cfg.Dialect.Define("UB", payshield.Layout{}); err != nil {
+		return cfg, err
 	}
 	door, err := translate.NewDoor(iso8583.Pos(), acquirer)
 	if err != nil {

@@ -43,10 +43,11 @@ const (
 	declined
 	reversing
 	reversed
-	givenUp // an enquiry without an answer
+	givenUp    // an enquiry without an answer, or a load whose card decides
+	confirming // a load that the card has written
 )
 
-var beliefNames = [...]string{"sent", "approved", "declined", "reversing", "reversed", "given up"}
+var beliefNames = [...]string{"sent", "approved", "declined", "reversing", "reversed", "given up", "confirming"}
 
 // job is one operation of a terminal.
 type job struct {
@@ -60,6 +61,8 @@ type job struct {
 	frame         []byte // the request as it was sent last
 	undone        bool   // its reversal was taken
 	unproved      bool   // it was refused because nobody could prove it
+	purse         *purse // of a load
+	about         []byte // F58 of it
 }
 
 // till is a terminal. It does one thing at a time, as terminals do: what is not
@@ -119,6 +122,13 @@ func (t *till) next() {
 				j.amount = 1 + s.id%j.orig.amount
 			}
 		}
+		if s.kind == load {
+			if j.purse, j.amount = t.takes(s); j.purse == nil {
+				continue
+			}
+			j.card = j.purse.account
+			t.w.result.Loads++
+		}
 		t.job = j
 		t.all = append(t.all, j)
 		t.done[s.id] = j
@@ -164,6 +174,8 @@ func (t *till) unanswered() {
 	case j == nil:
 	case t.signing:
 		t.signIn()
+	case j.kind == load:
+		t.silent(j)
 	case j.state == sent && j.kind == balance:
 		j.state = givenUp
 		t.next()
@@ -201,9 +213,12 @@ func (t *till) request() {
 		t.trace++
 		j.trace, j.batch = t.trace, t.batch
 	}
-	mti := [...]iso8583.MTI{sale: 0x0200, balance: 0x0200, void: 0x0200, refund: 0x0220}[j.kind]
-	if j.state == reversing {
+	mti := [...]iso8583.MTI{sale: 0x0200, balance: 0x0200, void: 0x0200, refund: 0x0220, load: 0x0200}[j.kind]
+	switch j.state {
+	case reversing:
 		mti = 0x0400
+	case confirming:
+		mti = 0x0220
 	}
 	frame := t.frame(mti, func(b *iso8583.Builder) { t.fill(b, j) })
 	if j.state == sent {
@@ -269,6 +284,10 @@ func (s stranger) hear(_ *wire, frame []byte) {
 
 // fill puts the fields. Source: UnionPay direct POS specification.
 func (t *till) fill(b *iso8583.Builder, j *job) {
+	if j.kind == load {
+		t.fillLoad(b, j)
+		return
+	}
 	b.Put(2, []byte(j.card))
 	b.PutUint(3, [...]uint64{sale: 0, balance: 310000, void: 200000, refund: 200000}[j.kind])
 	if j.kind != balance {
@@ -358,6 +377,10 @@ func (t *till) hear(_ *wire, frame []byte) {
 	if !t.genuine(&v, code) {
 		return
 	}
+	if j.kind == load {
+		t.hearLoad(j, &v, code)
+		return
+	}
 	switch {
 	case v.MTI() == 0x0410 && j.state == reversing:
 		if code == "00" || code == "25" || code == "12" {
@@ -423,6 +446,6 @@ func (t *till) signedIn(v *iso8583.View, code string) {
 
 // key is how the bank knows the job: as issuer's key.
 func (j *job) key(t *till) string {
-	proc := [...]string{sale: "000000", balance: "310000", void: "200000", refund: "200000"}[j.kind]
+	proc := [...]string{sale: "000000", balance: "310000", void: "200000", refund: "200000", load: loadProc}[j.kind]
 	return fmt.Sprintf("%s%s%012d%s", t.number, proc, j.amount, j.card)
 }

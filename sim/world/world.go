@@ -3,11 +3,13 @@ package world
 import (
 	"container/heap"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash"
 	"hash/fnv"
 	"time"
 
+	"tongka/engine"
 	"tongka/hsm/soft"
 	"tongka/registry"
 	"tongka/translate"
@@ -18,27 +20,31 @@ var start = time.Date(2026, 11, 21, 9, 0, 0, 0, translate.Zone).UnixNano()
 
 // world is one history being played.
 type world struct {
-	o        Options
-	now      int64
-	events   events
-	seq      uint64
-	proc     *process // nil while no process runs
-	store    store
-	module   *soft.Module
-	reg      *registry.Registry
-	tills    []*till
-	issuers  []*issuer
-	shape    *shape
-	boxes    []*box
-	wires    uint64
-	books    books
-	crashes  int
-	dying    *stimulus // the process ends in its next turn
-	stalling *stimulus // the disk stalls when it writes next
-	quiet    int64     // since when nobody waits for anything; 0: somebody does
-	hash     hash.Hash64
-	trace    bool
-	result   Result
+	o       Options
+	now     int64
+	events  events
+	seq     uint64
+	proc    *process // nil while no process runs
+	store   store
+	module  *soft.Module
+	reg     *registry.Registry
+	tills   []*till
+	issuers []*issuer
+	shape   *shape
+	boxes   []*box
+	purses  []*purse
+	visits  int // rounds of the cards' last ones that have been
+
+	engineCards *engine.Cards
+	wires       uint64
+	books       books
+	crashes     int
+	dying       *stimulus // the process ends in its next turn
+	stalling    *stimulus // the disk stalls when it writes next
+	quiet       int64     // since when nobody waits for anything; 0: somebody does
+	hash        hash.Hash64
+	trace       bool
+	result      Result
 }
 
 // event is something that happens at a time; equal times go by their order.
@@ -110,14 +116,17 @@ func (w *world) play(history []stimulus) error {
 		last += history[n-1].at
 	}
 	for w.now < last+settling && len(w.result.Violations) == 0 {
-		if !w.step() || w.now > last && w.settled() {
+		if (!w.step() || w.now > last && w.settled()) && !w.visitAgain() {
 			break
 		}
 	}
+	var err error
 	if len(w.result.Violations) == 0 {
-		w.compare()
+		if w.compare(); w.proc != nil {
+			err = w.comparePurses()
+		}
 	}
-	return w.end()
+	return errors.Join(err, w.end())
 }
 
 // step does all that happens at the next moment, and ends the turn.
@@ -226,6 +235,9 @@ func newWorld(o Options, trace bool) (*world, error) {
 		w.boxes = append(w.boxes, newBox(w, i, socket))
 	}
 	if err := w.provision(); err != nil {
+		return nil, err
+	}
+	if err := w.issuePurses(); err != nil {
 		return nil, err
 	}
 	return w, nil
