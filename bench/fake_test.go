@@ -6,7 +6,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -53,7 +55,13 @@ func fakeSwitch(file, fault string) error {
 		return err
 	}
 	go http.ListenAndServe(c.Console.Address, http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		if q.URL.Path != "/healthz" {
+		switch {
+		case q.URL.Path == "/healthz":
+		case q.URL.Path == "/debug/pprof/profile" && slices.Contains(os.Args, "--profile") && fault != "hides":
+			pprof.Profile(w, q)
+		case q.URL.Path == "/debug/pprof/allocs":
+			pprof.Index(w, q)
+		default:
 			http.NotFound(w, q)
 		}
 	}))

@@ -49,7 +49,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	defer stop()
 	b := &bench{o: o, self: self, errors: stderr, bar: newBar(stderr)}
 	rep, err := b.run(ctx)
-	if err == nil {
+	if err == nil && rep != nil { // a profile has no figures
 		rep.print(stdout)
 		err = errors.Join(rep.publish(o, goals, stdout), rep.check(o))
 	}

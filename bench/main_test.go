@@ -142,6 +142,28 @@ func TestGoalsAndPage(t *testing.T) {
 	}
 }
 
+// Flame graphs of a shape are pages of their own, with the profiles beside them.
+func TestProfile(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new")
+	code, _, stderr := runBench(t, "", "--profile="+dir, "--seconds=1", "--shape=A", "--dir="+t.TempDir())
+	if code != 0 {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	for _, name := range []string{"A.cpu.html", "A.allocs.html"} {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines(t, string(b), "A 50 × 1", "全部 all", "</html>")
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, "A.cpu.html")); err != nil || !strings.Contains(string(b), "main.answerSales") && !strings.Contains(string(b), "bench.answerSales") {
+		t.Errorf("the work is not in the graph (%v)", err)
+	}
+	if info, err := os.Stat(filepath.Join(dir, "A.cpu.pb.gz")); err != nil || info.Size() == 0 {
+		t.Errorf("profile: %v", err)
+	}
+}
+
 func TestFailures(t *testing.T) {
 	cases := map[string]struct {
 		fault string
@@ -155,6 +177,8 @@ func TestFailures(t *testing.T) {
 		"no program":    {"", []string{"--switch=/nonexistent"}, 1, []string{"/nonexistent"}},
 		"no folder":     {"", []string{"--dir=/nonexistent"}, 1, []string{"/nonexistent"}},
 		"no such flag":  {"", []string{"--speed"}, 2, []string{"--speed"}},
+		"no profiles":   {"hides", []string{"--profile=" + t.TempDir(), "--seconds=1"}, 1, []string{"A: bench: profile profile: 404"}},
+		"long profile":  {"", []string{"--profile=x", "--seconds=9", "--json=x"}, 2, []string{"--seconds from 1 to 8", "--json, --html or --goals"}},
 		"no goals":      {"", []string{"--goals=/nonexistent"}, 2, []string{"/nonexistent"}},
 		"no such shape": {"", []string{"--shape=X"}, 2, []string{"--shape X"}},
 	}

@@ -36,6 +36,7 @@ type Options struct {
 	JSON        string             `name:"json" help:"结果写入文件。 Write the figures to a file." placeholder:"FILE"`
 	HTML        string             `name:"html" help:"结果画成可离线打开的网页。 Draw the figures as a page that opens offline." placeholder:"FILE"`
 	Goals       string             `help:"目标文件，未达标则退出码为 1。 A file of goals; exit 1 when one is missed." placeholder:"FILE"`
+	Profile     string             `help:"改为剖析：每种形态的 CPU 与分配火焰图写入目录，时长取 --seconds（1 至 8）。 Profile instead: CPU and allocation flame graphs of each shape into a folder, over --seconds, 1 to 8." placeholder:"DIR"`
 	Switch      string             `help:"被测程序，缺省为本程序。 The switch, this program when left out." placeholder:"PROGRAM"`
 	Dir         string             `help:"临时目录的位置，须在真实磁盘上。 Where the temporary folder is made; a real disk." placeholder:"DIR"`
 	Keep        bool               `help:"保留临时目录。 Keep the temporary folder."`
@@ -87,6 +88,9 @@ func (o *Options) Validate() error {
 	fault(o.Pairs < 1 || o.Pairs > 100, "--pairs %d：须在 1 至 100 之间 · from 1 to 100", o.Pairs)
 	fault(o.Idle < 0 || o.Idle > 100_000, "--idle %d：须在 0 至 100000 之间 · from 0 to 100000", o.Idle)
 	o.validatePeers(fault)
+	fault(o.Profile != "" && (o.Front || o.Storm || o.Raw), "--profile：不与 --front、--storm、--raw 同用 · not with --front, --storm or --raw")
+	fault(o.Profile != "" && (o.window() < time.Second || o.window() > mostProfile), "--profile：--seconds 须在 1 至 8 之间 · wants --seconds from 1 to 8")
+	fault(o.Profile != "" && (o.JSON != "" || o.HTML != "" || o.Goals != ""), "--profile：不产生数据 · gives no figures for --json, --html or --goals")
 	fault(o.HTML != "" && (o.Front || o.Storm), "--html：不与 --front、--storm 同用 · not with --front or --storm")
 	fault(o.Goals != "" && (o.Front || o.Storm || o.Raw), "--goals：不与 --front、--storm、--raw 同用 · not with --front, --storm or --raw")
 	for flag, limits := range o.limits() {
@@ -129,7 +133,7 @@ func (o *Options) validatePeers(fault func(bad bool, format string, args ...any)
 
 // peerNames are the peers that take part.
 func (o *Options) peerNames() []string {
-	if o.Raw || o.Front || o.Storm || slices.Equal(o.Peers, []string{noPeers}) {
+	if o.Raw || o.Profile != "" || o.Front || o.Storm || slices.Equal(o.Peers, []string{noPeers}) {
 		return nil
 	}
 	return o.Peers

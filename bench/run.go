@@ -18,14 +18,15 @@ import (
 // bench is one run. It goes through its steps in one goroutine; the children do
 // the work.
 type bench struct {
-	o      *Options
-	self   []string // the command that starts this program again
-	errors io.Writer
-	raw    target
-	sw     target
-	peers  []target
-	bar    *bar
-	fresh  int // index of the next unused terminal
+	o       *Options
+	self    []string // the command that starts this program again
+	errors  io.Writer
+	raw     target
+	sw      target
+	peers   []target
+	bar     *bar
+	console netip.AddrPort // of the switch
+	fresh   int            // index of the next unused terminal
 }
 
 // target is a system under test.
@@ -56,7 +57,7 @@ func (b *bench) run(ctx context.Context) (rep *Report, err error) {
 		return nil, fmt.Errorf("bench: open files: %w", err)
 	}
 	rep = newReport(b.o, proc.Look(dir))
-	if !b.o.Front && !b.o.Storm {
+	if !b.o.Front && !b.o.Storm && b.o.Profile == "" {
 		if rep.Codec, err = codecspeed.Measure(); err != nil {
 			return nil, err
 		}
@@ -78,6 +79,9 @@ func (b *bench) run(ctx context.Context) (rep *Report, err error) {
 			return nil, err
 		}
 		defer stopped(&err, s.stop)
+		if b.o.Profile != "" {
+			return nil, b.profile(ctx)
+		}
 		if b.o.Idle > 0 {
 			if rep.Idle, err = b.idle(ctx); err != nil {
 				return nil, err
@@ -136,10 +140,11 @@ func (b *bench) startSwitch(ctx context.Context, dir string, bank bankReady) (*s
 	if err != nil {
 		return nil, err
 	}
-	s, err := startSwitch(ctx, program, p)
+	s, err := startSwitch(ctx, program, p, b.o.Profile != "")
 	if err != nil {
 		return nil, err
 	}
+	b.console = s.console
 	b.sw = target{switchName, s.cmd.Process.Pid, load.Spec{Address: p.pos}}
 	return s, nil
 }

@@ -26,15 +26,19 @@ type system struct {
 	ended chan error
 }
 
-// startSwitch runs "PROGRAM run -c FILE" and returns when /healthz says that
+// startSwitch runs "PROGRAM run -c FILE", with --profile when it is to be profiled, and returns when /healthz says that
 // the doors are open and the bank has signed it on.
-func startSwitch(ctx context.Context, program string, p place) (*system, error) {
+func startSwitch(ctx context.Context, program string, p place, profile bool) (*system, error) {
 	log, err := os.Create(p.log)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	s := &system{place: p, cmd: exec.CommandContext(ctx, program, "run", "-c", p.config), ended: make(chan error, 1)}
+	args := []string{"run", "-c", p.config}
+	if profile {
+		args = append(args, "--profile")
+	}
+	s := &system{place: p, cmd: exec.CommandContext(ctx, program, args...), ended: make(chan error, 1)}
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	s.cmd.SysProcAttr = dieWithUs()
 	if err := s.cmd.Start(); err != nil {

@@ -40,7 +40,7 @@ func somewhere(t *testing.T, status int) place {
 func TestSwitchIsStartedAndStopped(t *testing.T) {
 	p := somewhere(t, http.StatusOK)
 	mark := filepath.Join(p.dir, "mark")
-	s, err := startSwitch(t.Context(), script(t, `echo "$@"; trap 'touch `+mark+`; exit 0' TERM; while :; do sleep 0.01; done`), p)
+	s, err := startSwitch(t.Context(), script(t, `echo "$@"; trap 'touch `+mark+`; exit 0' TERM; while :; do sleep 0.01; done`), p, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestSwitchIsStartedAndStopped(t *testing.T) {
 }
 
 func TestSwitchThatEndsBadlyShowsItsLog(t *testing.T) {
-	s, err := startSwitch(t.Context(), script(t, "echo the disk is full; sleep 0.2; exit 7"), somewhere(t, http.StatusOK))
+	s, err := startSwitch(t.Context(), script(t, "echo the disk is full; sleep 0.2; exit 7"), somewhere(t, http.StatusOK), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestSwitchThatIsNeverReady(t *testing.T) {
 		}
 		cancel()
 	}()
-	_, err := startSwitch(ctx, script(t, "echo no bank; exec sleep 600"), p)
+	_, err := startSwitch(ctx, script(t, "echo no bank; exec sleep 600"), p, false)
 	if err == nil || !strings.Contains(err.Error(), "not ready") || !strings.Contains(err.Error(), "no bank") {
 		t.Fatalf("error %v", err)
 	}

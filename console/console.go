@@ -11,6 +11,7 @@
 //	/metrics       Prometheus text
 //	/healthz       may terminals be sent here? 200 or 503 with the reason
 //	/livez         does the process still move? 200, or 503: restart it
+//	/debug/pprof/  profiles of the process, with Options.Profile only
 //	POST /api/…    what Options.Admin does, when there is one
 package console
 
@@ -21,6 +22,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,6 +56,8 @@ type Options struct {
 	Admin http.Handler
 	// Faults are counted there; nil: none are shown.
 	Faults *fault.Book
+	// Profile lets /debug/pprof/ be read: what the process spends time and memory on.
+	Profile bool
 	// Reload is the last try to read the configuration again, nil before the first.
 	Reload func() *Reload
 }
@@ -113,14 +117,14 @@ func New(src Source, o Options) *Server {
 	if s.version == "" {
 		s.version = "dev"
 	}
-	s.handler = guard(s.routes(), o.Admin)
+	s.handler = guard(s.routes(o.Profile), o.Admin)
 	s.sample()
 	return s
 }
 
 // routes has no method patterns: guard has refused all but GET before, and POST to
 // what needs it.
-func (s *Server) routes() http.Handler {
+func (s *Server) routes(profile bool) http.Handler {
 	m := http.NewServeMux()
 	m.Handle("/{$}", page(s.version))
 	m.Handle("/assets/{name}", assets())
@@ -133,6 +137,10 @@ func (s *Server) routes() http.Handler {
 	m.HandleFunc("/healthz", s.healthz)
 	m.HandleFunc("/livez", s.livez)
 	m.Handle("/metrics", metricsHandler(s.src, s.front, s.faults, s.version, s.log))
+	if profile {
+		m.HandleFunc("/debug/pprof/", pprof.Index)
+		m.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	}
 	m.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		refuse(w, http.StatusNotFound, "没有这个页面", "no such page")
 	})

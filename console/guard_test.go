@@ -66,6 +66,28 @@ func TestGuardOtherSites(t *testing.T) {
 	}
 }
 
+// Profiles are there only when they were asked for, and behind the same door.
+func TestProfilesAreOffUnlessAskedFor(t *testing.T) {
+	off := New(sourceOf(snapshotAt(0)), Options{})
+	on := New(sourceOf(snapshotAt(0)), Options{Profile: true})
+	for _, path := range []string{"/debug/pprof/", "/debug/pprof/allocs", "/debug/pprof/profile?seconds=1"} {
+		if w := get(off, path); w.Code != 404 {
+			t.Errorf("off: %s: %d", path, w.Code)
+		}
+	}
+	w := get(on, "/debug/pprof/allocs")
+	if b := w.Body.Bytes(); w.Code != 200 || len(b) < 2 || b[0] != 0x1F || b[1] != 0x8B {
+		t.Errorf("on: %d, %d bytes", w.Code, len(b))
+	}
+	r := request("/debug/pprof/allocs")
+	r.Host = "evil.example"
+	refused := httptest.NewRecorder()
+	on.ServeHTTP(refused, r)
+	if refused.Code != http.StatusMisdirectedRequest {
+		t.Errorf("by a foreign name: %d", refused.Code)
+	}
+}
+
 func TestGuardHeadersAreOnEveryAnswer(t *testing.T) {
 	s, _ := newServer(snapshotAt(0))
 	for _, path := range []string{"/", "/api/snapshot", "/metrics", "/healthz", "/livez", "/nothing", "/assets/nothing", "/assets/app.js"} {

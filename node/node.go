@@ -38,6 +38,8 @@ type Options struct {
 	// Fatal is called when the store has failed. The process must end.
 	Fatal func(error)
 
+	Profile bool // the console lets profiles be taken
+
 	Faults *fault.Book      // that Logger counts in, too; nil: nobody counts
 	File   string           // the config's, to be read again; empty: no reload
 	Level  *zap.AtomicLevel // of Logger; nil: it cannot change

@@ -26,7 +26,7 @@ func (n *Node) startConsole() error {
 	if a == "" {
 		return nil
 	}
-	n.console = console.New(n, console.Options{Version: n.opts.Version, Address: a, Logger: n.log, Reload: n.lastReload, Front: n.doors, Faults: n.opts.Faults,
+	n.console = console.New(n, console.Options{Version: n.opts.Version, Address: a, Logger: n.log, Reload: n.lastReload, Front: n.doors, Faults: n.opts.Faults, Profile: n.opts.Profile,
 		Admin: n.whenOpened(admin.Handler(n, admin.ByToken(func() string { return n.config().Admin.Tokens })))})
 	if err := n.console.Start(); err != nil {
 		n.console = nil

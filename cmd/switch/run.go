@@ -27,19 +27,21 @@ import (
 // runCmd runs a switch until it is told to stop.
 type runCmd struct {
 	configFlag
+	Profile   bool `hidden:"" help:"控制台开放 /debug/pprof · let profiles be taken at the console"`
 	Supervise bool `help:"由守护进程看护：崩溃、停顿、超内存即重启 · under a supervisor, which starts it again when it crashes, hangs or grows too large"`
 }
 
 // runner is one process that runs one switch at a time.
 type runner struct {
-	s      *streams
-	file   string
-	faults *fault.Book
-	log    *zap.Logger
-	level  zap.AtomicLevel
-	notify *sdnotify.Socket
-	node   *node.Node
-	heir   *successor.Heir // whom this process follows; nil: nobody
+	s       *streams
+	file    string
+	profile bool // a successor is started by the same words, and so has it too
+	faults  *fault.Book
+	log     *zap.Logger
+	level   zap.AtomicLevel
+	notify  *sdnotify.Socket
+	node    *node.Node
+	heir    *successor.Heir // whom this process follows; nil: nobody
 
 	fatal    chan error
 	stop     chan struct{}
@@ -59,7 +61,7 @@ func (c *runCmd) Run(s *streams) error {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR2)
 	defer signal.Stop(signals)
-	r := &runner{s: s, file: c.Config, faults: new(fault.Book), fatal: make(chan error, 1), stop: make(chan struct{}, 1), handOver: make(chan struct{}, 1)}
+	r := &runner{s: s, file: c.Config, profile: c.Profile, faults: new(fault.Book), fatal: make(chan error, 1), stop: make(chan struct{}, 1), handOver: make(chan struct{}, 1)}
 	cfg, err := config.Load(c.Config)
 	if err != nil {
 		return err
@@ -120,6 +122,7 @@ func (r *runner) inherit(cfg *config.Config) (map[string]*net.TCPListener, error
 func (r *runner) start(cfg *config.Config, sockets map[string]*net.TCPListener) (err error) {
 	r.node, err = node.Start(cfg, node.Options{Version: version(), Logger: r.log, Faults: r.faults, Level: &r.level, Notify: r.notify, File: r.file,
 		Inherited: sockets,
+		Profile:   r.profile,
 		Fatal:     func(err error) { r.fatal <- err },
 		Stop:      func() { ring(r.stop) },
 		Prepare:   r.prepare,

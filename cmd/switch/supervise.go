@@ -57,10 +57,19 @@ func (c *runCmd) supervise(s *streams) error {
 	p := &cfg.Supervisor
 	memory := int64(p.Memory) << 20
 	log.Info("supervising", zap.Duration("heartbeat", p.Heartbeat), zap.Int("memory_mib", p.Memory), zap.String("crashes", supervisor.Folder(cfg.Data)))
-	return supervisor.Run(supervisor.Options{Program: program, Args: []string{"run", "-c", c.Config}, Env: memoryEnv(memory),
+	return supervisor.Run(supervisor.Options{Program: program, Args: c.workerArgs(), Env: memoryEnv(memory),
 		Crashes: supervisor.Folder(cfg.Data), Heartbeat: p.Heartbeat, Start: p.StartTimeout, Stop: cfg.Stop.Deadline + stopSlack, Memory: memory,
 		Backoff: p.Backoff, MaxBackoff: p.MaxBackoff, Steady: steadyAfter,
 		Out: s.out, Err: s.err, Logger: log, Notify: notify, Signals: signals})
+}
+
+// workerArgs are the words of the command that the worker runs.
+func (c *runCmd) workerArgs() []string {
+	args := []string{"run", "-c", c.Config}
+	if c.Profile {
+		args = append(args, "--profile")
+	}
+	return args
 }
 
 // memoryEnv has the worker collect its garbage before a limit, not after; who set
