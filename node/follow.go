@@ -20,7 +20,6 @@ import (
 	"tongka/config"
 	"tongka/engine"
 	"tongka/fault"
-	"tongka/journal"
 	"tongka/offline"
 	"tongka/offline/layout"
 	"tongka/txn"
@@ -34,8 +33,9 @@ type records struct {
 	item   offline.Item
 }
 
-// newRecords reads the layout that a config names; nil when none is taken.
-func newRecords(cfg *config.Config) (*records, error) {
+// recordFormat reads the layout that a config names, and touches nothing else;
+// nil when no records are taken.
+func recordFormat(cfg *config.Config) (*offline.Format, error) {
 	if cfg.Offline.Messages == "" {
 		return nil, nil
 	}
@@ -50,13 +50,15 @@ func newRecords(cfg *config.Config) (*records, error) {
 	if err != nil {
 		return nil, fmt.Errorf("offline.messages: %w", err)
 	}
-	key, err := journal.LoadKey(cfg.Journal.KeyFile, cfg.JournalDir())
-	if err != nil {
-		return nil, err
-	}
+	return format, nil
+}
+
+// name gives the records their key: one that the journal's own key leads to, so
+// that names stay what they are as long as the journal does.
+func (r *records) name(key [32]byte) {
 	mac := hmac.New(sha256.New, key[:])
 	mac.Write([]byte("offline records in messages"))
-	return &records{format: format, mac: mac.Sum(nil)}, nil
+	r.mac = mac.Sum(nil)
 }
 
 // Check implements engine.OfflineRecords.
@@ -141,7 +143,7 @@ func (n *Node) handOver(ctx context.Context) error {
 		return err
 	}
 	cfg := n.config()
-	format, err := newRecords(cfg)
+	format, err := recordFormat(cfg)
 	if err != nil || format == nil {
 		return errors.Join(err, errors.New("offline.messages"))
 	}
@@ -151,7 +153,7 @@ func (n *Node) handOver(ctx context.Context) error {
 	}
 	within, cancel := context.WithTimeout(ctx, offlineTime)
 	defer cancel()
-	f, err := store.Import(within, &offline.Source{Name: p.name(), Format: format.format,
+	f, err := store.Import(within, &offline.Source{Name: p.name(), Format: format,
 		Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }}, nil)
 	if err = errors.Join(err, end()); err != nil {
 		return err

@@ -56,29 +56,30 @@ type Options struct {
 
 // Node is one running switch.
 type Node struct {
-	opts      Options
-	log       *zap.Logger
-	reg       *registry.Registry
-	desk      *desk.Desk
-	suspect   chan engine.Suspicion
-	keyEvents chan engine.KeyEvent
-	journal   *journal.Log
-	audit     *audit.Log
-	shard     *engine.Shard
-	running   atomic.Pointer[engine.Shard]    // shard, for who came before it
-	recovery  atomic.Pointer[engine.Snapshot] // the picture of a switch that recovers
-	front     *conn.Front
-	live      atomic.Pointer[conn.Front] // front, for who came before it
-	console   *console.Server
-	admin     *admin.Server
-	stop      chan struct{} // ends tidy
-	tidied    chan struct{}
-	watched   chan struct{}
-	measured  chan struct{}         // ends watchSpace
-	alerts    chan engine.CardAlert // to the audit file
-	hush      chan struct{}         // ends auditCards
-	hushed    chan struct{}
-	followed  chan struct{} // closed when followOffline has ended
+	opts       Options
+	log        *zap.Logger
+	reg        *registry.Registry
+	desk       *desk.Desk
+	suspect    chan engine.Suspicion
+	keyEvents  chan engine.KeyEvent
+	journal    *journal.Log
+	journalKey [32]byte
+	audit      *audit.Log
+	shard      *engine.Shard
+	running    atomic.Pointer[engine.Shard]    // shard, for who came before it
+	recovery   atomic.Pointer[engine.Snapshot] // the picture of a switch that recovers
+	front      *conn.Front
+	live       atomic.Pointer[conn.Front] // front, for who came before it
+	console    *console.Server
+	admin      *admin.Server
+	stop       chan struct{} // ends tidy
+	tidied     chan struct{}
+	watched    chan struct{}
+	measured   chan struct{}         // ends watchSpace
+	alerts     chan engine.CardAlert // to the audit file
+	hush       chan struct{}         // ends auditCards
+	hushed     chan struct{}
+	followed   chan struct{} // closed when followOffline has ended
 
 	asks      context.Context // ends when questions must
 	endAsks   context.CancelFunc
@@ -117,6 +118,9 @@ func (n *Node) open(o Options) error {
 	ec, cc, err := n.parts(o)
 	if err != nil {
 		return err
+	}
+	if r, ok := ec.Offline.(*records); ok {
+		r.name(n.journalKey)
 	}
 	ec.Progress = n.recovering()
 	n.suspect, n.keyEvents = make(chan engine.Suspicion, maxSuspicions), make(chan engine.KeyEvent, mostKeyEvents)
@@ -169,11 +173,11 @@ func (n *Node) openStores() error {
 			return err
 		}
 	}
-	key, err := journal.LoadKey(n.cfg.Journal.KeyFile, n.cfg.JournalDir())
+	n.journalKey, err = journal.LoadKey(n.cfg.Journal.KeyFile, n.cfg.JournalDir())
 	if err != nil {
 		return err
 	}
-	n.journal, err = journal.Open(journal.Options{Dir: n.cfg.JournalDir(), Key: key, Logger: n.log})
+	n.journal, err = journal.Open(journal.Options{Dir: n.cfg.JournalDir(), Key: n.journalKey, Logger: n.log})
 	if err != nil {
 		return err
 	}
@@ -251,10 +255,10 @@ func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 	}
 	ec.FlowControl = FlowControl(cfg)
 	ec.Cards = n.cardsOf(&cfg.Cards)
-	if offline, err := newRecords(cfg); err != nil {
+	if format, err := recordFormat(cfg); err != nil {
 		return ec, cc, err
-	} else if offline != nil {
-		ec.Offline = offline
+	} else if format != nil {
+		ec.Offline = &records{format: format}
 	}
 	ec.Rules = flow.Rules{Completion: int64(cfg.Rules.CompletionPercent), Tip: int64(cfg.Rules.TipPercent)}
 	var err error
