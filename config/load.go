@@ -11,8 +11,9 @@ import (
 	"tongka/yamlfile"
 )
 
-// maxFile is the size in bytes that a config file may have.
-const maxFile = 1 << 20
+// maxFile is the size in bytes that a config file may have: 100,000 card ranges in
+// the routes themselves have room.
+const maxFile = 4 << 20
 
 // Load reads the file at path. The error is Faults when the file could be read
 // but is not right.

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -217,6 +218,27 @@ func TestLoadMissingAndLarge(t *testing.T) {
 	var faults Faults
 	if _, err := Load(large); !errors.As(err, &faults) || !strings.Contains(err.Error(), "larger than") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// 100,000 card ranges may stand in the routes themselves.
+func TestManyRangesInTheRoutes(t *testing.T) {
+	b, err := os.ReadFile("../examples/tongka.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const ranges = 100_000
+	list := make([]byte, 0, ranges*14)
+	for i := range ranges {
+		list = fmt.Appendf(list, `"%010d", `, 6_000_000_000+i*7)
+	}
+	text := strings.Replace(string(b), "routes:\n", "routes:\n  - {link: bank-a, bin: ["+string(list)+"]}\n", 1)
+	c, err := Parse("x.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(c.Routes[0].BIN); n != ranges {
+		t.Errorf("%d ranges, want %d", n, ranges)
 	}
 }
 

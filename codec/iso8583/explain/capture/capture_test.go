@@ -58,17 +58,52 @@ func (p *tape) packet(from int, seq uint32, data []byte, flags string) {
 	if err := gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, eth, ip, tcp, gopacket.Payload(data)); err != nil {
 		p.t.Fatal(err)
 	}
+	p.put(b.Bytes())
+}
+
+func (p *tape) put(b []byte) {
+	p.t.Helper()
 	p.now = p.now.Add(time.Millisecond)
-	info := gopacket.CaptureInfo{Timestamp: p.now, CaptureLength: len(b.Bytes()), Length: len(b.Bytes())}
+	info := gopacket.CaptureInfo{Timestamp: p.now, CaptureLength: len(b), Length: len(b)}
 	var err error
 	if p.ng != nil {
-		err = p.ng.WritePacket(info, b.Bytes())
+		err = p.ng.WritePacket(info, b)
 	} else {
-		err = p.w.WritePacket(info, b.Bytes())
+		err = p.w.WritePacket(info, b)
 	}
 	if err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+// fragments is a packet with data as two fragments of one datagram.
+func (p *tape) fragments(from int, id uint16, data []byte) (two [2][]byte) {
+	p.t.Helper()
+	ips, ports := [2]net.IP{{10, 0, 0, 1}, {10, 0, 0, 2}}, [2]layers.TCPPort{40001, 7001}
+	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: ips[from], DstIP: ips[1-from], Id: id}
+	tcp := &layers.TCP{SrcPort: ports[from], DstPort: ports[1-from], Seq: p.seq[from], ACK: true, Window: 1000}
+	p.seq[from] += uint32(len(data))
+	if err := tcp.SetNetworkLayerForChecksum(ip); err != nil {
+		p.t.Fatal(err)
+	}
+	b, options := gopacket.NewSerializeBuffer(), gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
+	if err := gopacket.SerializeLayers(b, options, tcp, gopacket.Payload(data)); err != nil {
+		p.t.Fatal(err)
+	}
+	const cut = 48 // a multiple of 8
+	segment := bytes.Clone(b.Bytes())
+	for i, part := range [2][]byte{segment[:cut], segment[cut:]} {
+		ip.Flags, ip.FragOffset = layers.IPv4MoreFragments, 0
+		if i == 1 {
+			ip.Flags, ip.FragOffset = 0, cut/8
+		}
+		eth := &layers.Ethernet{SrcMAC: make(net.HardwareAddr, 6), DstMAC: make(net.HardwareAddr, 6), EthernetType: layers.EthernetTypeIPv4}
+		if err := gopacket.SerializeLayers(b, options, eth, ip, gopacket.Payload(part)); err != nil {
+			p.t.Fatal(err)
+		}
+		two[i] = bytes.Clone(b.Bytes())
+	}
+	return two
 }
 
 // open is the handshake.
@@ -203,6 +238,35 @@ func TestLossRepeatAndDisorderAreTold(t *testing.T) {
 		t.Errorf("messages %s", got)
 	}
 	if a := r.Connections[0]; a.Retransmitted != 1 || a.Reordered < 1 || a.Lost != len(q(4))-20 || a.Skipped != 20+9 {
+		t.Errorf("%+v", a)
+	}
+}
+
+// Fragments of IP make their datagram in any order; what lacks one is counted, and
+// the bytes of it are missing.
+func TestFragmentsArePutTogether(t *testing.T) {
+	q := func(n uint64) []byte { return message(t, "binary2", iso8583.Pos(), 0x0200, n) }
+	p := newTape(t, false)
+	p.open()
+	first, second, third, fourth := p.fragments(0, 1, q(1)), p.fragments(0, 2, q(2)), p.fragments(0, 3, q(3)), p.fragments(0, 1, q(4)) // a number again
+	for _, b := range [][]byte{first[0], second[1], first[1], second[0], third[1], fourth[0], fourth[1]} {
+		p.put(b)
+	}
+	r := p.read(explain.Options{})
+	var traces []string
+	for _, m := range r.Messages {
+		if m.Result == nil {
+			t.Fatalf("%v", m.Refused)
+		}
+		traces = append(traces, m.Result.Fields["11"])
+	}
+	if got := strings.Join(traces, " "); got != "000001 000002 000004" {
+		t.Errorf("messages %s", got)
+	}
+	if len(r.Notes) != 1 || r.Notes[0].EN != "1 IP fragments were not used" {
+		t.Errorf("%+v", r.Notes)
+	}
+	if a := r.Connections[0]; a.Lost != len(q(3)) {
 		t.Errorf("%+v", a)
 	}
 }

@@ -53,14 +53,16 @@ type reader struct {
 	all     []*connection
 	payload int
 
-	packets, short, fragments, other int
+	pieces pieces
+
+	packets, short, other int
 }
 
 // streams reads a capture to its end. When it is damaged behind some packets,
 // which is how one ends that was copied while it was written, they are there
 // beside the error.
 func streams(in io.Reader) (*reader, error) {
-	r := &reader{byPeers: map[string]*connection{}}
+	r := &reader{byPeers: map[string]*connection{}, pieces: newPieces()}
 	b := bufio.NewReaderSize(in, 1<<16)
 	head, err := b.Peek(4)
 	if err != nil || !Is(head) {
@@ -94,7 +96,7 @@ func streams(in io.Reader) (*reader, error) {
 			r.short++
 		}
 		r.packet(gopacket.NewPacket(data, decoder(link(info)), gopacket.DecodeOptions{Lazy: true, NoCopy: true}), info.Timestamp)
-		if r.payload > MaxPayload {
+		if r.payload+r.pieces.bytes > MaxPayload {
 			return nil, fmt.Errorf("TCP 数据超过 %d 字节，请先筛选 / more than %d bytes of TCP payload: filter the capture first", MaxPayload, MaxPayload)
 		}
 	}
@@ -126,11 +128,19 @@ func damaged(packets int, err error) error {
 
 func (r *reader) packet(p gopacket.Packet, at time.Time) {
 	tcp, ok := p.Layer(layers.LayerTypeTCP).(*layers.TCP)
+	network := p.NetworkLayer()
 	if v4, is := p.Layer(layers.LayerTypeIPv4).(*layers.IPv4); is && (v4.FragOffset > 0 || v4.Flags&layers.IPv4MoreFragments != 0) {
-		r.fragments++
+		if v4 = r.pieces.add(v4); v4 == nil {
+			return
+		}
+		whole := gopacket.NewPacket(v4.Payload, v4.NextLayerType(), gopacket.NoCopy)
+		tcp, ok = whole.Layer(layers.LayerTypeTCP).(*layers.TCP)
+		network = v4
+	}
+	if p.Layer(layers.LayerTypeIPv6Fragment) != nil {
+		r.pieces.lost++
 		return
 	}
-	network := p.NetworkLayer()
 	if !ok || network == nil {
 		r.other++
 		return

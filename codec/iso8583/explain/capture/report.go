@@ -94,7 +94,7 @@ func (r *reader) notes() (w []explain.Words) {
 		count  int
 		zh, en string
 	}{
-		{r.short, "个包捕获不全", "packets were captured in part"}, {r.fragments, "个 IP 分片未使用", "IP fragments were not used"},
+		{r.short, "个包捕获不全", "packets were captured in part"}, {r.pieces.unused(), "个 IP 分片未使用", "IP fragments were not used"},
 		{r.other, "个包不是 TCP", "packets are not TCP"},
 	} {
 		if n.count > 0 {
