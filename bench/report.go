@@ -41,9 +41,12 @@ type Report struct {
 // the system's user and system time per transaction; softirq is not in it.
 type Figures struct {
 	CPU float64 `json:"cpu_us,omitempty"`
-	TPS float64 `json:"tps,omitempty"`
-	P50 float64 `json:"p50_us,omitempty"`
-	P99 float64 `json:"p99_us,omitempty"`
+	// User and System are its parts, 0 where the window was too short to tell.
+	User   float64 `json:"user_us,omitempty"`
+	System float64 `json:"sys_us,omitempty"`
+	TPS    float64 `json:"tps,omitempty"`
+	P50    float64 `json:"p50_us,omitempty"`
+	P99    float64 `json:"p99_us,omitempty"`
 	// Percentiles are microseconds at the report's quantiles.
 	Percentiles []float64 `json:"percentiles_us,omitempty"`
 }
@@ -131,8 +134,9 @@ func ratios(over, under []load.Result, f func(*Figures) float64) float64 {
 
 // figures turns a measurement into what is reported, per transaction.
 func figures(r *load.Result) Figures {
+	micros := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 / float64(r.Answers) }
 	return Figures{
-		CPU: float64(r.CPU.Nanoseconds()) / 1e3 / float64(r.Answers),
+		CPU: micros(r.CPU), User: micros(r.User), System: micros(r.System),
 		TPS: float64(r.Answers) / r.Seconds,
 		P50: r.P50, P99: r.P99, Percentiles: r.Percentiles,
 	}
@@ -149,10 +153,12 @@ func medians(list []load.Result) Figures {
 		return median(all)
 	}
 	f := Figures{
-		CPU: pick(func(f *Figures) float64 { return f.CPU }),
-		TPS: pick(func(f *Figures) float64 { return f.TPS }),
-		P50: pick(func(f *Figures) float64 { return f.P50 }),
-		P99: pick(func(f *Figures) float64 { return f.P99 }),
+		CPU:    pick(func(f *Figures) float64 { return f.CPU }),
+		User:   pick(func(f *Figures) float64 { return f.User }),
+		System: pick(func(f *Figures) float64 { return f.System }),
+		TPS:    pick(func(f *Figures) float64 { return f.TPS }),
+		P50:    pick(func(f *Figures) float64 { return f.P50 }),
+		P99:    pick(func(f *Figures) float64 { return f.P99 }),
 	}
 	for i := range list[0].Percentiles {
 		f.Percentiles = append(f.Percentiles, pick(func(f *Figures) float64 { return f.Percentiles[i] }))

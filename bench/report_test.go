@@ -16,7 +16,8 @@ func result(answers int64, cpuMicros, p99 float64) load.Result {
 	for i, q := range load.Quantiles {
 		all[i] = p99 * q / 100
 	}
-	return load.Result{Answers: answers, Seconds: 1, CPU: time.Duration(cpuMicros * float64(answers) * 1e3), P50: p99 / 2, P99: p99,
+	cpu := time.Duration(cpuMicros * float64(answers) * 1e3)
+	return load.Result{Answers: answers, Seconds: 1, CPU: cpu, User: cpu * 6 / 10, System: cpu * 4 / 10, P50: p99 / 2, P99: p99,
 		Percentiles: all, OverTime: []float64{float64(answers), float64(answers)}}
 }
 
@@ -40,6 +41,8 @@ func TestRatiosAreMediansOfNeighbours(t *testing.T) {
 	near("raw TPS", s.Raw.TPS, 100_000)
 	near("CPU", s.CPU, 14)
 	near("raw CPU", s.Raw.CPU, 7)
+	near("user time", s.User, 14*0.6)
+	near("system time", s.Raw.System, 7*0.4)
 	near("p99", s.P99, 300)
 	near("raw p50", s.Raw.P50, 50)
 	near("TPS ratio", s.TPSRatio, 0.6)

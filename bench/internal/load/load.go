@@ -67,8 +67,11 @@ type Result struct {
 	Answers int64         `json:"answers"`
 	Seconds float64       `json:"seconds"`
 	CPU     time.Duration `json:"cpu"` // of the process PID
-	P50     float64       `json:"p50_us"`
-	P99     float64       `json:"p99_us"`
+	// User and System are its parts, both 0 when the window was too short to tell them apart.
+	User   time.Duration `json:"user"`
+	System time.Duration `json:"system"`
+	P50    float64       `json:"p50_us"`
+	P99    float64       `json:"p99_us"`
 	// SliceP99 is, with Rate, the p99 of each slice of the window: a machine that
 	// stands still for a moment spoils one of them and not the whole.
 	SliceP99 []float64 `json:"slice_p99_us,omitempty"`
@@ -128,6 +131,10 @@ func (g *generator) window() (r Result, err error) {
 	if err != nil {
 		return r, err
 	}
+	user, system, err := proc.Split(g.spec.PID)
+	if err != nil {
+		return r, err
+	}
 	began := time.Now()
 	whole := newHistogram()
 	for at := time.Duration(0); at < g.spec.Window; {
@@ -150,7 +157,15 @@ func (g *generator) window() (r Result, err error) {
 	if err != nil {
 		return r, err
 	}
+	user2, system2, err := proc.Split(g.spec.PID)
+	if err != nil {
+		return r, err
+	}
 	r.Seconds, r.CPU = time.Since(began).Seconds(), after-before
+	if all := user2 - user + system2 - system; all > 0 {
+		r.User = time.Duration(float64(r.CPU) * float64(user2-user) / float64(all))
+		r.System = r.CPU - r.User
+	}
 	r.Answers = whole.TotalCount()
 	micros := func(q float64) float64 { return float64(whole.ValueAtQuantile(q)) / 1e3 }
 	r.P50, r.P99 = micros(50), micros(99)

@@ -68,6 +68,9 @@ func TestShapes(t *testing.T) {
 			if r.Answers < 10 || r.CPU <= 0 || r.Seconds < 0.06 {
 				t.Fatalf("%+v", r)
 			}
+			if parts := r.User + r.System; parts != 0 && parts != r.CPU {
+				t.Fatalf("user %v and system %v are not %v", r.User, r.System, r.CPU)
+			}
 			if r.P50 <= 0 || r.P99 < r.P50 {
 				t.Fatalf("percentiles %v %v", r.P50, r.P99)
 			}

@@ -76,3 +76,23 @@ func TestRaiseFiles(t *testing.T) {
 		t.Fatalf("%d files, %v", n, err)
 	}
 }
+
+func TestSplit(t *testing.T) {
+	for text, bad := range map[string]bool{
+		"7 (a ) (b) S 1 2 3 4 5 6 7 8 9 10 1234 567 0 0 20": false,
+		"7 (a) S 1 2 3":                        true,
+		"":                                     true,
+		"7 (a) S 1 2 3 4 5 6 7 8 9 10 x 567 0": true,
+	} {
+		user, system, err := split([]byte(text))
+		if bad != (err != nil) || !bad && (user != 1234 || system != 567) {
+			t.Errorf("%q: %d, %d, %v", text, user, system, err)
+		}
+	}
+	if _, _, err := Split(os.Getpid()); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := Split(-1); err == nil {
+		t.Error("a process that is not there")
+	}
+}
