@@ -124,6 +124,7 @@ func (g *Gate) Enter(a netip.Addr, now int64) (*Guest, Verdict) {
 		return nil, Denied
 	}
 	x := g.guest(a, now)
+	x.until = min(x.until, now+int64(g.cfg.ShutOut)) // the clock may have been set back
 	switch {
 	case now < x.until:
 		return nil, ShutOut
@@ -183,8 +184,8 @@ func (g *Gate) forget(now int64) {
 func (x *Guest) spend(now int64, rate, burst float64) bool {
 	if now > x.filled {
 		x.tokens = min(burst, x.tokens+rate*float64(now-x.filled)/1e9)
-		x.filled = now
 	}
+	x.filled = now // also backwards: a clock set back must not stop the refill
 	if x.tokens < 1 {
 		return false
 	}

@@ -155,6 +155,44 @@ func TestShutOut(t *testing.T) {
 	}
 }
 
+// A clock that is set back neither stops the refill of connects nor makes a
+// shut-out longer.
+func TestClockSetBack(t *testing.T) {
+	a := netip.MustParseAddr("10.1.2.3")
+	g := New(Config{Connects: 1, Burst: 1, Strikes: 1, ShutOut: time.Minute})
+	now := int64(1_790_000_000) * int64(time.Second)
+	come := func() Verdict {
+		x, v := g.Enter(a, now)
+		if v == In {
+			g.Leave(x, now)
+		}
+		return v
+	}
+	if v := come(); v != In {
+		t.Fatalf("verdict %v", v)
+	}
+	now -= int64(time.Hour)
+	come()
+	now += int64(time.Second)
+	if v := come(); v != In {
+		t.Errorf("verdict %v a second after the clock was set back", v)
+	}
+	now += int64(time.Second)
+	x, _ := g.Enter(a, now)
+	g.Strike(x, now)
+	g.Leave(x, now)
+	now -= int64(time.Hour)
+	if v := come(); v != ShutOut {
+		t.Errorf("verdict %v", v)
+	}
+	now += int64(time.Minute)
+	come() // the refill begins here
+	now += int64(time.Second)
+	if v := come(); v != In {
+		t.Errorf("verdict %v a minute after the clock was set back", v)
+	}
+}
+
 func TestHandshakesOfOneAddress(t *testing.T) {
 	g := New(Config{MaxHandshakes: 2})
 	x, _ := g.Enter(netip.MustParseAddr("10.0.0.1"), 0)

@@ -46,13 +46,22 @@ func (g *Gate) Enter(c *Cap, now int64) {
 // Leave ends what Enter began.
 func (g *Gate) Leave() { g.inFlight-- }
 
-// Has says whether the bucket has a token now.
-func (g *Gate) Has(r Rate, now int64) bool { return r.each == 0 || g.full-now <= r.slack }
+// Has says whether the bucket has a token now. One that would be full later than
+// an empty one is of before the clock was set back, and is taken for full: else
+// nothing would pass until the clock has caught up.
+func (g *Gate) Has(r Rate, now int64) bool {
+	return r.each == 0 || g.full-now <= r.slack || g.full-now > r.slack+r.each
+}
 
-// Take takes a token, for what is not counted while it is under way.
+// Take takes a token, for what is not counted while it is under way. A bucket
+// does not become emptier than empty.
 func (g *Gate) Take(r Rate, now int64) {
-	if r.each != 0 {
-		g.full = max(g.full, now) + r.each
+	switch {
+	case r.each == 0:
+	case g.full-now > r.slack+r.each: // the clock was set back
+		g.full = now + r.each
+	default:
+		g.full = min(max(g.full, now), now+r.slack) + r.each
 	}
 }
 

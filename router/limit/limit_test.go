@@ -63,6 +63,46 @@ func TestBucketNeverExceedsItsRate(t *testing.T) {
 	}
 }
 
+// A clock that is set back takes nobody's tokens: else nothing would pass for as
+// long as it was set back.
+func TestClockSetBack(t *testing.T) {
+	c := Cap{Rate: NewRate(10, second, 5)}
+	var g Gate
+	now := int64(1_790_000_000) * second
+	count := func(n int) (passed int) {
+		for range n {
+			if g.Open(&c, now) {
+				g.Enter(&c, now)
+				passed++
+			}
+		}
+		return passed
+	}
+	count(20)
+	now -= 3600 * second
+	if n := count(20); n != 5 {
+		t.Errorf("%d after the clock was set back, want a full bucket of 5", n)
+	}
+	now += second / 10
+	if n := count(20); n != 1 {
+		t.Errorf("%d a tenth of a second later, want 1", n)
+	}
+}
+
+// What is taken without a question leaves no debt behind that looks like a clock
+// set back, and is made up for by the time of one token.
+func TestTakenWithoutAsking(t *testing.T) {
+	r := NewRate(10, second, 2)
+	var g Gate
+	now := int64(1_790_000_000) * second
+	for range 50 {
+		g.Take(r, now)
+	}
+	if g.Has(r, now) || g.Has(r, now+second/10-1) || !g.Has(r, now+second/10) {
+		t.Error("an empty bucket has a token too early or too late")
+	}
+}
+
 func TestInFlight(t *testing.T) {
 	c := Cap{InFlight: 2}
 	var g Gate
