@@ -96,7 +96,7 @@ func TestStored(t *testing.T) {
 		}
 	}
 	b := AppendPurse(nil, &p)
-	if got, err := ReadPurse(b); err != nil || got != p || len(b) != PurseSize {
+	if got, rest, err := ReadPurse(b); err != nil || got != p || len(b) != PurseSize || len(rest) > 0 {
 		t.Errorf("%+v, %v", got, err)
 	}
 	o := Order{Number: p.Order, Family: CityCard, Serial: p.Serial, Amount: 7, Until: 8, State: Loading, Load: 9}
@@ -104,11 +104,11 @@ func TestStored(t *testing.T) {
 	if got, err := ReadOrder(stored); err != nil || got != o {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if got, err := ReadPurse(nil); err != nil || got != (Purse{}) {
+	if got, _, err := ReadPurse(nil); err != nil || got != (Purse{}) {
 		t.Errorf("a card that was never loaded: %+v, %v", got, err)
 	}
 	for n := 1; n < len(b); n++ {
-		if _, err := ReadPurse(b[:n]); err == nil {
+		if _, _, err := ReadPurse(b[:n]); err == nil {
 			t.Errorf("%d bytes of a purse were read", n)
 		}
 	}
@@ -120,13 +120,39 @@ func TestStored(t *testing.T) {
 	for _, at := range []int{0, 1, 2, 40} {
 		bad := bytes.Clone(b)
 		bad[at] = 0xEE
-		if _, err := ReadPurse(bad); err == nil || !strings.HasPrefix(err.Error(), "purse: byte ") {
+		if _, _, err := ReadPurse(bad); err == nil || !strings.HasPrefix(err.Error(), "purse: byte ") {
 			t.Errorf("byte %d: %v", at, err)
+		}
+	}
+	for _, version := range []byte{0, purseVersion + 1} {
+		if _, _, err := ReadPurse(append([]byte{version}, b[1:]...)); err == nil {
+			t.Errorf("version %d was read", version)
 		}
 	}
 	stored[44] = 9
 	if _, err := ReadOrder(stored); err == nil {
 		t.Error("an unknown state of an order")
+	}
+}
+
+// What the first version left on disk is still a card, and the next writing of it
+// is of the version of now.
+func TestStoredByTheFirstVersion(t *testing.T) {
+	p := full()
+	p.Shown, p.ShownSeq, p.ShownBalance = false, 0, 0
+	now := AppendPurse(nil, &p)
+	old := append(append([]byte{1}, now[1:111]...), 0, 0, 0, 0)
+	got, rest, err := ReadPurse(append(bytes.Clone(old), 7))
+	if err != nil || got != p || !bytes.Equal(rest, []byte{7}) {
+		t.Errorf("%+v, rest %x, %v", got, rest, err)
+	}
+	if again := AppendPurse(nil, &got); !bytes.Equal(again, now) {
+		t.Errorf("written anew:\n%x\n%x", again, now)
+	}
+	for n := 1; n < len(old); n++ {
+		if _, _, err := ReadPurse(old[:n]); err == nil {
+			t.Errorf("%d bytes of a purse were read", n)
+		}
 	}
 }
 

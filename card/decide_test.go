@@ -68,7 +68,7 @@ func TestDecide(t *testing.T) {
 			shows = &Data{Seq: p.Seq + 3, Balance: 77}
 		}
 		p.Park(CounterAhead, shows)
-		if got, err := ReadPurse(AppendPurse(nil, &p)); err != nil || got != p || got.Shown != c.shown || c.shown && got.ShownBalance != 77 {
+		if got, _, err := ReadPurse(AppendPurse(nil, &p)); err != nil || got != p || got.Shown != c.shown || c.shown && got.ShownBalance != 77 {
 			t.Fatalf("%+v, %v", got, err)
 		}
 		if err := p.May(c.do); err != nil {

@@ -86,6 +86,11 @@ const (
 	purseVersion = 2
 	// PurseSize is the stored length in bytes.
 	PurseSize = 118
+	// The first version ended where Shown begins, with four spare bytes. Cards come
+	// back after years, so it is read for ever; what is written is the newest.
+	purseOldest = 1
+	shownAt     = 111
+	oldestSize  = shownAt + 4
 )
 
 // Unloads says that the last one took money off the card.
@@ -125,23 +130,29 @@ func flag(on bool) byte {
 	return 0
 }
 
-// ReadPurse is the inverse; nothing stored is a card that was never loaded. The
-// error names the byte.
-func ReadPurse(b []byte) (p Purse, err error) {
-	le := binary.LittleEndian
+// ReadPurse is the inverse, for every version that was ever written; rest is what
+// stands behind. Nothing stored is a card that was never loaded. The error names
+// the byte.
+func ReadPurse(b []byte) (p Purse, rest []byte, err error) {
+	if len(b) == 0 {
+		return p, nil, nil
+	}
+	size := PurseSize
+	if b[0] == purseOldest {
+		size = oldestSize
+	}
 	switch {
-	case len(b) == 0:
-		return p, nil
-	case len(b) != PurseSize:
-		return p, fmt.Errorf("purse: byte %d: %d bytes, want %d", len(b), len(b), PurseSize)
-	case b[0] != purseVersion:
-		return p, fmt.Errorf("purse: byte 0: version %d, want %d", b[0], purseVersion)
+	case b[0] < purseOldest || b[0] > purseVersion:
+		return p, nil, fmt.Errorf("purse: byte 0: version %d, want %d to %d", b[0], purseOldest, purseVersion)
+	case len(b) < size:
+		return p, nil, fmt.Errorf("purse: byte %d: %d bytes, want %d", len(b), len(b), size)
 	case int(b[1]) >= len(stateNames) || int(b[2]) >= len(reasonNames):
-		return p, fmt.Errorf("purse: byte 1: state %d, reason %d", b[1], b[2])
+		return p, nil, fmt.Errorf("purse: byte 1: state %d, reason %d", b[1], b[2])
 	}
 	if p.PAN, err = txn.UnpackPAN(b[40], [10]byte(b[41:51])); err != nil {
-		return Purse{}, fmt.Errorf("purse: byte 40: %w", err)
+		return Purse{}, nil, fmt.Errorf("purse: byte 40: %w", err)
 	}
+	le := binary.LittleEndian
 	p.State, p.Reason, p.Family, p.Failed, p.Kind = State(b[1]), Reason(b[2]), Family(b[3]), b[4] != 0, txn.Kind(b[5])
 	p.Load, p.Last, p.At = txn.ID(le.Uint64(b[6:])), txn.ID(le.Uint64(b[14:])), int64(le.Uint64(b[22:]))
 	p.Serial, p.Order = Serial(b[30:40]), Number(b[51:71])
@@ -149,6 +160,8 @@ func ReadPurse(b []byte) (p Purse, err error) {
 	p.Random, p.Terminal, p.Time = [4]byte(b[81:85]), [6]byte(b[85:91]), [7]byte(b[91:98])
 	p.KeyIndex, p.KeyVer, p.Alg, p.Issuer = b[98], b[99], b[100], [8]byte(b[101:109])
 	p.Link = txn.LinkID(le.Uint16(b[109:]))
-	p.Shown, p.ShownSeq, p.ShownBalance = b[111] != 0, le.Uint16(b[112:]), le.Uint32(b[114:])
-	return p, nil
+	if b[0] != purseOldest {
+		p.Shown, p.ShownSeq, p.ShownBalance = b[shownAt] != 0, le.Uint16(b[112:]), le.Uint32(b[114:])
+	}
+	return p, b[size:], nil
 }

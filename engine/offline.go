@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 
 	"tongka/translate"
 	"tongka/txn"
@@ -21,11 +22,17 @@ type OfflineRecords interface {
 //
 //	offline-in/ID8 big endian   → merchant:15 terminal:8 and the records, as F62 had them
 //	offline-seen/name16         → nothing: it was taken before
+//	offline-age/ID8 big endian  → at:8 little endian, Unix ns, and the names16 that this upload was the first with
 const (
 	OfflinePrefix = "offline-in/"
 	seenPrefix    = "offline-seen/"
+	agePrefix     = "offline-age/"
 	offlineHead   = 15 + 8
 )
+
+func uploadKey(prefix string, id txn.ID) []byte {
+	return binary.BigEndian.AppendUint64([]byte(prefix), uint64(id))
+}
 
 // offlineWork is what an upload of them brings.
 type offlineWork struct {
@@ -71,12 +78,14 @@ func (s *Shard) takeOffline(sl *slot, u *translate.Upload) txn.Code {
 // noteOffline keeps what an upload brought, in the batch of its answer.
 func (s *Shard) noteOffline(sl *slot) {
 	w := sl.day.offline
-	key := binary.BigEndian.AppendUint64([]byte(OfflinePrefix), uint64(sl.ID))
 	value := append(append(append(make([]byte, 0, offlineHead+len(w.records)), sl.Terminal.Merchant[:]...), sl.Terminal.Number[:]...), w.records...)
-	s.log.Put(key, value)
+	s.log.Put(uploadKey(OfflinePrefix, sl.ID), value)
+	age := binary.LittleEndian.AppendUint64(make([]byte, 0, 8+16*len(w.fresh)), uint64(s.now))
 	for _, key := range w.fresh {
 		s.log.Put(key, nil)
+		age = append(age, key[len(seenPrefix):]...)
 	}
+	s.log.Put(uploadKey(agePrefix, sl.ID), age)
 	s.stats.OfflineRecords += uint64(len(w.fresh))
 }
 
@@ -110,8 +119,52 @@ type HandedOver struct {
 
 func (c *HandedOver) perform(s *Shard) error {
 	for _, id := range c.IDs {
-		s.log.Delete(binary.BigEndian.AppendUint64([]byte(OfflinePrefix), uint64(id)))
+		s.log.Delete(uploadKey(OfflinePrefix, id))
 	}
 	s.log.Delete(KeptKey(c.Kept))
+	return nil
+}
+
+// OldOffline gives the uploads of before a time in Unix nanoseconds whose records'
+// names are still known, the oldest first and at most so many. It reads beside the
+// shard.
+func OldOffline(from store, before int64, most int) (ids []txn.ID, err error) {
+	enough := errors.New("enough")
+	err = from.Each([]byte(agePrefix), func(key, plain []byte) error {
+		switch {
+		case len(key) != len(agePrefix)+8 || len(plain) < 8:
+			return errUnread
+		case len(ids) == most || int64(binary.LittleEndian.Uint64(plain)) >= before:
+			return enough
+		}
+		ids = append(ids, txn.ID(binary.BigEndian.Uint64(key[len(agePrefix):])))
+		return nil
+	})
+	if err == enough {
+		err = nil
+	}
+	return ids, err
+}
+
+// ForgetOffline is the command that forgets the names of uploads' records, so that
+// they do not grow for ever: one batch. Who sends such a record again is told 00 in
+// place of 94, and the offline store finds the duplicate.
+type ForgetOffline struct{ IDs []txn.ID }
+
+func (c *ForgetOffline) perform(s *Shard) error {
+	for _, id := range c.IDs {
+		key := uploadKey(agePrefix, id)
+		b, found, err := s.log.Lookup(key, nil)
+		if err != nil {
+			return err
+		}
+		if !found || len(b) < 8 {
+			continue
+		}
+		for b = b[8:]; len(b) >= 16; b = b[16:] {
+			s.log.Delete(append([]byte(seenPrefix), b[:16]...))
+		}
+		s.log.Delete(key)
+	}
 	return nil
 }

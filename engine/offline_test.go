@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"testing"
+	"time"
 
 	"tongka/codec/iso8583"
 	"tongka/txn"
@@ -109,4 +110,44 @@ func TestOfflineUploadNotTaken(t *testing.T) {
 	p := w.terminal()
 	w.want("none are taken", p.offline(7, 100, aPair(100, 1)), "40")
 	w.want("waiting", len(w.offlineWaiting()), 0)
+}
+
+// What was taken is known for a time and not for ever, and nothing of it is left
+// behind; who is forgotten is new.
+func TestOfflineNamesEnd(t *testing.T) {
+	w := newWorld(t)
+	w.shape = func(c *Config) { c.Offline = pairs{} }
+	w.crash()
+	p := w.terminal()
+	old := func(before int64, most int) int {
+		t.Helper()
+		ids, err := OldOffline(w.log.NewReader(), before, most)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(ids)
+	}
+	w.want("first", p.offline(7, 100, aPair(100, 1)), "00")
+	w.pass(time.Hour)
+	between := w.shard.now
+	w.pass(time.Hour)
+	p.signIn()
+	w.want("second", p.offline(8, 150, append(aPair(100, 1), aPair(50, 2)...)), "00")
+	w.want("all", old(w.shard.now+1, 9), 2)
+	w.want("no more than asked for", old(w.shard.now+1, 1), 1)
+	w.want("the first is old", old(between, 9), 1)
+	ids, _ := OldOffline(w.log.NewReader(), between, 9)
+	for range 2 { // as behind a crash between the two
+		if err := w.do(&ForgetOffline{IDs: ids}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.want("old ones then", old(between, 9), 0)
+	w.want("of the second", p.offline(9, 50, aPair(50, 2)), "94")
+	w.want("of the first", p.offline(10, 100, aPair(100, 1)), "00")
+	names := 0
+	if err := w.log.NewReader().Each([]byte(seenPrefix), func(_, _ []byte) error { names++; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	w.want("names", names, 2)
 }

@@ -43,7 +43,7 @@ func EachParked(from store, show func(*card.Purse) error) error {
 		if err != nil {
 			return err
 		}
-		p, err := card.ReadPurse(b[:min(len(b), card.PurseSize)])
+		p, _, err := card.ReadPurse(b)
 		if err != nil || p.State != card.Parked {
 			return err
 		}

@@ -209,3 +209,42 @@ func TestDecideRefused(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A card whose last load was kept in the form of the first version comes back, and
+// one that was parked so is decided about.
+func TestCardsOfAnOlderFolder(t *testing.T) {
+	l := newLoads(t)
+	bank := l.bankUp(0)
+	p := l.terminal()
+	age := func(c *simcard.Card) {
+		t.Helper()
+		o := l.shard.cards.of(c.Family, &c.Serial)
+		b, _, err := l.shard.log.Lookup(o.key(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.shard.log.Put(o.key(), append(append([]byte{1}, b[1:111]...), 0, 0, 0, 0))
+		if err := l.shard.log.Commit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := l.issue(1, card.CityCard)
+	p.card(recharge(7, 10_000, c.InitLoad(10_000, kioskNo)))
+	l.debited(bank, "00")
+	l.want("load", p.about().code, "00")
+	age(c)
+	c.Cut()
+	p.card(recharge(8, 10_000, c.InitLoad(10_000, kioskNo)))
+	a := p.about()
+	l.want("again", a.code, "00")
+	l.want("a new MAC2, no second debit", a.rewrite, true)
+	l.bankSilent(bank)
+	c = l.issue(2, card.CityCard)
+	purse := l.strand(p, bank, c, 9)
+	age(c)
+	l.want("waiting", len(l.waiting()), 1)
+	if err := l.decide(&purse, card.WriteOff); err != nil {
+		t.Fatal(err)
+	}
+	l.want("waiting then", len(l.waiting()), 0)
+}

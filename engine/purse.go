@@ -17,9 +17,9 @@ func (s *Shard) readPurse(o object, l *flow.Load) error {
 	if err != nil {
 		return err
 	}
-	l.Purse, err = card.ReadPurse(b[:min(len(b), card.PurseSize)])
+	l.Purse, b, err = card.ReadPurse(b)
 	if err == nil && l.Purse.Unloads() {
-		err = journal.ReadFacts(b[card.PurseSize:], &l.Unload)
+		err = journal.ReadFacts(b, &l.Unload)
 	}
 	return err
 }

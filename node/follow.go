@@ -95,6 +95,9 @@ const (
 	followMost  = 4096 // messages of one file
 	followPlan  = "offline-follow"
 	offlineTime = 10 * time.Minute // for one file of messages
+
+	seenFor    = 90 * 24 * time.Hour // a record that is sent again is told so by the terminal's answer
+	forgetMost = 256                 // uploads in one command: it is a part of a turn
 )
 
 // plan is which messages are being made a file. It is kept before the store hears of
@@ -125,7 +128,7 @@ func (n *Node) followOffline(stop <-chan struct{}, done chan<- struct{}) {
 			return
 		case <-tick.C:
 		}
-		err := n.handOver(ctx)
+		err := errors.Join(n.handOver(ctx), n.forgetSeen(ctx, time.Now().Add(-seenFor)))
 		switch {
 		case err == nil:
 			said = ""
@@ -172,6 +175,15 @@ func (n *Node) forgetOffline(ctx context.Context, f *offline.File, ids []txn.ID)
 		err = n.shard.Do(ctx, &engine.HandedOver{IDs: ids, Kept: followPlan})
 	}
 	return err
+}
+
+// forgetSeen forgets the names of records that were taken before a time, some at once.
+func (n *Node) forgetSeen(ctx context.Context, before time.Time) error {
+	ids, err := engine.OldOffline(n.journal.NewReader(), before.UnixNano(), forgetMost)
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	return n.shard.Do(ctx, &engine.ForgetOffline{IDs: ids})
 }
 
 // waitingOffline gives the messages of the plan that was begun, or of a new one,
