@@ -1,7 +1,7 @@
 # Tongka 通卡. `make help` lists the targets · 列出所有目标
 GO ?= go
 
-.PHONY: help demo test tshark check bench profile front storm fuzz sim sim-mutants soak power picture schema build
+.PHONY: help demo test tshark check bench profile front storm saf fuzz sim sim-mutants soak faults power picture schema build
 
 help: ## this list · 本列表
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -35,6 +35,9 @@ front: ## honest terminals beside slow senders and short-lived ones, and idle on
 storm: ## sales beside ten times as many balance enquiries · 十倍查询风暴中的消费
 	$(GO) run ./cmd/switch bench --storm --idle 0 --min-storm-ratio 0.95 --json bench/out/storm.json
 
+saf: ## sales and memory beside a million debts, and how fast these are delivered · 百万欠款下的消费、内存与投递
+	$(GO) run ./cmd/switch bench --saf --min-saf-ratio 0.9 --max-saf-memory 200 --min-deliveries 20000 --json bench/out/saf.json
+
 FUZZTIME ?= 60s
 fuzz: ## every fuzz target for FUZZTIME (60s) · 模糊测试
 	@set -e; $(GO) list ./... | while read p; do \
@@ -56,6 +59,10 @@ MINUTES ?= 10
 soak: ## hostile callers for MINUTES (10), then kill -9 under load, KILLS times (100), and power cuts, CUTS times (20 as root) · 敌意连接、强杀与断电演练
 	TONGKA_SOAK_MINUTES=$(MINUTES) $(GO) test -count=1 -v -timeout 60m -run TestFrontSoak ./node
 	$(GO) run ./cmd/switch sim crash --kills $(KILLS) --power-cuts $(CUTS)
+
+faults: ## every operation of the journal's disk fails once, in three ways, and a process and a power cut end there · 磁盘错误逐一注入
+	for i in 0 1 2 3 4; do $(GO) test -count=1 -v ./journal -run '^TestDiskErrors$$' -journal.fault-step 5 -journal.fault-from $$i || exit 1; done
+	$(GO) test -count=1 -v ./journal -run TestDiskErrorsWhileOpening -journal.fault-step 1
 
 power: ## power cuts of an ext4 image under load, CUTS times (20), as root · 断电演练
 	$(GO) run ./cmd/switch sim crash --kills 0 --power-cuts $(CUTS)

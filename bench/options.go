@@ -33,6 +33,11 @@ type Options struct {
 	StormRate   int                `name:"storm-rate" help:"--storm 每秒消费数，查询放行同样多。 Sales a second of --storm; as many enquiries are let through." default:"1000"`
 	MinStorm    float64            `name:"min-storm-ratio" help:"--storm 消费 TPS 之比的下限。 Fail when the sales' TPS ratio of --storm is below." placeholder:"0.95"`
 	MaxFront    float64            `name:"max-front-ratio" help:"--front p99 之比的上限。 Fail when a p99 ratio of --front is above." placeholder:"2"`
+	SAF         bool               `name:"saf" help:"改测存储转发：欠着大量冲正时的消费与内存，以及投递速度。 Measure store and forward instead: sales and memory beside a great many debts, and how fast these are delivered."`
+	Debts       int                `help:"--saf 所欠笔数。 Debts of --saf." default:"1000000"`
+	MinSAF      float64            `name:"min-saf-ratio" help:"--saf 消费 TPS 之比的下限。 Fail when the sales' TPS ratio of --saf is below." placeholder:"0.9"`
+	MaxSAF      float64            `name:"max-saf-memory" help:"--saf 内存增长上限，MB。 Fail when the debts of --saf take more memory." placeholder:"MB"`
+	MinDelivery float64            `name:"min-deliveries" help:"--saf 每秒投递数下限。 Fail when fewer debts of --saf are delivered in a second." placeholder:"20000"`
 	JSON        string             `name:"json" help:"结果写入文件。 Write the figures to a file." placeholder:"FILE"`
 	HTML        string             `name:"html" help:"结果画成可离线打开的网页。 Draw the figures as a page that opens offline." placeholder:"FILE"`
 	Goals       string             `help:"目标文件，未达标则退出码为 1。 A file of goals; exit 1 when one is missed." placeholder:"FILE"`
@@ -106,6 +111,9 @@ func (o *Options) Validate() error {
 	fault(o.Storm && (o.Raw || o.Front), "--storm 不与 --raw、--front 同用 · not with --raw or --front")
 	fault(o.Storm && (o.StormRate < 1 || o.StormRate > 10_000), "--storm-rate %d：须在 1 至 10000 之间 · from 1 to 10000", o.StormRate)
 	fault(!o.Storm && o.MinStorm != 0, "--min-storm-ratio：须与 --storm 同用 · only with --storm")
+	fault(o.SAF && (o.Raw || o.Front || o.Storm), "--saf 不与 --raw、--front、--storm 同用 · not with --raw, --front or --storm")
+	fault(o.SAF && (o.Debts < 1000 || o.Debts > 5_000_000), "--debts %d：须在 1000 至 5000000 之间 · from 1000 to 5000000", o.Debts)
+	fault(!o.SAF && (o.MinSAF != 0 || o.MaxSAF != 0 || o.MinDelivery != 0), "--min-saf-ratio、--max-saf-memory、--min-deliveries：须与 --saf 同用 · only with --saf")
 	fault(!o.Front && o.MaxFront != 0, "--max-front-ratio：须与 --front 同用 · only with --front")
 	fault(o.MaxIdle != 0 && (o.Raw || o.Idle == 0), "--max-idle：本次不测内存 · memory is not measured in this run")
 	return errors.Join(errs...)
@@ -133,7 +141,7 @@ func (o *Options) validatePeers(fault func(bad bool, format string, args ...any)
 
 // peerNames are the peers that take part.
 func (o *Options) peerNames() []string {
-	if o.Raw || o.Profile != "" || o.Front || o.Storm || slices.Equal(o.Peers, []string{noPeers}) {
+	if o.Raw || o.Profile != "" || o.Front || o.Storm || o.SAF || slices.Equal(o.Peers, []string{noPeers}) {
 		return nil
 	}
 	return o.Peers
@@ -178,6 +186,9 @@ func (o *Options) bound() time.Duration {
 	if o.Storm {
 		return 3*2*(once+time.Second)*time.Duration(o.Pairs) + 3*time.Minute
 	}
+	if o.SAF {
+		return 3*2*once*time.Duration(o.Pairs) + 15*time.Minute
+	}
 	return 3*once*time.Duration((2+len(o.peerNames()))*o.Pairs*len(o.Shape)) + 3*time.Minute
 }
 
@@ -190,6 +201,9 @@ func (o *Options) terminals() int {
 	}
 	if o.Storm {
 		return n + o.Pairs*(2*stormTerminals+stormAskers)
+	}
+	if o.SAF {
+		return n + 2*o.Pairs*shapes[safShape].terminals
 	}
 	for _, name := range o.Shape {
 		n += o.Pairs * shapes[name].terminals

@@ -29,7 +29,8 @@ type settings struct {
 	POS, Console, Bank netip.AddrPort
 	ZPK                hsm.Key
 	Connections        int
-	Enquiries          int // let through in a second, 0 for no limit
+	Enquiries          int            // let through in a second, 0 for no limit
+	Debtor             netip.AddrPort // a second bank, which is owed; the zero value: there is none
 }
 
 // The bank answers at once, so the deadlines only matter when something is
@@ -47,7 +48,8 @@ links:
     zpk: {{.ZPK}}
     answer_timeout: 10s
     echo_interval: 30s
-routes:
+{{if .Debtor.IsValid}}  - {name: debtor, address: "{{.Debtor}}", destination: "00010000", zpk: {{.ZPK}}, reversal: {window: 1024}}
+{{end}}routes:
   - {link: bank}
 hsm: {mode: soft, test_lmk: true}
 registry: {import: terminals.csv}
@@ -58,9 +60,9 @@ log: {level: warn}
 `))
 
 // provision writes the folder of a switch that knows the given number of
-// terminals, signed in, their keys under the public test LMK. enquiries is how
-// many of those a second it lets through, 0 for all.
-func provision(dir string, terminals, connections, enquiries int, bank netip.AddrPort) (p place, err error) {
+// terminals, signed in, their keys under the public test LMK. Of the settings it
+// makes ports and key.
+func provision(dir string, terminals int, s settings) (p place, err error) {
 	p = place{dir: dir, config: filepath.Join(dir, "switch.yaml"), log: filepath.Join(dir, "switch.log")}
 	if p.pos, p.console, err = freePorts(); err != nil {
 		return p, err
@@ -71,8 +73,9 @@ func provision(dir string, terminals, connections, enquiries int, bank netip.Add
 	if err != nil {
 		return p, fmt.Errorf("bench: ZPK: %w", err)
 	}
+	s.POS, s.Console, s.ZPK = p.pos, p.console, zpk
 	var text bytes.Buffer
-	if err := configFile.Execute(&text, settings{p.pos, p.console, bank, zpk, connections, enquiries}); err != nil {
+	if err := configFile.Execute(&text, s); err != nil {
 		return p, err
 	}
 	if err := os.WriteFile(p.config, text.Bytes(), 0o600); err != nil {

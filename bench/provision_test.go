@@ -20,7 +20,7 @@ import (
 func TestProvision(t *testing.T) {
 	dir := t.TempDir()
 	bank := netip.MustParseAddrPort("127.0.0.1:4000")
-	p, err := provision(dir, 20, 1234, 0, bank)
+	p, err := provision(dir, 20, settings{Bank: bank, Connections: 1234})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,6 +33,7 @@ type Report struct {
 	IdleEach float64 `json:"idle_bytes_per_terminal,omitempty"`
 	Front    *Front  `json:"front,omitempty"`
 	Storm    *Storm  `json:"storm,omitempty"`
+	SAF      *SAF    `json:"saf,omitempty"`
 	Codec    float64 `json:"codec_ns,omitempty"` // see package codecspeed
 	order    []string
 }
@@ -204,6 +205,9 @@ func (r *Report) check(o *Options) error {
 	}
 	if st := r.Storm; st != nil && st.Ratio < o.MinStorm {
 		missed = append(missed, fmt.Errorf("未达标 missed: --min-storm-ratio %g：%.3f", o.MinStorm, st.Ratio))
+	}
+	if s := r.SAF; s != nil {
+		missed = append(missed, s.check(o)...)
 	}
 	return errors.Join(missed...)
 }

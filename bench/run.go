@@ -57,7 +57,7 @@ func (b *bench) run(ctx context.Context) (rep *Report, err error) {
 		return nil, fmt.Errorf("bench: open files: %w", err)
 	}
 	rep = newReport(b.o, proc.Look(dir))
-	if !b.o.Front && !b.o.Storm && b.o.Profile == "" {
+	if !b.o.Front && !b.o.Storm && !b.o.SAF && b.o.Profile == "" {
 		if rep.Codec, err = codecspeed.Measure(); err != nil {
 			return nil, err
 		}
@@ -67,6 +67,10 @@ func (b *bench) run(ctx context.Context) (rep *Report, err error) {
 		return nil, err
 	}
 	defer stopped(&err, bank.stop)
+	if b.o.SAF {
+		rep.SAF, err = b.saf(ctx, dir, ready)
+		return rep, err
+	}
 	relay, at, err := b.startRelay(ctx, roleRelay, ready.Raw)
 	if err != nil {
 		return nil, err
@@ -129,18 +133,22 @@ func (b *bench) startRelay(ctx context.Context, name string, bank netip.AddrPort
 	return c, ready.Address, err
 }
 
+// program is the switch under test.
+func (b *bench) program() string {
+	if b.o.Switch != "" {
+		return b.o.Switch
+	}
+	return b.self[0] // we are a command of the switch
+}
+
 // startSwitch writes the switch's folder and starts it. One switch
 // serves the whole run, as in life: tables fill and files grow.
 func (b *bench) startSwitch(ctx context.Context, dir string, bank bankReady) (*system, error) {
-	program := b.o.Switch
-	if program == "" {
-		program = b.self[0] // we are a command of the switch
-	}
-	p, err := provision(dir, b.o.terminals(), b.o.connections(), b.o.enquiries(), bank.Centre)
+	p, err := provision(dir, b.o.terminals(), settings{Bank: bank.Centre, Connections: b.o.connections(), Enquiries: b.o.enquiries()})
 	if err != nil {
 		return nil, err
 	}
-	s, err := startSwitch(ctx, program, p, b.o.Profile != "")
+	s, err := startSwitch(ctx, b.program(), p, b.o.Profile != "")
 	if err != nil {
 		return nil, err
 	}

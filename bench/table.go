@@ -33,6 +33,8 @@ func (r *Report) print(w io.Writer) {
 		r.Front.print(w)
 	case r.Storm != nil:
 		r.Storm.print(w)
+	case r.SAF != nil:
+		r.SAF.print(w)
 	default:
 		r.printShapes(w)
 	}

@@ -95,6 +95,8 @@ type Reversal struct {
 	MaxAttempts   int           `json:"max_attempts,omitempty" range:"1,65534" jsonschema:"最多次数，之后挂起并告警 · offers at most, then it is parked with an alarm"`
 	Window        int           `json:"window,omitempty" range:"1,1024" jsonschema:"同时在途的冲正数 · reversals under way at once"`
 	AnswerTimeout time.Duration `json:"answer_timeout,omitempty" range:"1s,10m" jsonschema:"应答时限 · how long a bank may take to answer one"`
+	Round         time.Duration `json:"round,omitempty" range:"10ms,1h" jsonschema:"一轮的长度 · length of a round of offers"`
+	PerRound      int           `json:"per_round,omitempty" range:"0,1048576" jsonschema:"每轮最多投递数，0 为 64 个窗口 · offers in a round at most, 0: 64 windows full"`
 }
 
 // HSM says which security module is asked.
@@ -236,7 +238,7 @@ func (l *Link) start() {
 		EchoInterval: time.Minute, EchoTimeout: 10 * time.Second, MaxMissed: 10, WhenFull: "96", Limit: perSecond,
 		Reversal: Reversal{
 			Interval: 5 * time.Second, MaxInterval: 5 * time.Minute,
-			MaxAttempts: 100, Window: 16, AnswerTimeout: 10 * time.Second,
+			MaxAttempts: 100, Window: 16, AnswerTimeout: 10 * time.Second, Round: time.Second,
 		},
 	}
 }

@@ -30,13 +30,13 @@ func (s *Shard) bankFrame(p *peer, b []byte) {
 	translate.ReadBank(&s.bview, &m)
 	switch m.MTI {
 	case 0x0230, 0x0630:
-		if !s.told(n.link, &m) {
+		if !s.told(n, &m) {
 			s.bankAnswer(n, &m)
 		}
 	case 0x0110, 0x0210:
 		s.bankAnswer(n, &m)
 	case 0x0430, 0x0431:
-		s.adviceAnswer(n.link, &m)
+		s.adviceAnswer(n, &m)
 	case 0x0830:
 		s.netAnswer(n, &m)
 	case 0x0820:
@@ -60,7 +60,7 @@ func (s *Shard) bankAnswer(from *line, m *translate.BankMessage) {
 		return
 	case wasExpired:
 		s.stats.LateAnswers++
-		s.debtAnswered(s.idOf(m.RRN), from.link, true) // it may have kept a half-duplex line busy
+		s.debtAnswered(s.idOf(m.RRN), from, true) // it may have kept a half-duplex line busy
 		s.lineEvent(from, flow.LateAnswer)
 		return
 	}
@@ -82,29 +82,29 @@ func (s *Shard) bankAnswer(from *line, m *translate.BankMessage) {
 
 // adviceAnswer ends what was owed. 25 and 12 mean that the bank has nothing to
 // take back, which is as good; any other refusal is offered again.
-func (s *Shard) adviceAnswer(from txn.LinkID, m *translate.BankMessage) {
+func (s *Shard) adviceAnswer(by *line, m *translate.BankMessage) {
 	id := s.idOf(m.RRN)
-	s.debtAnswered(id, from, false)
+	s.debtAnswered(id, by, false)
 	switch m.Code {
 	case txn.OK, txn.NoOriginal, txn.BadTransaction:
 	default:
 		return
 	}
-	if !s.delivered(id, storefwd.Reversal, from, m.Code) {
+	if !s.delivered(id, storefwd.Reversal, by.link, m.Code) {
 		s.stats.Unmatched++
 	}
 }
 
 // told takes the answer to a notice; false when none is owed under its number. A
 // bank that has it already says duplicate. Any other refusal is offered again.
-func (s *Shard) told(from txn.LinkID, m *translate.BankMessage) bool {
+func (s *Shard) told(by *line, m *translate.BankMessage) bool {
 	id := s.idOf(m.RRN)
-	if !s.owed.Owes(id, storefwd.Advice, from) {
+	if !s.owed.Owes(id, storefwd.Advice, by.link) {
 		return false
 	}
-	s.debtAnswered(id, from, false)
+	s.debtAnswered(id, by, false)
 	if m.Code.Approved() || m.Code == txn.Duplicate {
-		s.delivered(id, storefwd.Advice, from, m.Code)
+		s.delivered(id, storefwd.Advice, by.link, m.Code)
 	}
 	return true
 }

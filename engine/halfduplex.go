@@ -38,15 +38,21 @@ func (s *Shard) stillOut(sl *slot) {
 	s.debtsOut++
 }
 
-// debtAnswered makes room on the line that a debt was offered on, whatever the
-// bank said to it and wherever.
-func (s *Shard) debtAnswered(id txn.ID, by txn.LinkID, asked bool) {
+// debtAnswered makes room where something was out, whatever the bank said to it. It
+// may be out on two lines, when one was lost between its offers: then the answer
+// is that of the line it came by. Otherwise it may have come by any.
+func (s *Shard) debtAnswered(id txn.ID, by *line, asked bool) {
 	if s.debtsOut == 0 {
 		return
 	}
-	for _, n := range s.links[by].lines {
+	if by.debt.id == id && by.debt.asked == asked {
+		s.debtOver(by, false)
+		return
+	}
+	for _, n := range s.links[by.link].lines {
 		if n.debt.id == id && n.debt.asked == asked {
 			s.debtOver(n, false)
+			return
 		}
 	}
 }

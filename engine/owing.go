@@ -44,6 +44,7 @@ const (
 	HoldDebt    DebtAction = iota // not offered any more
 	ReleaseDebt                   // parked or held: offered again
 	SettleDebt                    // given up: the bank was told by other ways
+	LookDebt                      // nothing: is it there?
 )
 
 // Operate is the command by which an operator acts on one debt, or with no ID on
@@ -64,8 +65,11 @@ func (c *Operate) perform(s *Shard) error {
 	}
 	to := txn.LinkID(at)
 	if c.ID == 0 {
-		if c.Do == SettleDebt {
+		switch c.Do {
+		case SettleDebt:
 			return ErrNoDebt
+		case LookDebt:
+			return nil
 		}
 		if !s.owed.Stop(to, c.Do == HoldDebt) {
 			return ErrAlready
@@ -79,6 +83,8 @@ func (c *Operate) perform(s *Shard) error {
 	}
 	what := journal.DebtHeld
 	switch c.Do {
+	case LookDebt:
+		return nil
 	case HoldDebt:
 		ok = s.owed.Hold(c.ID, c.Form, to)
 	case ReleaseDebt:

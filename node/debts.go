@@ -4,10 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"tongka/admin"
 	"tongka/audit"
+	"tongka/config"
 	"tongka/engine"
 	"tongka/storefwd"
 	"tongka/translate"
@@ -22,6 +27,9 @@ func (n *Node) listDebts(ctx context.Context, q *admin.DebtQuery, whole bool, ou
 	limit := q.Limit
 	if limit <= 0 {
 		limit = defaultDebts
+	}
+	if q.Link != "" && !slices.ContainsFunc(n.config().Links, func(l config.Link) bool { return l.Name == q.Link }) {
+		return fmt.Errorf("没有线路 %q · no link %q", q.Link, q.Link)
 	}
 	_, done, err := n.reading(ctx)
 	if err != nil {
@@ -112,10 +120,15 @@ func (n *Node) orderDebt(ctx context.Context, who audit.Who, o *admin.DebtOrder,
 		answer = n.operate(ctx, o)
 	case !known:
 		return admin.Refused(fmt.Sprintf("没有操作 %q", o.Do), fmt.Sprintf("no action %q", o.Do), "hold, release, settle")
+	case !saysWhy(o.Why):
+		return admin.Refused("原因须为 1 至 200 个可显示的字符", "why: 1 to 200 characters that can be shown")
 	case o.Do == "hold":
 		answer = n.operate(ctx, o)
 	default:
 		verb += "-proposed"
+		if answer = n.look(ctx, o); !answer.OK {
+			break
+		}
 		number := n.proposals.add(*o, who, time.Now())
 		if number == 0 {
 			answer = admin.Refused("等待确认的提议过多", "too many proposals wait already")
@@ -135,13 +148,33 @@ func (n *Node) orderDebt(ctx context.Context, who audit.Who, o *admin.DebtOrder,
 	return answer
 }
 
+// saysWhy is false for a reason that is none, or that would spoil the line it is
+// shown in.
+func saysWhy(why string) bool {
+	const most = 200
+	return strings.TrimSpace(why) != "" && utf8.ValidString(why) && utf8.RuneCountInString(why) <= most &&
+		!strings.ContainsFunc(why, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
+// look refuses a proposal that could not be done now.
+func (n *Node) look(ctx context.Context, o *admin.DebtOrder) admin.Answer {
+	if o.ID == 0 && o.Do == "settle" {
+		return admin.Refused("了结须写明流水号", "settle wants the number of one transaction")
+	}
+	return n.tellQueue(ctx, o, engine.LookDebt)
+}
+
 // operate has the loop do it.
 func (n *Node) operate(ctx context.Context, o *admin.DebtOrder) admin.Answer {
+	return n.tellQueue(ctx, o, debtDo[o.Do])
+}
+
+func (n *Node) tellQueue(ctx context.Context, o *admin.DebtOrder, do engine.DebtAction) admin.Answer {
 	form := storefwd.Reversal
 	if o.Form == storefwd.Advice.String() {
 		form = storefwd.Advice
 	}
-	c := engine.Operate{Do: debtDo[o.Do], ID: txn.ID(o.ID), Form: form, Link: o.Link}
+	c := engine.Operate{Do: do, ID: txn.ID(o.ID), Form: form, Link: o.Link}
 	switch err := n.shard.Do(ctx, &c); {
 	case errors.Is(err, engine.ErrNoLink):
 		return admin.Refused(fmt.Sprintf("没有线路 %q", o.Link), fmt.Sprintf("no link %q", o.Link))

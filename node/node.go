@@ -3,6 +3,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -320,9 +321,9 @@ func (n *Node) door(made map[string]*translate.Door, dialect string) (*translate
 	return made[dialect], err
 }
 
-// roundsPerWindow bounds what a bank that comes back is offered in a second:
-// so many windows full.
-const roundsPerWindow = 64
+// windowsPerRound bounds what a bank that comes back is offered in a round, when
+// the configuration does not: so many windows full.
+const windowsPerRound = 64
 
 func (n *Node) bank(l *config.Link) (engine.Link, error) {
 	spec, err := dialects.Open(l.Dialect)
@@ -344,7 +345,7 @@ func (n *Node) bank(l *config.Link) (engine.Link, error) {
 	return engine.Link{Name: l.Name, Bank: bank, Framing: f, ZPK: l.ZPK, ZMK: l.ZMK,
 		AnswerTimeout: l.AnswerTimeout, EchoInterval: l.EchoInterval, EchoTimeout: l.EchoTimeout,
 		MaxMissed: l.MaxMissed, FullCode: l.FullCode(),
-		Reversal: storefwd.Policy{Window: r.Window, PerRound: roundsPerWindow * r.Window, Timeout: r.AnswerTimeout,
+		Reversal: storefwd.Policy{Window: r.Window, PerRound: cmp.Or(r.PerRound, windowsPerRound*r.Window), Interval: r.Round, Timeout: r.AnswerTimeout,
 			BackoffMin: r.Interval, BackoffMax: r.MaxInterval, MaxAttempts: r.MaxAttempts}}, err
 }
 

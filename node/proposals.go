@@ -2,6 +2,7 @@ package node
 
 import (
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -14,14 +15,17 @@ import (
 const (
 	proposalLives = 15 * time.Minute
 	maxProposals  = 100
+
+	lowestProposal = 100_000 // six digits
 )
 
 // proposals are orders that wait for a second person. They live as long as the
-// process: after a restart they are made again.
+// process: after a restart they are made again, since what they were about may have
+// changed. Their numbers are drawn, so that one that was told to the second person
+// before a restart is not the number of another order after it.
 type proposals[Order any] struct {
-	mu   sync.Mutex
-	last int
-	all  []proposal[Order]
+	mu  sync.Mutex
+	all []proposal[Order]
 }
 
 type proposal[Order any] struct {
@@ -50,10 +54,13 @@ func (p *proposals[Order]) add(o Order, by audit.Who, now time.Time) int {
 	if p.tidy(now); len(p.all) >= maxProposals {
 		return 0
 	}
-	p.last++
+	number := 0
+	for number == 0 || slices.ContainsFunc(p.all, func(x proposal[Order]) bool { return x.Number == number }) {
+		number = lowestProposal + rand.IntN(9*lowestProposal)
+	}
 	until := now.Add(proposalLives)
-	p.all = append(p.all, proposal[Order]{admin.Proposal[Order]{Number: p.last, Order: o, By: by, Expires: when(until.UnixNano())}, until})
-	return p.last
+	p.all = append(p.all, proposal[Order]{admin.Proposal[Order]{Number: number, Order: o, By: by, Expires: when(until.UnixNano())}, until})
+	return number
 }
 
 var (

@@ -74,25 +74,35 @@ func TestJournalAndDebtsOfARunningSwitch(t *testing.T) {
 	if out := g.ask("saf", "show", id); !strings.Contains(out, "*") {
 		t.Errorf("show: %s", out)
 	}
-	if r := as("alice", "settle", "bank", id, "--form", debt.Form, "--why", "paid by letter"); r.code != 0 || !strings.Contains(r.out, "confirm 1") {
-		t.Fatal(r)
+	// What could never be done is refused before anybody is asked to confirm it.
+	for _, order := range [][]string{{"settle", "bank", "--why", "the whole link"}, {"settle", "bank", "999999999", "--why", "unknown"}, {"release", "nobank", "--why", "x"},
+		{"settle", "bank", id, "--form", debt.Form, "--why", " "}, {"settle", "bank", id, "--form", debt.Form, "--why", "two\nlines"}, {"hold", "bank", "--why", ""},
+		{"settle", "bank", id, "--form", debt.Form, "--why", strings.Repeat("x", 201)}, {"list", "--link", "nobank"}, {"export", "--link", "nobank"}} {
+		if r := as("alice", order...); r.code == 0 {
+			t.Errorf("%q: %v", order, r)
+		}
 	}
-	if r := as("alice", "confirm", "1"); r.code == 0 || !strings.Contains(r.err, "another person") {
+	if out := g.ask("saf", "proposals"); out != "" {
+		t.Errorf("proposals: %s", out)
+	}
+	r := as("alice", "settle", "bank", id, "--form", debt.Form, "--why", "paid by letter")
+	number := proposed(t, r)
+	if r := as("bob", "confirm", "1"); r.code == 0 { // numbers are not guessed
+		t.Errorf("%v", r)
+	}
+	if r := as("alice", "confirm", number); r.code == 0 || !strings.Contains(r.err, "another person") {
 		t.Errorf("one person alone: %v", r)
 	}
 	if out := g.ask("saf", "proposals"); !strings.Contains(out, "token alice") {
 		t.Errorf("proposals: %s", out)
 	}
-	if r := as("bob", "confirm", "1"); r.code != 0 {
+	if r := as("bob", "confirm", number); r.code != 0 {
 		t.Errorf("the second person: %v", r)
 	}
 	if out := g.ask("journal", "show", id); !strings.Contains(out, "given-up") || !strings.Contains(out, "arrived") {
 		t.Errorf("its story: %s", out)
 	}
-	if r := as("bob", "release", "bank", "--why", "test"); r.code != 0 {
-		t.Fatal(r)
-	}
-	if r := as("alice", "confirm", "2"); r.code != 0 {
+	if r := as("alice", "confirm", proposed(t, as("bob", "release", "bank", "--why", "test"))); r.code != 0 {
 		t.Fatal(r)
 	}
 	if out := g.ask("ctl", "audit", "show"); strings.Count(out, "saf-") < 5 || !strings.Contains(out, "token bob") {
@@ -158,4 +168,15 @@ func (g *ground) atRest(live, id string) {
 	if r.code != 0 || !strings.Contains(r.out, "0 笔") {
 		t.Errorf("a card that nobody used: %v", r)
 	}
+}
+
+// proposed gives the number of a proposal.
+func proposed(t *testing.T, r result) string {
+	t.Helper()
+	_, number, ok := strings.Cut(r.out, "saf confirm ")
+	number, _, _ = strings.Cut(number, " ")
+	if r.code != 0 || !ok || len(number) != 6 {
+		t.Fatalf("%v", r)
+	}
+	return number
 }

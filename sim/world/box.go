@@ -41,7 +41,8 @@ func (b *box) lost(l *wire) {
 }
 
 // hear answers a command. Now and then one gets no answer, or one that is so late
-// that nobody waits for it any more: it must not be taken for that of another.
+// that nobody waits for it any more, and some come twice: it must not be taken for
+// that of another.
 func (b *box) hear(l *wire, frame []byte) {
 	b.heard++
 	dice := fate(b.w.o.Seed, aboutModule, uint64(b.index), b.heard)
@@ -53,11 +54,15 @@ func (b *box) hear(l *wire, frame []byte) {
 	if b.mood == slow || dice%256 == 1 {
 		after += int64(moduleTimeout) + int64(dice%uint64(2*time.Second))
 	}
-	b.w.after(after, func() {
+	say := func() {
 		if l.open {
 			l.say(answer)
 		}
-	})
+	}
+	b.w.after(after, say)
+	if dice>>8%4 == 0 { // once more, when its header may have been given to another
+		b.w.after(after+int64(dice>>16%uint64(2*time.Second)), say)
+	}
 }
 
 const moduleTimeout = time.Second

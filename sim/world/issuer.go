@@ -128,11 +128,14 @@ func (k *issuer) money(l *wire, q *iso8583.View, amount uint64) {
 		return
 	}
 	rrn := string(q.Field(37))
-	if r := k.rows[rrn]; r != nil {
-		if !r.reversed || r.booked {
-			k.w.violate("nothing-twice-as-new", "bank %d: %s came twice", k.index, rrn)
-		}
-		k.answer(l, q, "94", 0, 0) // its reversal came first
+	before := k.rows[rrn]
+	switch {
+	case before == nil: // and when its reversal came first and was put off, it is as new
+	case before.key != "":
+		k.w.violate("nothing-twice-as-new", "bank %d: %s came twice", k.index, rrn)
+	case before.reversed:
+		before.key = key(q)
+		k.answer(l, q, "94", 0, 0)
 		return
 	}
 	name := key(q)

@@ -30,6 +30,7 @@ type wire struct {
 	outward int64
 	trunk   *trunk   // of a bank's
 	held    [2]int64 // until when nothing gets through to the switch, and from it
+	stuck   [][]byte // what is held on its way to the switch
 	out     bool     // on a half-duplex line: something is out that nobody has answered
 	outAt   int64    // since when
 }
@@ -70,13 +71,29 @@ func (l *wire) delay() int64 {
 
 // say sends a message of the peer to the switch.
 func (l *wire) say(frame []byte) {
-	l.inward = max(l.inward, l.w.now+l.delay(), l.held[0])
-	l.w.at(l.inward, func() {
-		if l.up && l.p == l.w.proc {
-			l.out = false
-			l.p.do(func() { l.p.handler.Frame(l.id, frame) })
+	if l.held[0] > l.w.now {
+		if l.stuck = append(l.stuck, frame); len(l.stuck) == 1 {
+			l.w.at(l.held[0], l.release)
 		}
-	})
+		return
+	}
+	l.inward = max(l.inward, l.w.now+l.delay())
+	l.w.at(l.inward, func() { l.arrives(frame) })
+}
+
+func (l *wire) arrives(frame []byte) {
+	if l.up && l.p == l.w.proc {
+		l.out = false
+		l.p.do(func() { l.p.handler.Frame(l.id, frame) })
+	}
+}
+
+// release lets through what was held.
+func (l *wire) release() {
+	for _, frame := range l.stuck {
+		l.arrives(frame)
+	}
+	l.stuck, l.held[0] = nil, 0
 }
 
 // left takes what the switch has sent, checks it, and brings it to the peer.
@@ -143,6 +160,10 @@ func (l *wire) hungUp() {
 // hangUp is the peer's end.
 func (l *wire) hangUp() {
 	l.open = false
+	if l.held[0] > l.w.now { // the way is free again just when somebody has given it up
+		l.inward = max(l.inward, l.w.now+int64(fate(l.w.o.Seed, aboutGrey, l.number, 2)%uint64(20*time.Millisecond)))
+		l.w.at(l.inward, l.release)
+	}
 	l.w.at(l.inward, func() { l.forget(io.EOF) })
 }
 

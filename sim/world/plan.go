@@ -117,12 +117,13 @@ func plan(o *Options) []stimulus {
 	}
 	long := int64(o.Transactions) * spacing
 	players := uint64(banks + len(shapeOf(o.Seed).boxes))
+	longest := 20 * time.Second
 	add := func(about uint64, f fault, every int64) {
 		for i := range uint64(long/every + 1) {
 			id := 1_000_000_000*about + i
 			all = append(all, stimulus{id: id, fault: f, till: int(fate(o.Seed, aboutOp, id) % tills), at: int64(i)*every + int64(fate(o.Seed, about, i)%uint64(every)),
 				which: int(fate(o.Seed, aboutBankMood, id) % players), phase: phase(fate(o.Seed, aboutPhase, id) % uint64(phases)),
-				span: int64(time.Second) + int64(fate(o.Seed, aboutSpell, id)%uint64(20*time.Second))})
+				span: int64(time.Second) + int64(fate(o.Seed, aboutSpell, id)%uint64(longest))})
 		}
 	}
 	add(aboutCrash, crash, int64(13*time.Second))
@@ -130,8 +131,9 @@ func plan(o *Options) []stimulus {
 	add(aboutSpell, spell, int64(10*time.Second))
 	add(aboutGhost, ghost, int64(200*time.Millisecond))
 	add(aboutForgery, forgery, int64(2*time.Second))
-	add(aboutGrey, grey, int64(4*time.Second))
 	add(aboutStall, stall, int64(17*time.Second))
+	longest = time.Minute // longer than anybody waits
+	add(aboutGrey, grey, int64(2*time.Second))
 	slices.SortStableFunc(all, func(a, b stimulus) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) })
 	return all
 }

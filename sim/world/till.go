@@ -60,6 +60,7 @@ type job struct {
 	tries         uint64
 	frame         []byte // the request as it was sent last
 	undone        bool   // its reversal was taken
+	strayed       bool   // its request went another way, and arrives beside its reversal
 	unproved      bool   // it was refused because nobody could prove it
 	purse         *purse // of a load
 	about         []byte // F58 of it
@@ -73,6 +74,8 @@ type till struct {
 	number   string
 	line     *wire
 	mak      *clear.Cipher
+	asks     int // sign-ins that were sent
+	keys     int // and keys that came: when as many, they are those of the switch
 	batch    string
 	trace    uint64
 	job      *job
@@ -184,6 +187,9 @@ func (t *till) unanswered() {
 	case j.state == sent:
 		j.state = reversing
 		t.request()
+		if j.strayed {
+			t.arrivesLate(j)
+		}
 	case j.state == reversing:
 		t.request()
 	}
@@ -197,6 +203,7 @@ func (t *till) signIn() {
 		return
 	}
 	t.w.note("signs in", uint64(t.index))
+	t.asks++
 	t.line.say(t.frame(0x0800, func(b *iso8583.Builder) {
 		b.PutUint(11, 1)
 		b.Put(41, []byte(t.number))
@@ -224,6 +231,11 @@ func (t *till) request() {
 	if j.state == sent {
 		j.frame = frame
 	}
+	if j.state == sent && j.tries == 0 && j.kind == sale && fate(t.w.o.Seed, aboutGrey, j.id, 9)%64 == 0 {
+		j.tries, j.strayed = 2, true // it is not repeated
+		t.wait(int64(time.Second))
+		return
+	}
 	if !t.reach() { // it goes nowhere, and may turn up again later
 		t.wait(int64(time.Second))
 		return
@@ -232,6 +244,24 @@ func (t *till) request() {
 	t.w.note("till sends", uint64(t.index), uint64(mti), j.id)
 	t.line.say(frame)
 }
+
+// arrivesLate brings a request by a connection of its own, about when its reversal
+// arrives: before it, behind it, or after what comes next.
+func (t *till) arrivesLate(j *job) {
+	t.w.after(int64(fate(t.w.o.Seed, aboutGrey, j.id, 10)%uint64(4*time.Millisecond)), func() {
+		if l := t.w.connect(nobody{}, -1, conn.Binary2); l != nil {
+			t.w.note("strayed", uint64(t.index), j.id)
+			l.say(j.frame)
+			t.w.after(patience, l.hangUp)
+		}
+	})
+}
+
+// nobody is where answers are lost.
+type nobody struct{}
+
+func (nobody) hear(*wire, []byte) {}
+func (nobody) lost(*wire)         {}
 
 // haunted sends an old request again, as a network may that kept it: it must have
 // no effect, whatever became of the first.
@@ -419,10 +449,17 @@ func (t *till) genuine(v *iso8583.View, code string) bool {
 		return true
 	}
 	want := t.mak.MAC(hsm.UnionPay, v.Before(64))
-	return string(want[:]) == string(v.Field(64))
+	same := string(want[:]) == string(v.Field(64))
+	if !same && t.asks == t.keys {
+		t.w.violate("sealed", "till %d: the MAC of an answer %s is wrong", t.index, code)
+	}
+	return same
 }
 
 func (t *till) signedIn(v *iso8583.View, code string) {
+	if code == "00" {
+		t.keys++
+	}
 	if code != "00" || !t.signing {
 		return
 	}

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// The debts that the bench makes are those that a switch finds and delivers, all
+// of them.
+func TestBenchOfDebts(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "figures.json")
+	out, err := process(t, "bench", "--saf", "--debts=3000", "--pairs=1", "--seconds=0.2", "--warm-up=0.1", "--dir="+t.TempDir(), "--json="+file,
+		"--min-deliveries=1").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		SAF struct {
+			Debts      int     `json:"debts"`
+			Ratio      float64 `json:"tps_ratio"`
+			Deliveries float64 `json:"deliveries_per_second"`
+			RSS        int64   `json:"rss_beside"`
+		} `json:"saf"`
+	}
+	if err := json.Unmarshal(b, &got); err != nil {
+		t.Fatal(err)
+	}
+	if s := &got.SAF; s.Debts != 3000 || s.Ratio <= 0 || s.Deliveries <= 0 || s.RSS <= 0 {
+		t.Errorf("%s\n%s", b, out)
+	}
+}
