@@ -100,15 +100,15 @@ func (b *bench) run(ctx context.Context) (rep *Report, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if b.o.Front {
+	switch {
+	case b.o.Front:
 		rep.Front, err = b.front(ctx)
-		return rep, err
-	}
-	if b.o.Storm {
+	case b.o.Storm:
 		rep.Storm, err = b.storm(ctx)
-		return rep, err
+	default:
+		err = b.measureAll(ctx, rep)
 	}
-	return rep, b.measureAll(ctx, rep)
+	return rep, err
 }
 
 // stopped stops a process at the end of a run. That it ends badly matters too.
