@@ -44,15 +44,11 @@ func (b *bench) run(ctx context.Context) (rep *Report, err error) {
 	defer runtime.UnlockOSThread()
 	ctx, cancel := context.WithTimeoutCause(ctx, b.o.bound(), fmt.Errorf("bench: not done after %v", b.o.bound()))
 	defer cancel()
-	dir, err := os.MkdirTemp(b.o.Dir, "tongka-bench-")
+	dir, remove, err := b.folder()
 	if err != nil {
-		return nil, fmt.Errorf("bench: %w", err)
+		return nil, err
 	}
-	if b.o.Keep {
-		fmt.Fprintf(b.errors, "临时目录 the temporary folder: %s\n", dir)
-	} else {
-		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	}
+	defer stopped(&err, remove)
 	if _, err := proc.RaiseFiles(); err != nil {
 		return nil, fmt.Errorf("bench: open files: %w", err)
 	}
@@ -109,6 +105,19 @@ func (b *bench) run(ctx context.Context) (rep *Report, err error) {
 		err = b.measureAll(ctx, rep)
 	}
 	return rep, err
+}
+
+// folder makes the run's temporary folder, which remove takes away unless it is to
+// be kept.
+func (b *bench) folder() (dir string, remove func() error, err error) {
+	if dir, err = os.MkdirTemp(b.o.Dir, "tongka-bench-"); err != nil {
+		return "", nil, fmt.Errorf("bench: %w", err)
+	}
+	if b.o.Keep {
+		fmt.Fprintf(b.errors, "临时目录 the temporary folder: %s\n", dir)
+		return dir, func() error { return nil }, nil
+	}
+	return dir, func() error { return os.RemoveAll(dir) }, nil
 }
 
 // stopped stops a process at the end of a run. That it ends badly matters too.
