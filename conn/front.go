@@ -208,16 +208,16 @@ func (f *Front) connect(k *linking, before *door) {
 	lines.Add(len(f.loops))
 	for _, l := range f.loops {
 		line := newLine(f, l, d, &k.cfg)
+		run := line.run
+		if k.cfg.OnDemand { // asked here and not there: Update may change the settings meanwhile
+			run = line.runOnDemand
+		}
 		f.entering.Go(func() {
 			defer lines.Done()
 			if before != nil {
 				<-before.lines
 			}
-			if k.cfg.OnDemand {
-				line.runOnDemand()
-				return
-			}
-			line.run()
+			run()
 		})
 	}
 	f.entering.Go(func() {
