@@ -50,6 +50,7 @@ type Flags uint8
 const (
 	Owed Flags = 1 << iota // ours: the bank has not confirmed yet that it took it back
 	Held                   // it was looked for on the day before already
+	Late                   // there is a case about it, and it waits for its partner still
 )
 
 // KeySize is the length in bytes of a Key.

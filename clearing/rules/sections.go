@@ -1,0 +1,113 @@
+package rules
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"tongka/clearing/fee"
+	"tongka/clearing/row"
+	"tongka/txn"
+)
+
+// rules reads the whole file.
+func (p *parser) rules(n ast.Node, r *Rules) {
+	p.mapping(n, form{
+		"zone":      func(n ast.Node) { p.zone(n, &r.Schedule.Zone) },
+		"cut":       func(n ast.Node) { p.clock(n, &r.Schedule.At) },
+		"match":     func(n ast.Node) { p.passes(n, r) },
+		"tolerance": func(n ast.Node) { p.fen(n, &r.Tolerance) },
+		"many":      func(n ast.Node) { p.yes(n, &r.Many) },
+		"hold":      func(n ast.Node) { p.span(n, 24*time.Hour, &r.Hold) },
+		"late_days": func(n ast.Node) { p.whole(n, 366, &r.LateDays) },
+		"weekends":  func(n ast.Node) { p.yes(n, &r.Weekends) },
+		"holidays":  func(n ast.Node) { p.list(n, func(n ast.Node) { r.Holidays = append(r.Holidays, p.date(n)) }) },
+		"files":     func(n ast.Node) { p.list(n, func(n ast.Node) { p.expected(n, r) }) },
+		"fees":      func(n ast.Node) { p.list(n, func(n ast.Node) { p.feeRule(n, r) }) },
+		"settle":    func(n ast.Node) { p.list(n, func(n ast.Node) { p.cycle(n, r) }) },
+	}, "match", "files")
+	// Each rule was checked where it stands.
+	r.Fees, _ = fee.NewTable(r.FeeRules)
+}
+
+func (p *parser) expected(n ast.Node, r *Rules) {
+	f := File{}
+	p.mapping(n, form{
+		"name":     func(n ast.Node) { p.pattern(n, &f.Name) },
+		"link":     func(n ast.Node) { p.link(n, &f.Link) },
+		"required": func(n ast.Node) { p.yes(n, &f.Required) },
+	}, "name", "link")
+	r.Files = append(r.Files, f)
+}
+
+func (p *parser) cycle(n ast.Node, r *Rules) {
+	c := Cycle{Days: 1, Least: 1}
+	p.mapping(n, form{
+		"of":      func(n ast.Node) { p.party(n, true, &c.Of) },
+		"days":    func(n ast.Node) { p.whole(n, 366, &c.Days) },
+		"least":   func(n ast.Node) { p.fen(n, &c.Least) },
+		"collect": func(n ast.Node) { p.yes(n, &c.Collect) },
+	}, "of")
+	if c.Of.Role == fee.Acquirer {
+		p.fault(n, "受理方即本方，不对己付款 · the acquirer is this house, which does not pay itself", "")
+	}
+	c.Least = max(c.Least, 1)
+	r.Cycles = append(r.Cycles, c)
+}
+
+func (p *parser) feeRule(n ast.Node, r *Rules) {
+	f := fee.Rule{}
+	faults := len(p.faults)
+	p.mapping(n, form{
+		"name":      func(n ast.Node) { f.Name, _ = p.scalar(n) },
+		"kinds":     func(n ast.Node) { p.list(n, func(n ast.Node) { f.Kinds = append(f.Kinds, p.kind(n)) }) },
+		"merchant":  func(n ast.Node) { f.Merchant, _ = p.scalar(n) },
+		"payer":     func(n ast.Node) { p.party(n, false, &f.Payer) },
+		"tiers":     func(n ast.Node) { p.list(n, func(n ast.Node) { f.Tiers = append(f.Tiers, p.tier(n)) }) },
+		"shares":    func(n ast.Node) { p.list(n, func(n ast.Node) { f.Shares = append(f.Shares, p.share(n)) }) },
+		"remainder": func(n ast.Node) { p.party(n, false, &f.Remainder) },
+		"returned":  func(n ast.Node) { p.yes(n, &f.Returned) },
+	}, "name", "payer", "tiers", "remainder")
+	if len(p.faults) > faults {
+		return // what follows from these would only hide them
+	}
+	if err := f.Validate(); err != nil {
+		for _, line := range strings.Split(err.Error(), "\n") {
+			p.fault(n, "费用规则有误 · "+line, "")
+		}
+	}
+	r.FeeRules = append(r.FeeRules, f)
+}
+
+func (p *parser) kind(n ast.Node) txn.Kind {
+	s, ok := p.scalar(n)
+	if !ok {
+		return 0
+	}
+	k, known := txn.ParseKind(s)
+	if !known || row.Moves(k) == 0 {
+		p.fault(n, fmt.Sprintf("%q 不是清算的交易种类 · %q is no kind that is cleared", s, s), "sale, void, refund, completion, load-account …")
+	}
+	return k
+}
+
+func (p *parser) tier(n ast.Node) (t fee.Tier) {
+	p.mapping(n, form{
+		"up_to": func(n ast.Node) { p.fen(n, &t.UpTo) },
+		"rate":  func(n ast.Node) { p.percent(n, &t.Rate) },
+		"fixed": func(n ast.Node) { p.fen(n, &t.Fixed) },
+		"min":   func(n ast.Node) { p.fen(n, &t.Min) },
+		"max":   func(n ast.Node) { p.fen(n, &t.Max) },
+	})
+	return t
+}
+
+func (p *parser) share(n ast.Node) (s fee.Share) {
+	p.mapping(n, form{
+		"to":   func(n ast.Node) { p.party(n, false, &s.To) },
+		"part": func(n ast.Node) { p.percent(n, &s.Parts) },
+	}, "to", "part")
+	return s
+}

@@ -1,0 +1,257 @@
+package run
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"tongka/clearing/casefile"
+	"tongka/journal"
+	"tongka/txn"
+)
+
+func at(d, h, m int) time.Time { return time.Date(2026, 10, d, h, m, 0, 0, zone) }
+
+// twoDays plays two days with every kind of difference that our own CSV can tell.
+func twoDays(t *testing.T, sales int) *ground {
+	g := newGround(t)
+	for i := range sales {
+		g.both(at(1, 9, 0).Add(time.Duration(i)*time.Second/100), first, txn.Sale, int64(1000+i*37%9000))
+	}
+	other := g.sale(at(1, 12, 0), txn.Sale, 5000, txn.Approved)
+	g.theirs(first, other, 5007)
+	g.sale(at(1, 12, 1), txn.Sale, 700, txn.Approved) // they never say so
+	late := g.sale(at(1, 12, 2), txn.Sale, 800, txn.Approved)
+	g.theirs(first+1, late, 800) // theirs comes a day late
+	twice := g.sale(at(1, 12, 3), txn.Sale, 900, txn.Approved)
+	g.theirs(first, twice, 900)
+	g.theirs(first, twice, 900)
+	owed := g.sale(at(1, 12, 4), txn.Sale, 300, txn.TimedOut)
+	g.theirs(first, owed, 300)
+	held := g.sale(at(1, 22, 50), txn.Sale, 400, txn.Approved) // near the cut
+	g.theirs(first+1, held, 400)
+	g.both(at(1, 13, 0), first, txn.LoadCash, 10_000)
+	g.both(at(1, 13, 1), first, txn.Refund, 250)
+	wrongRRN := g.sale(at(1, 13, 2), txn.Sale, 1234, txn.Approved) // found by the second pass
+	g.theirs(first, wrongRRN, 1234)
+	last := len(g.csv[first]) - 1
+	g.csv[first][last] = "999999999999" + g.csv[first][last][12:]
+	g.file(first)
+
+	g.record(at(2, 8, 0), &journal.Record{Kind: journal.Owing, Facts: txn.Facts{ID: owed.ID},
+		Body: journal.AppendDebtChange(nil, &journal.DebtChange{What: journal.DebtDelivered})})
+	for i := range 50 {
+		g.both(at(2, 9, 0).Add(time.Duration(i)*time.Second), first+1, txn.Sale, 2000)
+	}
+	g.file(first + 1)
+	g.stop()
+	return g
+}
+
+func counts(r *Report) map[string]int64 {
+	out := map[string]int64{}
+	for _, c := range r.Classes {
+		if c.Count > 0 {
+			out[c.Class] = c.Count
+		}
+	}
+	return out
+}
+
+// Two days are cleared one after the other: every planted difference is found, what
+// is held and what comes late match by themselves, and everything adds up.
+func TestTwoDays(t *testing.T) {
+	g := twoDays(t, 300)
+	r := g.clear(first)
+	want := map[string]int64{"matched": 300 + 4, "amount-differs": 1, "ours-only": 2, "duplicate": 1, "status-differs": 1, "next-day": 1}
+	if got := counts(r); !maps.Equal(got, want) {
+		t.Errorf("the first day: %v, want %v", got, want)
+	}
+	if c := r.Counts; c.Raised != 5 || c.Held != 3 || c.Resolved != 0 || len(r.Proof.Open) != 1 || r.Proof.Owed != 1 || r.Fund.Closing != 10_000 {
+		t.Errorf("%+v %+v %+v", c, r.Proof, r.Fund)
+	}
+	r = g.clear(first + 1)
+	want = map[string]int64{"matched": 52, "ours-only": 1}
+	if got := counts(r); !maps.Equal(got, want) {
+		t.Errorf("the second day: %v, want %v", got, want)
+	}
+	if c := r.Counts; c.Raised != 0 || c.Resolved != 1 || c.OursCarried != 3 || len(r.Proof.Open) != 0 || r.Proof.Confirmed != 1 || r.Fund.Opening != 10_000 {
+		t.Errorf("%+v %+v %+v", c, r.Proof, r.Fund)
+	}
+	if r.Cases[0].Event != casefile.Resolved || r.Cases[0].Theirs == nil || !strings.HasPrefix(r.Cases[0].Case, "20261001-o-") {
+		t.Errorf("%+v", r.Cases)
+	}
+}
+
+// A run that is killed at any step, in any phase of it, and several times within
+// the long ones, gives the same bytes when it is run again, and never publishes a
+// day that is not closed.
+func TestKilledAnywhere(t *testing.T) {
+	want := twoDays(t, 13_000)
+	want.clear(first)
+	want.clear(first + 1)
+	whole := digests(t, filepath.Join(want.dir, "clearing", "days"))
+	if len(whole) < 26 {
+		t.Fatalf("%d files are published", len(whole))
+	}
+	// The same ground: a journal's seals differ each time it is written.
+	g := &ground{t: t, dir: t.TempDir()}
+	for _, name := range []string{"journal", "in", "rules.yaml"} {
+		g.must(os.Rename(filepath.Join(want.dir, name), filepath.Join(g.dir, name)))
+	}
+	deaths := 0
+	for date := range []int{0, 1} {
+		for i, d := range placesToDie(date == 0) {
+			if testing.Short() && date == 1 && i%5 > 0 {
+				continue // the first day died everywhere
+			}
+			_, err := os.Stat(DayFolder(filepath.Join(g.dir, "clearing"), first.Add(date).String()))
+			if published := err == nil; published {
+				t.Fatalf("day %d before %s %d: published %v", date, d.step, d.phase, published)
+			}
+			if !g.die(first.Add(date), d.step, d.phase, d.n) {
+				t.Fatalf("day %d: it did not die at %s, phase %d, %d", date, d.step, d.phase, d.n)
+			}
+			deaths++
+			if d.step == Close && d.phase == Renamed { // decided, and published by the next run
+				g.clear(first.Add(date))
+			}
+		}
+		g.clear(first.Add(date))
+	}
+	t.Logf("%d deaths", deaths)
+	if got := digests(t, filepath.Join(g.dir, "clearing", "days")); !maps.Equal(got, whole) {
+		for name := range whole {
+			if got[name] != whole[name] {
+				t.Errorf("%s differs", name)
+			}
+		}
+		t.Errorf("%d files, want %d", len(got), len(whole))
+	}
+}
+
+type placeToDie struct {
+	step  Step
+	phase Phase
+	n     int
+}
+
+// placesToDie are in the order of a run. A run that died at the last place of a
+// step goes on behind it.
+func placesToDie(long bool) (all []placeToDie) {
+	for s := range Steps {
+		all = append(all, placeToDie{s, Begins, 0})
+		if long && (s == Intake || s == Fold || s == Reconcile || s == Clear) {
+			all = append(all, placeToDie{s, Works, 0}, placeToDie{s, Works, 1}, placeToDie{s, Works, 2})
+		}
+		all = append(all, placeToDie{s, Written, 0}, placeToDie{s, Renamed, 0})
+		if s != Close {
+			all = append(all, placeToDie{s, Done, 0})
+		}
+	}
+	return all
+}
+
+func TestRefusals(t *testing.T) {
+	g := twoDays(t, 20)
+	expect := func(why string, change func(*Options), target error, words string) {
+		t.Helper()
+		_, err := g.run(first, change)
+		if err == nil || target != nil && !errors.Is(err, target) || !strings.Contains(err.Error(), words) {
+			t.Errorf("%s: %v", why, err)
+		}
+	}
+	only := func(s Step) func(*Options) { return func(o *Options) { o.Steps = []Step{s} } }
+	expect("a step before its turn", only(Clear), ErrUnordered, "reconcile")
+	expect("a day that has not ended", func(o *Options) { o.AsOf = at(1, 22, 59).UnixNano() }, nil, "has not ended")
+	g.write("in/20261001/other.csv", "x")
+	expect("a file nobody expects", nil, nil, "other.csv: ")
+	g.must(os.Remove(filepath.Join(g.dir, "in/20261001/other.csv")))
+	text, err := os.ReadFile(filepath.Join(g.dir, "in/20261001/bank-20261001.csv"))
+	g.must(err)
+	g.write("in/20261001/bank-2.csv", string(text))
+	expect("the same contents twice", nil, nil, "the same contents as bank-2.csv")
+	g.write("in/20261001/bank-2.csv", "rrn,amount\n1,x\n2,5\nend,2,5\n")
+	expect("a file with a fault", nil, nil, `bank-2.csv:2:3: amount "x"`)
+	redo := Register
+	if _, err := g.run(first, func(o *Options) {
+		o.Redo, o.GoWithout, o.Steps = &redo, []string{"bank-2.csv"}, []Step{Register, Intake}
+	}); err != nil {
+		t.Errorf("without it: %v", err)
+	}
+	g.write("rules.yaml", testRules+"many: false\n")
+	expect("other rules", nil, ErrChanged, "rules")
+	g.write("rules.yaml", testRules)
+	g.write("in/20261001/bank-20261001.csv", string(text)+"\n")
+	g.must(os.Remove(filepath.Join(g.dir, "in/20261001/bank-2.csv")))
+	again := Intake
+	expect("a file that changed", func(o *Options) { o.Redo = &again }, nil, "bank-20261001.csv")
+	g.write("in/20261001/bank-20261001.csv", string(text))
+	if _, err := g.run(first, func(o *Options) { o.Steps = o.Steps[:Close] }); err != nil {
+		t.Fatal(err)
+	}
+	positions := filepath.Join(g.dir, "clearing/work/20261001", positionsCSV)
+	was, err := os.ReadFile(positions)
+	g.must(err)
+	g.must(os.WriteFile(positions, append(was, "merchant,x,1,1,0,0,1\n"...), 0o600))
+	expect("a position by hand", nil, ErrChanged, "positions.csv")
+	if _, err := os.Stat(DayFolder(filepath.Join(g.dir, "clearing"), "20261001")); err == nil {
+		t.Error("it was published all the same")
+	}
+	again = Clear
+	if s, err := g.run(first, func(o *Options) { o.Redo = &again }); err != nil || !s.Closed {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	expect("to redo a closed day", func(o *Options) { o.Redo = &again }, ErrClosed, "")
+	g.write("in/20261001/bank-9.csv", "rrn,amount\n1,5\nend,1,5\n")
+	expect("a file for a closed day", nil, ErrClosed, "bank-9.csv")
+	if _, err := g.run(first+2, nil); err == nil || !strings.Contains(err.Error(), "so the next is 20261002") {
+		t.Errorf("a day left out: %v", err)
+	}
+	g.write("in/20261002/bank-20261001.csv", string(text))
+	if _, err := g.run(first+1, nil); err == nil || !strings.Contains(err.Error(), "were cleared on 20261001") {
+		t.Errorf("yesterday's file again: %v", err)
+	}
+}
+
+// What people decided about a case is booked with the next day, its row waits no
+// more, and a decision that would lose money cannot be said.
+func TestDecisions(t *testing.T) {
+	g := twoDays(t, 20)
+	r := g.clear(first)
+	var lost string
+	for _, e := range r.Cases {
+		if e.Class == "ours-only" && e.Fen == 700 {
+			lost = e.Case
+		}
+	}
+	g.write("clearing/decisions/20261002.jsonl", `{"case":"`+lost+`","act":"book","ends":true,"moves":[{"from":"issuer:0","to":"merchant:104110045110001","fen":700}]}`+"\n")
+	r = g.clear(first + 1)
+	if got := counts(r); got["ours-only"] != 0 || r.Decisions != 1 || r.Counts.OursCarried != 2 {
+		t.Errorf("%v, %+v", got, r.Counts)
+	}
+	var booked int64
+	for _, p := range r.Parties {
+		if p.Name == "104110045110001" {
+			booked = p.Cases
+		}
+	}
+	if booked != 700 {
+		t.Errorf("the merchant gets %d by decisions", booked)
+	}
+}
+
+func TestBalanced(t *testing.T) {
+	if err := balanced([]position{{Gross: 5, Net: 5}, {Gross: -5, Net: -5}}); err != nil {
+		t.Error(err)
+	}
+	for _, p := range [][]position{{{Gross: 5, Net: 5}}, {{Gross: 4, Net: 5}, {Gross: -5, Net: -5}}} {
+		if err := balanced(p); !errors.Is(err, ErrBalance) {
+			t.Errorf("%+v: %v", p, err)
+		}
+	}
+}
