@@ -41,6 +41,18 @@ func OpenBook(path string) (*Book, error) {
 	return b, nil
 }
 
+// ReadBook reads the cuts of a book that another process may have open, and
+// changes nothing.
+func ReadBook(path string) (Cuts, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("cuts: %w", err)
+	}
+	b := &Book{f: f}
+	err = errors.Join(b.read(), f.Close())
+	return b.cuts, err
+}
+
 // Cuts are those decided so far. They must not be changed.
 func (b *Book) Cuts() Cuts { return b.cuts }
 

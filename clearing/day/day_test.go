@@ -201,3 +201,27 @@ func TestTornAndDamagedBooks(t *testing.T) {
 		}
 	}
 }
+
+// A book is read beside its owner, with what a crash left of a line.
+func TestReadBook(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cuts")
+	if _, err := ReadBook(path); err == nil {
+		t.Error("a book that is not there")
+	}
+	b, err := OpenBook(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if err := b.Decide(Cut{Date: 20261001, End: 7, By: Origin}); err != nil {
+		t.Fatal(err)
+	}
+	whole, _ := os.ReadFile(path)
+	if err := os.WriteFile(path, append(whole, "20261002 9"...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cuts, err := ReadBook(path)
+	if after, _ := os.ReadFile(path); err != nil || len(cuts) != 1 || cuts[0].End != 7 || len(after) != len(whole)+10 {
+		t.Errorf("%v, %v", cuts, err)
+	}
+}

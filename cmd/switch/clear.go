@@ -14,6 +14,7 @@ import (
 
 // clearCmd is the clearing of business days.
 type clearCmd struct {
+	Run   clearRunCmd   `cmd:"" help:"清算一日：文件登记 → 入库 → 对账 → 清分 → 结算 → 备付金 → 报表 → 关闭 · clear a business day, step by step; may be killed and run again"`
 	Bench clearBenchCmd `cmd:"" help:"对账与清分的速度与内存，用生成的一天 · speed and memory of reconciling and settling a day that is made up"`
 }
 
