@@ -31,6 +31,7 @@ type Spec struct {
 	PIN         bool           `json:"pin"`
 	Enquiry     bool           `json:"enquiry"`   // balance enquiries, of which some may be refused for being too many
 	Shortfall   bool           `json:"shortfall"` // what a slow system keeps from being sent at Rate is no fault
+	Loose       bool           `json:"loose"`     // a request may be overtaken by many: the system has a thread of work for each
 	Silent      bool           `json:"silent"`    // connect and say nothing
 	Echo        bool           `json:"echo"`      // answers are the requests sent back, without F39
 	WarmUp      time.Duration  `json:"warm_up"`
@@ -276,8 +277,11 @@ func newTerminal(s *Spec, r *sale.Request) terminal {
 // ring is how many requests a session can tell apart by their trace numbers, a
 // power of two: more than are under way, because answers come in any order.
 func (s *Spec) ring() int {
-	n := 1
-	for n < 4*s.Depth && s.Depth > 1 {
+	n, most := 1, 4*s.Depth
+	if s.Loose {
+		most *= 16
+	}
+	for n < most && s.Depth > 1 {
 		n *= 2
 	}
 	return n

@@ -98,6 +98,7 @@ func TestTraceNumbersStartAgain(t *testing.T) {
 		"at the last whole ring":     {Spec{Terminals: 1, Depth: 2, FirstTrace: 999_991}, []uint32{999_991, 999_992, 1, 2}},
 		"of prepared, with an echo":  {Spec{Terminals: 2, Depth: 1, FirstTrace: 7, Ahead: 8, Echo: true}, []uint32{7, 8, 9, 10, 7, 8}},
 		"of whole rings of prepared": {Spec{Terminals: 1, Depth: 2, FirstTrace: 1, Ahead: 23, Echo: true}, []uint32{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 1}},
+		"of loose rings":             {Spec{Terminals: 1, Depth: 2, FirstTrace: 999_935, Loose: true}, []uint32{999_935, 999_936, 1, 2}},
 		"never within one ring":      {Spec{Terminals: 2, Depth: 2, FirstTrace: 7, Ahead: 16, Echo: true}, []uint32{7, 8, 9, 10, 11, 12, 13, 14, 15}},
 		"of prepared, with a switch": {Spec{Terminals: 1, Depth: 1, FirstTrace: 7, Ahead: 4}, []uint32{7, 8, 9, 10, 11, 12}},
 	}
