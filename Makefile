@@ -1,7 +1,7 @@
 # Tongka 通卡. `make help` lists the targets · 列出所有目标
 GO ?= go
 
-.PHONY: help demo test tshark check bench profile front storm saf fuzz sim sim-mutants soak faults power picture schema build
+.PHONY: help demo test tshark check bench profile figures front storm saf fuzz sim sim-mutants soak faults power picture schema build
 
 help: ## this list · 本列表
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -24,6 +24,10 @@ build: ## bin/switch
 
 bench: ## the switch, a raw relay and others in turns; fails when a goal is missed · 与裸转发等轮流压测，未达标即失败
 	$(GO) run ./cmd/switch bench --json bench/out/latest.json --html bench/out/latest.html --goals bench/goals.yaml
+
+figures: ## the tables of both READMEs, from the last make bench · 以最近一次压测写出两份 README 的数表
+	cp bench/out/latest.json bench/published.json
+	$(GO) run ./cmd/switch bench table bench/published.json README.md README.zh-CN.md
 
 SHAPE ?= A,D,W,C
 profile: ## flame graphs of CPU and allocations of SHAPE (A,D,W,C) into bench/out · 各形态的 CPU 与分配火焰图

@@ -147,6 +147,13 @@ func TestTablesAreWrittenAndChecked(t *testing.T) {
 	}
 }
 
+// What the house quotes of itself is what was measured.
+func TestReadmesQuoteThePublishedRun(t *testing.T) {
+	if code, _, errs := run("table", "../published.json", "../../README.md", "../../README.zh-CN.md", "--check"); code != 0 {
+		t.Errorf("make figures: %s", errs)
+	}
+}
+
 func TestCommands(t *testing.T) {
 	file := write(t, "r.json", result)
 	page := filepath.Join(t.TempDir(), "new", "page.html")
