@@ -70,5 +70,6 @@ func (k *Bank) AppendAdvice(dst []byte, f *txn.Facts, notice []byte, again bool,
 		var buf [48]byte
 		b.Put(90, append(append(buf[:0], orig[authSize:]...), k.tail...))
 	}
+	k.room(&b, mti, 0, len(orig) > 0)
 	return k.finish(&b, at)
 }

@@ -18,7 +18,8 @@ type Bank struct {
 	sender  ready  // F33 alone
 	// F60 of a request and of a reversal.
 	asked, reversed ready
-	tail            []byte // of F90: F32 and F33 right aligned in 11 digits each
+	tail            []byte   // of F90: F32 and F33 right aligned in 11 digits each
+	mac             *bankMAC // nil: its messages carry none
 }
 
 // NewBank prepares the messages: the stations of the header (up to 11
@@ -125,6 +126,7 @@ func (k *Bank) AppendRequest(dst []byte, v *iso8583.View, f, orig *txn.Facts, e 
 	if orig != nil {
 		k.putOriginal(&b, orig, c)
 	}
+	k.room(&b, iso8583.MTI(f.MTI), 0, orig != nil)
 	out, err := k.finish(&b, at)
 	if err == nil {
 		ownTerminal(out[end-reasonSize:end], e)
@@ -250,6 +252,7 @@ func (k *Bank) AppendReversal(dst []byte, f *txn.Facts, again bool, c *Clock) ([
 	putTerminal(&b, f)
 	k.reversed.put(&b)
 	k.putOriginal(&b, f, c)
+	k.room(&b, mti, 0, true)
 	return k.finish(&b, at)
 }
 
@@ -307,6 +310,7 @@ func (k *Bank) AppendNetwork(dst []byte, m *Network, now int64, c *Clock) ([]byt
 		b.Put(53, []byte(m.Security))
 	}
 	b.PutUint(70, uint64(m.Net))
+	k.room(&b, m.MTI, m.Net, true)
 	return k.finish(&b, at)
 }
 
