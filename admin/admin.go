@@ -8,7 +8,7 @@
 //	POST /api/reload[?dry=1]    read the config again (dry: only say what would change)
 //	POST /api/drain/{link}      take a bank out of service
 //	POST /api/undrain/{link}    and back
-//	POST /api/keys/{link}       ask a bank for a new PIN key
+//	POST /api/keys/{link}       ask a bank for a new PIN key; ?kind=mac: a new MAC key
 //	POST /api/log-level/{level} until the next start or reload
 //	POST /api/stop              finish what is under way, and end
 //	POST /api/restart           hand over to a new process
@@ -40,7 +40,7 @@ const (
 	Reload   Verb = "reload"
 	Drain    Verb = "drain"
 	Undrain  Verb = "undrain"
-	Keys     Verb = "keys" // ask a bank for a new PIN key
+	Keys     Verb = "keys" // ask a bank for a new PIN key, or MAC key
 	LogLevel Verb = "log-level"
 	Stop     Verb = "stop"
 	Restart  Verb = "restart"
@@ -61,7 +61,14 @@ type Action struct {
 	Verb Verb
 	What string // name of a link, or a log level
 	Dry  bool   // of a reload: change nothing
+	Kind string // of keys: PINKey, the same as none, or MACKey
 }
+
+// Kinds of keys.
+const (
+	PINKey = "pin"
+	MACKey = "mac"
+)
 
 // Answer says what became of an action, in both languages.
 type Answer struct {
@@ -225,7 +232,7 @@ type whoKey struct{}
 
 // action reads what a path asks for.
 func action(r *http.Request) (Action, error) {
-	a := Action{Verb: Verb(r.PathValue("verb")), What: r.PathValue("what"), Dry: r.URL.Query().Get("dry") != ""}
+	a := Action{Verb: Verb(r.PathValue("verb")), What: r.PathValue("what"), Dry: r.URL.Query().Get("dry") != "", Kind: r.URL.Query().Get("kind")}
 	wants, known := takesWhat[a.Verb]
 	switch {
 	case !known:
@@ -234,6 +241,8 @@ func action(r *http.Request) (Action, error) {
 		return a, fmt.Errorf("%s: 缺少对象 · of what?", a.Verb)
 	case !wants && a.What != "":
 		return a, fmt.Errorf("%s: 多余的 %q · %q is too much", a.Verb, a.What, a.What)
+	case a.Kind != "" && (a.Verb != Keys || a.Kind != PINKey && a.Kind != MACKey):
+		return a, fmt.Errorf("%s: 没有 kind %q · no kind %q", a.Verb, a.Kind, a.Kind)
 	case a.Dry && a.Verb != Reload:
 		return a, fmt.Errorf("%s: dry 只用于 reload · dry is for reload only", a.Verb)
 	}

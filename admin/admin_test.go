@@ -109,8 +109,8 @@ func TestSocket(t *testing.T) {
 	if _, err := c.AuditHead(ctx); err == nil || !strings.Contains(err.Error(), "disk") {
 		t.Error(err)
 	}
-	want := []Action{{Reload, "", false}, {Reload, "", true}, {Drain, "bank-a", false}, {Undrain, "b", false}, {LogLevel, "debug", false},
-		{Stop, "", false}, {Restart, "", false}, {Drain, "nobody", false}}
+	want := []Action{{Verb: Reload}, {Verb: Reload, Dry: true}, {Verb: Drain, What: "bank-a"}, {Verb: Undrain, What: "b"}, {Verb: LogLevel, What: "debug"},
+		{Verb: Keys, What: "bank-a"}, {Verb: Keys, What: "bank-a", Kind: MACKey}, {Verb: Stop}, {Verb: Restart}, {Verb: Drain, What: "nobody"}}
 	for _, a := range want {
 		got, err := c.Act(ctx, a)
 		if err != nil || got.OK != (a.What != "nobody") {

@@ -64,6 +64,9 @@ func (c *Client) Act(ctx context.Context, a Action) (Answer, error) {
 	if a.Dry {
 		path += "?dry=1"
 	}
+	if a.Kind != "" {
+		path += "?kind=" + url.QueryEscape(a.Kind)
+	}
 	var answer Answer
 	return answer, c.call(ctx, http.MethodPost, path, &answer)
 }

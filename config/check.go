@@ -95,6 +95,7 @@ func (r *reader) links(c *Config, taken map[string]string) {
 		if l.ZMK.N == 8 {
 			r.faultAt(path+".zmk", "ZMK 须为双倍或三倍长 · a ZMK of double or triple length is wanted", "U+32H")
 		}
+		r.mac(l, path)
 		// Otherwise a second echo would leave while the first is still awaited.
 		if l.EchoTimeout > l.EchoInterval {
 			r.faultAt(path+".echo_timeout", fmt.Sprintf("echo_timeout %s 长于 echo_interval %s · longer than echo_interval %s",

@@ -78,7 +78,10 @@ type Link struct {
 	Destination   string        `json:"destination" reload:"now" jsonschema:"报文头目的站代码，1–11 位数字 · destination station of the header, 1 to 11 digits"`
 	Source        string        `json:"source,omitempty" reload:"now" jsonschema:"报文头源站代码，缺省为受理机构 · source station of the header, the acquirer when left out"`
 	ZPK           hsm.Key       `json:"zpk" reload:"now" jsonschema:"LMK 下的区域 PIN 密钥，U/X+32H 或 T/Y+48H · zone PIN key under the LMK: U or X and 32 hex digits, T or Y and 48"`
-	ZMK           hsm.Key       `json:"zmk,omitempty" reload:"now" jsonschema:"LMK 下的区域主密钥；给出则接受银行以 0800 更换 ZPK · zone master key under the LMK: with it the bank may change the ZPK by an 0800"`
+	ZMK           hsm.Key       `json:"zmk,omitempty" reload:"now" jsonschema:"LMK 下的区域主密钥；给出则接受银行以 0800 更换 ZPK 与 ZAK · zone master key under the LMK: with it the bank may change the ZPK and the ZAK by an 0800"`
+	ZAK           hsm.Key       `json:"zak,omitempty" reload:"now" pattern:"^([0-9A-Fa-f]{16}|[UX][0-9A-Fa-f]{32}|[TY][0-9A-Fa-f]{48})$" jsonschema:"LMK 下的区域 MAC 密钥，与 mac 同用，16H 或 U/X+32H、T/Y+48H · zone MAC key under the LMK, with mac: 16 hex digits, U or X and 32, T or Y and 48"`
+	MAC           MAC           `json:"mac,omitempty" reload:"now" jsonschema:"与该行往来报文的 MAC，空为不带 · MAC of the messages from and to this bank, none when left out"`
+	KeyGrace      time.Duration `json:"key_grace,omitempty" range:"0s,24h" reload:"now" jsonschema:"换钥后旧 MAC 密钥仍认多久，缺省 5m · how long the MAC key before is still good for what the bank sends, 5m when left out"`
 	AnswerTimeout time.Duration `json:"answer_timeout,omitempty" range:"1s,10m" reload:"now" jsonschema:"银行应答时限 · how long a bank may take to answer"`
 	EchoInterval  time.Duration `json:"echo_interval,omitempty" range:"1s,1h" reload:"now" jsonschema:"回响测试间隔 · time between echo tests on a link"`
 	EchoTimeout   time.Duration `json:"echo_timeout,omitempty" range:"100ms,10m" reload:"now" jsonschema:"回响应答时限 · how long an echo may take"`
@@ -235,7 +238,7 @@ func (l *Listener) start() {
 func (l *Link) start() {
 	*l = Link{
 		Dialect: "cups", AnswerTimeout: 25 * time.Second,
-		EchoInterval: time.Minute, EchoTimeout: 10 * time.Second, MaxMissed: 10, WhenFull: "96", Limit: perSecond,
+		EchoInterval: time.Minute, EchoTimeout: 10 * time.Second, KeyGrace: 5 * time.Minute, MaxMissed: 10, WhenFull: "96", Limit: perSecond,
 		Reversal: Reversal{
 			Interval: 5 * time.Second, MaxInterval: 5 * time.Minute,
 			MaxAttempts: 100, Window: 16, AnswerTimeout: 10 * time.Second, Round: time.Second,

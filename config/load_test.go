@@ -66,6 +66,7 @@ listeners: [{name: pos, address: "0.0.0.0:8583", dialect: pos, max_connections: 
 links:
   - {name: a, address: "127.0.0.1:9001", dialect: cups, destination: "00010000", source: "9", zpk: U0123456789ABCDEF0123456789ABCDEF,
      answer_timeout: 2s, echo_interval: 3s, echo_timeout: 1s, max_missed: 4, when_full: "91", zmk: U89ABCDEF0123456789ABCDEF01234567,
+     zak: 0123456789ABCDEF, mac: {algorithm: x9.9, check: "D5D44F", messages: [request, network], fields: [2, 4, 39], key_fields: [70], raw: true, field: 64, form: hex, key_change: old}, key_grace: 1m,
      reversal: {interval: 1s, max_interval: 2s, max_attempts: 3, window: 4, answer_timeout: 5s, round: 3s, per_round: 7}, limit: {rate: 10, per: 2s, burst: 3, in_flight: 4}}
   - {name: b, lines: [{address: "bank:9002", window: 8, backups: ["bank2:9002", "bank3:9002"]}, {send: "bank:9003", listen: ":9004", allow: ["10.1.0.0/16"], priority: 2}], destination: "2", zpk: "X0123456789ABCDEF0123456789ABCDEF"}
 routes:
@@ -129,7 +130,8 @@ func wholeConfig(t *testing.T) *Config {
 			Allow:   []string{"10.0.0.0/8"}, Deny: []string{"10.9.0.0/16"},
 			PerAddress: PerAddress{Connections: 4, Connects: 2, Burst: 3, Strikes: 5, StrikeTime: 10 * time.Second, ShutOut: 20 * time.Second}}},
 		Links: []Link{{Name: "a", Address: "127.0.0.1:9001", Dialect: "cups", Destination: "00010000", Source: "9",
-			ZPK: key("U0123456789ABCDEF0123456789ABCDEF"), AnswerTimeout: 2 * time.Second, EchoInterval: 3 * time.Second, EchoTimeout: time.Second, MaxMissed: 4, WhenFull: "91", ZMK: key("U89ABCDEF0123456789ABCDEF01234567"),
+			ZPK: key("U0123456789ABCDEF0123456789ABCDEF"), AnswerTimeout: 2 * time.Second, EchoInterval: 3 * time.Second, EchoTimeout: time.Second, MaxMissed: 4, WhenFull: "91", ZMK: key("U89ABCDEF0123456789ABCDEF01234567"), ZAK: key("0123456789ABCDEF"), KeyGrace: time.Minute,
+			MAC:      MAC{Algorithm: "x9.9", Check: "D5D44F", Messages: []string{"request", "network"}, Fields: []int{2, 4, 39}, KeyFields: []int{70}, Raw: true, Field: 64, Form: "hex", KeyChange: "old"},
 			Reversal: Reversal{Interval: time.Second, MaxInterval: 2 * time.Second, MaxAttempts: 3, Window: 4, AnswerTimeout: 5 * time.Second, Round: 3 * time.Second, PerRound: 7}, Limit: Cap{10, 2 * time.Second, 3, 4}}, b},
 		Routes: []Route{{Kinds: []txn.Kind{txn.Sale}, BIN: []string{"62", "6225-6229"}, Link: "a"},
 			{Label: "large", Kinds: []txn.Kind{txn.Sale, txn.Balance}, Issuer: []string{"CMB"}, Merchant: []string{"898310048160001", "8983*"},

@@ -96,6 +96,9 @@ func limit(p *jsonschema.Schema, f reflect.StructField) {
 			p.Enum = append(p.Enum, word)
 		}
 	}
+	if pattern := f.Tag.Get("pattern"); pattern != "" {
+		p.Pattern = pattern // the reader has the same rule in another place
+	}
 	switch {
 	case f.Type == reflect.TypeFor[time.Duration]():
 		low, high := durationRange(f.Tag)

@@ -108,14 +108,15 @@ var counters = []counter{
 	{"when_closed", Words{"非营业时间", "outside of hours"}, "Requests refused outside of opening hours.", func(c *engine.Counters) uint64 { return c.WhenClosed }},
 	{"over_daily", Words{"超出日限额", "over a limit of the day"}, "Requests refused because terminal, merchant or card is over a limit.", func(c *engine.Counters) uint64 { return c.OverDaily }},
 	{"line_changes", Words{"线路状态变化", "line changes"}, "Changes of state of bank lines.", func(c *engine.Counters) uint64 { return c.LineChanges }},
-	{"key_changes", Words{"银行换钥", "key changes"}, "PIN keys that banks brought.", func(c *engine.Counters) uint64 { return c.KeyChanges }},
+	{"key_changes", Words{"银行换钥", "key changes"}, "PIN and MAC keys that banks brought.", func(c *engine.Counters) uint64 { return c.KeyChanges }},
+	{"bad_bank_mac", Words{"银行 MAC 错", "bad bank MAC"}, "Messages of banks with a wrong MAC or without one: not believed.", func(c *engine.Counters) uint64 { return c.BadBankMAC }},
 	{"commits", Words{"落盘批次", "commits"}, "Journal batches made durable.", func(c *engine.Counters) uint64 { return c.Commits }},
 	{"records", Words{"落盘记录", "records"}, "Journal records made durable.", func(c *engine.Counters) uint64 { return c.Records }},
 }
 
 // Which counters stand where on the page. Trouble is lit while it grows.
 var (
-	troubleKeys = []string{"timed_out", "bad_mac", "bad_format", "unregistered", "refused", "no_space", "over_terminal", "over_merchant", "over_payments", "over_enquiries", "over_link", "late_answers", "unmatched", "hsm_faults"}
+	troubleKeys = []string{"timed_out", "bad_mac", "bad_bank_mac", "bad_format", "unregistered", "refused", "no_space", "over_terminal", "over_merchant", "over_payments", "over_enquiries", "over_link", "late_answers", "unmatched", "hsm_faults"}
 	totalKeys   = []string{"received", "approved", "declined", "reversed", "delivered", "repeats", "sign_ins"}
 )
 

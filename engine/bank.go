@@ -28,21 +28,28 @@ func (s *Shard) bankFrame(p *peer, b []byte) {
 	}
 	var m translate.BankMessage
 	translate.ReadBank(&s.bview, &m)
+	if !l.cfg.Bank.Seals() || s.proven(n, &m, b) {
+		s.bankMessage(n, &m)
+	}
+}
+
+// bankMessage does what a bank's message in s.bview says, once it is believed.
+func (s *Shard) bankMessage(n *line, m *translate.BankMessage) {
 	switch m.MTI {
 	case 0x0230, 0x0630:
-		if !s.told(n, &m) {
-			s.bankAnswer(n, &m)
+		if !s.told(n, m) {
+			s.bankAnswer(n, m)
 		}
 	case 0x0110, 0x0210:
-		s.bankAnswer(n, &m)
+		s.bankAnswer(n, m)
 	case 0x0430, 0x0431:
-		s.adviceAnswer(n, &m)
+		s.adviceAnswer(n, m)
 	case 0x0830:
-		s.netAnswer(n, &m)
+		s.netAnswer(n, m)
 	case 0x0820:
-		s.bankAsks(n, &m)
+		s.bankAsks(n, m)
 	case 0x0800:
-		s.bankKey(n, &m)
+		s.bankKey(n, m)
 	default:
 		s.stats.Unmatched++
 	}
@@ -190,23 +197,22 @@ func (s *Shard) offer(l *link, n *line, d *storefwd.Debt, again bool) {
 		return
 	}
 	start := len(out.b)
-	b, err := l.cfg.Framing.Begin(out.b), error(nil)
+	b, err, class := l.cfg.Framing.Begin(out.b), error(nil), translate.Reversals
 	if d.Form == storefwd.Advice {
+		class = translate.Advices
 		b, err = l.cfg.Bank.AppendAdvice(b, &d.Facts, d.Body, again, &s.clock)
 	} else {
 		b, err = l.cfg.Bank.AppendReversal(b, &d.Facts, again, &s.clock)
 	}
 	if err == nil {
-		b, err = l.cfg.Framing.End(b, start)
+		s.offered(n, d)
+		err = s.dispatch(n, out, b, start, class, nil)
 	}
 	if err != nil {
+		s.notOffered(n, d)
 		s.zap.Error("debt not rendered", fault.Field(fault.DebtUnrendered), zap.String("link", l.cfg.Name), zap.Stringer("form", d.Form), zap.Uint64("txn", uint64(d.ID)), zap.Error(err))
 		out.b = out.b[:start]
-		return
 	}
-	out.b = b
-	s.offered(n, d)
-	s.given(n, nil)
 }
 
 // askNetwork sends a sign-on, echo or sign-off under a number of its own.
@@ -234,15 +240,12 @@ func (s *Shard) sendNetwork(n *line, m translate.Network) {
 	start := len(out.b)
 	b, err := l.cfg.Bank.AppendNetwork(l.cfg.Framing.Begin(out.b), &m, s.now, &s.clock)
 	if err == nil {
-		b, err = l.cfg.Framing.End(b, start)
+		err = s.dispatch(n, out, b, start, translate.ClassOf(m.MTI, m.Net), nil)
 	}
 	if err != nil {
 		s.zap.Error("network message not rendered", fault.Field(fault.RequestUnrendered), zap.String("link", l.cfg.Name), zap.Error(err))
 		out.b = out.b[:start]
-		return
 	}
-	out.b = b
-	s.given(n, nil)
 }
 
 // netAnswer takes the answer to the network message that is out on this line.

@@ -104,6 +104,9 @@ func newChaos(t *testing.T, seed uint64, remote bool) *chaos {
 			c.banks[i].lines = append(c.banks[i].lines, &bankLine{sockets: [2]int{l.Send, l.Receive}, short: l.Short.Messages > 0})
 		}
 	}
+	if seed%5 < 2 {
+		c.banks[0].macs = c.newMACs()
+	}
 	c.start(vfs.NewCrashableMem())
 	return c
 }
@@ -117,6 +120,9 @@ func (c *chaos) start(fs vfs.FS) {
 	for i := range cfg.Links {
 		l := &cfg.Links[i]
 		l.Lines, l.MaxMissed, l.EchoInterval, l.EchoTimeout = c.lines[i], 3, 4*time.Second, 2*time.Second
+	}
+	if m := c.banks[0].macs; m != nil {
+		m.configure(c, &cfg.Links[0])
 	}
 	if c.remote {
 		cfg.HSMs = []HSM{{Name: "hsm-1", Socket: chaosBoxes, Framing: conn.Binary2}, {Name: "hsm-2", Socket: chaosBoxes + 1, Framing: conn.Binary2}}
@@ -336,7 +342,10 @@ func (c *chaos) settle() {
 		}
 		c.drain(k.index, 0, true)
 	}
-	for range 400 {
+	for i := range 400 {
+		if m := c.banks[0].macs; m != nil && m.offered && i%8 == 7 {
+			c.banks[0].bringKey()
+		}
 		for range 4 {
 			c.reap()
 			c.serve()
@@ -396,6 +405,9 @@ func (c *chaos) empty() {
 		if n := s.pool.View(i).InFlight; n != 0 {
 			c.t.Errorf("module %d: %d commands out", i, n)
 		}
+	}
+	if n := len(s.macs.jobs) - len(s.macs.free); n != 0 {
+		c.t.Errorf("%d messages wait for their MAC", n)
 	}
 	if len(s.seals) != 0 || len(s.dirty) != 0 || s.owed.Total() != 0 {
 		c.t.Errorf("%d seals, %d dirty, %d owed", len(s.seals), len(s.dirty), s.owed.Total())

@@ -91,6 +91,10 @@ func (c *chaos) sicken() {
 	bank := c.rng.IntN(2)
 	number := c.rng.IntN(len(c.lines[bank]))
 	l := c.banks[bank].lines[number]
+	if c.banks[0].macs != nil && c.rng.IntN(2) == 0 {
+		c.banks[0].bringKey()
+		return
+	}
 	switch dice := c.rng.IntN(10); {
 	case dice < 6:
 		l.mood = mood(c.rng.IntN(int(moods)))
@@ -98,22 +102,24 @@ func (c *chaos) sicken() {
 	case dice < 8:
 		net := uint64(1 + c.rng.IntN(3))
 		c.note("bank %d says F70 %d by socket %d", bank, net, l.sockets[1])
-		c.give(l.ids[1], c.ownAccord(net))
+		c.give(l.ids[1], c.ownAccord(c.banks[bank], net))
 	default:
 		c.drain(bank, number+1, dice == 8)
 	}
 }
 
 // ownAccord is a network message of a bank.
-func (c *chaos) ownAccord(net uint64) []byte {
+func (c *chaos) ownAccord(k *issuer, net uint64) []byte {
 	b := iso8583.Cups().Begin(iso8583.AppendCupsHeader(nil, "48023310", "00010000"), 0x0820)
 	b.PutUint(11, 77)
 	b.PutUint(70, net)
+	k.room(&b)
 	out, err := b.End()
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	iso8583.PatchCupsLength(out, len(out))
+	k.seal(out)
 	return out
 }
 

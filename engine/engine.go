@@ -62,7 +62,8 @@ type Link struct {
 	Bank          *translate.Bank
 	Framing       conn.Framing
 	ZPK           hsm.Key // under the LMK; none: requests with a PIN are refused
-	ZMK           hsm.Key // under the LMK; none: the bank may not change the ZPK
+	ZMK           hsm.Key // under the LMK; none: the bank may not change its keys
+	MAC           LinkMAC // of the messages that Bank gives a MAC
 	AnswerTimeout time.Duration
 	EchoInterval  time.Duration
 	EchoTimeout   time.Duration // also of sign-on and sign-off
@@ -189,6 +190,11 @@ func (c *Config) Validate() error {
 			}
 			if n.Priority < 1 || n.Window < 0 {
 				bad("%s: priority %d, window %d", whose, n.Priority, n.Window)
+			}
+		}
+		if l.Bank != nil && l.Bank.Seals() {
+			if err := l.MAC.validate(c.Module); err != nil {
+				bad("link %s: %w", l.Name, err)
 			}
 		}
 		if l.AnswerTimeout <= 0 || l.EchoInterval <= 0 || l.EchoTimeout <= 0 {

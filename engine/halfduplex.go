@@ -25,6 +25,13 @@ func (s *Shard) offered(n *line, d *storefwd.Debt) {
 	}
 }
 
+// notOffered takes that back for one that did not leave after all.
+func (s *Shard) notOffered(n *line, d *storefwd.Debt) {
+	if n.debt.id == d.ID && !n.debt.asked {
+		s.debtOver(n, false)
+	}
+}
+
 // stillOut keeps a half-duplex line busy with a request that is cancelled here:
 // the bank has it and will answer, and until then nothing else may leave, the
 // reversal of this very request the least of all.

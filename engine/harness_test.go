@@ -47,6 +47,7 @@ type world struct {
 	dialled  []int            // links that the shard wants a connection of
 	fatal    error
 	nextID   uint32
+	macs     *bankSide // nil: banks' messages have no MAC
 }
 
 // watchedLog fails the test when bytes leave before the records are durable.
@@ -285,11 +286,15 @@ func (w *world) bankMessage(mti iso8583.MTI, fill func(*iso8583.Builder)) []byte
 	head := iso8583.AppendCupsHeader(nil, "48023310", "00010000")
 	b := iso8583.Cups().Begin(head, mti)
 	fill(&b)
+	if w.macs != nil {
+		b.Put(128, make([]byte, 8))
+	}
 	out, err := b.End()
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	iso8583.PatchCupsLength(out, len(out))
+	w.macs.seal(w.t, out)
 	return out
 }
 

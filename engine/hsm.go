@@ -26,6 +26,7 @@ type module struct {
 type asked struct {
 	seal  bool // the MAC of an answer; otherwise a securing step
 	zone  bool // or a bank's new key: then slot is the LinkID, and gen the offer's
+	mac   bool // or the MAC of a bank's message: then slot is the macJob's index, and gen its
 	step  flow.Step
 	slot  uint32
 	gen   uint32 // of the slot
@@ -323,6 +324,13 @@ func (s *Shard) remake(a *asked) bool {
 		s.zoneRequest(l)
 		return l.offer.gen == a.gen && l.offer.line != nil
 	}
+	if a.mac {
+		j := s.jobOf(a)
+		if j != nil {
+			s.macRequest(j)
+		}
+		return j != nil
+	}
 	sl := &s.slots[a.slot]
 	switch {
 	case sl.gen != a.gen:
@@ -348,6 +356,7 @@ func (s *Shard) moduleEvent(e pool.Event) {
 	switch {
 	case e.State == pool.Ready:
 		s.zap.Info("security module serves", fields[0])
+		s.checkKeys()
 	case e.Reason == pool.WrongLMK:
 		s.zap.Error("security module quarantined", append(fields, fault.Field(fault.ModuleQuarantined))...)
 	default:
@@ -421,6 +430,10 @@ func (s *Shard) hsmLost(index int) {
 func (s *Shard) conclude(a *asked) {
 	if a.zone {
 		s.keyImported(&s.links[a.slot], a.gen)
+		return
+	}
+	if a.mac {
+		s.macDone(a)
 		return
 	}
 	sl := &s.slots[a.slot]

@@ -18,6 +18,7 @@ type issuer struct {
 	known map[string]*bankRow // by what F90 says of it: MTI, F11, F7
 	deals map[uint64]*bankRow // by the deal's number
 	held  []heldAnswer        // not sent yet
+	macs  *chaosMAC           // nil: messages have no MAC
 }
 
 // heldAnswer goes by the line that its request came by; one about money may go
@@ -47,11 +48,19 @@ func newIssuer(c *chaos, i int) *issuer {
 
 // read takes what the switch has sent.
 func (k *issuer) read() {
+	if k.macs != nil {
+		k.macs.before = false
+	}
 	for _, l := range k.lines {
 		for _, frame := range k.c.take(l.ids[0], conn.ASCII4) {
-			if l.mood != deaf {
-				k.got(l, k.c.parse(iso8583.Cups(), frame))
+			if l.mood == deaf {
+				continue
 			}
+			q := k.c.parse(iso8583.Cups(), frame)
+			if k.macs != nil {
+				k.macs.hears(k.c, q)
+			}
+			k.got(l, q)
 		}
 	}
 }
@@ -71,7 +80,7 @@ func (k *issuer) got(l *bankLine, q *iso8583.View) {
 	case m == 0x0820:
 		answer := k.reply(q, func(b *iso8583.Builder) { b.Put(39, []byte("00")); b.Copy(70, q, 70) })
 		k.held = append(k.held, heldAnswer{l, true, answer})
-	case m == 0x0830: // to what it said of its own accord
+	case m == 0x0830, m == 0x0810: // to what it said of its own accord
 	case m == 0x0200, m == 0x0100, m == 0x0220 && proc == 200000 && q.Has(90):
 		k.asked(l, q, number, amount, dice)
 	case m == 0x0220, m == 0x0221, m == 0x0620, m == 0x0621:
@@ -222,11 +231,13 @@ func (k *issuer) replyOf(q *iso8583.View, amount uint64, fill func(*iso8583.Buil
 	b.Copy(7, q, 7)
 	b.Copy(11, q, 11)
 	fill(&b)
+	k.room(&b)
 	out, err := b.End()
 	if err != nil {
 		k.c.t.Fatal(err)
 	}
 	iso8583.PatchCupsLength(out, len(out))
+	k.seal(out)
 	return out
 }
 

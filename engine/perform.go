@@ -5,11 +5,13 @@ import (
 
 	"go.uber.org/zap"
 
+	"tongka/codec/iso8583"
 	"tongka/fault"
 	"tongka/flow"
 	"tongka/journal"
 	"tongka/registry"
 	"tongka/storefwd"
+	"tongka/translate"
 	"tongka/txn"
 )
 
@@ -394,16 +396,14 @@ func (s *Shard) forward(sl *slot) {
 	}
 	b, err := l.cfg.Bank.AppendRequest(l.cfg.Framing.Begin(out.b), s.view, &sl.Facts, orig, &sl.echo, pin, &s.clock)
 	if err == nil {
-		b, err = l.cfg.Framing.End(b, start)
+		err = s.dispatch(n, out, b, start, translate.ClassOf(iso8583.MTI(sl.MTI), 0), sl)
 	}
 	if err != nil {
-		out.b = b[:start]
+		out.b = out.b[:start]
 		s.zap.Error("request not rendered", fault.Field(fault.RequestUnrendered), zap.String("link", l.cfg.Name), zap.Uint64("txn", uint64(sl.ID)), zap.Error(err))
 		return
 	}
-	out.b = b
 	n.sent++
-	s.given(n, sl)
 }
 
 // viewOf makes s.view the request of a slot. With a module in the process it

@@ -118,15 +118,14 @@ func (s *Shard) retuneLinks(links []Link) {
 			s.links = append(s.links, link{was: flow.LineDialing, since: s.now})
 		}
 		l := &s.links[i]
-		if l.cfg == nil || l.cfg.ZPK != c.ZPK {
-			l.zpk = c.ZPK // an operator's is the newest
-		}
+		l.configured(c, s.now)
 		old := l.lines
 		l.cfg, l.lines = c, nil
 		s.addLines(txn.LinkID(i), old)
 		l.regroup()
 	}
 	s.owed.Retune(policies)
+	s.checkKeys()
 }
 
 // Leave is the command that announces a stop: bank lines that the front lets go

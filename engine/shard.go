@@ -151,6 +151,7 @@ type Shard struct {
 	views     [2]iso8583.View
 	held      held
 	bview     iso8583.View
+	macs      bankMACs
 	clock     translate.Clock
 	body      []byte // the answer rendered last
 	bodyID    txn.ID // and whose it is
@@ -238,6 +239,8 @@ type link struct {
 	held     bool    // an operator took all of it out of service
 	inFlight int     // requests without an answer, of ended uses of lines, too
 	zpk      hsm.Key // the configured one, or a newer one of the bank's
+	mac      macKeys // likewise
+	checked  hsm.Key // the configured MAC key whose check value a module has said
 	offer    keyOffer
 }
 

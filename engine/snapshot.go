@@ -61,7 +61,8 @@ type Counters struct {
 	Commits        uint64 // ticks made durable
 	Records        uint64
 	LineChanges    uint64 // changes of state of bank lines
-	KeyChanges     uint64 // PIN keys that banks brought
+	KeyChanges     uint64 // PIN and MAC keys that banks brought
+	BadBankMAC     uint64 // messages of banks with a wrong MAC, or without one: not believed
 	// Refused by lists and limits: cards on the list, outside of opening hours, over
 	// a limit of the day. Greylisted are cards that were let pass.
 	Blacklisted, Greylisted, WhenClosed, OverDaily uint64

@@ -6,6 +6,7 @@ import (
 
 	"tongka/codec/iso8583"
 	"tongka/conn"
+	"tongka/translate"
 )
 
 // perTurn is how many sales share a turn in the measurements, about what 500
@@ -26,6 +27,8 @@ type mill struct {
 	rrn    int
 	got    int
 	view   iso8583.View
+	macs   *bankSide // nil: answers have no MAC
+	input  []byte
 }
 
 func (m *mill) template(t testing.TB) {
@@ -40,6 +43,9 @@ func (m *mill) template(t testing.TB) {
 	b.Put(37, []byte("000000000000"))
 	b.Put(38, []byte("A00001"))
 	b.Put(39, []byte("00"))
+	if m.macs != nil {
+		b.Put(128, make([]byte, 8))
+	}
 	out, err := b.End()
 	if err != nil {
 		t.Fatal(err)
@@ -84,11 +90,24 @@ func (m *mill) grind(from, to int) {
 			_ = iso8583.Cups().Parse(&m.view, msg)
 			copy(m.answer[m.stan:], m.view.Field(11))
 			copy(m.answer[m.rrn:], m.view.Field(37))
+			m.seal(&env)
 			s.Frame(m.bank, m.answer)
 		}
 		m.w.pass(1000)
 		from += n
 	}
+}
+
+// seal gives the answer its MAC.
+func (m *mill) seal(env *iso8583.Envelope) {
+	if m.macs == nil {
+		return
+	}
+	msg, _ := iso8583.Cups().Split(m.answer, env)
+	_ = iso8583.Cups().Parse(&m.view, msg)
+	m.input, _, _ = m.macs.bank.MACInput(m.input[:0], &m.view, translate.Requests)
+	mac := m.macs.key.MAC(m.macs.alg, m.input)
+	copy(m.answer[len(m.answer)-8:], mac[:])
 }
 
 func ready(t testing.TB, sales int) *mill {

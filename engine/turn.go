@@ -100,7 +100,9 @@ func (s *Shard) flush() {
 		p.out = nil
 		// A peer that is gone, or reads too slowly, is told by Closed; what it
 		// does not get it asks for again, or its deadline passes.
-		_ = s.loop.Send(id, out.b)
+		if len(out.b) > 0 { // what waits for its MAC leaves later
+			_ = s.loop.Send(id, out.b)
+		}
 		s.release(p, out)
 	}
 	s.dirty = s.dirty[:0]

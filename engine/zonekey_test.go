@@ -117,7 +117,7 @@ func TestBankKeysThatAreRefused(t *testing.T) {
 		code     string
 	}{
 		{"another F70", 102, "1600000000000000", good, "40"},
-		{"a MAC key", 101, "2600000000000000", good, "30"},
+		{"a MAC key, without MACs", 101, "2600000000000000", good, "40"},
 		{"cut short", 101, "1600000000000000", good[:30], "30"},
 		{"single length", 101, "1000000000000000", good, "30"},
 	} {

@@ -35,6 +35,7 @@ const (
 	ModuleUnread       Code = 4005
 	BankKeyRefused     Code = 4006
 	TestKeys           Code = 4007
+	BankMACWrong       Code = 4008
 	CardAlarm          Code = 5001
 	CardUnread         Code = 5002
 	OfflineWaits       Code = 5003
@@ -54,7 +55,7 @@ const (
 	TraceUnsaved       Code = 6107
 )
 
-const tableSize = 50
+const tableSize = 51
 
 // table is in the order of the codes.
 var table = []Fault{
@@ -124,6 +125,8 @@ var table = []Fault{
 		"按日志中的 why 与银行核对 ZMK 与校验值", "the log line says why: compare ZMK and check value with the bank"},
 	{TestKeys, true, "正在使用公开的测试 LMK", "the public test LMK is in use",
 		"仅限测试；生产须用加密机", "for tests only; production wants security modules"},
+	{BankMACWrong, true, "银行报文 MAC 错误或缺失，不予采信", "a bank's message had a wrong MAC or none: it is not believed",
+		"与银行核对 zak 校验值、links[].mac；个别一笔可能是篡改", "compare the check value of zak and links[].mac with the bank; a single one may be a forgery"},
 	{CardAlarm, true, "卡片圈存有异常或须人工处理", "a card load smells, or is for a person",
 		"见审计中 card 各行", "see the lines \"card\" of the audit file"},
 	{CardUnread, true, "卡片或订单记录读取失败", "the record of a card or an order could not be read",

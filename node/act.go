@@ -54,7 +54,7 @@ func (n *Node) act(ctx context.Context, a admin.Action) admin.Answer {
 	case admin.Drain, admin.Undrain:
 		return n.drain(ctx, a)
 	case admin.Keys:
-		return n.askKeys(ctx, a.What)
+		return n.askKeys(ctx, a.What, a.Kind)
 	case admin.LogLevel:
 		return n.logLevel(a.What)
 	case admin.Stop:

@@ -83,6 +83,9 @@ func (n *Node) AuditHead(ctx context.Context) (h audit.Head, err error) {
 // An action that cannot be written down has still happened: the answer says both.
 func (n *Node) record(ctx context.Context, who audit.Who, a admin.Action, answer *admin.Answer) {
 	e := audit.Entry{Who: who, Action: string(a.Verb), What: a.What, Before: answer.Before, After: answer.After, Result: "ok"}
+	if a.Kind != "" {
+		e.What += " " + a.Kind
+	}
 	if !answer.OK {
 		e.Result, e.Why = "refused", answer.En
 		for _, line := range answer.Lines {

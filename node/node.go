@@ -338,11 +338,15 @@ func (n *Node) bank(l *config.Link) (engine.Link, error) {
 	if err != nil {
 		return engine.Link{}, fmt.Errorf("link %s: %w", l.Name, err)
 	}
+	mac, err := linkMAC(l, bank)
+	if err != nil {
+		return engine.Link{}, fmt.Errorf("link %s: %w", l.Name, err)
+	}
 	r := &l.Reversal
 	if err := pinRoom(l, bank); err != nil {
 		return engine.Link{}, err
 	}
-	return engine.Link{Name: l.Name, Bank: bank, Framing: f, ZPK: l.ZPK, ZMK: l.ZMK,
+	return engine.Link{Name: l.Name, Bank: bank, Framing: f, ZPK: l.ZPK, ZMK: l.ZMK, MAC: mac,
 		AnswerTimeout: l.AnswerTimeout, EchoInterval: l.EchoInterval, EchoTimeout: l.EchoTimeout,
 		MaxMissed: l.MaxMissed, FullCode: l.FullCode(),
 		Reversal: storefwd.Policy{Window: r.Window, PerRound: cmp.Or(r.PerRound, windowsPerRound*r.Window), Interval: r.Round, Timeout: r.AnswerTimeout,

@@ -135,6 +135,9 @@ func (k *Bank) SetMAC(r *MACRule) error {
 // Sealed says that messages of a class carry a MAC, and that their answers must.
 func (k *Bank) Sealed(c Class) bool { return k.mac != nil && k.mac.of[c] }
 
+// Seals says that some messages do.
+func (k *Bank) Seals() bool { return k.mac != nil }
+
 // room leaves the place of the MAC at the end of a message, zeros for now.
 func (k *Bank) room(b *iso8583.Builder, mti iso8583.MTI, net uint16, above64 bool) {
 	if k.mac == nil || !k.mac.of[ClassOf(mti, net)] {
@@ -220,5 +223,7 @@ func (m *bankMAC) tidy(text []byte) (n int) {
 // PutBankMAC writes the MAC at the end of a message that was rendered with room
 // for it. v is that message.
 func (k *Bank) PutBankMAC(msg []byte, v *iso8583.View, mac *[8]byte) {
-	PutMAC(msg[len(msg)-k.mac.room[k.mac.macAt(v)]:], mac)
+	if at := k.mac.macAt(v); at != 0 { // the rule may have changed since
+		PutMAC(msg[len(msg)-k.mac.room[at]:], mac)
+	}
 }

@@ -59,6 +59,13 @@ func ReadKeyChange(v *iso8583.View, k *KeyChange) error {
 	return k.readCheck(v.Field(48))
 }
 
+// BringsMACKey says that an 0800 is about the MAC key.
+func BringsMACKey(v *iso8583.View) bool {
+	var buf [16]byte
+	f53 := v.AppendText(buf[:0], 53)
+	return len(f53) > 0 && f53[0] == '2'
+}
+
 // part finds a sub-field of F48: two letters, three digits of length, the value.
 func part(b []byte, tag string) (value []byte, at int, err error) {
 	at = bytes.Index(b, []byte(tag))

@@ -19,7 +19,7 @@ type ctlCmd struct {
 	Reload     ctlReloadCmd     `cmd:"" help:"重新读取配置，不中断会话 · read the config again, no session is cut"`
 	Drain      ctlDrainCmd      `cmd:"" help:"停用线路：在途结束后签退 · take a bank link out of service"`
 	Undrain    ctlUndrainCmd    `cmd:"" help:"恢复线路 · give it back to service"`
-	Keys       ctlKeysCmd       `cmd:"" help:"向银行申请新 PIN 密钥 · ask a bank for a new PIN key"`
+	Keys       ctlKeysCmd       `cmd:"" help:"向银行申请新密钥 · ask a bank for a new key"`
 	LogLevel   ctlLogLevelCmd   `cmd:"" help:"日志级别，直至重新加载或重启 · log level, until the next reload or start"`
 	Stop       ctlStopCmd       `cmd:"" help:"停机：在途交易先完成 · stop, what is in flight first"`
 	Restart    ctlRestartCmd    `cmd:"" help:"热重启：端口不关闭 · hot restart, the ports stay open"`
@@ -172,11 +172,12 @@ func (c *ctlUndrainCmd) Run(s *streams) error {
 type ctlKeysCmd struct {
 	ctlFlags
 	Link string `arg:"" help:"线路名 · name of the link"`
+	Kind string `default:"pin" enum:"pin,mac" help:"哪把密钥：pin 或 mac · which key: pin or mac"`
 }
 
 // Run asks for it.
 func (c *ctlKeysCmd) Run(s *streams) error {
-	return c.act(s, admin.Action{Verb: admin.Keys, What: c.Link})
+	return c.act(s, admin.Action{Verb: admin.Keys, What: c.Link, Kind: c.Kind})
 }
 
 // ctlLogLevelCmd changes what is logged.
