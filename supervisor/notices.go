@@ -138,6 +138,18 @@ func (n *notices) ready(pid int) time.Time {
 	return n.readys[pid]
 }
 
+// hearAll takes in what has been said by now.
+func (s *supervisor) hearAll() {
+	for {
+		select {
+		case n := <-s.notices.heard:
+			s.heard(&n)
+		default:
+			return
+		}
+	}
+}
+
 // heard takes a notice in.
 func (s *supervisor) heard(n *notice) {
 	w := s.w

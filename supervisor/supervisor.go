@@ -193,6 +193,7 @@ func (s *supervisor) workerEnded(e ended) (done bool) {
 	if s.w == nil || e.pid != s.w.pid {
 		return false // one that had handed over before
 	}
+	s.hearAll() // what it said came before its end
 	w := s.w
 	s.w = nil
 	if heir := s.findHeir(); heir != 0 {
@@ -206,6 +207,11 @@ func (s *supervisor) workerEnded(e ended) (done bool) {
 			s.keepWords(w, e.what)
 		}
 		return true
+	case e.code == 0 && w.why == "" && s.heir != 0:
+		what := fmt.Sprintf("successor %d ended before worker %d had", s.heir, e.pid)
+		s.log.Error("worker crashed", fault.Field(fault.WorkerCrashed), zap.Int("worker", s.heir), zap.String("end", what))
+		s.crashed(what, w)
+		return false
 	case e.code == 0 && w.why == "":
 		s.log.Info("worker ended of itself: so does the supervisor", zap.Int("worker", w.pid))
 		return true

@@ -84,7 +84,8 @@ func play(mode string) {
 	}
 }
 
-// handOver starts a successor and leaves; in mode torn it dies in the middle.
+// handOver starts a successor and leaves; in mode torn it dies in the middle, and in
+// mode orphan its successor does.
 func handOver(mode string, systemd *sdnotify.Socket, note func(string)) {
 	c := exec.Command(os.Args[0])
 	c.Env, c.Stdout, c.Stderr = append(os.Environ(), "TONGKA_TEST_WORKER=steady"), os.Stdout, os.Stderr
@@ -97,6 +98,11 @@ func handOver(mode string, systemd *sdnotify.Socket, note func(string)) {
 	}
 	if err := systemd.MainPID(c.Process.Pid); err != nil {
 		panic(err)
+	}
+	if mode == "orphan" {
+		_ = c.Process.Kill()
+		_ = c.Wait()
+		note("orphaned")
 	}
 	os.Exit(0)
 }
@@ -357,6 +363,25 @@ func TestSuccessorIsWatched(t *testing.T) {
 		if err := h.stop(); err != nil || h.count("starts") != 3 || h.book.Of(fault.WorkerHung) != 1 {
 			t.Errorf("%s: %v, hung %d, crashed %d, late %d\n%s\n%s", mode, err, h.book.Of(fault.WorkerHung), h.book.Of(fault.WorkerCrashed), h.book.Of(fault.WorkerLate), h.read(), h.trace())
 		}
+	}
+}
+
+// TestSuccessorDiesFirst: a successor that ends before the worker that handed over
+// to it has ended leaves nobody; that is a crash, and no end in order.
+func TestSuccessorDiesFirst(t *testing.T) {
+	h := newHouse(t, "orphan")
+	h.run()
+	h.until("it is ready", func() bool { return h.count("ready") == 1 })
+	first := h.last()
+	h.signals <- syscall.SIGUSR2
+	h.until("another works", func() bool {
+		return h.count("orphaned") == 1 && h.last() != first && syscall.Kill(h.last(), 0) == nil && h.count("ready") >= 2
+	})
+	if crashes := h.book.Of(fault.WorkerCrashed); crashes != 1 {
+		t.Errorf("%d crashes\n%s", crashes, h.read())
+	}
+	if err := h.stop(); err != nil {
+		t.Error(err)
 	}
 }
 
