@@ -160,8 +160,16 @@ func (s *supervisor) signalled(sig os.Signal) (done bool) {
 	if s.w == nil {
 		return s.leaving
 	}
-	s.log.Info("signal passed on", zap.String("signal", number.String()), zap.Int("worker", s.w.pid))
-	s.w.signal(number)
+	pid := s.w.pid
+	if s.heir != 0 && number != syscall.SIGTERM { // who has handed over only waits for its own end
+		pid = s.heir
+	}
+	s.log.Info("signal passed on", zap.String("signal", number.String()), zap.Int("worker", pid))
+	if pid == s.w.pid {
+		s.w.signal(number)
+	} else if err := syscall.Kill(pid, number); err != nil {
+		s.log.Warn("signal not passed on", zap.Int("worker", pid), zap.Error(err))
+	}
 	if number == syscall.SIGTERM {
 		s.w.mustEnd(time.Now(), s.o.Stop, "")
 	}

@@ -99,6 +99,9 @@ func handOver(mode string, systemd *sdnotify.Socket, note func(string)) {
 	if err := systemd.MainPID(c.Process.Pid); err != nil {
 		panic(err)
 	}
+	if mode == "slow" { // gone as the worker, but not ended
+		<-time.After(2 * time.Second)
+	}
 	if mode == "orphan" {
 		_ = c.Process.Kill()
 		_ = c.Wait()
@@ -379,6 +382,29 @@ func TestSuccessorDiesFirst(t *testing.T) {
 	})
 	if crashes := h.book.Of(fault.WorkerCrashed); crashes != 1 {
 		t.Errorf("%d crashes\n%s", crashes, h.read())
+	}
+	if err := h.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSignalGoesToTheSuccessor: while the worker that has handed over is still
+// there, a signal is for who follows.
+func TestSignalGoesToTheSuccessor(t *testing.T) {
+	h := newHouse(t, "slow")
+	h.run()
+	h.until("it is ready", func() bool { return h.count("ready") == 1 })
+	first := h.last()
+	h.signals <- syscall.SIGUSR2
+	h.until("its successor is ready", func() bool { return h.count("ready") == 2 })
+	second := h.last()
+	h.signals <- syscall.SIGHUP
+	h.until("it hears the signal", func() bool { return h.count(syscall.SIGHUP.String()) == 1 })
+	if syscall.Kill(first, 0) != nil {
+		t.Fatal("the first had ended by then")
+	}
+	if !strings.Contains(h.read(), fmt.Sprintf("%d %s", second, syscall.SIGHUP)) {
+		t.Errorf("%s", h.read())
 	}
 	if err := h.stop(); err != nil {
 		t.Error(err)

@@ -65,7 +65,8 @@ func TestSupervisedUnderLoad(t *testing.T) {
 	}
 	g.selling()
 	trace, err := os.ReadFile(supervisor.Kept(filepath.Join(filepath.Dir(g.file), "data")))
-	if err != nil || !strings.Contains(string(trace), "signal: killed") {
+	// The second kill may come before the one that handed over has ended.
+	if err != nil || !strings.Contains(string(trace), "signal: killed") && !strings.Contains(string(trace), "ended before worker") {
 		t.Errorf("%v: %s", err, trace)
 	}
 	// The next worker knows of the crashes: SIGSTOP is a hang.
