@@ -35,6 +35,7 @@ import (
 type (
 	Bank           = bank.Bank
 	BankConfig     = bank.Config
+	BankMAC        = bank.MAC
 	BankStats      = bank.Stats
 	Behaviour      = bank.Behaviour
 	Fleet          = fleet.Fleet

@@ -51,6 +51,14 @@ type simBankCmd struct {
 	Listen      string        `xor:"side" required:"" placeholder:"ADDR" help:"监听，等交换来连；与 --connect 二选一 · wait here for the switch; either this or --connect"`
 	Connect     string        `xor:"side" required:"" placeholder:"ADDR" help:"主动连接交换；与 --listen 二选一 · dial the switch; either this or --listen"`
 	ZPK         string        `name:"zpk" placeholder:"HEX" help:"明文 ZPK，32 位十六进制，给出则解开 PIN · clear ZPK of 32 hex digits, to open PIN blocks"`
+	ZMK         string        `name:"zmk" placeholder:"HEX" help:"明文 ZMK，给出则应申请送来新密钥 · clear ZMK: with it the bank brings new keys when it is asked"`
+	ZAK         string        `name:"zak" placeholder:"HEX" help:"明文 ZAK，给出则校验并生成 MAC · clear ZAK, to verify and make MACs"`
+	MAC         string        `name:"mac" default:"x9.19" enum:"x9.9,x9.19,cbc,ecb" help:"MAC 算法 · MAC algorithm: ${enum}"`
+	MACData     string        `name:"mac-data" default:"fields" enum:"fields,message" help:"MAC 的内容 · what MACs cover: ${enum}"`
+	MACForm     string        `name:"mac-form" default:"binary" enum:"binary,hex" help:"MAC 的形式 · form of MACs: ${enum}"`
+	KeyChange   string        `name:"mac-key-change" default:"new" enum:"new,old" help:"换 MAC 密钥的报文以新钥或旧钥计算 · a change of the MAC key is under the new key or the old: ${enum}"`
+	WrongMAC    bool          `name:"wrong-mac" help:"所发报文的 MAC 错误 · what it sends has a wrong MAC"`
+	NoMAC       bool          `name:"no-mac" help:"应答不带 MAC · answers have none"`
 	Books       string        `placeholder:"FILE" help:"账本文件 · file of its books"`
 	Limit       int           `help:"账本最多笔数 · bookings at most"`
 	Delay       time.Duration `help:"应答前等待 · wait before every answer"`
@@ -72,6 +80,14 @@ func (c *simBankCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
+	zmk, err := clearKey("zmk", c.ZMK)
+	if err != nil {
+		return err
+	}
+	zak, err := clearKey("zak", c.ZAK)
+	if err != nil {
+		return err
+	}
 	if len(c.DeclineCode) != 2 {
 		return fmt.Errorf("应答码 %q 须为 2 个字符 · response code %q, wanted 2 characters", c.DeclineCode, c.DeclineCode)
 	}
@@ -80,10 +96,11 @@ func (c *simBankCmd) Run(s *streams) error {
 		return fmt.Errorf("应答码 %q 须为 2 个字符 · response code %q, wanted 2 characters", c.Refuse, c.Refuse)
 	}
 	return sim.RunBank(s.ctx, sim.BankConfig{
-		Name: c.Name, Listen: c.Listen, Connect: c.Connect, ZPK: zpk, Books: c.Books, Limit: c.Limit, Log: simLog(s), Line: c.Line,
+		Name: c.Name, Listen: c.Listen, Connect: c.Connect, ZPK: zpk, ZMK: zmk, Books: c.Books, Limit: c.Limit, Log: simLog(s), Line: c.Line,
+		MAC: sim.BankMAC{Key: zak, Algorithm: c.MAC, Whole: c.MACData == "message", Hex: c.MACForm == "hex", OldSeals: c.KeyChange == "old"},
 		Behaviour: sim.Behaviour{
 			Delay: c.Delay, DelayJitter: c.Jitter, Decline: txn.Code([]byte(c.DeclineCode)), DeclineRate: c.DeclineRate,
-			Silent: c.Silent, Deaf: c.Deaf, CloseEvery: c.CloseEvery, CloseAfter: c.CloseAfter, Twice: c.Twice, Refuse: refuse,
+			Silent: c.Silent, Deaf: c.Deaf, CloseEvery: c.CloseEvery, CloseAfter: c.CloseAfter, Twice: c.Twice, Refuse: refuse, WrongMAC: c.WrongMAC, NoMAC: c.NoMAC,
 		},
 	}, c.options(), s.out)
 }

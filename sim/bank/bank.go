@@ -12,7 +12,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"tongka/hsm/clear"
 	"tongka/sim/book"
 	"tongka/sim/internal/aid"
 )
@@ -23,6 +22,8 @@ type Config struct {
 	Listen    string      // address to wait for the switch at; port 0 takes a free one
 	Connect   string      // address of the switch, dialled again whenever the line drops
 	ZPK       []byte      // clear zone PIN key, 16 bytes; nil = PIN blocks are not opened
+	ZMK       []byte      // clear zone master key; nil = the bank brings no keys when it is asked for them
+	MAC       MAC         // of messages both ways
 	Books     string      // file of the ledger; "" keeps it in memory only
 	Limit     int         // bookings held, 2,000,000 when 0; a sale beyond is answered 96
 	Behaviour Behaviour   // at the start; Behave changes it
@@ -49,11 +50,15 @@ type Stats struct {
 	Enquiries       uint64 `json:"enquiries"`        // balance enquiries read
 	SignOns         uint64 `json:"sign_ons"`
 	Echoes          uint64 `json:"echoes"`
-	Rejected        uint64 `json:"rejected"`    // sent back with a reject code, or not readable at all
-	Dropped         uint64 `json:"dropped"`     // connections closed by Behaviour.CloseEvery
-	Unanswered      uint64 `json:"unanswered"`  // by Silent or Deaf
-	PINs            uint64 `json:"pins"`        // PIN blocks opened
-	PINFaults       uint64 `json:"pin_faults"`  // of these, not a PIN block under the ZPK
+	Rejected        uint64 `json:"rejected"`   // sent back with a reject code, or not readable at all
+	Dropped         uint64 `json:"dropped"`    // connections closed by Behaviour.CloseEvery
+	Unanswered      uint64 `json:"unanswered"` // by Silent or Deaf
+	PINs            uint64 `json:"pins"`       // PIN blocks opened
+	PINFaults       uint64 `json:"pin_faults"` // of these, not a PIN block under the ZPK
+	MACs            uint64 `json:"macs"`       // messages whose MAC was looked at
+	MACFaults       uint64 `json:"mac_faults"` // of these, wrong or missing: answered A0
+	KeysBrought     uint64 `json:"keys_brought"`
+	KeysTaken       uint64 `json:"keys_taken"`  // of these, confirmed by the switch
 	Connections     int    `json:"connections"` // open now
 }
 
@@ -70,7 +75,7 @@ func (c *Config) validate() error {
 	if c.Limit < 0 {
 		errs = append(errs, fmt.Errorf("bank: limit %d: wanted 0 or more", c.Limit))
 	}
-	return errors.Join(append(errs, c.Behaviour.validate())...)
+	return errors.Join(append(errs, c.MAC.validate(), c.Behaviour.validate())...)
 }
 
 // Bank plays a bank (or the card centre) behind a CUPS link.
@@ -85,7 +90,7 @@ type Bank struct {
 
 	mu     sync.Mutex // guards all below; taken once for each batch of frames read
 	ledger *ledger
-	pin    *clear.Cipher    // nil: PIN blocks are not opened
+	zone   zone
 	conns  map[net.Conn]int // which line it is, from 1
 	apart  map[int]Behaviour
 	sales  int // since the start, for CloseEvery
@@ -104,11 +109,9 @@ func New(cfg Config) (*Bank, error) {
 		cfg.Limit = defaultBookings
 	}
 	b := &Bank{cfg: cfg, log: aid.Logger(cfg.Log).With(zap.String("bank", cfg.Name)), conns: map[net.Conn]int{}, apart: map[int]Behaviour{}}
-	if cfg.ZPK != nil {
-		var err error
-		if b.pin, err = clear.NewCipher(cfg.ZPK); err != nil {
-			return nil, fmt.Errorf("bank: ZPK: %w", err)
-		}
+	var err error
+	if b.zone, err = newZone(&cfg); err != nil {
+		return nil, err
 	}
 	l, err := openLedger(cfg.Name, cfg.Books, cfg.Limit)
 	if err != nil {

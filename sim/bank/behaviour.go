@@ -20,6 +20,8 @@ type Behaviour struct {
 	CloseEvery  int           `json:"close_every"`  // each n-th sale is booked, then the connection is dropped; 0 = never
 	CloseAfter  int           `json:"close_after"`  // the connection is closed after so many messages, answered first; 0 = never
 	Twice       bool          `json:"twice"`        // every financial answer is sent twice
+	WrongMAC    bool          `json:"wrong_mac"`    // what it says has a wrong MAC, where it has one
+	NoMAC       bool          `json:"no_mac"`       // its answers have none
 	Refuse      txn.Code      `json:"-"`            // F39 of the answer to sign-on, sign-off and echo; zero means 00
 }
 

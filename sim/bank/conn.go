@@ -39,7 +39,10 @@ type bankConn struct {
 	read int // messages so far
 	view iso8583.View
 	env  iso8583.Envelope
-	text [40]byte // a track has up to 37
+	// Of a message that gets its MAC.
+	sealView iso8583.View
+	sealEnv  iso8583.Envelope
+	text     [40]byte // a track has up to 37
 }
 
 type lateAnswer struct {

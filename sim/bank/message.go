@@ -45,6 +45,14 @@ func (c *bankConn) handle(frame []byte) error {
 		c.bank.log.Warn("message rejected", zap.Error(err))
 		return c.reject(frame, msg)
 	}
+	if c.view.MTI() == 0x0810 {
+		return c.keyAnswered()
+	}
+	if c.view.MTI()&0x10 == 0 {
+		if deny := c.checkMAC(); deny != (txn.Code{}) {
+			return c.financial(reply{code: deny})
+		}
+	}
 	switch mti := c.view.MTI(); mti {
 	case 0x0820:
 		return c.network()
@@ -93,7 +101,11 @@ func (c *bankConn) network() error {
 	case 301:
 		c.bank.ledger.stats.Echoes++
 	}
-	return c.answer(reply{code: c.how.netCode()})
+	err := c.answer(reply{code: c.how.netCode()})
+	if net, _ := c.view.Uint(70); net == netKeys && err == nil && c.how.netCode() == txn.OK {
+		err = c.bringKey()
+	}
+	return err
 }
 
 // notice books what the switch tells of.
@@ -234,7 +246,8 @@ func (c *bankConn) card() (txn.PAN, bool) {
 // switch that translates wrongly, or with the wrong key, shows here.
 func (c *bankConn) checkPIN() {
 	block := c.view.Field(52)
-	if len(block) != 8 || c.bank.pin == nil {
+	z := &c.bank.zone
+	if len(block) != 8 || z.pin == nil {
 		return
 	}
 	c.bank.ledger.stats.PINs++
@@ -243,7 +256,11 @@ func (c *bankConn) checkPIN() {
 	if f53 := c.view.Field(53); len(f53) > 0 && f53[0] == '1' {
 		pan12 = [12]byte([]byte("000000000000")) // F53 1: the block holds no account number
 	}
-	if _, _, err := c.bank.pin.DecryptPIN([8]byte(block), &pan12, hsm.ISO0); err != nil {
+	_, _, err := z.pin.DecryptPIN([8]byte(block), &pan12, hsm.ISO0)
+	if err != nil && z.pinBefore != nil { // it was under way when the key changed
+		_, _, err = z.pinBefore.DecryptPIN([8]byte(block), &pan12, hsm.ISO0)
+	}
+	if err != nil {
 		c.bank.ledger.stats.PINFaults++
 		c.bank.log.Warn("PIN block not readable under the ZPK", zap.Error(err))
 	}
@@ -290,14 +307,11 @@ func (c *bankConn) answer(r reply) error {
 			m.Copy(n, &c.view, n)
 		}
 	}
-	out, err := m.End()
-	if err != nil {
-		c.out = c.out[:from]
-		return err
+	key := c.bank.zone.mac
+	if !c.view.Has(128) || c.how.NoMAC {
+		key = nil
 	}
-	c.out = out
-	c.close(from)
-	return nil
+	return c.finish(&m, from, key)
 }
 
 // close writes both lengths of the frame that begins at c.out[from].
