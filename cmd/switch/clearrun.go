@@ -61,6 +61,10 @@ func (c *clearRunCmd) Run(s *streams) (err error) {
 	if err != nil {
 		return err
 	}
+	// What a run that was killed left; only now, since another run may be at work.
+	if err := os.RemoveAll(src.snapshotDir()); err != nil {
+		return err
+	}
 	if c.JSON {
 		return writeJSON(s.out, sum)
 	}
@@ -179,7 +183,7 @@ func (c *clearSource) snapshot(ctx context.Context) error {
 	if c.made != "" {
 		return nil
 	}
-	dir, err := filepath.Abs(filepath.Join(c.dir, "snapshot"))
+	dir, err := filepath.Abs(c.snapshotDir())
 	if err == nil {
 		err = errors.Join(os.RemoveAll(dir), os.MkdirAll(filepath.Dir(dir), 0o700))
 	}
@@ -195,6 +199,9 @@ func (c *clearSource) snapshot(ctx context.Context) error {
 	}
 	return err
 }
+
+// snapshotDir is where the running switch puts a checkpoint for a run.
+func (c *clearSource) snapshotDir() string { return filepath.Join(c.dir, "snapshot") }
 
 func (c *clearSource) close() error {
 	if c.made == "" {

@@ -80,7 +80,14 @@ func TestClearRun(t *testing.T) {
 	if code != exitDone || !strings.Contains(out, "未关闭 · open") || !strings.Contains(errs, "2/10 验证入库") {
 		t.Fatalf("%d: %s %s", code, out, errs)
 	}
+	left := filepath.Join(filepath.Dir(file), "data/clearing/snapshot")
+	if err := os.MkdirAll(left, 0o700); err != nil { // as a run that was killed leaves it
+		t.Fatal(err)
+	}
 	code, out, errs = clearRun(t, "-c", file, "--date", "20261001", "--json")
+	if _, err := os.Stat(left); err == nil {
+		t.Error("a snapshot is left")
+	}
 	var s clearrun.Summary
 	if err := json.Unmarshal([]byte(out), &s); code != exitDone || err != nil || !s.Closed || !s.Report.Balanced || s.Report.Counts.Differences != 1 || s.Report.Counts.Ours != 5 {
 		t.Fatalf("%d: %s %s %v", code, out, errs, err)
