@@ -123,15 +123,18 @@ func (p *process) do(f func()) {
 
 // stall stops the process in the middle of its turn, as a disk does that takes
 // its time: what the turn sends leaves later, and what comes waits.
-func (p *process) stall(d int64) {
+func (p *process) stall(s *stimulus) {
 	w := p.w
-	p.stalled = w.now + d
-	w.note("the disk stalls", uint64(d))
+	p.stalled = w.now + s.span
+	w.note("the disk stalls", uint64(s.span))
 	w.at(p.stalled, func() {
 		if p != w.proc {
 			return
 		}
 		p.stalled, p.touched = 0, true
+		if fate(w.o.Seed, aboutStall, s.id, 1)%2 == 0 && w.dying == nil { // the next turn has a great deal in it
+			w.dying = &stimulus{at: w.now - start, id: s.id, fault: crash, phase: halfSent}
+		}
 		all := p.inbox
 		p.inbox = nil
 		for _, f := range all {
@@ -159,7 +162,7 @@ func (p *process) turn() {
 		case synced:
 			p.log.dieAfter = true
 		case halfSent:
-			p.sends = int(fate(w.o.Seed, aboutPhase, dying.id, 1) % 4)
+			p.sends = int(fate(w.o.Seed, aboutPhase, dying.id, 1) % 8)
 		}
 	}
 	p.wake = p.handler.Tick(w.now)
@@ -285,7 +288,7 @@ func (l *watched) Sync() error {
 	}
 	if s := l.p.w.stalling; s != nil && len(l.staged) > 0 {
 		l.p.w.stalling = nil
-		l.p.stall(s.span)
+		l.p.stall(s)
 	}
 	for _, s := range l.staged {
 		l.p.w.books.durable(&s)
