@@ -83,7 +83,7 @@ func full() Purse {
 	n, _ := ParseNumber([]byte("ORDER-1"))
 	return Purse{State: Left, Reason: WrongTAC, Family: TUnion, Failed: true, Kind: txn.LoadCash, Load: 1 << 40, Last: 7, At: 9, Serial: Serial{1, 9: 2},
 		PAN: pan, Order: n, Balance: 500, Amount: 10_000, Seq: 18, Random: [4]byte{1, 2, 3, 4}, Terminal: [6]byte{5: 1}, Time: [7]byte{0x20, 6: 9},
-		KeyIndex: 1, KeyVer: 2, Alg: 3, Issuer: [8]byte{4, 7: 5}, Link: 0x0102, Shown: true, ShownSeq: 19, ShownBalance: 1 << 20}
+		KeyIndex: 1, KeyVer: 2, Alg: 3, Issuer: [8]byte{4, 7: 5}, Link: 0x0102, MAC2: [4]byte{6, 7, 8, 9}, Shown: true, ShownSeq: 19, ShownBalance: 1 << 20}
 }
 
 // Every field of what is stored comes back, and no field was forgotten here.
@@ -135,23 +135,35 @@ func TestStored(t *testing.T) {
 	}
 }
 
-// What the first version left on disk is still a card, and the next writing of it
+// What older versions left on disk is still a card, and the next writing of it
 // is of the version of now.
-func TestStoredByTheFirstVersion(t *testing.T) {
-	p := full()
-	p.Shown, p.ShownSeq, p.ShownBalance = false, 0, 0
-	now := AppendPurse(nil, &p)
-	old := append(append([]byte{1}, now[1:111]...), 0, 0, 0, 0)
-	got, rest, err := ReadPurse(append(bytes.Clone(old), 7))
-	if err != nil || got != p || !bytes.Equal(rest, []byte{7}) {
-		t.Errorf("%+v, rest %x, %v", got, rest, err)
-	}
-	if again := AppendPurse(nil, &got); !bytes.Equal(again, now) {
-		t.Errorf("written anew:\n%x\n%x", again, now)
-	}
-	for n := 1; n < len(old); n++ {
-		if _, _, err := ReadPurse(old[:n]); err == nil {
-			t.Errorf("%d bytes of a purse were read", n)
+func TestStoredByOlderVersions(t *testing.T) {
+	second := full()
+	second.MAC2 = [4]byte{}
+	first := second
+	first.Shown, first.ShownSeq, first.ShownBalance = false, 0, 0
+	for _, c := range []struct {
+		version byte
+		p       Purse
+		kept    int // bytes that look as they do now
+		spare   int
+	}{{1, first, 111, 4}, {2, second, 118, 0}} {
+		now := AppendPurse(nil, &c.p)
+		old := append(append([]byte{c.version}, now[1:c.kept]...), make([]byte, c.spare)...)
+		got, rest, err := ReadPurse(append(bytes.Clone(old), 7))
+		if err != nil || got != c.p || !bytes.Equal(rest, []byte{7}) {
+			t.Errorf("version %d: %+v, rest %x, %v", c.version, got, rest, err)
+		}
+		if again := AppendPurse(nil, &got); !bytes.Equal(again, now) {
+			t.Errorf("version %d, written anew:\n%x\n%x", c.version, again, now)
+		}
+		if _, ok := got.Challenge(); ok {
+			t.Errorf("version %d: a challenge from no MAC2", c.version)
+		}
+		for n := 1; n < len(old); n++ {
+			if _, _, err := ReadPurse(old[:n]); err == nil {
+				t.Errorf("version %d: %d bytes of a purse were read", c.version, n)
+			}
 		}
 	}
 }
@@ -215,11 +227,11 @@ func TestSee(t *testing.T) {
 func TestWrite(t *testing.T) {
 	p := full()
 	f := txn.Facts{ID: 99, Kind: txn.OrderLoad, At: 5, Link: 3}
-	p.Write(&Data{Seq: 1, Serial: Serial{9}}, &Wish{Amount: 4}, &f, [7]byte{1}, true)
-	if p.State != Left || p.Reason != NoReason || p.Load != 1<<40 || p.Last != 99 || p.Kind != txn.LoadCash || p.Link != 0x0102 || p.Amount != 4 || p.Failed {
+	p.Write(&Data{Seq: 1, Serial: Serial{9}}, &Wish{Amount: 4}, &f, [7]byte{1}, [4]byte{2}, true)
+	if p.State != Left || p.Reason != NoReason || p.Load != 1<<40 || p.Last != 99 || p.Kind != txn.LoadCash || p.Link != 0x0102 || p.Amount != 4 || p.Failed || p.MAC2 != [4]byte{2} {
 		t.Errorf("%+v", p)
 	}
-	p.Write(&Data{}, &Wish{}, &f, [7]byte{1}, false)
+	p.Write(&Data{}, &Wish{}, &f, [7]byte{1}, [4]byte{3}, false)
 	if p.Load != 99 || p.Kind != txn.OrderLoad || p.Link != 3 {
 		t.Errorf("%+v", p)
 	}

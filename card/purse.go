@@ -76,6 +76,7 @@ type Purse struct {
 	Alg      uint8
 	Issuer   [8]byte
 	Link     txn.LinkID // whom the money came from, or goes to
+	MAC2     [4]byte    // of Last: nobody outside knew it before it left; zero in what older versions wrote
 	// What the card showed when it was parked; nothing when a TAC did it.
 	Shown        bool
 	ShownSeq     uint16
@@ -83,15 +84,18 @@ type Purse struct {
 }
 
 const (
-	purseVersion = 2
+	purseVersion = 3
 	// PurseSize is the stored length in bytes.
-	PurseSize = 118
-	// The first version ended where Shown begins, with four spare bytes. Cards come
-	// back after years, so it is read for ever; what is written is the newest.
+	PurseSize   = 122
 	purseOldest = 1
 	shownAt     = 111
-	oldestSize  = shownAt + 4
+	mac2At      = 118
 )
+
+// purseSizes are the stored lengths by version. The first ended where Shown begins,
+// with four spare bytes; the second had no MAC2. Cards come back after years, so all
+// are read for ever; what is written is the newest.
+var purseSizes = [...]int{1: shownAt + 4, 2: mac2At, 3: PurseSize}
 
 // Unloads says that the last one took money off the card.
 func (p *Purse) Unloads() bool { return p.Kind == txn.Unload }
@@ -107,7 +111,7 @@ func (p *Purse) After() int64 {
 // AppendPurse appends the stored form, little endian:
 //
 //	version:1 state:1 reason:1 family:1 failed:1 kind:1 load:8 last:8 at:8 serial:10 pan:11 order:20
-//	balance:4 amount:4 seq:2 random:4 terminal:6 time:7 key:3 issuer:8 link:2 shown:1 seq:2 balance:4
+//	balance:4 amount:4 seq:2 random:4 terminal:6 time:7 key:3 issuer:8 link:2 shown:1 seq:2 balance:4 mac2:4
 func AppendPurse(dst []byte, p *Purse) []byte {
 	le := binary.LittleEndian
 	n, pan := p.PAN.Packed()
@@ -120,7 +124,8 @@ func AppendPurse(dst []byte, p *Purse) []byte {
 	dst = append(append(append(dst, p.Random[:]...), p.Terminal[:]...), p.Time[:]...)
 	dst = append(append(dst, p.KeyIndex, p.KeyVer, p.Alg), p.Issuer[:]...)
 	dst = append(le.AppendUint16(dst, uint16(p.Link)), flag(p.Shown))
-	return le.AppendUint32(le.AppendUint16(dst, p.ShownSeq), p.ShownBalance)
+	dst = le.AppendUint32(le.AppendUint16(dst, p.ShownSeq), p.ShownBalance)
+	return append(dst, p.MAC2[:]...)
 }
 
 func flag(on bool) byte {
@@ -137,13 +142,11 @@ func ReadPurse(b []byte) (p Purse, rest []byte, err error) {
 	if len(b) == 0 {
 		return p, nil, nil
 	}
-	size := PurseSize
-	if b[0] == purseOldest {
-		size = oldestSize
-	}
-	switch {
-	case b[0] < purseOldest || b[0] > purseVersion:
+	if b[0] < purseOldest || b[0] > purseVersion {
 		return p, nil, fmt.Errorf("purse: byte 0: version %d, want %d to %d", b[0], purseOldest, purseVersion)
+	}
+	size := purseSizes[b[0]]
+	switch {
 	case len(b) < size:
 		return p, nil, fmt.Errorf("purse: byte %d: %d bytes, want %d", len(b), len(b), size)
 	case int(b[1]) >= len(stateNames) || int(b[2]) >= len(reasonNames):
@@ -162,6 +165,9 @@ func ReadPurse(b []byte) (p Purse, rest []byte, err error) {
 	p.Link = txn.LinkID(le.Uint16(b[109:]))
 	if b[0] != purseOldest {
 		p.Shown, p.ShownSeq, p.ShownBalance = b[shownAt] != 0, le.Uint16(b[112:]), le.Uint32(b[114:])
+	}
+	if b[0] == purseVersion {
+		p.MAC2 = [4]byte(b[mac2At:])
 	}
 	return p, b[size:], nil
 }

@@ -95,13 +95,22 @@ func (p *Purse) Park(why Reason, d *Data) {
 	}
 }
 
-// Write notes that a MAC2 leaves for the card that d describes. What a 补写 keeps
-// of the first is whose money it was.
-func (p *Purse) Write(d *Data, w *Wish, f *txn.Facts, time [7]byte, rewrite bool) {
+// Challenge is the terminal number that INITIALIZE must have been given, so that its
+// MAC1 proves that the card was not written by the MAC2 that left last: nobody knew that
+// before it left, and INITIALIZE ends the session in which the card would still take
+// it. false when it was not kept.
+func (p *Purse) Challenge() (terminal [6]byte, ok bool) {
+	copy(terminal[:], p.MAC2[:])
+	return terminal, p.MAC2 != [4]byte{}
+}
+
+// Write notes that a MAC2 leaves for the card that d describes, with the time in it.
+// What a 补写 keeps of the first is whose money it was.
+func (p *Purse) Write(d *Data, w *Wish, f *txn.Facts, time [7]byte, mac2 [4]byte, rewrite bool) {
 	first := *p
 	*p = Purse{State: Left, Family: d.Family, Kind: f.Kind, Load: f.ID, Last: f.ID, At: f.At, Serial: d.Serial,
 		PAN: w.PAN, Order: w.Order, Balance: d.Balance, Amount: w.Amount, Seq: d.Seq, Random: d.Random, Terminal: d.Terminal,
-		Time: time, KeyIndex: d.KeyIndex, KeyVer: d.KeyVer, Alg: d.Alg, Issuer: d.Issuer, Link: f.Link}
+		Time: time, KeyIndex: d.KeyIndex, KeyVer: d.KeyVer, Alg: d.Alg, Issuer: d.Issuer, Link: f.Link, MAC2: mac2}
 	if rewrite {
 		p.Load, p.Kind, p.Link = first.Load, first.Kind, first.Link
 	}

@@ -182,10 +182,11 @@ func TestLoadVoid(t *testing.T) {
 		q.proc, q.usage = 630000, "46"
 		p.card(q)
 		l.debited(bank, "00")
-		if a := p.about(); written {
+		a := p.about()
+		if written {
 			c.Credit(a.time, a.mac2)
 		}
-		void := topUp{mti: 0x0200, proc: 170000, usage: "51", trace: 8, of: 7, amount: 3_000, pan: payer, f58: c.InitLoad(3_000, kioskNo)}
+		void := topUp{mti: 0x0200, proc: 170000, usage: "51", trace: 8, of: 7, amount: 3_000, pan: payer, f58: c.InitLoad(3_000, proving(a.mac2))}
 		p.card(void)
 		if written {
 			l.bankSilent(bank)
@@ -200,7 +201,7 @@ func TestLoadVoid(t *testing.T) {
 		l.want("void", p.about().code, "00")
 		l.want("the card", l.purse(c).State, card.Undone)
 		void.trace = 9
-		void.f58 = c.InitLoad(3_000, kioskNo)
+		void.f58 = c.InitLoad(3_000, proving(a.mac2))
 		p.card(void)
 		l.want("twice", p.about().code, "12")
 		p.card(confirm(10, c, 0, card.NotWritten, [4]byte{}))
@@ -210,6 +211,50 @@ func TestLoadVoid(t *testing.T) {
 		l.want("and a new load", p.about().code, "00")
 		l.quiet()
 	}
+}
+
+// What a card said before it was written proves nothing about later: an answer that a
+// terminal kept cancels nothing, whether the card was written or not, and is told.
+func TestLoadVoidByAKeptAnswer(t *testing.T) {
+	for _, written := range []bool{true, false} {
+		l := newLoads(t)
+		bank := l.bankUp(0)
+		p := l.terminal()
+		c := l.issue(1, card.CityCard)
+		kept := c.InitLoad(3_000, kioskNo)
+		q := recharge(7, 3_000, c.InitLoad(3_000, kioskNo))
+		q.proc, q.usage = 630000, "46"
+		p.card(q)
+		l.debited(bank, "00")
+		a := p.about()
+		if written {
+			if _, ok := c.Credit(a.time, a.mac2); !ok {
+				t.Fatal("the card does not take it")
+			}
+		}
+		p.card(topUp{mti: 0x0200, proc: 170000, usage: "51", trace: 8, of: 7, amount: 3_000, pan: payer, f58: kept})
+		l.bankSilent(bank)
+		l.want("void", p.about().code, "34")
+		l.want("the card", l.purse(c).State, card.Left)
+		if len(l.alerts) != 1 || l.alerts[0].Alarm != flow.ReplayedMAC1 {
+			t.Errorf("alerts %+v", l.alerts)
+		}
+		if !written { // what came after MAC2 had left proves it, and then the card takes it no more
+			p.card(topUp{mti: 0x0200, proc: 170000, usage: "51", trace: 9, of: 7, amount: 3_000, pan: payer, f58: c.InitLoad(3_000, proving(a.mac2))})
+			l.debited(bank, "00")
+			l.want("void", p.about().code, "00")
+			if _, ok := c.Credit(a.time, a.mac2); ok {
+				t.Error("the card takes a MAC2 of before")
+			}
+		}
+		l.quiet()
+	}
+}
+
+// proving is the terminal number for the INITIALIZE of a void: the MAC2 that left.
+func proving(mac2 [4]byte) (n [6]byte) {
+	copy(n[:], mac2[:])
+	return n
 }
 
 // remoteLoads is a world of cards whose module is behind a socket.

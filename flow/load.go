@@ -225,7 +225,9 @@ func (l *Load) written() {
 }
 
 // voids says whether a cash load may be cancelled: the card shows that it was not
-// written.
+// written, and by an answer that it can only have given after MAC2 had left. Without
+// the latter a terminal could keep an answer from before, have the card written, and
+// cancel the load with what it kept.
 func voids(t *Txn, meaning card.Meaning, out *Effects) bool {
 	l := t.Load
 	p := &l.Purse
@@ -234,6 +236,15 @@ func voids(t *Txn, meaning card.Meaning, out *Effects) bool {
 	}
 	if p.State != card.Left || p.Load != t.Ref.ID || l.Seq != p.Seq || l.Balance != p.Balance {
 		deny(t, txn.BadTransaction, out)
+		return false
+	}
+	switch want, ok := p.Challenge(); {
+	case !ok:
+		deny(t, txn.BadTransaction, out)
+		return false
+	case l.Terminal != want:
+		out.add(Effect{Do: Alert, Alarm: ReplayedMAC1})
+		deny(t, txn.Suspect, out)
 		return false
 	}
 	return true
@@ -349,7 +360,7 @@ func wrote(t *Txn, ev *Event, out *Effects) {
 	switch {
 	case ev.Kind == Secured && ev.Deny == txn.Code{}:
 		wish := t.wish()
-		l.Purse.Write(&l.Data, &wish, &t.Facts, l.Time, l.Rewrite)
+		l.Purse.Write(&l.Data, &wish, &t.Facts, l.Time, l.MAC2, l.Rewrite)
 		l.purseNew, l.Writes = true, true
 		if l.Rewrite {
 			t.Orig = l.Purse.Load // whose money it is

@@ -90,6 +90,8 @@ func (s *script) sayCard(w []string) {
 			b = card.AppendTag(b, card.TagSeq, byte(n>>8), byte(n))
 		case "random":
 			b = card.AppendTag32(b, card.TagRandom, uint32(n))
+		case "proving": // INITIALIZE was given this MAC2 as the terminal's number
+			b = card.AppendTag(b, card.TagTerminal, 0, 0, byte(n>>8), byte(n), 0, 0)
 		case "round":
 			b = card.AppendTag(b, card.TagRound, byte(n))
 		case "order":
@@ -131,6 +133,8 @@ func (s *script) keepPurse(w []string) {
 			p.Seq = uint16(n)
 		case "random":
 			p.Random = [4]byte{3: byte(n)}
+		case "mac2":
+			p.MAC2 = [4]byte{2: byte(n >> 8), 3: byte(n)}
 		case "load":
 			p.Load = txn.ID(n)
 		default:

@@ -214,7 +214,7 @@ func (d *day) pulled() error {
 		if a, q := k.only(d.ctx, h, &w); a.code == txn.OK {
 			k.cut(h)
 			d.step(txn.LoadCash, a.code, true, "现金充值：写卡前拔卡", "cash load: the card is pulled out before it writes")
-			v := k.void(d.ctx, h, &w, q.Trace, false)
+			v := k.void(d.ctx, h, &w, q.Trace, a.mac2, false)
 			d.step(txn.LoadVoid, v.code, w.State == book.Reversed, "现金充值撤销：卡未写，退回", "void of the cash load: not written, taken back")
 		}
 		d.finish(h, &w)

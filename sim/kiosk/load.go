@@ -235,7 +235,7 @@ func (k *kiosk) write(ctx context.Context, h *holder, w *book.Wish, a *told, q *
 		switch bad {
 		case cutBefore:
 			if w.Kind == "load-cash" && k.rng.IntN(2) == 0 {
-				k.void(ctx, h, w, q.Trace, k.rng.IntN(4) == 0)
+				k.void(ctx, h, w, q.Trace, a.mac2, k.rng.IntN(4) == 0)
 				return
 			}
 			k.confirm(ctx, h, h.card.Seq, card.NotWritten, [4]byte{}, false)
@@ -321,11 +321,12 @@ func (k *kiosk) reverse(q *fleet.Request) txn.Code {
 	return a.code
 }
 
-// void takes a cash load back that the card shows it did not write. With torn
+// void takes a cash load back that the card shows it did not write: by an answer to
+// the MAC2 that it was given, which proves that it is newer. With torn
 // nobody hears how it ended: what is wished next shows it.
-func (k *kiosk) void(ctx context.Context, h *holder, w *book.Wish, of uint32, torn bool) (a told) {
+func (k *kiosk) void(ctx context.Context, h *holder, w *book.Wish, of uint32, mac2 [4]byte, torn bool) (a told) {
 	q := &fleet.Request{MTI: 0x0200, Proc: "170000", Amount: w.Amount, Trace: k.line.Number(), Cond: cardCond, Usage: "51", Net: net,
-		Card: h.card.InitLoad(uint32(w.Amount), k.number), PAN: &k.park.accounts[w.Account], Of: of}
+		Card: h.card.InitLoad(uint32(w.Amount), [6]byte{mac2[0], mac2[1], mac2[2], mac2[3]}), PAN: &k.park.accounts[w.Account], Of: of}
 	w.VoidsAsked++
 	w.VoidOpen = true
 	if !k.keep(h, w) {
