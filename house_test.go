@@ -61,7 +61,7 @@ var house = map[string]room{
 	"registry/limits":    {[]string{"txn"}, nil, "counts what passed in a day; who owns the counters brings the time"},
 	"registry/desk":      {[]string{"registry", "registry/blacklist", "registry/sheet", "txn"}, nil, "what people do to the tables, by words: the same for a tool and for a running switch"},
 	"registry":           {[]string{"fault", "txn", "hsm", "registry/sheet", "registry/limits"}, []string{"github.com/dgraph-io/badger/v4", "go.uber.org/zap", "golang.org/x/text"}, "terminals and their keys under the LMK"},
-	"offline":            {[]string{"hsm", "hsm/payshield", "offline/layout", "yamlfile"}, []string{"github.com/cockroachdb/pebble/v2"}, "files of offline transactions and their own store, beside the switch; asks modules over its own connections, because nobody waits for it"},
+	"offline":            {[]string{"hsm", "hsm/payshield", "keyfile", "offline/layout", "yamlfile"}, []string{"github.com/cockroachdb/pebble/v2"}, "files of offline transactions and their own store, beside the switch; asks modules over its own connections, because nobody waits for it"},
 	"offline/layout":     {[]string{"yamlfile"}, []string{"github.com/goccy/go-yaml"}, "files of records by a form that is data, for offline transactions and for clearing; what fields mean is theirs"},
 	"clearing":           {[]string{"clearing/extsort", "clearing/fee", "clearing/recon", "clearing/row", "txn"}, nil, "puts the parts of a day together, and makes days up to measure them"},
 	"clearing/day":       {nil, nil, "which day a place of the journal is of; reads no journal and no clock"},

@@ -147,9 +147,10 @@ type Registry struct {
 
 // Journal says where the key of the journal lies.
 type Journal struct {
-	KeyFile string `json:"key_file,omitempty" jsonschema:"流水加密密钥文件，缺省为数据目录下 journal.key，尚无流水时无则新建 · key file of the journal, journal.key in the data folder when left out, made when it is missing and there is no journal yet"`
-	Reserve int    `json:"reserve,omitempty" range:"0,1048576" reload:"now" jsonschema:"数据目录所在磁盘须留的空间 MiB，不足则拒绝新交易，0 不监视 · MiB that must stay free on the disk of the data folder; with less, new requests are refused; 0 does not watch"`
-	Full    string `json:"full_code,omitempty" enum:"91,96" reload:"now" jsonschema:"空间不足时的应答码 · response code when there is less"`
+	KeyFile string   `json:"key_file,omitempty" jsonschema:"流水加密密钥文件，缺省为数据目录下 journal.key，尚无流水时无则新建 · key file of the journal, journal.key in the data folder when left out, made when it is missing and there is no journal yet"`
+	OldKeys []string `json:"old_keys,omitempty" jsonschema:"以前的密钥文件，更换 key_file 后首次启动时需要，见 switch journal keys · earlier key files, wanted by the first start after key_file was changed; see switch journal keys"`
+	Reserve int      `json:"reserve,omitempty" range:"0,1048576" reload:"now" jsonschema:"数据目录所在磁盘须留的空间 MiB，不足则拒绝新交易，0 不监视 · MiB that must stay free on the disk of the data folder; with less, new requests are refused; 0 does not watch"`
+	Full    string   `json:"full_code,omitempty" enum:"91,96" reload:"now" jsonschema:"空间不足时的应答码 · response code when there is less"`
 }
 
 // Offline says what records of offline transactions are held against. The command

@@ -98,6 +98,9 @@ func (c *Config) settle(dir string) {
 	} else {
 		c.Journal.KeyFile = under(dir, c.Journal.KeyFile)
 	}
+	for i, path := range c.Journal.OldKeys {
+		c.Journal.OldKeys[i] = under(dir, path)
+	}
 }
 
 // AuditFile is where what people did to the switch is kept.

@@ -159,13 +159,13 @@ func TestNothingIsUsedTwice(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 7))
 	fs := vfs.NewCrashableMem()
 	ticks := map[uint64]bool{}
-	salts := map[[saltSize]byte]bool{}
+	keys := map[[keysSize]byte]bool{}
 	for range 12 {
 		l := mustOpen(t, testOptions(fs))
-		if salts[l.epoch.salt] {
-			t.Fatal("a salt came twice: so would a key")
+		if keys[l.epoch.keys] {
+			t.Fatal("a key came twice")
 		}
-		salts[l.epoch.salt] = true
+		keys[l.epoch.keys] = true
 		const rounds = 5
 		var crashed *vfs.MemFS
 		records := 0

@@ -33,10 +33,12 @@ func TestDebtChangeRoundTrip(t *testing.T) {
 func TestCardToken(t *testing.T) {
 	a, _ := txn.ParsePAN([]byte("6225880000000003"))
 	b, _ := txn.ParsePAN([]byte("62258800000000030"))
-	k1, k2 := [32]byte{1}, [32]byte{2}
-	token := CardToken(&k1, &a)
-	if again := CardToken(&k1, &a); token != again || CardToken(&k1, &a) == CardToken(&k1, &b) ||
-		CardToken(&k1, &a) == CardToken(&k2, &a) || CardToken(&k1, &txn.PAN{}) != "" || len(CardToken(&k1, &a)) != 16 {
+	n1, n2 := Namer{[32]byte{1}}, Namer{[32]byte{2}}
+	token := n1.Card(&a)
+	if again := n1.Card(&a); token != again || token == n1.Card(&b) || token == n2.Card(&a) || n1.Card(&txn.PAN{}) != "" || len(token) != 16 {
 		t.Error("tokens")
+	}
+	if string(n1.Key("x")) == string(n1.Key("y")) || string(n1.Key("x")) == string(n2.Key("x")) {
+		t.Error("keys of names")
 	}
 }

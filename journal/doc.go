@@ -7,7 +7,7 @@
 // Every key begins with a letter and the shard. Numbers in keys are big endian,
 // so that key order is time order; numbers in values are little endian.
 //
-//	'E' shard epoch:4     salt:32 limit:8 check:16      one for each Open
+//	'E' shard epoch:4     keys:152 limit:8 check:16     one for each Open
 //	'T' shard tick:8      sealed(FF turn:8 record …)    the records of a tick, and when its turn was
 //	'T' shard tick:8 'M'  sealed(from:8 next:8)         a recovery point; the newest counts
 //	'U' shard key…        sealed(plain)                 what Put wrote
@@ -24,6 +24,19 @@
 //
 //	epoch:4 count:8 | ciphertext … | tag:16             AES-256-GCM
 //	└── the nonce ─┘                                    associated data: the key
+//
+// # An epoch's keys
+//
+//	master:8 salt:32 | sealed(key:32 checkkey:32 names:32) | tag:16     keyfile.Ring.Wrap
+//
+// The key and the key of the check are drawn by each Open and lie under a master
+// key, whose check value stands first. Another master key is therefore nothing but
+// other epochs: Open seals those that lie under an earlier one anew under the newest,
+// in the batch that begins its own epoch, and from then on nothing needs the
+// earlier file. Names is the secret of what stands for card numbers; it is drawn
+// once and goes along, so that tokens stay the same. Epochs of 56 bytes
+// (salt:32 limit:8 check:16) are older: their keys are derived by HKDF from a
+// master key that they do not name.
 //
 // # A record
 //
@@ -45,9 +58,9 @@
 //
 //  1. After Sync returned nil, everything that was staged before Commit survives
 //     any crash; without it, the batch is there as a whole or not at all.
-//  2. A nonce is never used twice under a key. Each Open draws a fresh salt,
-//     makes a key from it (HKDF), and has both on disk before the first Seal;
-//     under that key the count only grows. Neither a crash nor a restored backup
+//  2. A nonce is never used twice under a key. Each Open draws a fresh key and
+//     has it on disk, sealed, before the first Seal; under that key the count
+//     only grows, and another master key does not touch it. Neither a crash nor a restored backup
 //     nor a second database with the same key file can repeat one.
 //  3. A tick number is never used twice, not even when the tick was lost. Ticks
 //     are drawn from blocks whose end is on disk before the first of the block

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"tongka/keyfile"
 	"tongka/txn"
 )
 
@@ -24,7 +25,7 @@ const (
 // and the next tick may be staged between Commit and Sync.
 type Log struct {
 	db     *pebble.DB
-	master [32]byte
+	master *keyfile.Ring
 	shard  uint8
 	epoch  *epoch
 	count  uint64 // seals made in this epoch

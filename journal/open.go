@@ -24,7 +24,7 @@ func Open(o Options) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("journal: open %s: %w", o.Dir, err)
 	}
-	l := &Log{db: db, master: o.Key, shard: o.Shard}
+	l := &Log{db: db, master: o.ring(), shard: o.Shard}
 	if err = l.start(&o, cache); err != nil {
 		if l.index != nil {
 			err = errors.Join(err, l.index.close())
@@ -35,7 +35,7 @@ func Open(o Options) (*Log, error) {
 }
 
 func (l *Log) start(o *Options, cache *pebble.Cache) (err error) {
-	if err = l.beginEpoch(); err != nil {
+	if err = l.beginEpoch(o.Logger); err != nil {
 		return err
 	}
 	l.read = l.NewReader()
@@ -61,43 +61,6 @@ func (l *Log) start(o *Options, cache *pebble.Cache) (err error) {
 func (l *Log) newStaging() *staging {
 	return &staging{batch: l.db.NewBatchWithSize(pageLimit,
 		pebble.WithInitialSizeBytes(2*pageLimit), pebble.WithMaxRetainedSizeBytes(retainBatch))}
-}
-
-// beginEpoch makes the key of this Open durable before anything is sealed with
-// it, and takes tick numbers that no earlier Open can have used.
-func (l *Log) beginEpoch() error {
-	last, err := l.lastEpoch()
-	if err != nil {
-		return err
-	}
-	number, first := uint32(1), uint64(1)
-	if last != nil {
-		number, first = last.number+1, last.limit
-	}
-	if number == 0 || first+tickBlock >= 1<<(64-indexBits) {
-		return errors.New("journal: no epochs or ticks are left")
-	}
-	l.epoch, err = newEpoch(&l.master, l.shard, number, first+tickBlock)
-	if err != nil {
-		return err
-	}
-	l.tick = first
-	if err = l.db.Set(epochKey(nil, l.shard, number), l.epoch.encode(), pebble.Sync); err != nil {
-		return fmt.Errorf("journal: epoch %d: %w", number, err)
-	}
-	return nil
-}
-
-func (l *Log) lastEpoch() (e *epoch, err error) {
-	it, err := l.db.NewIter(span('E', l.shard))
-	if err != nil {
-		return nil, fmt.Errorf("journal: epochs: %w", err)
-	}
-	defer func() { err = cmp.Or(err, it.Close()) }()
-	if !it.Last() {
-		return nil, it.Error()
-	}
-	return decodeEpoch(&l.master, l.shard, it.Key(), it.Value())
 }
 
 // span bounds an iterator to the keys of one letter and shard, the caller's

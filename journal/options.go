@@ -9,13 +9,15 @@ import (
 	"go.uber.org/zap"
 
 	"tongka/journal/internal/quiet"
+	"tongka/keyfile"
 )
 
 // Options say where and how the journal of one shard is kept.
 type Options struct {
 	Dir    string           // the database's folder, made when missing
 	FS     vfs.FS           // nil = the disk
-	Key    [32]byte         // from LoadKey; all zero is refused
+	Key    [32]byte         // the newest, under which is sealed; all zero is refused
+	Old    [][32]byte       // earlier ones that are needed to read; Open takes what it reads under them to the newest
 	Shard  uint8            // part of every key
 	Logger *zap.Logger      // nil = silent
 	Fatal  func(msg string) // Pebble cannot go on; must not return. nil = print and exit(1)
@@ -64,6 +66,8 @@ func (o *Options) Validate() error {
 	}
 	return errors.Join(faults...)
 }
+
+func (o *Options) ring() *keyfile.Ring { return &keyfile.Ring{Key: o.Key, Old: o.Old} }
 
 // Memory is the most that a journal with these options holds, in bytes:
 // memtables, block cache, filter, two batches and the newest fingerprints.

@@ -27,7 +27,7 @@ func (l *Log) NewReader() *Reader {
 		db:    l.db,
 		index: l.indexDB(),
 		shard: l.shard,
-		ring: keyring{db: l.db, master: &l.master, shard: l.shard,
+		ring: keyring{db: l.db, master: l.master, shard: l.shard,
 			epochs: map[uint32]*epoch{l.epoch.number: l.epoch}},
 	}
 }

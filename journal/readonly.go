@@ -36,7 +36,7 @@ func OpenReadOnly(o Options) (*Kept, error) {
 		return nil, fmt.Errorf("journal: open %s: %w", o.Dir, err)
 	}
 	k := &Kept{db: db, Reader: &Reader{db: db, shard: o.Shard,
-		ring: keyring{db: db, master: &o.Key, shard: o.Shard, epochs: map[uint32]*epoch{}}}}
+		ring: keyring{db: db, master: o.ring(), shard: o.Shard, epochs: map[uint32]*epoch{}}}}
 	dir := o.FS.PathJoin(o.Dir, "index")
 	if _, err := o.FS.Stat(dir); errors.Is(err, os.ErrNotExist) {
 		return k, nil

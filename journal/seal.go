@@ -1,14 +1,9 @@
 package journal
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,7 +12,6 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"tongka/keyfile"
-	"tongka/txn"
 )
 
 // Errors that callers tell apart with errors.Is.
@@ -27,6 +21,33 @@ var (
 	ErrKey      = errors.New("journal: the key does not fit this journal")
 	ErrNoKey    = errors.New("journal: the key is missing beside a journal")
 )
+
+// LoadRing is LoadKey with the earlier keys that are still needed to read; of these
+// each must be there.
+func LoadRing(path string, old []string, dir string) (r keyfile.Ring, err error) {
+	if r.Key, err = LoadKey(path, dir); err != nil {
+		return r, err
+	}
+	r.Old, err = loadOld(old)
+	return r, err
+}
+
+func loadOld(old []string) (keys [][32]byte, err error) {
+	for _, path := range old {
+		key, kerr := keyfile.Load(path, false)
+		if kerr != nil {
+			err = errors.Join(err, fmt.Errorf("旧流水密钥 journal.old_keys · an earlier key of the journal: %w", kerr))
+		}
+		keys = append(keys, key)
+	}
+	return keys, err
+}
+
+// CheckRing says what LoadRing would refuse, and makes nothing.
+func CheckRing(path string, old []string, dir string) error {
+	_, err := loadOld(old)
+	return errors.Join(CheckKey(path, dir), err)
+}
 
 // LoadKey reads the key under which the journal in dir is sealed: a file of 64
 // hexadecimal digits that only its owner may read (mode 0600 or narrower, or it
@@ -64,17 +85,6 @@ func CheckKey(path, dir string) error {
 	return nil
 }
 
-// CardToken is what stands for a card number in reports: those who have the key
-// can tell that two records are of one card, and nobody can find the number by
-// trying all. 16 hexadecimal digits, empty without a number.
-func CardToken(key *[32]byte, pan *txn.PAN) string {
-	n, digits := pan.Packed()
-	if n == 0 {
-		return ""
-	}
-	return hex.EncodeToString(keyed(key, "tongka card token v1", append(digits[:], n))[:8])
-}
-
 // Proof shows for one message that its sender can read the key file.
 func Proof(key *[32]byte, message []byte) []byte {
 	return keyed(key, "tongka proof v1", message)
@@ -90,75 +100,7 @@ func keyed(key *[32]byte, what string, b []byte) []byte {
 const (
 	sealHead = 12
 	sealTail = 16
-	saltSize = 32
-	markSize = 16 // the check of an epoch
 )
-
-// epoch is one Open of the journal: a key of its own, and the end of the block
-// of tick numbers that it may use.
-type epoch struct {
-	number uint32
-	salt   [saltSize]byte
-	limit  uint64 // ticks below may be used
-	check  []byte // proves limit and key
-	aead   cipher.AEAD
-}
-
-func newEpoch(master *[32]byte, shard uint8, number uint32, limit uint64) (*epoch, error) {
-	e := &epoch{number: number, limit: limit}
-	if _, err := rand.Read(e.salt[:]); err != nil {
-		return nil, fmt.Errorf("journal: epoch %d: %w", number, err)
-	}
-	return e, e.derive(master, shard)
-}
-
-// derive makes the epoch's keys. A fresh key for each Open is what makes nonces
-// unique without trusting that the disk was never set back to an older state.
-func (e *epoch) derive(master *[32]byte, shard uint8) error {
-	info := fmt.Sprintf("tongka journal v1 shard %d epoch %d", shard, e.number)
-	keys, err := hkdf.Key(sha256.New, master[:], e.salt[:], info, 64)
-	if err != nil {
-		return fmt.Errorf("journal: epoch %d: %w", e.number, err)
-	}
-	block, err := aes.NewCipher(keys[:32])
-	if err != nil {
-		return fmt.Errorf("journal: epoch %d: %w", e.number, err)
-	}
-	e.check = keys[32:]
-	e.aead, err = cipher.NewGCM(block)
-	return err
-}
-
-func (e *epoch) proof() []byte {
-	h := hmac.New(sha256.New, e.check)
-	h.Write(binary.LittleEndian.AppendUint64(nil, e.limit))
-	return h.Sum(nil)[:markSize]
-}
-
-func (e *epoch) encode() []byte {
-	b := append([]byte(nil), e.salt[:]...)
-	b = binary.LittleEndian.AppendUint64(b, e.limit)
-	return append(b, e.proof()...)
-}
-
-// decodeEpoch also proves that the master key is the one it was made with.
-func decodeEpoch(master *[32]byte, shard uint8, key, value []byte) (*epoch, error) {
-	if len(value) != saltSize+8+markSize || len(key) != 6 {
-		return nil, fmt.Errorf("%w: epoch at key %x", ErrDamaged, key)
-	}
-	e := &epoch{
-		number: binary.BigEndian.Uint32(key[2:]),
-		salt:   [saltSize]byte(value),
-		limit:  binary.LittleEndian.Uint64(value[saltSize:]),
-	}
-	if err := e.derive(master, shard); err != nil {
-		return nil, err
-	}
-	if !hmac.Equal(e.proof(), value[saltSize+8:]) {
-		return nil, fmt.Errorf("%w (epoch at key %x)", ErrKey, key)
-	}
-	return e, nil
-}
 
 // seal fills dst, which has sealHead+len(plain)+sealTail bytes. It allocates
 // nothing.
@@ -172,7 +114,7 @@ func (e *epoch) seal(dst []byte, count uint64, key, plain []byte) {
 // them. It belongs to one goroutine.
 type keyring struct {
 	db     pebble.Reader
-	master *[32]byte
+	master *keyfile.Ring
 	shard  uint8
 	epochs map[uint32]*epoch
 }

@@ -30,7 +30,7 @@ var (
 // time, beside the loop.
 func (n *Node) Ask(ctx context.Context, who audit.Who, topic string, question []byte, out func(any) error) error {
 	switch topic {
-	case admin.JournalFind, admin.JournalShow, admin.JournalVerify:
+	case admin.JournalFind, admin.JournalShow, admin.JournalVerify, admin.JournalKeys:
 		return n.askJournal(ctx, who, topic, question, out)
 	case admin.DebtList, admin.DebtShow:
 		var q admin.DebtQuery
@@ -134,11 +134,16 @@ func (n *Node) askJournal(ctx context.Context, who audit.Who, topic string, ques
 		return err
 	}
 	defer done()
+	read := n.journal.NewReader()
+	if topic == admin.JournalKeys {
+		uses, err := read.KeyUses()
+		return errors.Join(err, each(uses, out))
+	}
 	key, err := journal.LoadKey(n.config().Journal.KeyFile, n.config().JournalDir())
 	if err != nil {
 		return err
 	}
-	desk, err := query.NewDesk(n.journal.NewReader(), key, readShare)
+	desk, err := query.NewDesk(read, readShare)
 	if err != nil {
 		return err
 	}

@@ -53,14 +53,6 @@ func recordFormat(cfg *config.Config) (*offline.Format, error) {
 	return format, nil
 }
 
-// name gives the records their key: one that the journal's own key leads to, so
-// that names stay what they are as long as the journal does.
-func (r *records) name(key [32]byte) {
-	mac := hmac.New(sha256.New, key[:])
-	mac.Write([]byte("offline records in messages"))
-	r.mac = mac.Sum(nil)
-}
-
 // Check implements engine.OfflineRecords.
 func (r *records) Check(b []byte, each func([16]byte)) (sum int64, err error) {
 	in := r.format.Layout.NewReader(bytes.NewReader(b), "F62")

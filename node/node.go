@@ -57,30 +57,30 @@ type Options struct {
 
 // Node is one running switch.
 type Node struct {
-	opts       Options
-	log        *zap.Logger
-	reg        *registry.Registry
-	desk       *desk.Desk
-	suspect    chan engine.Suspicion
-	keyEvents  chan engine.KeyEvent
-	journal    *journal.Log
-	journalKey [32]byte
-	audit      *audit.Log
-	shard      *engine.Shard
-	running    atomic.Pointer[engine.Shard]    // shard, for who came before it
-	recovery   atomic.Pointer[engine.Snapshot] // the picture of a switch that recovers
-	front      *conn.Front
-	live       atomic.Pointer[conn.Front] // front, for who came before it
-	console    *console.Server
-	admin      *admin.Server
-	stop       chan struct{} // ends tidy
-	tidied     chan struct{}
-	watched    chan struct{}
-	measured   chan struct{}         // ends watchSpace
-	alerts     chan engine.CardAlert // to the audit file
-	hush       chan struct{}         // ends auditCards
-	hushed     chan struct{}
-	followed   chan struct{} // closed when followOffline has ended
+	opts      Options
+	log       *zap.Logger
+	reg       *registry.Registry
+	desk      *desk.Desk
+	suspect   chan engine.Suspicion
+	keyEvents chan engine.KeyEvent
+	journal   *journal.Log
+	recordKey []byte // names of offline records in messages are made with it
+	audit     *audit.Log
+	shard     *engine.Shard
+	running   atomic.Pointer[engine.Shard]    // shard, for who came before it
+	recovery  atomic.Pointer[engine.Snapshot] // the picture of a switch that recovers
+	front     *conn.Front
+	live      atomic.Pointer[conn.Front] // front, for who came before it
+	console   *console.Server
+	admin     *admin.Server
+	stop      chan struct{} // ends tidy
+	tidied    chan struct{}
+	watched   chan struct{}
+	measured  chan struct{}         // ends watchSpace
+	alerts    chan engine.CardAlert // to the audit file
+	hush      chan struct{}         // ends auditCards
+	hushed    chan struct{}
+	followed  chan struct{} // closed when followOffline has ended
 
 	asks      context.Context // ends when questions must
 	endAsks   context.CancelFunc
@@ -121,7 +121,7 @@ func (n *Node) open(o Options) error {
 		return err
 	}
 	if r, ok := ec.Offline.(*records); ok {
-		r.name(n.journalKey)
+		r.mac = n.recordKey
 	}
 	ec.Progress = n.recovering()
 	n.suspect, n.keyEvents = make(chan engine.Suspicion, maxSuspicions), make(chan engine.KeyEvent, mostKeyEvents)
@@ -174,14 +174,20 @@ func (n *Node) openStores() error {
 			return err
 		}
 	}
-	n.journalKey, err = journal.LoadKey(n.cfg.Journal.KeyFile, n.cfg.JournalDir())
+	ring, err := journal.LoadRing(n.cfg.Journal.KeyFile, n.cfg.Journal.OldKeys, n.cfg.JournalDir())
 	if err != nil {
 		return err
 	}
-	n.journal, err = journal.Open(journal.Options{Dir: n.cfg.JournalDir(), Key: n.journalKey, Logger: n.log})
+	n.journal, err = journal.Open(journal.Options{Dir: n.cfg.JournalDir(), Key: ring.Key, Old: ring.Old, Logger: n.log})
 	if err != nil {
 		return err
 	}
+	namer, err := n.journal.NewReader().Namer()
+	if err != nil {
+		return err
+	}
+	n.recordKey = namer.Key("offline records in messages")
+	n.moveOffline(ring.Old)
 	return n.openAudit()
 }
 

@@ -7,6 +7,8 @@ import (
 	"os"
 	"runtime"
 
+	"go.uber.org/zap"
+
 	"tongka/config"
 	"tongka/hsm"
 	"tongka/journal"
@@ -18,27 +20,48 @@ import (
 // The caller ends it by end.
 func OpenOffline(cfg *config.Config, work bool) (s *offline.Store, end func() error, err error) {
 	// The key that sealed these records must not be made anew.
-	if err := journal.CheckKey(cfg.Journal.KeyFile, cfg.OfflineDir()); err != nil {
+	if err := journal.CheckRing(cfg.Journal.KeyFile, cfg.Journal.OldKeys, cfg.OfflineDir()); err != nil {
 		return nil, nil, err
 	}
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("数据目录 · data folder: %w", err)
 	}
-	key, err := journal.LoadKey(cfg.Journal.KeyFile, cfg.JournalDir())
+	ring, err := journal.LoadRing(cfg.Journal.KeyFile, cfg.Journal.OldKeys, cfg.JournalDir())
 	if err != nil {
 		return nil, nil, err
 	}
-	o := offline.Options{Dir: cfg.OfflineDir(), Key: key, MaxBytes: int64(cfg.Offline.MaxFile) << 20}
+	o := offline.Options{Dir: cfg.OfflineDir(), Key: ring.Key, Old: ring.Old, MaxBytes: int64(cfg.Offline.MaxFile) << 20}
 	release := func() error { return nil }
 	if work {
 		if release, err = against(cfg, &o); err != nil {
 			return nil, nil, err
 		}
 	}
-	if s, err = offline.Open(o); err != nil {
+	s, err = offline.Open(o)
+	if errors.Is(err, offline.ErrKey) {
+		return nil, nil, errors.Join(err, release())
+	}
+	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("%w\n该库正被另一进程使用（switch offline，或正在收取报文的交换）？ · is another switch offline at it, or the switch itself, taking in messages?", err), release())
 	}
 	return s, func() error { return errors.Join(s.Close(), release()) }, nil
+}
+
+// moveOffline takes the store of offline transactions to the newest key, so that
+// after a start nothing needs the earlier ones. It stands beside the switch: what
+// hinders this stops nothing, and the next opening does it.
+func (n *Node) moveOffline(old [][32]byte) {
+	_, err := os.Stat(n.cfg.OfflineDir())
+	if len(old) == 0 || err != nil {
+		return
+	}
+	_, end, err := OpenOffline(n.cfg, false)
+	if err == nil {
+		err = end()
+	}
+	if err != nil {
+		n.log.Warn("the store of offline transactions stays under an earlier key", zap.Error(err))
+	}
 }
 
 // against loads what records are held against.

@@ -43,7 +43,7 @@ func (s *Store) Resume(ctx context.Context, f *File, tell Progress) error {
 		return err
 	}
 	w := &work{Store: s, f: f, format: format, tell: tell}
-	if w.seal, err = newSealer(&s.o, f); err != nil {
+	if w.seal, err = newSealer(&s.o, s.secret, f); err != nil {
 		return err
 	}
 	for {

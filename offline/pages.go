@@ -93,7 +93,7 @@ func (s *Store) Each(f *File, show func(*Entry) error) error {
 		return err
 	}
 	w := &work{Store: s, f: f, format: format}
-	if w.seal, err = newSealer(&s.o, f); err != nil {
+	if w.seal, err = newSealer(&s.o, s.secret, f); err != nil {
 		return err
 	}
 	e := Entry{Item: &Item{}}

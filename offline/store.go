@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"tongka/hsm"
+	"tongka/keyfile"
 )
 
 // The database:
@@ -25,6 +26,8 @@ import (
 //	Z id4 page4    of each record of the page: state, reason
 //	P hash16       SAM and its counter      → id4 record4
 //	C hash16       card and its counter     → id4 record4 TAC4
+//
+// and beside it the file key: see seal.go.
 //
 // Invariants: (1) a page's R, Z, P and C and the file's new page count are one
 // synced batch. (2) P and C belong to a record that was not refused when it was stored,
@@ -43,9 +46,10 @@ func (o *Options) records() uint32 {
 
 // Options say where a Store is and what it asks.
 type Options struct {
-	Dir      string // made when missing
-	FS       vfs.FS // nil = the disk
-	Key      [32]byte
+	Dir      string           // made when missing
+	FS       vfs.FS           // nil = the disk
+	Key      [32]byte         // the newest, under which the store's secret lies
+	Old      [][32]byte       // earlier ones, under which it may still lie
 	Now      func() time.Time // when a file was registered; nil = the clock
 	Books    *Books           // nil = nothing is known
 	Keys     hsm.CardKeys     // TAC keys
@@ -63,6 +67,9 @@ type Store struct {
 	fs   vfs.FS
 	o    Options
 	find *finder
+
+	ring   keyfile.Ring
+	secret []byte // of the pages and the index
 }
 
 // Open opens the store, or makes it. One process at a time may.
@@ -82,18 +89,21 @@ func Open(o Options) (*Store, error) {
 	if o.MaxBytes == 0 {
 		o.MaxBytes = 4 << 30
 	}
-	s := &Store{fs: o.FS, o: o}
+	s := &Store{fs: o.FS, o: o, ring: keyfile.Ring{Key: o.Key, Old: o.Old}}
 	for _, dir := range []string{o.Dir, s.path("spool"), s.path("quarantine")} {
 		if err := o.FS.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("offline: %w", err)
 		}
 	}
 	var err error
-	if s.find, err = newFinder(&o.Key); err != nil {
-		return nil, fmt.Errorf("offline: %w", err)
-	}
 	if s.db, err = pebble.Open(s.path("db"), databaseOptions(&o)); err != nil {
 		return nil, fmt.Errorf("offline: open %s: %w", o.Dir, err)
+	}
+	if err = s.openSecret(); err == nil {
+		s.find, err = newFinder(s.secret)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.db.Close())
 	}
 	return s, nil
 }

@@ -22,6 +22,7 @@ import (
 	"tongka/config"
 	"tongka/journal"
 	"tongka/journal/query"
+	"tongka/keyfile"
 	"tongka/translate"
 	"tongka/txn"
 )
@@ -31,6 +32,8 @@ type journalCmd struct {
 	Find   journalFindCmd   `cmd:"" help:"查找交易 · find transactions"`
 	Show   journalShowCmd   `cmd:"" help:"一笔交易的全过程 · the whole story of one"`
 	Export journalExportCmd `cmd:"" help:"按日导出 CSV 或 JSON 行，附摘要 · export days as CSV or JSON lines, with a digest"`
+	Keys   journalKeysCmd   `cmd:"" help:"各密钥文件封存了什么，哪些可以销毁 · what lies under which key file, and which may be destroyed"`
+	NewKey journalNewKeyCmd `cmd:"" name:"newkey" help:"新建密钥文件，供更换 key_file · make a key file, to change key_file to"`
 	Verify journalVerifyCmd `cmd:"" help:"逐条解密并核对 · unseal every record and hold the journal against itself"`
 }
 
@@ -44,7 +47,7 @@ type journalFlags struct {
 // source is where the questions go: a running switch, or the folder.
 type source struct {
 	cfg  *config.Config
-	key  [32]byte
+	ring keyfile.Ring
 	live *admin.Client
 	kept *journal.Kept
 }
@@ -66,7 +69,7 @@ func (f *journalFlags) open(ctx context.Context) (*source, error) {
 		if _, err := os.Stat(cfg.Journal.KeyFile); err != nil {
 			return nil, fmt.Errorf("流水密钥 · key of the journal: %w", err)
 		}
-		if s.key, err = journal.LoadKey(cfg.Journal.KeyFile, cfg.JournalDir()); err != nil {
+		if s.ring, err = journal.LoadRing(cfg.Journal.KeyFile, cfg.Journal.OldKeys, cfg.JournalDir()); err != nil {
 			return nil, err
 		}
 	}
@@ -74,7 +77,7 @@ func (f *journalFlags) open(ctx context.Context) (*source, error) {
 		return s, nil
 	}
 	s.live = nil
-	s.kept, err = journal.OpenReadOnly(journal.Options{Dir: cfg.JournalDir(), Key: s.key})
+	s.kept, err = journal.OpenReadOnly(journal.Options{Dir: cfg.JournalDir(), Key: s.ring.Key, Old: s.ring.Old})
 	return s, err
 }
 
@@ -93,7 +96,7 @@ func (s *source) desk(unmask bool, what string) (*query.Desk, error) {
 			return nil, err
 		}
 	}
-	return query.NewDesk(s.kept.Reader, s.key, 1)
+	return query.NewDesk(s.kept.Reader, 1)
 }
 
 // ask puts a question to the running switch, with the proof that it may be told
@@ -105,7 +108,7 @@ func (s *source) ask(ctx context.Context, topic string, q any, unmask bool, f fu
 	}
 	sealed := admin.Sealed{Query: b}
 	if unmask {
-		sealed.Proof = journal.Proof(&s.key, b)
+		sealed.Proof = journal.Proof(&s.ring.Key, b)
 	}
 	return s.live.Ask(ctx, topic, sealed, f)
 }

@@ -33,7 +33,7 @@ func usable(cfg *config.Config, may access) error {
 		faults = append(faults,
 			named("登记库", "registry store", may.folder(cfg.RegistryDir())),
 			named("流水库", "journal store", may.folder(cfg.JournalDir())),
-			journal.CheckKey(cfg.Journal.KeyFile, cfg.JournalDir()),
+			journal.CheckRing(cfg.Journal.KeyFile, cfg.Journal.OldKeys, cfg.JournalDir()),
 			named("流水密钥", "journal key", may.key(cfg)),
 		)
 	}

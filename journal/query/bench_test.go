@@ -63,7 +63,7 @@ func BenchmarkFind(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer kept.Close()
-	d, err := NewDesk(kept.Reader, key, 1)
+	d, err := NewDesk(kept.Reader, 1)
 	if err != nil {
 		b.Fatal(err)
 	}

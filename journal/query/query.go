@@ -65,7 +65,7 @@ type Row struct {
 // Desk is where questions are asked. It belongs to one goroutine.
 type Desk struct {
 	read *journal.Reader
-	key  [32]byte
+	card journal.Namer
 	pace *pace
 	name map[txn.LinkID]string
 	when translate.Clock
@@ -73,9 +73,13 @@ type Desk struct {
 
 // NewDesk makes a desk. share is the part of a processor's time, up to 1, that
 // reading may take: a running switch wants the rest.
-func NewDesk(read *journal.Reader, key [32]byte, share float64) (*Desk, error) {
-	d := &Desk{read: read, key: key, pace: newPace(share), name: map[txn.LinkID]string{}}
-	err := read.Each([]byte("link/"), func(key, plain []byte) error {
+func NewDesk(read *journal.Reader, share float64) (*Desk, error) {
+	card, err := read.Namer()
+	if err != nil {
+		return nil, err
+	}
+	d := &Desk{read: read, card: card, pace: newPace(share), name: map[txn.LinkID]string{}}
+	err = read.Each([]byte("link/"), func(key, plain []byte) error {
 		var n int
 		if _, err := fmt.Sscanf(string(key), "link/%05d", &n); err != nil {
 			return fmt.Errorf("key %q names no link: %w", key, err)
@@ -157,7 +161,7 @@ func (d *Desk) token(p *txn.PAN) string {
 	if p.Len() == 0 {
 		return ""
 	}
-	return tokenMark + journal.CardToken(&d.key, p)
+	return tokenMark + d.card.Card(p)
 }
 
 // wants compares one transaction.

@@ -98,7 +98,7 @@ func (b *book) desk() *Desk {
 			b.t.Error(err)
 		}
 	})
-	d, err := NewDesk(kept.Reader, key, 1)
+	d, err := NewDesk(kept.Reader, 1)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -258,7 +258,7 @@ func TestVerifyNamesWhatCannotBeUnsealed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer kept.Close()
-	if _, err := NewDesk(kept.Reader, o.Key, 1); !errors.Is(err, journal.ErrDamaged) {
+	if _, err := NewDesk(kept.Reader, 1); !errors.Is(err, journal.ErrKey) {
 		t.Errorf("a desk under the wrong key: %v", err)
 	}
 }
