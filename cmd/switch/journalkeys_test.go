@@ -30,7 +30,9 @@ func TestChangeOfTheJournalsKey(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	find := func() string { return g.ask("journal", "find", "--from", "2020-01-01", "--json", "--limit", "3", "--result", "approved") }
+	find := func() string {
+		return g.ask("journal", "find", "--from", "2020-01-01", "--json", "--limit", "3", "--result", "approved")
+	}
 	stop()
 	before := find()
 	if !strings.Contains(before, `"card_token":"card-`) {
