@@ -170,11 +170,11 @@ func (c *clearSource) open(ctx context.Context) (*journal.Kept, error) {
 	if _, err := os.Stat(c.cfg.Journal.KeyFile); err != nil {
 		return nil, fmt.Errorf("流水密钥 · key of the journal: %w", err)
 	}
-	key, err := journal.LoadKey(c.cfg.Journal.KeyFile, dir)
+	ring, err := journal.LoadRing(c.cfg.Journal.KeyFile, c.cfg.Journal.OldKeys, dir)
 	if err != nil {
 		return nil, err
 	}
-	return journal.OpenReadOnly(journal.Options{Dir: dir, Key: key})
+	return journal.OpenReadOnly(journal.Options{Dir: dir, Key: ring.Key, Old: ring.Old})
 }
 
 // snapshot has the switch make a checkpoint, once for a run. What a run that was

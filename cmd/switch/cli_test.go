@@ -181,6 +181,9 @@ func TestCheckTheFullExample(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "ca-keys.bin"), []byte("keys"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if r := call("", "journal", "newkey", filepath.Join(dir, "journal-2025.key")); r.code != exitDone {
+		t.Fatal(r)
+	}
 	r := call("", "check", "-c", filepath.Join(dir, "full.yaml"))
 	if r.code != exitDone || r.err != "" || !strings.Contains(r.out, "TLS 双向 · mutual") || !strings.Contains(r.out, "半双工 · half-duplex") {
 		t.Error(r)

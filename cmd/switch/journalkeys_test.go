@@ -88,3 +88,49 @@ func TestChangeOfTheJournalsKey(t *testing.T) {
 		t.Errorf("%s", out)
 	}
 }
+
+// TestHotChangeOfTheJournalsKey changes the key file by a hot restart under load. The
+// first successor fails when the stores lie under the new key already; the old process
+// takes them back to its own, and the second one succeeds.
+func TestHotChangeOfTheJournalsKey(t *testing.T) {
+	g := newGround(t)
+	g.start()
+	t.Cleanup(g.killLast)
+	pid := g.up().PID
+	if err := g.fleet.Start(); err != nil {
+		t.Fatal(err)
+	}
+	g.selling()
+	if r := call("", "journal", "newkey", filepath.Join(filepath.Dir(g.file), "journal-2.key")); r.code != 0 {
+		t.Fatal(r)
+	}
+	g.edit("log:", "journal: {key_file: journal-2.key, old_keys: [data/journal.key]}\nlog:")
+	g.edit("links: [{name: bank,", "links: [{name: other,") // not this folder's first link
+	g.edit("routes: [{link: bank}]", "routes: [{link: other}]")
+	g.mustCtl("restart", "--wait", "0s")
+	g.until("the old process has opened again", func() bool { return strings.Contains(g.log(), "this one opens again") })
+	if st := g.up(); st.PID != pid {
+		t.Fatalf("process %d runs, not %d\n%s", st.PID, pid, g.log())
+	}
+	if n := strings.Count(g.log(), "go under the newest key file"); n != 2 {
+		t.Errorf("the keys moved %d times, not there and back", n)
+	}
+	g.selling()
+	if out := g.ask("journal", "keys"); !strings.Contains(out, "still needed") {
+		t.Errorf("under the old key: %s", out)
+	}
+	g.edit("links: [{name: other,", "links: [{name: bank,")
+	g.edit("routes: [{link: other}]", "routes: [{link: bank}]")
+	g.mustCtl("restart")
+	if st := g.up(); st.PID == pid {
+		t.Errorf("process %d still runs", pid)
+	}
+	g.selling()
+	if out := g.ask("journal", "keys"); strings.Contains(out, "still needed") || !strings.Contains(out, "not needed") {
+		t.Errorf("under the new key: %s", out)
+	}
+	if out := g.ask("journal", "verify"); !strings.Contains(out, "the journal holds") {
+		t.Error(out)
+	}
+	g.agree()
+}

@@ -288,7 +288,7 @@ func (r *runner) succeed() (done bool, err error) {
 		return true, nil
 	}
 	r.log.Error("the new process failed: this one opens again", fault.Field(fault.HandOverFailed), zap.Error(err))
-	return false, r.start(cfg, kept)
+	return false, r.start(reopening(cfg, r.file), kept)
 }
 
 func closeAll(sockets map[string]*net.TCPListener) {
