@@ -1,7 +1,6 @@
 package run
 
 import (
-	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"tongka/clearing/day"
+	"tongka/clearing/layouts"
 	"tongka/clearing/row"
 	"tongka/clearing/rules"
 )
@@ -85,10 +85,8 @@ func (in Folder) Rows(d day.Date, name string, f func(r *row.Row, at int64) erro
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	h := sha256.New()
-	r := csvReader{name: name, in: bufio.NewReaderSize(io.TeeReader(file, h), maxLine), date: d, zone: in.Zone}
-	if err = r.read(f); err == nil {
-		_, err = io.Copy(io.Discard, r.in)
-	}
+	// Without a fault it was read to its end.
+	_, err = (&layouts.Form{Name: layouts.Own}).Read(io.TeeReader(file, h), layouts.Reading{Name: name, Date: d, Zone: in.Zone}, f)
 	return hex.EncodeToString(h.Sum(nil)), err
 }
 

@@ -20,9 +20,18 @@ func (l *Layout) Append(dst []byte, s *Shape, values map[string]Value) ([]byte, 
 		if l.Form == Separated && i > 0 {
 			dst = append(dst, l.Separator)
 		}
+		if l.Form == Fixed && i > 0 && l.Between != 0 {
+			dst = append(dst, l.Between)
+		}
 		v, ok := values[f.Name]
 		if !ok && f.Is != "" {
 			v = constant(f)
+		}
+		if f.Type == Text {
+			var err error
+			if v.Text, err = l.Charset.Encode(v.Text); err != nil {
+				return dst[:start], fmt.Errorf("%s: %s: %w", l.Name, f.Name, err)
+			}
 		}
 		at := len(dst)
 		dst = f.append(dst, v, l.Form == Fixed)

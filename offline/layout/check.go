@@ -39,6 +39,9 @@ func (p *parser) check(l *Layout) {
 	if l.Form == Separated && l.End == NoEnd {
 		p.faultAt("end", "分隔格式须有换行 · separated records need an end", "lf")
 	}
+	if l.Form == Separated && l.Between != 0 {
+		p.faultAt("between", "仅用于定长格式 · for fixed records only", "separator")
+	}
 	p.checkShape(l, l.Header, "header")
 	p.checkShape(l, l.Record, "record")
 	p.checkShape(l, l.Trailer, "trailer")
@@ -71,6 +74,9 @@ func (p *parser) checkShape(l *Layout, s *Shape, path string) {
 		if l.Form == Separated {
 			continue
 		}
+		if l.Between != 0 && i > 0 {
+			at++
+		}
 		if f.At >= 0 && f.At != at {
 			p.faultAt(here+".at", fmt.Sprintf("前面的域止于 %d，此处写 %d · the fields before end at %d, here stands %d", at, f.At, at, f.At), `空档写作 · a gap is {name: "-", length: …}`)
 		}
@@ -78,6 +84,9 @@ func (p *parser) checkShape(l *Layout, s *Shape, path string) {
 		at += f.Width
 	}
 	if l.Form == Separated {
+		if s.Tail > 0 {
+			p.faultAt(path+".tail", "仅用于定长格式 · for fixed records only", "least")
+		}
 		if s.Least == 0 {
 			s.Least = len(s.Fields)
 		} else if s.Least > len(s.Fields) {
@@ -92,6 +101,9 @@ func (p *parser) checkShape(l *Layout, s *Shape, path string) {
 		p.faultAt(path+".length", fmt.Sprintf("各域共 %d 字节，此处写 %d · the fields are %d bytes, here stands %d", at, s.Size, at, s.Size), "")
 	}
 	s.Size = at
+	if s.Tail > 0 && l.End == NoEnd {
+		p.faultAt(path+".tail", "无换行时不可有 tail · without ends there is no tail", "")
+	}
 }
 
 func (p *parser) checkField(l *Layout, f *Field, here string) {

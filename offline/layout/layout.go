@@ -6,6 +6,7 @@ package layout
 
 import (
 	"fmt"
+
 	"tongka/yamlfile"
 )
 
@@ -57,11 +58,13 @@ type Field struct {
 }
 
 // Shape is one kind of record. Size is the bytes of a fixed one, without its end.
-// Of a separated one the last columns may be missing down to Least.
+// Of a separated one the last columns may be missing down to Least. Behind a fixed
+// one up to Tail bytes may stand that nobody looks at.
 type Shape struct {
 	Fields []Field
 	Size   int
 	Least  int
+	Tail   int
 }
 
 // Index gives the place of a field, -1 when there is none of that name.
@@ -90,18 +93,33 @@ const (
 
 var endNames = []string{"lf", "crlf", "any", "none"}
 
+// Charset is what texts are written in. Separators and numbers are ASCII in all.
+type Charset uint8
+
+// Charsets.
+const (
+	AnyChars Charset = iota // nobody looks
+	UTF8
+	GBK // and the four bytes of GB 18030
+)
+
+var charsetNames = []string{"any", "utf-8", "gbk"}
+
 // Layout is the form of one kind of file. It is not changed once it is read.
 type Layout struct {
 	Name      string
 	Title     string // Chinese and English
 	Form      Form
 	Separator byte
+	Between   byte // between two fields of a fixed record, 0 = nothing
+	Charset   Charset
 	End       End
 	MaxLine   int // bytes of a line at most, separated form
 	Header    *Shape
 	Record    *Shape
 	Trailer   *Shape
 	Use       map[string]string // for whoever gives the fields a meaning
+	Rows      map[string]string // the same, for clearing
 	Source    []byte            // the YAML that it was read from
 
 	file string
@@ -110,7 +128,16 @@ type Layout struct {
 
 // Fault gives a fault at a key of Use, or at the layout's beginning.
 func (l *Layout) Fault(key, message, hint string) yamlfile.Fault {
-	p, ok := l.at["use."+key]
+	return l.faultAt("use."+key, message, hint)
+}
+
+// RowsFault gives a fault at a key of Rows, or at the layout's beginning.
+func (l *Layout) RowsFault(key, message, hint string) yamlfile.Fault {
+	return l.faultAt("rows."+key, message, hint)
+}
+
+func (l *Layout) faultAt(path, message, hint string) yamlfile.Fault {
+	p, ok := l.at[path]
 	if !ok {
 		p = yamlfile.Pos{Line: 1, Column: 1}
 	}
@@ -135,6 +162,7 @@ type Fault struct {
 	Field  string
 	Says   string // Chinese and English
 	Last   bool   // nothing can be read behind it
+	Cut    bool   // the file ends before its end: more may be on its way
 }
 
 // Error is file:line:column: what, then the byte.

@@ -47,7 +47,7 @@ func (l *Layout) NewReader(src io.Reader, name string) *Reader {
 	size := max(readAhead, l.MaxLine+2)
 	for _, s := range []*Shape{l.Header, l.Record, l.Trailer} {
 		if s != nil {
-			size = max(size, s.Size+2)
+			size = max(size, s.Size+s.Tail+2)
 		}
 	}
 	return &Reader{l: l, name: name, src: bufio.NewReaderSize(src, size)}
@@ -102,6 +102,14 @@ func (r *Reader) last(at int, says string) error {
 	return f
 }
 
+// cut is the end of a file that should go on.
+func (r *Reader) cut(at int, says string) error {
+	r.done = true
+	f := r.fault(at, "", says)
+	f.Last, f.Cut = true, true
+	return f
+}
+
 // shape tells what kind of record stands here. A trailer is known by the first
 // field that it has a constant for, which the layout's check sees to.
 func (r *Reader) shape(raw []byte) (*Shape, Part) {
@@ -131,8 +139,13 @@ func (r *Reader) record() ([]byte, error) {
 }
 
 // allFixed says that the next record's size is known before it is read, which it
-// is unless a trailer of another size may stand here.
+// is unless a trailer of another size may stand here, or something behind it.
 func (r *Reader) allFixed() bool {
+	for _, s := range []*Shape{r.l.Header, r.l.Record, r.l.Trailer} {
+		if s != nil && s.Tail > 0 {
+			return false
+		}
+	}
 	return r.l.Trailer == nil || r.l.Trailer.Size == r.l.Record.Size || r.row.Line == 1 && r.l.Header != nil
 }
 
@@ -160,7 +173,7 @@ func (r *Reader) sized() ([]byte, error) {
 		r.done = true
 		return nil, r.ended()
 	case err == io.EOF:
-		return nil, r.last(len(b), fmt.Sprintf("记录不完整：应有 %d 字节，文件在第 %d 字节处结束 · a record cut off: of %d bytes the file has %d", s.Size+end, len(b), s.Size+end, len(b)))
+		return nil, r.cut(len(b), fmt.Sprintf("记录不完整：应有 %d 字节，文件在第 %d 字节处结束 · a record cut off: of %d bytes the file has %d", s.Size+end, len(b), s.Size+end, len(b)))
 	case err != nil:
 		return nil, err
 	}
@@ -179,7 +192,12 @@ func (r *Reader) line() ([]byte, error) {
 	b, err := r.src.ReadSlice('\n')
 	most := r.l.MaxLine
 	if r.l.Form == Fixed {
-		most = max(r.l.Record.Size, r.l.Trailer.Size)
+		most = 0
+		for _, s := range []*Shape{r.l.Header, r.l.Record, r.l.Trailer} {
+			if s != nil {
+				most = max(most, s.Size+s.Tail)
+			}
+		}
 	}
 	switch {
 	case err == io.EOF && len(b) == 0:
@@ -188,7 +206,7 @@ func (r *Reader) line() ([]byte, error) {
 	case errors.Is(err, bufio.ErrBufferFull) || len(b) > most+2:
 		return nil, r.last(most, fmt.Sprintf("行超过 %d 字节 · the line is longer than %d bytes", most, most))
 	case err == io.EOF:
-		return nil, r.last(len(b), "最后一行没有换行，文件不完整 · the last line has no end: the file is cut off")
+		return nil, r.cut(len(b), "最后一行没有换行，文件不完整 · the last line has no end: the file is cut off")
 	case err != nil:
 		return nil, err
 	}
@@ -207,9 +225,9 @@ func (r *Reader) line() ([]byte, error) {
 func (r *Reader) ended() error {
 	switch {
 	case r.row.Line == 1 && r.l.Header != nil:
-		return r.last(0, "空文件，缺少文件头 · an empty file: the header is missing")
+		return r.cut(0, "空文件，缺少文件头 · an empty file: the header is missing")
 	case r.l.Trailer != nil:
-		return r.last(0, "缺少文件尾 · the trailer is missing")
+		return r.cut(0, "缺少文件尾 · the trailer is missing")
 	}
 	return io.EOF
 }
@@ -228,12 +246,15 @@ func (r *Reader) grow(n int) {
 }
 
 func (r *Reader) fixed(s *Shape) (*Row, error) {
-	if len(r.row.Raw) != s.Size {
+	if n := len(r.row.Raw); n < s.Size || n > s.Size+s.Tail {
 		return nil, r.fault(min(len(r.row.Raw), s.Size), "", fmt.Sprintf("记录应为 %d 字节，实为 %d · a record of %d bytes is wanted, here are %d", s.Size, len(r.row.Raw), s.Size, len(r.row.Raw)))
 	}
 	r.grow(len(s.Fields))
 	for i := range s.Fields {
 		f := &s.Fields[i]
+		if b := r.l.Between; b != 0 && i > 0 && r.row.Raw[f.At-1] != b {
+			return nil, r.fault(f.At-1, "", fmt.Sprintf("域之间应为 %q，错位？ · %q is wanted between two fields; is it shifted?", b, b))
+		}
 		if err := r.value(i, f, r.row.Raw[f.At:f.At+f.Width], f.At); err != nil {
 			return nil, err
 		}
@@ -253,10 +274,7 @@ func (r *Reader) separated(s *Shape) (*Row, error) {
 			r.row.Text[i], r.row.Num[i] = nil, 0
 			continue
 		}
-		end := bytes.IndexByte(raw[at:], r.l.Separator)
-		if end < 0 {
-			end = len(raw) - at
-		}
+		end := r.l.Charset.until(raw[at:], r.l.Separator)
 		v := raw[at : at+end]
 		if len(v) > f.Width {
 			return nil, r.fault(at, f.Name, fmt.Sprintf("超过 %d 字节 · longer than %d bytes", f.Width, f.Width))
@@ -291,6 +309,12 @@ func (r *Reader) value(i int, f *Field, v []byte, at int) error {
 	num, bad := convert(f.Type, v)
 	if bad >= 0 {
 		return r.fault(at+bad, f.Name, "不是"+wanted[f.Type][0]+" · not "+wanted[f.Type][1])
+	}
+	if f.Type == Text {
+		if bad := r.l.Charset.bad(v); bad >= 0 {
+			name := charsetNames[r.l.Charset]
+			return r.fault(at+bad, f.Name, "不是 "+name+" 文字，编码混用？ · no text in "+name+"; are charsets mixed?")
+		}
 	}
 	r.row.Num[i] = num
 	if f.Is != "" && !same(f, f.Is, v, num) {

@@ -16,7 +16,7 @@ func Parse(name string, b []byte) (*Layout, error) {
 	p := parser{file: name, at: map[string]yamlfile.Pos{}}
 	root, faults := yamlfile.Tree(name, b, maxSource, "switch offline layouts --show city-316")
 	p.faults = faults
-	l := &Layout{Separator: ',', MaxLine: defaultMax, Use: map[string]string{}, Source: slices.Clone(b), file: name, at: p.at}
+	l := &Layout{Separator: ',', MaxLine: defaultMax, Use: map[string]string{}, Rows: map[string]string{}, Source: slices.Clone(b), file: name, at: p.at}
 	if root != nil {
 		p.layout(root, l)
 		p.check(l)
@@ -61,7 +61,7 @@ func (p *parser) each(n ast.Node, known []string, f func(key string, v ast.Node)
 	}
 }
 
-var topKeys = []string{"name", "title", "form", "separator", "end", "max-line", "header", "record", "trailer", "use"}
+var topKeys = []string{"name", "title", "form", "separator", "between", "charset", "end", "max-line", "header", "record", "trailer", "use", "rows"}
 
 func (p *parser) layout(n ast.Node, l *Layout) {
 	p.each(n, topKeys, func(key string, v ast.Node) {
@@ -74,11 +74,11 @@ func (p *parser) layout(n ast.Node, l *Layout) {
 		case "form":
 			l.Form = Form(p.word(v, []string{"fixed", "separated"}))
 		case "separator":
-			if s := p.text(v); len(s) == 1 && s != "\n" && s != "\r" && s != " " {
-				l.Separator = s[0]
-			} else {
-				p.fault(yamlfile.NodePos(v), "须为一个字符 · one character is wanted", `","`)
-			}
+			l.Separator = p.char(v, " ")
+		case "between":
+			l.Between = p.char(v, "")
+		case "charset":
+			l.Charset = Charset(p.word(v, charsetNames))
 		case "end":
 			l.End = End(p.word(v, endNames))
 		case "max-line":
@@ -90,23 +90,42 @@ func (p *parser) layout(n ast.Node, l *Layout) {
 		case "trailer":
 			l.Trailer = p.shape(v, key)
 		case "use":
-			p.each(v, nil, func(key string, v ast.Node) {
-				p.at["use."+key] = yamlfile.NodePos(v)
-				l.Use[key] = p.text(v)
-			})
+			p.meaning(v, "use.", l.Use)
+		case "rows":
+			p.meaning(v, "rows.", l.Rows)
 		}
 	})
 }
 
+// meaning reads keys that are for others to understand.
+func (p *parser) meaning(n ast.Node, path string, to map[string]string) {
+	p.each(n, nil, func(key string, v ast.Node) {
+		p.at[path+key] = yamlfile.NodePos(v)
+		to[key] = p.text(v)
+	})
+}
+
+// char reads what stands between fields: one character of ASCII, and no line end.
+func (p *parser) char(n ast.Node, not string) byte {
+	s := p.text(n)
+	if len(s) != 1 || s[0] >= 0x7F || s == "\n" || s == "\r" || s == not {
+		p.fault(yamlfile.NodePos(n), "须为一个字符 · one character is wanted", `","`)
+		return ','
+	}
+	return s[0]
+}
+
 func (p *parser) shape(n ast.Node, path string) *Shape {
 	s := &Shape{}
-	p.each(n, []string{"length", "least", "fields"}, func(key string, v ast.Node) {
+	p.each(n, []string{"length", "least", "tail", "fields"}, func(key string, v ast.Node) {
 		p.at[path+"."+key] = yamlfile.NodePos(v)
 		switch key {
 		case "length":
 			s.Size = p.number(v, 1, MaxSize)
 		case "least":
 			s.Least = p.number(v, 1, MaxFields)
+		case "tail":
+			s.Tail = p.number(v, 1, MaxSize)
 		case "fields":
 			list, ok := v.(*ast.SequenceNode)
 			if !ok || len(list.Values) == 0 || len(list.Values) > MaxFields {

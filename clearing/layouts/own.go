@@ -1,4 +1,4 @@
-package run
+package layouts
 
 import (
 	"bufio"
@@ -32,9 +32,6 @@ import (
 // maxLine is the most bytes of a line; a longer one is a fault and not read in.
 const maxLine = 64 << 10
 
-// maxFaults is how many faults of a file are named.
-const maxFaults = 100
-
 var columns = []string{"rrn", "stan", "sent", "amount", "kind", "of", "status", "merchant", "terminal", "card"}
 
 type csvReader struct {
@@ -45,8 +42,7 @@ type csvReader struct {
 	line   int64
 	at     int64 // bytes read
 	col    []int // of each field, index into columns
-	faults []error
-	more   int
+	faults Faults
 	count  int64
 	sum    int64
 	ended  bool
@@ -54,11 +50,13 @@ type csvReader struct {
 
 // fault notes one, by line and column from 1.
 func (c *csvReader) fault(column int, format string, args ...any) {
-	if len(c.faults) == maxFaults {
-		c.more++
-		return
-	}
-	c.faults = append(c.faults, fmt.Errorf("%s:%d:%d: %w", c.name, c.line, column, fmt.Errorf(format, args...)))
+	c.faults.add(fmt.Errorf("%s:%d:%d: %w", c.name, c.line, column, fmt.Errorf(format, args...)))
+}
+
+// cut notes that the file ends too early.
+func (c *csvReader) cut(says string) {
+	c.fault(1, "%s", says)
+	c.faults.cut = true
 }
 
 // next gives the next line without its end; false behind the last. One that is too
@@ -85,7 +83,7 @@ func (c *csvReader) next() (line []byte, ok bool, err error) {
 			return nil, false, nil
 		}
 		if err == io.EOF && len(line) > 0 {
-			c.fault(1, "最后一行没有换行，文件不完整 · the last line has no end: the file is not whole")
+			c.cut("最后一行没有换行，文件不完整 · the last line has no end: the file is not whole")
 			return nil, false, nil
 		}
 		return bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r")), err == nil, nil
@@ -99,10 +97,12 @@ func (c *csvReader) read(f func(*row.Row, int64) error) error {
 		return err
 	}
 	if !ok || !c.header(string(bytes.TrimPrefix(line, []byte("\uFEFF")))) {
-		if ok || len(c.faults) == 0 {
+		if !ok && c.faults.err() == nil {
+			c.cut("首行须为列名，文件为空 · the first line has to name the columns, and the file is empty")
+		} else if ok {
 			c.fault(1, "首行须为列名，其中有 amount 与一个匹配字段 · the first line has to name the columns, amount and one to match by among them")
 		}
-		return errors.Join(c.faults...)
+		return c.faults.err()
 	}
 	for {
 		line, ok, err := c.next()
@@ -120,13 +120,10 @@ func (c *csvReader) read(f func(*row.Row, int64) error) error {
 			return err
 		}
 	}
-	if !c.ended && len(c.faults) == 0 {
-		c.fault(1, "没有结束行 end,笔数,金额，文件不完整 · no end line: the file is not whole")
+	if !c.ended && c.faults.err() == nil {
+		c.cut("没有结束行 end,笔数,金额，文件不完整 · no end line: the file is not whole")
 	}
-	if c.more > 0 {
-		c.faults = append(c.faults, fmt.Errorf("%s: 另有 %d 处 · %d more", c.name, c.more, c.more))
-	}
-	return errors.Join(c.faults...)
+	return c.faults.err()
 }
 
 func (c *csvReader) header(line string) bool {
@@ -141,7 +138,7 @@ func (c *csvReader) header(line string) bool {
 		key, amount = key || w == "rrn" || w == "stan" || w == "sent", amount || w == "amount"
 		at += len(w) + 1
 	}
-	return key && amount && len(c.faults) == 0
+	return key && amount && c.faults.err() == nil
 }
 
 // record reads one line.
@@ -156,7 +153,7 @@ func (c *csvReader) record(line string, f func(*row.Row, int64) error) error {
 		return nil
 	}
 	r := row.Row{ID: uint64(c.line), Kind: txn.Sale, Status: row.Settled}
-	at, before := 1, len(c.faults)+c.more
+	at, before := 1, c.faults.number()
 	for i, v := range fields {
 		if err := c.field(&r, c.col[i], v); err != nil {
 			c.fault(at, "%s %q: %w", columns[c.col[i]], v, err)
@@ -166,7 +163,7 @@ func (c *csvReader) record(line string, f func(*row.Row, int64) error) error {
 	if (r.Kind == txn.Reversal) != (r.Of != 0) {
 		c.fault(1, "of 只用于 reversal，且不可缺 · of is for reversals, which want one")
 	}
-	if len(c.faults)+c.more > before {
+	if c.faults.number() > before {
 		return nil
 	}
 	c.count++
@@ -180,7 +177,7 @@ func (c *csvReader) end(fields []string) {
 		c.fault(1, "结束行须为 end,笔数,金额 · the end line is end,COUNT,SUM")
 		return
 	}
-	if len(c.faults) > 0 {
+	if c.faults.err() != nil {
 		return // the sums of what does not read are not to be held against it
 	}
 	if fields[1] != strconv.FormatInt(c.count, 10) {
@@ -196,23 +193,25 @@ var errField = errors.New("取值有误 · not a value of this column")
 func (c *csvReader) field(r *row.Row, col int, v string) (err error) {
 	switch columns[col] {
 	case "rrn":
-		r.RRN, err = number(v, 12)
+		r.RRN, err = ownNumber(v, 12)
 	case "stan":
 		var n uint64
-		n, err = number(v, 6)
+		n, err = ownNumber(v, 6)
 		r.STAN = uint32(n)
 	case "sent":
-		err = c.sent(r, v)
+		if v != "" {
+			err = setSent(r, v, Reading{c.name, c.date, c.zone})
+		}
 	case "amount":
 		var n uint64
-		if n, err = number(v, 12); n > fee.MaxAmount {
+		if n, err = ownNumber(v, 12); n > fee.MaxAmount {
 			err = errField
 		}
 		r.Amount = int64(n)
 	case "kind":
-		r.Kind, err = kind(v, txn.Sale)
+		r.Kind, err = ownKind(v, txn.Sale)
 	case "of":
-		r.Of, err = kind(v, 0)
+		r.Of, err = ownKind(v, 0)
 	case "status":
 		if v != "" {
 			var ok bool
@@ -235,14 +234,14 @@ func (c *csvReader) field(r *row.Row, col int, v string) (err error) {
 	return err
 }
 
-func number(v string, digits int) (n uint64, err error) {
+func ownNumber(v string, digits int) (n uint64, err error) {
 	if v == "" || len(v) > digits || strings.Trim(v, "0123456789") != "" {
 		return 0, errField
 	}
 	return strconv.ParseUint(v, 10, 64)
 }
 
-func kind(v string, none txn.Kind) (txn.Kind, error) {
+func ownKind(v string, none txn.Kind) (txn.Kind, error) {
 	if v == "" {
 		return none, nil
 	}
@@ -264,26 +263,5 @@ func word(dst []byte, v string) error {
 		}
 	}
 	copy(dst, v)
-	return nil
-}
-
-// sent reads MMDDhhmmss. The year is the day's, or that beside it which is nearer.
-func (c *csvReader) sent(r *row.Row, v string) error {
-	n, err := number(v, 10)
-	if err != nil || len(v) != 10 {
-		return errField
-	}
-	year := int(c.date / 10000)
-	switch month := int(n / 100_000_000); {
-	case month == 12 && c.date/100%100 == 1:
-		year--
-	case month == 1 && c.date/100%100 == 12:
-		year++
-	}
-	t, err := time.ParseInLocation("20060102150405", fmt.Sprintf("%04d%s", year, v), c.zone)
-	if err != nil {
-		return errField
-	}
-	r.Sent, r.At = n, t.UnixNano()
 	return nil
 }

@@ -1,33 +1,37 @@
-package run
+package layouts
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"tongka/clearing/day"
 	"tongka/clearing/row"
 	"tongka/txn"
 )
 
-// readCSV reads text as a file of the first day.
-func readCSV(t *testing.T, text string) (rows []row.Row, err error) {
+const first = day.Date(20261001)
+
+var zone = time.FixedZone("UTC+8", 8*3600)
+
+// readAs reads text as a file of the first day.
+func readAs(t testing.TB, f *Form, text string) (rows []row.Row, tot Totals, err error) {
 	t.Helper()
-	dir := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(dir, "20261001"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "20261001", "f.csv"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, err = Folder{dir, zone}.Rows(first, "f.csv", func(r *row.Row, at int64) error {
+	tot, err = f.Read(strings.NewReader(text), Reading{"f.csv", first, zone}, func(r *row.Row, at int64) error {
 		if at <= 0 || at > int64(len(text)) {
 			t.Errorf("row %d ends at byte %d of %d", r.ID, at, len(text))
 		}
 		rows = append(rows, *r)
 		return nil
 	})
+	return rows, tot, err
+}
+
+// readCSV reads text as our own CSV.
+func readCSV(t *testing.T, text string) ([]row.Row, error) {
+	t.Helper()
+	rows, _, err := readAs(t, &Form{Name: Own}, text)
 	return rows, err
 }
 
@@ -39,7 +43,7 @@ func TestCSV(t *testing.T) {
 	}
 	a, b := rows[0], rows[1]
 	if a.ID != 2 || a.RRN != 274000000001 || a.STAN != 17 || a.Sent != 1001093005 || a.Kind != txn.Sale || a.Status != row.Settled || a.Masked() != "622848***1234" ||
-		a.At != at(1, 9, 30).UnixNano()+5e9 || b.Kind != txn.Reversal || b.Of != txn.Sale || b.Status != row.Reversed {
+		a.At != time.Date(2026, 10, 1, 9, 30, 5, 0, zone).UnixNano() || b.Kind != txn.Reversal || b.Of != txn.Sale || b.Status != row.Reversed {
 		t.Errorf("%+v\n%+v", a, b)
 	}
 }
