@@ -125,6 +125,9 @@ type Config struct {
 	Faults *fault.Book
 	// Progress is told now and then how far the recovery is; nil: nobody asks.
 	Progress func(Recovery)
+	// NoWarm leaves the pages of large tables to be found when they are used. Only
+	// where nobody measures, and engines are opened by the thousand.
+	NoWarm bool
 	// Fatal is called once when the store fails: no effect of that turn leaves,
 	// and the process must end; the next start reads the truth from disk.
 	Fatal func(error)

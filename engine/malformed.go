@@ -2,8 +2,11 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"tongka/codec/iso8583"
 	"tongka/conn"
@@ -105,23 +108,16 @@ func (s *Shard) Refused(id conn.ID, b []byte, err error) {
 // views of what was refused, shared by snapshots until there is another one.
 func (s *Shard) malformedViews() []Malformed {
 	if s.malformed.shown == nil && len(s.malformed.last) > 0 {
-		all := make([]Malformed, 0, len(s.malformed.last))
-		for kind := terminalPeer; kind <= hsmPeer; kind++ {
-			all = appendPlaces(all, s.malformed.last, kind)
+		places := slices.SortedFunc(maps.Keys(s.malformed.last), func(a, b place) int {
+			return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.index, b.index))
+		})
+		all := make([]Malformed, len(places))
+		for i, at := range places {
+			all[i] = *s.malformed.last[at]
 		}
 		s.malformed.shown = all
 	}
 	return s.malformed.shown
-}
-
-func appendPlaces(all []Malformed, of map[place]*Malformed, kind peerKind) []Malformed {
-	for i, left := 0, len(of); left > 0 && i <= maxSockets; i++ {
-		if m := of[place{kind, uint16(i)}]; m != nil {
-			all = append(all, *m)
-			left--
-		}
-	}
-	return all
 }
 
 // beginning is how many bytes are kept of what could not be taken for a message at

@@ -254,7 +254,7 @@ func newShard(cfg Config, log Journal, reg *registry.Registry) *Shard {
 		wires:     map[int]wire{},
 		dice:      cfg.Seed,
 		slots:     make([]slot, cfg.InFlight),
-		pending:   newPending(),
+		pending:   newPending(!cfg.NoWarm),
 		histories: map[txn.Terminal]*history{},
 		chains:    map[object]owner{},
 		done:      make([]finished, 64),

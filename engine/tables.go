@@ -28,9 +28,11 @@ const (
 	wasClosed  = 0xFFFFFFFF
 )
 
-func newPending() pending {
+func newPending(warm bool) pending {
 	p := pending{tab: make([]pend, 1_000_000)}
-	touch(p.tab)
+	if warm {
+		touch(p.tab)
+	}
 	return p
 }
 

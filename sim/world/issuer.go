@@ -31,6 +31,7 @@ type issuer struct {
 	sales map[string]*row   // by what was asked: no two are alike
 	owing map[string]string // the notice of each card that is not answered yet
 	heard uint64
+	ear   iso8583.View
 }
 
 type row struct {
@@ -88,12 +89,12 @@ func (k *issuer) hear(l *wire, frame []byte) {
 	if k.mood == deaf {
 		return
 	}
-	var q iso8583.View
+	q := &k.ear
 	var env iso8583.Envelope
 	spec := iso8583.Cups()
 	msg, err := spec.Split(frame, &env)
 	if err == nil {
-		err = spec.Parse(&q, msg)
+		err = spec.Parse(q, msg)
 	}
 	if err != nil {
 		k.w.violate("readable", "bank %d: %x: %v", k.index, frame, err)
@@ -107,11 +108,11 @@ func (k *issuer) hear(l *wire, frame []byte) {
 	k.w.note("bank hears", uint64(k.index), uint64(q.MTI()), amount)
 	switch q.MTI() {
 	case 0x0820:
-		k.answer(l, &q, "00", 0, 70)
+		k.answer(l, q, "00", 0, 70)
 	case 0x0200, 0x0220:
-		k.money(l, &q, amount)
+		k.money(l, q, amount)
 	case 0x0420, 0x0421:
-		k.reversal(l, &q, amount)
+		k.reversal(l, q, amount)
 	default:
 		k.w.violate("known-messages", "bank %d: %v", k.index, q.MTI())
 	}

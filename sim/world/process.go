@@ -68,7 +68,7 @@ func (w *world) begin() error {
 
 func (w *world) config(p *process) (engine.Config, error) {
 	cfg := engine.Config{InFlight: 64, History: 4, Seed: w.o.Seed, HSMs: w.shape.modules(), HSMTimeout: moduleTimeout,
-		Clock: func() int64 { return w.now }, Logger: zap.NewNop(), Fatal: func(error) { p.dead = true }}
+		NoWarm: true, Clock: func() int64 { return w.now }, Logger: zap.NewNop(), Fatal: func(error) { p.dead = true }}
 	if len(w.boxes) == 0 {
 		cfg.Module = w.module
 	}

@@ -84,6 +84,7 @@ type till struct {
 	all      []*job
 	signing  bool
 	deadline uint64 // counts, so that an old one is known
+	ear      iso8583.View
 }
 
 func (w *world) provision() error {
@@ -373,11 +374,11 @@ func (t *till) lost(l *wire) {
 
 // hear takes an answer.
 func (t *till) hear(_ *wire, frame []byte) {
-	var v iso8583.View
+	v := &t.ear
 	var env iso8583.Envelope
 	msg, err := iso8583.Pos().Split(frame, &env)
 	if err == nil {
-		err = iso8583.Pos().Parse(&v, msg)
+		err = iso8583.Pos().Parse(v, msg)
 	}
 	if err != nil {
 		t.w.violate("readable", "till %d: %x: %v", t.index, frame, err)
@@ -387,7 +388,7 @@ func (t *till) hear(_ *wire, frame []byte) {
 	trace, _ := v.Uint(11)
 	t.w.note("till hears "+code, uint64(t.index), uint64(v.MTI()), trace)
 	if v.MTI() == 0x0810 {
-		t.signedIn(&v, code)
+		t.signedIn(v, code)
 		return
 	}
 	for _, old := range t.all {
@@ -404,11 +405,11 @@ func (t *till) hear(_ *wire, frame []byte) {
 		t.signIn()
 		return
 	}
-	if !t.genuine(&v, code) {
+	if !t.genuine(v, code) {
 		return
 	}
 	if j.kind == load {
-		t.hearLoad(j, &v, code)
+		t.hearLoad(j, v, code)
 		return
 	}
 	switch {

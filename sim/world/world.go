@@ -1,7 +1,6 @@
 package world
 
 import (
-	"container/heap"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -56,18 +55,40 @@ type event struct {
 
 type events []event
 
-func (e events) Len() int { return len(e) }
-func (e events) Less(i, j int) bool {
-	return e[i].at < e[j].at || e[i].at == e[j].at && e[i].seq < e[j].seq
+func (a *event) before(b *event) bool { return a.at < b.at || a.at == b.at && a.seq < b.seq }
+
+// push and pop keep the first event in front, as container/heap does, which would
+// copy each event to the heap.
+func (e *events) push(x event) {
+	*e = append(*e, x)
+	all := *e
+	for i := len(all) - 1; i > 0; {
+		parent := (i - 1) / 2
+		if !all[i].before(&all[parent]) {
+			break
+		}
+		all[i], all[parent] = all[parent], all[i]
+		i = parent
+	}
 }
-func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
-func (e *events) Push(x any)   { *e = append(*e, x.(event)) }
-func (e *events) Pop() any {
-	old := *e
-	last := old[len(old)-1]
-	old[len(old)-1].do = nil
-	*e = old[:len(old)-1]
-	return last
+
+func (e *events) pop() event {
+	all := *e
+	first, last := all[0], len(all)-1
+	all[0], all[last].do = all[last], nil
+	all = all[:last]
+	*e = all
+	for i := 0; ; {
+		child := 2*i + 1
+		if child+1 < len(all) && all[child+1].before(&all[child]) {
+			child++
+		}
+		if child >= len(all) || !all[child].before(&all[i]) {
+			return first
+		}
+		all[i], all[child] = all[child], all[i]
+		i = child
+	}
 }
 
 // after plans something. What comes to the switch is gathered to a tenth of a
@@ -77,7 +98,7 @@ func (w *world) after(d int64, do func()) { w.at(w.now+d, do) }
 func (w *world) at(at int64, do func()) {
 	const grain = int64(100 * time.Microsecond)
 	w.seq++
-	heap.Push(&w.events, event{(max(at, w.now) + grain - 1) / grain * grain, w.seq, do})
+	w.events.push(event{(max(at, w.now) + grain - 1) / grain * grain, w.seq, do})
 }
 
 // note makes something part of the history.
@@ -144,7 +165,7 @@ func (w *world) step() bool {
 	}
 	w.now = max(w.now, at)
 	for len(w.events) > 0 && w.events[0].at <= w.now {
-		heap.Pop(&w.events).(event).do()
+		w.events.pop().do()
 	}
 	if p = w.proc; p != nil && p.stalled == 0 && (p.touched || w.dying != nil || p.wake != 0 && p.wake <= w.now) {
 		p.turn()
