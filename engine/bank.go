@@ -257,6 +257,9 @@ func (s *Shard) netAnswer(n *line, m *translate.BankMessage) {
 		}
 		return // the key comes by itself
 	}
+	if s.cutAnswer(n, m) {
+		return
+	}
 	asked := n.netAsked
 	if asked == 0 || m.STAN != n.netSTAN || m.Net != 0 && m.Net != asked {
 		s.stats.Unmatched++
@@ -290,6 +293,9 @@ func (s *Shard) refusal(n *line, what string, m *translate.BankMessage) {
 func (s *Shard) bankAsks(n *line, m *translate.BankMessage) {
 	reply := translate.Network{MTI: 0x0830, Net: m.Net, STAN: m.STAN, Code: txn.OK}
 	event, known := bankEvents[m.Net]
+	if (m.Net == translate.NetDayCutBegins || m.Net == translate.NetDayCutEnds) && !s.cutTold(CutEvent{Link: n.link, Net: m.Net, Theirs: true}) {
+		return
+	}
 	if !known {
 		reply.Code = txn.NotSupported
 		s.limited(fault.BankUnknownNetwork, "network message of the bank not known", zap.String("link", s.links[n.link].cfg.Name),

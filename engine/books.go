@@ -22,6 +22,9 @@ type Books struct {
 	Suspect func(Suspicion)
 	// KeyTold is told what happens to terminals' master keys, in the same way.
 	KeyTold func(KeyEvent)
+	// CutTold is told what banks say about the business day, in the same way; false
+	// means that there was no room, and the bank gets no answer, so it asks again.
+	CutTold func(CutEvent) bool
 }
 
 // Suspicion is the try to use a card that is on the list for a reason that

@@ -36,6 +36,7 @@ import (
 type Journal interface {
 	storefwd.Store
 	Append(*journal.Record) journal.LSN
+	Next() journal.LSN
 	Stamp(turn int64)
 	Mark(from journal.LSN, next txn.ID)
 	Staged() bool

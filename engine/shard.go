@@ -242,6 +242,7 @@ type link struct {
 	mac      macKeys // likewise
 	checked  hsm.Key // the configured MAC key whose check value a module has said
 	offer    keyOffer
+	notice   dayNotice
 }
 
 // usualFrame is the room that a slot has for its request from the start; a

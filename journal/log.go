@@ -84,6 +84,15 @@ func (l *Log) Append(r *Record) LSN {
 	return lsn
 }
 
+// Next is a place behind every record that was appended so far, and not behind any
+// that will be. Where a business day ends is said by one.
+func (l *Log) Next() LSN {
+	if n := len(l.pages); n > 0 {
+		return lsnAt(l.tick+uint64(n-1), l.records)
+	}
+	return lsnAt(l.tick, 0)
+}
+
 // Stamp says when the turn is whose records are staged, Unix nanoseconds. It
 // holds for all of them and until the next Stamp.
 func (l *Log) Stamp(turn int64) { l.turn = turn }

@@ -54,6 +54,10 @@ func (m *memory) Append(r *journal.Record) journal.LSN {
 	return journal.LSN(len(m.records) + len(m.air.records) + len(m.open.records))
 }
 
+func (m *memory) Next() journal.LSN {
+	return journal.LSN(len(m.records) + len(m.air.records) + len(m.open.records) + 1)
+}
+
 func (m *memory) Put(key, plain []byte) { m.put(string(key), append([]byte{}, plain...)) }
 func (m *memory) Delete(key []byte)     { m.put(string(key), nil) }
 
