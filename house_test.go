@@ -88,7 +88,7 @@ var house = map[string]room{
 	"successor": {[]string{"conn"}, []string{"golang.org/x/sys/unix"}, "two processes take turns; what they run is not its business"},
 	"sdnotify":  {nil, []string{"golang.org/x/sys/unix"}, "datagrams to systemd"},
 	"console":   {[]string{"codec/iso8583", "codec/iso8583/explain", "conn", "conn/framing", "engine", "fault", "txn"}, []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model", "go.uber.org/zap"}, "reads pictures of the shard, never the shard; explains what is pasted"},
-	"node": {[]string{"admin", "audit", "card", "codec/iso8583", "codec/iso8583/dialects", "config", "conn", "conn/cert", "console", "engine", "fault", "flow", "hsm", "hsm/payshield", "hsm/pool", "hsm/soft", "journal", "journal/query", "keyfile", "offline", "offline/layout", "registry", "registry/blacklist", "registry/desk", "registry/sheet", "router", "router/limit", "sdnotify", "storefwd", "translate", "txn"},
+	"node": {[]string{"admin", "audit", "card", "clearing/day", "codec/iso8583", "codec/iso8583/dialects", "config", "conn", "conn/cert", "console", "engine", "fault", "flow", "hsm", "hsm/payshield", "hsm/pool", "hsm/soft", "journal", "journal/query", "keyfile", "offline", "offline/layout", "registry", "registry/blacklist", "registry/desk", "registry/sheet", "router", "router/limit", "sdnotify", "storefwd", "translate", "txn"},
 		[]string{"go.uber.org/zap", "golang.org/x/sys/unix"}, "puts a switch together and decides nothing"},
 	"sim":        {[]string{any}, []string{any}, "plays against the product, which never imports it"},
 	"bench":      {[]string{any}, []string{any}, "load tests"},

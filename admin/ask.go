@@ -33,6 +33,8 @@ const (
 	CardsConfirm  = "cards-confirm"  // CardOrder with a Proposal → Answer
 	CardsWaiting  = "cards-waiting"  // → Proposal[CardOrder] …
 	OfflineNote   = "offline-note"   // OfflineImport, which is audited → nothing
+	DayClock      = "day-clock"      // → Clock
+	DeskNote      = "desk-note"      // Note, which is audited → nothing
 )
 
 // Sealed is a question whose answer shows card numbers: Proof is journal.Proof of

@@ -27,6 +27,7 @@ func (r *reader) check(c *Config) {
 	r.routes(c)
 	r.flowControl(c)
 	r.day(c)
+	r.businessDay(c)
 	r.hsm(&c.HSM)
 	r.cards(&c.Cards, &c.HSM)
 	if c.Console.Address != "" {

@@ -29,6 +29,7 @@ type Config struct {
 	Calendar    Calendar    `json:"calendar,omitempty" reload:"now" jsonschema:"节假日与调休 · days that are not what their weekday says"`
 	FlowControl FlowControl `json:"flow_control,omitempty" reload:"now" jsonschema:"流量控制 · flow control"`
 	Day         TerminalDay `json:"day,omitempty" reload:"now" jsonschema:"终端日常：结算、签到密钥与下载 · a terminal's day: settlement, sign-in keys and downloads"`
+	BusinessDay BusinessDay `json:"business_day,omitempty" reload:"now" jsonschema:"营业日与日切 · the business day and its end"`
 	Rules       Rules       `json:"rules,omitempty" reload:"now" jsonschema:"业务规则 · rules of the business"`
 	HSM         HSM         `json:"hsm" jsonschema:"加密机 · security module"`
 	Cards       Cards       `json:"cards,omitempty" jsonschema:"电子钱包充值 · loading of e-purse cards"`
@@ -210,6 +211,7 @@ func Defaults() Config {
 		Node:        Node{Name: "tongka-1"},
 		Data:        "data",
 		Day:         TerminalDay{Signals: "012"},
+		BusinessDay: BusinessDay{Cut: 23 * time.Hour},
 		Rules:       Rules{CompletionPercent: 15, TipPercent: 20},
 		HSM:         HSM{Header: 8, Timeout: 2 * time.Second, Connections: 1, KeyConnection: true, Window: 16, Probe: 5 * time.Second},
 		Cards:       Cards{CityLevels: 2, TUnionLevels: 2, AirKey: 1},

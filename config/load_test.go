@@ -95,6 +95,7 @@ hsm: {mode: tcp, addresses: ["127.0.0.1:1500", "127.0.0.2:1500"], header: 4, tim
 cards: {ceiling: 100000, single: 50000, cities: ["3120"], city_levels: 2, tunion_levels: 1, sm4_algorithm: 4, spent_since: true, air_terminal: "3120FF000001", air_key: 1,
   keys: [{family: city, use: load, issuer: "8698312000000000", index: 1, version: 1, sm4: true, key: U0123456789ABCDEF0123456789ABCDEF}]}
 registry: {session_ttl: 12h, max_terminals: 7, import: /t.csv}
+business_day: {cut: 2h30m, follow: a, tell: [a, b]}
 journal: {key_file: key}
 limits: {in_flight: 100, history: 20, max_frame: 2048}
 console: {address: ""}
@@ -138,8 +139,9 @@ func wholeConfig(t *testing.T) *Config {
 				Group: []int{1, 65535}, Amount: Amount{Min: 100, Max: 999_999_999_999}, Hours: []string{"08:00-20:00", "22:00-02:00"},
 				Days: []string{"workday", "sunday"}, To: []To{{"a", 70}, {"b", 1}}},
 			{Link: "b", Fallback: []string{"a"}}},
-		BINTable: "/etc/bins.csv",
-		Calendar: Calendar{Holidays: []string{"2026-10-01"}, Workdays: []string{"2026-10-10"}},
+		BINTable:    "/etc/bins.csv",
+		BusinessDay: BusinessDay{Cut: 150 * time.Minute, Follow: "a", Tell: []string{"a", "b"}},
+		Calendar:    Calendar{Holidays: []string{"2026-10-01"}, Workdays: []string{"2026-10-10"}},
 		FlowControl: FlowControl{Code: "91", Payments: Cap{3000, time.Second, 6000, 500}, Enquiries: Cap{100, time.Second, 0, 0},
 			Terminal: Cap{20, time.Minute, 5, 2}, Merchant: Cap{0, time.Second, 0, 50}},
 		Day: TerminalDay{ForeignBINs: []string{"4", "51-55"}, CountVoided: true, ShortMAKGroups: []int{7}, Signals: "ABC",

@@ -28,6 +28,7 @@ const (
 	DebtUnrendered     Code = 3008
 	RequestUnrendered  Code = 3009
 	DebtsHeld          Code = 3010
+	CutUntold          Code = 3011
 	ModuleLost         Code = 4001
 	ModuleMute         Code = 4002
 	ModuleQuarantined  Code = 4003
@@ -46,6 +47,7 @@ const (
 	LateDoors          Code = 6005
 	DoorClosed         Code = 6006
 	ConsoleFault       Code = 6007
+	DayNotCut          Code = 6008
 	WorkerCrashed      Code = 6101
 	WorkerHung         Code = 6102
 	WorkerTooLarge     Code = 6103
@@ -55,7 +57,7 @@ const (
 	TraceUnsaved       Code = 6107
 )
 
-const tableSize = 51
+const tableSize = 53
 
 // table is in the order of the codes.
 var table = []Fault{
@@ -111,6 +113,8 @@ var table = []Fault{
 		"程序缺陷或方言配置不符：带日志报告", "a fault of the program or of the dialect: report it with the log"},
 	{DebtsHeld, false, "人工暂停、恢复或了结了欠款", "an operator held, released or settled debts",
 		"见审计", "see the audit file"},
+	{CutUntold, true, "银行未应答日切通知，不再重发", "a bank did not answer the notice of the day's end: it is not told again",
+		"与银行核对营业日；switch day clock", "agree with the bank about the business day; switch day clock"},
 	{ModuleLost, false, "加密机连接断开", "the line to a security module was lost",
 		"自动重连；另有加密机时交易不受影响", "it is dialled again; with another module nothing is refused"},
 	{ModuleMute, true, "加密机不应答，连接已关闭", "a security module does not answer: its line was closed",
@@ -147,6 +151,8 @@ var table = []Fault{
 		"热重启可恢复", "a hot restart brings it back"},
 	{ConsoleFault, false, "控制台请求或数据有误", "a request to the console, or its figures, were faulty",
 		"偶发可忽略", "once is nothing"},
+	{DayNotCut, true, "到时未能日切，营业日仍开着", "the business day was not cut when it was due: it stays open",
+		"看日志中的原因、时钟与 data/cuts；switch ctl day cut", "look at the log line, the clock and data/cuts; switch ctl day cut"},
 	{WorkerCrashed, true, "工作进程崩溃，已重启", "the worker crashed and is started again",
 		"看数据目录 crash/last.txt", "see crash/last.txt in the data folder"},
 	{WorkerHung, true, "工作进程失去心跳，已杀死并重启", "the worker missed its heartbeat: killed and started again",

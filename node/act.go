@@ -72,6 +72,8 @@ func (n *Node) act(ctx context.Context, a admin.Action) admin.Answer {
 		return n.cancelOrder(ctx, a.What)
 	case admin.Checkpoint:
 		return n.checkpoint(a.What)
+	case admin.DayCut:
+		return n.cutByOrder(ctx, a.What)
 	}
 	return admin.Refused("没有这个操作", "there is no such action")
 }

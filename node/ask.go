@@ -60,7 +60,15 @@ func (n *Node) Ask(ctx context.Context, who audit.Who, topic string, question []
 		if err := unmarshal(question, &o); err != nil {
 			return err
 		}
-		return n.noteOffline(ctx, who, &o)
+		return n.noteDesk(ctx, o.Entry(who))
+	case admin.DeskNote:
+		var o admin.Note
+		if err := unmarshal(question, &o); err != nil {
+			return err
+		}
+		return n.noteDesk(ctx, o.Entry(who))
+	case admin.DayClock:
+		return out(n.clock())
 	case admin.CardsParked:
 		var q admin.CardQuery
 		if err := unmarshal(question, &q); err != nil {

@@ -95,14 +95,14 @@ func (n *Node) record(ctx context.Context, who audit.Who, a admin.Action, answer
 	n.enter(ctx, e, answer)
 }
 
-// noteOffline writes down what a command beside the switch has done.
-func (n *Node) noteOffline(ctx context.Context, who audit.Who, o *admin.OfflineImport) error {
+// noteDesk writes down what a command beside the switch has done.
+func (n *Node) noteDesk(ctx context.Context, e audit.Entry) error {
 	n.acting.Lock()
 	defer n.acting.Unlock()
 	if !n.opened {
 		return errStopped
 	}
-	head, err := n.audit.Append(o.Entry(who))
+	head, err := n.audit.Append(e)
 	if err == nil {
 		err = n.keepHead(ctx, head)
 	}

@@ -81,6 +81,7 @@ type Node struct {
 	hush      chan struct{}         // ends auditCards
 	hushed    chan struct{}
 	followed  chan struct{} // closed when followOffline has ended
+	cuts      cutter
 
 	asks      context.Context // ends when questions must
 	endAsks   context.CancelFunc
@@ -125,8 +126,12 @@ func (n *Node) open(o Options) error {
 	}
 	ec.Progress = n.recovering()
 	n.suspect, n.keyEvents = make(chan engine.Suspicion, maxSuspicions), make(chan engine.KeyEvent, mostKeyEvents)
-	ec.Books = engine.Books{Blacklist: n.desk.Blacklist, Cards: n.cfg.Registry.MaxCards, DayCut: n.cfg.Registry.DayCut, Suspect: suspicion(n.suspect), KeyTold: n.keyTold}
+	ec.Books = engine.Books{Blacklist: n.desk.Blacklist, Cards: n.cfg.Registry.MaxCards, DayCut: n.cfg.Registry.DayCut, Suspect: suspicion(n.suspect), KeyTold: n.keyTold, CutTold: n.cutTold}
+	n.cuts.events, n.cuts.wake = make(chan engine.CutEvent, mostCutEvents), make(chan struct{}, 1)
 	if n.shard, err = engine.Open(ec, n.journal, n.reg); err != nil {
+		return err
+	}
+	if err := n.openCuts(time.Now()); err != nil {
 		return err
 	}
 	n.parts0, n.seats, cc.Inherited, cc.Held = ec, seated(&cc), o.Inherited, o.Inherited != nil
@@ -150,6 +155,7 @@ func (n *Node) open(o Options) error {
 	go n.auditCards(n.hush, n.hushed)
 	n.followed = make(chan struct{})
 	go n.followOffline(n.stop, n.followed)
+	go n.cutDays(n.stop)
 	n.acting.Lock()
 	n.opened = true
 	n.acting.Unlock()
@@ -414,6 +420,9 @@ func (n *Node) closeStores() error {
 	}
 	if n.audit != nil {
 		err = errors.Join(err, n.audit.Close())
+	}
+	if n.cuts.book != nil {
+		err = errors.Join(err, n.cuts.book.Close())
 	}
 	return err
 }

@@ -34,6 +34,7 @@ func (n *Node) Stop(ctx context.Context) error {
 	close(n.stop)
 	<-n.tidied
 	<-n.followed
+	<-n.cuts.ended
 	<-n.measured
 	<-n.watched
 	began := time.Now()

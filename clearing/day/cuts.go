@@ -21,9 +21,10 @@ const (
 	Origin    Reason = iota // the first: what is before it is before the books
 	Scheduled               // the time of day came
 	Command                 // an operator cut the day
+	Centre                  // the bank that the day follows began its own
 )
 
-var reasons = [...]string{"origin", "schedule", "command"}
+var reasons = [...]string{"origin", "schedule", "command", "centre"}
 
 // String is the reason's word in the file.
 func (r Reason) String() string {

@@ -24,6 +24,7 @@ type ctlCmd struct {
 	Stop       ctlStopCmd       `cmd:"" help:"停机：在途交易先完成 · stop, what is in flight first"`
 	Restart    ctlRestartCmd    `cmd:"" help:"热重启：端口不关闭 · hot restart, the ports stay open"`
 	Checkpoint ctlCheckpointCmd `cmd:"" help:"流水快照：清分与备份在其上进行，不扰交易 · a checkpoint of the journal, for clearing and backups beside the traffic"`
+	Day        ctlDayCmd        `cmd:"" help:"营业日：日切、时钟 · the business day: end it, see how it is"`
 	Batches    ctlBatchesCmd    `cmd:"" help:"批结算不平与批上送差错，CSV · batches that did not balance, and faults of their uploads, as CSV"`
 	Faults     ctlFaultsCmd     `cmd:"" help:"启动以来的内部故障与告警 · internal faults and alarms since the start"`
 	Frames     ctlFramesCmd     `cmd:"" help:"各接入、线路、加密机最后一个无法解析的帧 · the last malformed frame of each listener, line and module"`
