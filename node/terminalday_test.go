@@ -149,7 +149,10 @@ func TestATerminalsDay(t *testing.T) {
 `, map[string][]byte{"ca.bin": ca, "p.txt": []byte("parameters")}, nil)
 	d := w.day
 	w.refused("a sale before the sign-in", func() error { _, err := d.Make(w.ctx, txn.Sale, nil); return err }(), "77")
-	w.ok("sign-in", d.SignIn(w.ctx))
+	for _, keys := range []string{"001", "004", "003"} {
+		w.ok("sign-in "+keys, d.SignInFor(w.ctx, keys))
+		w.makes(txn.Void, w.makes(txn.Sale, nil))
+	}
 	version, newer, err := d.Newer(w.ctx, 370, "2")
 	if err != nil || !newer || version != "3" {
 		t.Fatalf("CA keys: version %q, newer %v, %v", version, newer, err)
@@ -264,6 +267,46 @@ func TestATerminalDownloadsItsMasterKey(t *testing.T) {
 	}
 	if strings.Contains(string(b), wrapped.String()[1:]) {
 		t.Error("the audit file holds a key")
+	}
+}
+
+// A fleet whose terminals download their master keys first: who is not permitted sells
+// nothing and says why, and begins when he is.
+func TestAFleetDownloadsItsMasterKeys(t *testing.T) {
+	transport := unhex("7A7A7A7A11111111FEFEFEFE20202020")
+	w := dayFor(t, "", nil, nil)
+	terminals, _, err := sim.Provision(1, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	terminals[0].Transport, terminals[0].TMK = transport, make([]byte, 16) // it never had the one of the registry
+	f, err := sim.NewFleet(sim.FleetConfig{Addr: w.node.Addr(0).String(), Terminals: terminals, Sales: 2, LoadKeys: true, AnswerTimeout: 10 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	if err := f.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s := &started{t: t, node: w.node}
+	s.until("it is refused", func() bool { return f.Stats().Fault.Code == "58" })
+	wrapped, err := soft.New(soft.TestLMK()).Wrap(hsm.TMK, transport)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range []struct {
+		edit admin.Edit
+		in   string
+	}{
+		{admin.Edit{Table: "transports", Verb: "import", File: "k.csv"}, "of,name,key\nany,," + wrapped.String() + "\n"},
+		{admin.Edit{Table: "terminals", Verb: "permit", Key: terminals[0].Merchant + "/" + terminals[0].Number, Value: "1h"}, ""},
+	} {
+		if a := w.node.Registry(w.ctx, audit.Who{UID: 1, Via: "socket"}, e.edit, strings.NewReader(e.in)); !a.OK {
+			t.Fatalf("%+v", a)
+		}
+	}
+	if err := f.Wait(w.ctx); err != nil || f.Stats().Approved != 2 {
+		t.Errorf("%v, %+v", err, f.Stats())
 	}
 }
 

@@ -28,6 +28,11 @@ func Provision(n int, seed uint64) (terminals []TerminalConfig, csv []byte, err 
 	return provision(n, seed, &tills)
 }
 
+// ProvisionSM4 makes n terminals with SM4 in the same way, of numbers of their own.
+func ProvisionSM4(n int, seed uint64) (terminals []TerminalConfig, csv []byte, err error) {
+	return provision(n, seed, &sm4Series)
+}
+
 // ProvisionKiosks makes n self-service terminals in the same way; they have other
 // numbers, merchants and cards than those of Provision.
 func ProvisionKiosks(n int, seed uint64) (kiosks []TerminalConfig, csv []byte, err error) {
@@ -39,11 +44,13 @@ type series struct {
 	merchant     string // and four digits more
 	number, card int
 	stream       byte // of the seed
+	sm4          bool
 }
 
 var (
 	tills       = series{merchant: "89831005411", number: 10_000_001}
 	kioskSeries = series{merchant: "89831004111", number: 20_000_001, card: maxProvision * cardsPerTerminal, stream: 1}
+	sm4Series   = series{merchant: "89831005999", number: 30_000_001, card: 2 * maxProvision * cardsPerTerminal, stream: 2, sm4: true}
 )
 
 func provision(n int, seed uint64, from *series) (terminals []TerminalConfig, csv []byte, err error) {
@@ -55,6 +62,10 @@ func provision(n int, seed uint64, from *series) (terminals []TerminalConfig, cs
 	s[8] = from.stream
 	random := rand.NewChaCha8(s)
 	module := soft.New(soft.TestLMK())
+	wrap := module.Wrap
+	if from.sm4 {
+		wrap = module.WrapSM4
+	}
 	var out bytes.Buffer
 	out.WriteString("merchant,terminal,tmk,mac\n")
 	for i := range n {
@@ -64,12 +75,13 @@ func provision(n int, seed uint64, from *series) (terminals []TerminalConfig, cs
 			Number:   fmt.Sprintf("%08d", from.number+i),
 			TMK:      make([]byte, 16),
 			MAC:      hsm.UnionPay,
+			SM4:      from.sm4,
 		}
 		random.Read(t.TMK) // never fails, by its documentation
 		for j := range cardsPerTerminal {
 			t.PANs = append(t.PANs, testPAN(from.card+i*cardsPerTerminal+j))
 		}
-		key, err := module.Wrap(hsm.TMK, t.TMK)
+		key, err := wrap(hsm.TMK, t.TMK)
 		if err != nil {
 			return nil, nil, fmt.Errorf("sim: terminal %s: %w", t.Number, err)
 		}

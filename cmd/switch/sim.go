@@ -134,15 +134,38 @@ type simTerminalCmd struct {
 	Timeout  time.Duration `default:"40s" help:"应答时限 · how long to wait for an answer"`
 	Books    string        `placeholder:"FILE" help:"账本文件 · file of their books"`
 	Short    bool          `help:"每笔一条短连接 · a connection for each sale"`
+	SM4      bool          `name:"sm4" help:"国密终端，与 sim provision --sm4 相同 · terminals with SM4, as in sim provision --sm4"`
+	SignIn   string        `placeholder:"CODE" help:"签到 F60.3：001 单倍长，003 双倍长（缺省），004 含磁道密钥；--sm4 为 006 · F60.3 of sign-ins: 001 single-length keys, 003 double-length (the default), 004 with a track key; 006 with --sm4"`
+	LoadKey  string        `name:"load-key" placeholder:"HEX" help:"签到前以此明文传输密钥下载主密钥，每台须先经 registry permit · download master keys before the sign-in, under this clear transport key; each terminal wants a registry permit first"`
 	Settle   time.Duration `default:"30s" help:"结束时了结未决的时限 · time to resolve what is open at the end"`
+}
+
+// Validate holds the sign-in to what the terminals' cipher has.
+func (c *simTerminalCmd) Validate() error {
+	switch {
+	case c.SignIn == "", c.SM4 && c.SignIn == "006", !c.SM4 && (c.SignIn == "001" || c.SignIn == "003" || c.SignIn == "004"):
+		return nil
+	}
+	return fmt.Errorf("--sign-in %s：须为 001、003 或 004，--sm4 时为 006 · wanted 001, 003 or 004, or 006 with --sm4", c.SignIn)
 }
 
 // Run sells until the sales are made or it is told to stop; the error says how
 // many sales have no known end.
 func (c *simTerminalCmd) Run(s *streams) error {
-	terminals, _, err := sim.Provision(c.Count, c.Seed)
+	provision := sim.Provision
+	if c.SM4 {
+		provision = sim.ProvisionSM4
+	}
+	terminals, _, err := provision(c.Count, c.Seed)
 	if err != nil {
 		return err
+	}
+	transport, err := clearKey("load-key", c.LoadKey)
+	if err != nil {
+		return err
+	}
+	for i := range terminals {
+		terminals[i].SignIn, terminals[i].Transport = c.SignIn, transport
 	}
 	mix, err := sim.ParseMix(c.Mix)
 	if err != nil {
@@ -150,7 +173,7 @@ func (c *simTerminalCmd) Run(s *streams) error {
 	}
 	return sim.RunFleet(s.ctx, sim.FleetConfig{
 		Addr: c.Connect, Terminals: terminals, Mix: mix, Rate: c.Rate, Sales: c.Sales, First: c.First, PINShare: c.PINShare, EnquiryShare: c.Enquiry,
-		AnswerTimeout: c.Timeout, Books: c.Books, ShortLived: c.Short, Log: simLog(s),
+		AnswerTimeout: c.Timeout, Books: c.Books, ShortLived: c.Short, LoadKeys: transport != nil, Log: simLog(s),
 	}, c.Settle, c.options(), s.out)
 }
 
@@ -204,14 +227,18 @@ func (c *simCompareCmd) Run(s *streams) error {
 type simProvisionCmd struct {
 	Count  int    `default:"10" help:"终端数 · terminals"`
 	Seed   uint64 `default:"1" help:"种子 · seed"`
-	Kiosks bool   `help:"自助终端，见 sim kiosk · kiosks, for sim kiosk"`
+	Kiosks bool   `xor:"series" help:"自助终端，见 sim kiosk · kiosks, for sim kiosk"`
+	SM4    bool   `name:"sm4" xor:"series" help:"国密终端，见 sim terminal --sm4 · terminals with SM4, for sim terminal --sm4"`
 }
 
 // Run prints the terminals, their keys under the public test LMK.
 func (c *simProvisionCmd) Run(s *streams) error {
 	provision := sim.Provision
-	if c.Kiosks {
+	switch {
+	case c.Kiosks:
 		provision = sim.ProvisionKiosks
+	case c.SM4:
+		provision = sim.ProvisionSM4
 	}
 	_, csv, err := provision(c.Count, c.Seed)
 	if err != nil {
@@ -225,6 +252,7 @@ func (c *simProvisionCmd) Run(s *streams) error {
 type simKeyCmd struct {
 	Type  string `required:"" enum:"tmk,tpk,tak,zpk,zak,zmk" help:"密钥类型 · key type: ${enum}"`
 	Clear string `arg:"" name:"clearhex" help:"明文测试密钥，16、32 或 48 位十六进制 · clear test key of 16, 32 or 48 hex digits"`
+	SM4   bool   `name:"sm4" help:"SM4 密钥（32 位十六进制），得 S 方案 · a key for SM4 of 32 hex digits: scheme S"`
 	JSON  bool   `help:"输出 JSON · write JSON"`
 
 	LMK      string `name:"lmk" placeholder:"FILE" help:"加密存放的 LMK，缺省为公开测试 LMK · sealed LMK; the public test LMK when left out"`
@@ -258,7 +286,11 @@ func (c *simKeyCmd) Run(s *streams) error {
 		}
 	}
 	m := soft.New(lmk)
-	k, err := m.Wrap(keyTypes[c.Type], b)
+	wrap := m.Wrap
+	if c.SM4 {
+		wrap = m.WrapSM4
+	}
+	k, err := wrap(keyTypes[c.Type], b)
 	if err != nil {
 		return err
 	}

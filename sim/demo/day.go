@@ -5,15 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"tongka/admin"
-	"tongka/audit"
 	"tongka/hsm"
 	"tongka/hsm/soft"
 	"tongka/sim"
 	"tongka/sim/book"
+	"tongka/sim/internal/aid"
 	"tongka/sim/kiosk"
 	"tongka/txn"
 )
@@ -30,25 +29,32 @@ const (
 	dayShare  = 0.8
 	dayLines  = 75 // about
 	mostPace  = 400 * time.Millisecond
-	stepLimit = 30 * time.Second // of one step, whatever goes wrong
+	partLimit = 3 * time.Minute // of one part of a day, whatever goes wrong
 )
 
 // playDay plays the day of a terminal and then that of the kiosks, in one order,
-// beside the steady traffic. The end of ctx ends it between two steps.
-func (w *world) playDay(ctx context.Context) <-chan error {
+// beside the steady traffic. The end of ctx ends it between two parts. What it sends
+// says whether it came to its end.
+func (w *world) playDay(ctx context.Context) <-chan dayEnd {
 	pace := min(time.Duration(dayShare*float64(w.o.For)/dayLines), mostPace)
-	done := make(chan error, 1)
+	done := make(chan dayEnd, 1)
 	go func() {
 		t := &till{world: w, ctx: ctx, pace: pace}
-		err := t.play()
-		if err == nil && ctx.Err() == nil {
-			limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.o.For+stepLimit)
+		finished, err := t.play()
+		if finished {
+			limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.o.For+partLimit)
 			defer cancel()
 			err = w.park.Day(limit, func(s kiosk.Step) { w.step(ctx, pace, "自助 kiosk", s.Kind, s.Code, s.Good, s.ZH, s.EN) })
 		}
-		done <- err
+		done <- dayEnd{finished && err == nil, err}
 	}()
 	return done
+}
+
+// dayEnd is how a day ended: finished, by a fault, or because somebody stopped it.
+type dayEnd struct {
+	finished bool
+	err      error
 }
 
 // step prints one step of a day and lets people read it.
@@ -77,22 +83,25 @@ type till struct {
 	err  error // the first that no step explains; nothing is done after it
 }
 
-// play goes through the day of a terminal.
-func (t *till) play() (err error) {
+// play goes through the day of a terminal; false when it did not come to its end.
+func (t *till) play() (finished bool, err error) {
 	if t.day, err = t.world.till.Day(0); err != nil {
-		return err
+		return false, err
 	}
 	defer t.day.Close()
-	for _, part := range []func(context.Context){t.morning, t.sells, t.authorises, t.tells, t.evening, t.uneven} {
-		if t.ctx.Err() != nil || t.err != nil {
-			break
+	for _, part := range []func(context.Context){t.morning, t.sells, t.authorises, t.tells, t.rules, t.uploads, t.evening, t.uneven, t.national} {
+		if t.ctx.Err() != nil {
+			return false, nil
 		}
 		// A step that has begun comes to its end, also when people stop the demo.
-		limit, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), stepLimit)
+		limit, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), partLimit)
 		part(limit)
 		cancel()
+		if t.err != nil {
+			return false, t.err
+		}
 	}
-	return t.err
+	return true, nil
 }
 
 // did tells a step of which only the error is to be told: refused is the code that
@@ -114,43 +123,86 @@ func (t *till) did(kind txn.Kind, err error, refused txn.Code, zh, en string) {
 	t.step(t.ctx, t.pace, "终端 terminal", kind, code, code == want, zh, en)
 }
 
-// make makes one request and tells it; what is not answered is taken back, so that
-// the books have an end of it.
+// A machine with too much to do answers late, and a link may be down for a moment:
+// then somebody at the keys tries again.
+const (
+	mostTries = 10
+	tryEvery  = time.Second
+)
+
+// busy says that a code means not now.
+func busy(c txn.Code) bool {
+	return c == txn.NoAnswer || c == txn.SystemFault || c == txn.LinkDown || c == txn.InProgress
+}
+
+// make makes one request, again when it cannot be done now, and tells how it ended.
 func (t *till) make(ctx context.Context, kind txn.Kind, of *book.Sale, zh, en string) *book.Sale {
 	if t.err != nil {
 		return nil
 	}
-	s, err := t.day.Make(ctx, kind, of)
-	var r sim.Refusal
-	if err != nil && !errors.As(err, &r) {
-		t.err = errors.Join(t.err, fmt.Errorf("%v: %w", kind, err))
-		return nil
-	}
-	if s.State == book.Open {
-		s, err = t.day.TakeBack(ctx, &s)
-	}
+	var s *book.Sale
 	var code txn.Code
-	copy(code[:], s.Code)
-	if err != nil && errors.As(err, &r) {
-		code = r.Code
+	for range mostTries {
+		var err error
+		if s, code, err = t.once(ctx, kind, of); err != nil {
+			t.err = fmt.Errorf("%v: %w", kind, err)
+			return nil
+		}
+		if s.State == book.Approved || !busy(code) || !aid.Pause(ctx, tryEvery) {
+			break
+		}
 	}
 	t.step(t.ctx, t.pace, "终端 terminal", kind, code, s.State == book.Approved, zh, en)
 	if s.State != book.Approved {
 		return nil
 	}
-	return &s
+	return s
+}
+
+// once makes one request; what is not answered is taken back, so that the books have
+// an end of it. The error is one that no code explains.
+func (t *till) once(ctx context.Context, kind txn.Kind, of *book.Sale) (*book.Sale, txn.Code, error) {
+	s, err := t.day.Make(ctx, kind, of)
+	if s.State == book.Open && err == nil {
+		if s, err = t.day.TakeBack(ctx, &s); err == nil && s.State == book.Reversed {
+			return &s, txn.NoAnswer, nil
+		}
+	}
+	var code txn.Code
+	copy(code[:], s.Code)
+	var r sim.Refusal
+	if errors.As(err, &r) {
+		code, err = r.Code, nil
+	}
+	return &s, code, err
+}
+
+// again does f until it is not told that it cannot be done now.
+func (t *till) again(ctx context.Context, f func() error) (err error) {
+	for range mostTries {
+		var r sim.Refusal
+		if err = f(); !errors.As(err, &r) || !busy(r.Code) || !aid.Pause(ctx, tryEvery) {
+			break
+		}
+	}
+	return err
 }
 
 // morning: keys, a word with the host, and what the terminal works with.
 func (t *till) morning(ctx context.Context) {
 	d := t.day
+	if t.err = t.allow(ctx); t.err != nil {
+		return
+	}
 	_, err := d.Make(ctx, txn.Sale, nil)
 	t.did(txn.Sale, err, txn.SignInAgain, "签到前消费：终端无密钥，不能发送", "a sale before the sign-in: no key to send it with")
 	t.masterKey(ctx)
 	if t.err != nil {
 		return
 	}
-	t.did(txn.SignIn, d.SignIn(ctx), txn.Code{}, "签到：新工作密钥与批次号", "sign-in: working keys and a batch number")
+	t.did(txn.SignIn, d.SignInFor(ctx, "001"), txn.Code{}, "签到 001：单倍长工作密钥", "sign-in 001: single-length keys")
+	t.did(txn.SignIn, d.SignInFor(ctx, "004"), txn.Code{}, "签到 004：双倍长并含磁道密钥", "sign-in 004: double-length keys and one for track data")
+	t.did(txn.SignIn, d.SignInFor(ctx, "003"), txn.Code{}, "签到 003：新工作密钥与批次号", "sign-in 003: working keys and a batch number")
 	for _, s := range t.world.till.Sales() { // of a process that was killed
 		if s.State == book.Open || s.State == book.Unresolved {
 			_, err := d.TakeBack(ctx, &s)
@@ -196,18 +248,9 @@ func (t *till) permit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, e := range []struct {
-		order admin.Edit
-		in    string
-	}{
-		{admin.Edit{Table: "transports", Verb: "import", File: "transports.csv"}, "of,name,key\nany,," + key.String() + "\n"},
-		{admin.Edit{Table: "terminals", Verb: "permit", Key: t.name, Value: "1h"}, ""},
-	} {
-		if a := t.node.Registry(ctx, audit.Who{Via: "demo"}, e.order, strings.NewReader(e.in)); !a.OK {
-			return fmt.Errorf("%s · %s: %v", a.Zh, a.En, a.Lines)
-		}
-	}
-	return nil
+	return errors.Join(
+		t.edit(ctx, admin.Edit{Table: "transports", Verb: "import", File: "transports.csv"}, "of,name,key\nany,,"+key.String()+"\n"),
+		t.edit(ctx, admin.Edit{Table: "terminals", Verb: "permit", Key: t.name, Value: "1h"}, ""))
 }
 
 // sells: sales, and what gives back.
@@ -219,9 +262,10 @@ func (t *till) sells(ctx context.Context) {
 	if sale = t.make(ctx, txn.Sale, nil, "消费", "sale"); sale != nil {
 		t.make(ctx, txn.Refund, sale, "部分退货", "partial refund")
 		t.make(ctx, txn.Refund, sale, "再次部分退货", "another partial refund of the same sale")
+		t.refused(ctx, txn.Refund, sale, "13", "第三次退货：合计超过原交易，拒绝", "a third refund: more than the sale in all, refused")
 	}
 	if t.err == nil {
-		_, err := t.day.Balance(ctx)
+		err := t.again(ctx, func() error { _, err := t.day.Balance(ctx); return err })
 		t.did(txn.Balance, err, txn.Code{}, "余额查询", "balance enquiry")
 	}
 	if sale = t.make(ctx, txn.Sale, nil, "消费", "sale"); sale != nil {

@@ -1,5 +1,5 @@
 // Package demo plays the whole world on one machine without set-up: a switch, a
-// fleet of terminals, kiosks that load cards, two banks and a security module, all
+// fleet of terminals, kiosks that load cards, banks and a security module, all
 // on 127.0.0.1. Beside the steady traffic one terminal and two kiosks go through
 // their day, step by step. Half way one bank falls silent and comes back; at the
 // end the books of all sides are compared.
@@ -57,8 +57,11 @@ type world struct {
 	fleet  *sim.Fleet
 	till   *sim.Fleet // of one terminal, whose day is played
 	name   string     // of that terminal
+	pans   []string   // of its cards
 	park   *kiosk.Park
 	node   *node.Node
+	cfg    *config.Config // of it
+	sm4    national
 	steps  Steps
 	fatal  chan error
 	closes []func() error
@@ -95,9 +98,9 @@ func (w *world) play(ctx context.Context) (*Summary, error) {
 		return nil, err
 	}
 	ran := time.Since(began)
-	if err := <-day; err != nil {
-		w.say("一日未完 the day was not finished: %v", err)
-		w.steps.Unexpected++
+	end := <-day
+	if w.steps.Finished = end.finished; end.err != nil {
+		w.steps.Why = end.err.Error()
 	}
 	w.say("停止销售，等待未决交易与冲正 selling ends; waiting for what is open and owed")
 	if err := w.settle(); err != nil {
@@ -153,6 +156,9 @@ func (w *world) open() (err error) {
 	if err := w.openNode(hsmAddr); err != nil {
 		return err
 	}
+	if err := w.openNational(); err != nil {
+		return err
+	}
 	return w.openPlayers(terminals, kiosks)
 }
 
@@ -166,8 +172,12 @@ func elsewhere(terminals []sim.TerminalConfig) {
 	}
 }
 
-// How many kiosks are busy all the time, and how many cards and orders go round.
+// How many kiosks are busy all the time, and how many cards and orders go round; and
+// how long they and the terminals wait for an answer: as long as real ones do, so that
+// a busy machine is not taken for a switch that is gone.
 const (
+	answerWithin = 30 * time.Second
+
 	steadyKiosks = 4
 	cards        = 60
 	orders       = 40
@@ -177,22 +187,22 @@ const (
 func (w *world) openPlayers(terminals, kiosks []sim.TerminalConfig) (err error) {
 	addr := w.node.Addr(0).String()
 	w.fleet, err = sim.NewFleet(sim.FleetConfig{Addr: addr, Terminals: terminals, Rate: w.o.Rate,
-		PINShare: 0.5, EnquiryShare: 0.05, Mix: sim.UsualMix(), AnswerTimeout: 8 * time.Second, Books: filepath.Join(w.data, "terminals.jsonl"), Log: w.log})
+		PINShare: 0.5, EnquiryShare: 0.05, Mix: sim.UsualMix(), AnswerTimeout: answerWithin, Books: filepath.Join(w.data, "terminals.jsonl"), Log: w.log})
 	if err != nil {
 		return err
 	}
 	w.closes = append(w.closes, w.fleet.Close)
 	last := len(kiosks) - 1
-	kiosks[last].Transport = transportKey
+	kiosks[last].Transport, w.pans = transportKey, kiosks[last].PANs
 	w.name = kiosks[last].Merchant + "/" + kiosks[last].Number
-	w.till, err = sim.NewFleet(sim.FleetConfig{Addr: addr, Terminals: kiosks[last:], AnswerTimeout: 8 * time.Second,
+	w.till, err = sim.NewFleet(sim.FleetConfig{Addr: addr, Terminals: kiosks[last:], AnswerTimeout: answerWithin,
 		Books: filepath.Join(w.data, "day.jsonl"), Log: w.log})
 	if err != nil {
 		return err
 	}
 	w.closes = append(w.closes, w.till.Close)
 	w.park, err = kiosk.New(kiosk.Config{Addr: addr, Kiosks: kiosks[:last], Cards: cards, Orders: orders, Seed: seed, Led: true,
-		Rate: min(w.o.Rate/10, 20), Mishaps: 0.3, AnswerTimeout: 8 * time.Second, Books: filepath.Join(w.data, "kiosks.jsonl"), Log: w.log})
+		Rate: min(w.o.Rate/10, 20), Mishaps: 0.3, AnswerTimeout: answerWithin, Books: filepath.Join(w.data, "kiosks.jsonl"), Log: w.log})
 	if err != nil {
 		return err
 	}
@@ -237,16 +247,25 @@ func (w *world) openNode(hsmAddr string) error {
 	if err != nil {
 		return err
 	}
+	// The second bank is the one that falls silent, and nobody is to wait long for it.
+	within := [...]string{"10s", "2s"}
 	link := func(i int, name string) string {
-		return fmt.Sprintf(`  - {name: %s, address: "%s", destination: "0001000%d", zpk: "%s", answer_timeout: 2s, echo_interval: 1s, echo_timeout: 1s,
+		return fmt.Sprintf(`  - {name: %s, address: "%s", destination: "0001000%d", zpk: "%s", answer_timeout: %s, echo_interval: 1s, echo_timeout: 1s,
      reversal: {interval: 1s, max_interval: 2s, answer_timeout: 1s, window: 64, max_attempts: 1000}}
-`, name, w.banks[i].Addr(), i, zpk)
+`, name, w.banks[i].Addr(), i, zpk, within[i])
 	}
 	purses, orderCSV, err := kiosk.Setup(cards, orders)
 	if err != nil {
 		return err
 	}
+	files, err := offlineLists()
+	if err != nil {
+		return err
+	}
 	for name, b := range map[string][]byte{"orders.csv": orderCSV, "ca-keys.bin": caKeys, "parameters.txt": parameters, "blacklist.txt": blackCards} {
+		files[name] = b
+	}
+	for name, b := range files {
 		if err := os.WriteFile(filepath.Join(w.data, name), b, 0o600); err != nil {
 			return err
 		}
@@ -269,7 +288,7 @@ day:
     - {code: 370, file: ca-keys.bin, version: "3", block: 250}
     - {code: 380, file: parameters.txt, version: "1"}
     - {code: 390, file: blacklist.txt, version: "20261122"}
-%s`, link(0, "bank-a"), link(1, "bank-b"), hsmAddr, purses)
+%s%s`, link(0, "bank-a"), link(1, "bank-b"), hsmAddr, offlineSection, purses)
 	path := filepath.Join(w.data, "demo.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return err
@@ -282,12 +301,8 @@ day:
 	if err != nil {
 		return err
 	}
-	w.node = n
-	w.closes = append(w.closes, func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		return n.Stop(ctx)
-	})
+	w.node, w.cfg = n, cfg
+	w.closes = append(w.closes, func() error { return stop(n) })
 	return nil
 }
 

@@ -49,7 +49,7 @@ func sound(t *testing.T, name string, s *Summary) {
 	if s.Lost != 0 || s.Duplicated != 0 || s.Differs != 0 || s.Owed != 0 || s.Unresolved != 0 || s.Approved == 0 || s.TPS <= 0 {
 		t.Errorf("%s: %+v", name, *s)
 	}
-	if s.Day.Steps < 50 || s.Day.Unexpected != 0 {
+	if s.Day.Steps < 70 || s.Day.Unexpected != 0 || !s.Day.Finished {
 		t.Errorf("%s: the day had %+v", name, s.Day)
 	}
 	if c := s.Cards; c.Paid != c.OnCards+c.ParkedFen || c.Written == 0 || len(c.Parked) == 0 || c.Parked[0].Owing == 0 {
@@ -106,6 +106,28 @@ func TestDemoAndItsSecondLife(t *testing.T) {
 	for _, want := range []string{"控制台 console http://127.0.0.1:", "账目一致 books agree", "种类 kind ", "卡账一致 cards agree", "净额 net: ", "丢失 lost 0 · 重复 duplicated 0"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in %s", want, &out)
+		}
+	}
+}
+
+// A day that was not finished, or had steps that should not be, is an error that says
+// so; one that somebody stopped is none.
+func TestUnfinishedDayIsAnError(t *testing.T) {
+	for _, c := range []struct {
+		day  Steps
+		line string
+		bad  bool
+	}{
+		{Steps{Steps: 70, Finished: true}, "70 步 steps, 意外 unexpected 0, 完成 finished", false},
+		{Steps{Steps: 7}, "中途停止 stopped on the way", false},
+		{Steps{Steps: 7, Why: "reversal: no answer"}, "未完成 not finished: reversal: no answer", true},
+		{Steps{Steps: 70, Unexpected: 1, Finished: true}, "意外 unexpected 1", true},
+	} {
+		var out bytes.Buffer
+		w := &world{out: &out}
+		err := w.report(&Summary{Day: c.day, Cards: &book.CardVerdict{}})
+		if (err != nil) != c.bad || c.bad && !strings.Contains(err.Error(), c.line) || !strings.Contains(out.String(), c.line) {
+			t.Errorf("%+v: %v, %s", c.day, err, &out)
 		}
 	}
 }

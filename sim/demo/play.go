@@ -72,7 +72,7 @@ func (w *world) line(t time.Duration) string {
 }
 
 // settleWithin bounds how long the end waits for what is open.
-const settleWithin = 30 * time.Second
+const settleWithin = 90 * time.Second
 
 // settle stops the sales, lets the terminals resolve what they hold open and the
 // switch deliver what it owes. What is then still open shows in the summary.

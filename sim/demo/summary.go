@@ -2,7 +2,9 @@ package demo
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,15 +44,29 @@ type Summary struct {
 
 // Steps count what a terminal and the kiosks did in their day.
 type Steps struct {
-	Steps      int `json:"steps"`
-	Unexpected int `json:"unexpected"` // that did not end as they should
+	Steps      int    `json:"steps"`
+	Unexpected int    `json:"unexpected"` // that did not end as they should
+	Finished   bool   `json:"finished"`   // all of it was played
+	Why        string `json:"why,omitempty"`
+}
+
+// String is the day in one line.
+func (d *Steps) String() string {
+	end := "完成 finished"
+	switch {
+	case d.Why != "":
+		end = "未完成 not finished: " + d.Why
+	case !d.Finished:
+		end = "中途停止 stopped on the way"
+	}
+	return fmt.Sprintf("%d 步 steps, 意外 unexpected %d, %s", d.Steps, d.Unexpected, end)
 }
 
 // sum compares the books.
 func (w *world) sum(ran time.Duration) *Summary {
 	st := w.fleet.Stats()
-	bookings := append(w.banks[0].Bookings(), w.banks[1].Bookings()...)
-	verdict := sim.Compare(append(w.fleet.Sales(), w.till.Sales()...), bookings)
+	bookings := slices.Concat(w.banks[0].Bookings(), w.banks[1].Bookings(), w.sm4.bank.Bookings())
+	verdict := sim.Compare(slices.Concat(w.fleet.Sales(), w.till.Sales(), w.sm4.fleet.Sales()), bookings)
 	purses := w.park.Book()
 	cards := book.CompareCards(&purses, bookings)
 	kiosks := w.park.Stats()
@@ -106,7 +122,7 @@ func (w *world) report(s *Summary) error {
 	} else {
 		w.say("交易 sent %d · 批准 approved %d · 拒绝 declined %d · 超时 timed out %d · 已冲正 reversed %d · 待冲正 owed %d · %.0f 笔/秒 TPS · p50 %.2f ms · p99 %.2f ms",
 			s.Sent, s.Approved, s.Declined, s.TimedOut, s.Reversed, s.Owed, s.TPS, float64(s.P50)/1000, float64(s.P99)/1000)
-		w.say("净额 net: 终端 terminals %s = 银行 banks %s · 一日 day: %d 步 steps, 意外 unexpected %d", yuan(s.Net), yuan(s.NetBanks), s.Day.Steps, s.Day.Unexpected)
+		w.say("净额 net: 终端 terminals %s = 银行 banks %s · 一日 day: %s", yuan(s.Net), yuan(s.NetBanks), s.Day.String())
 		w.say("丢失 lost %d · 重复 duplicated %d · 未决 unresolved %d", s.Lost, s.Duplicated, s.Unresolved)
 	}
 	var wrong []string
@@ -116,8 +132,12 @@ func (w *world) report(s *Summary) error {
 	if s.Cards.Paid != s.Cards.OnCards+s.Cards.ParkedFen && s.Unresolved == 0 {
 		wrong = append(wrong, s.Cards.String())
 	}
+	var errs []error
 	if len(wrong) > 0 {
-		return fmt.Errorf("账目不符 the books differ: %s", strings.Join(wrong, "; "))
+		errs = append(errs, fmt.Errorf("账目不符 the books differ: %s", strings.Join(wrong, "; ")))
 	}
-	return nil
+	if s.Day.Why != "" || s.Day.Unexpected > 0 {
+		errs = append(errs, fmt.Errorf("一日有误 the day did not go as it should: %s", s.Day.String()))
+	}
+	return errors.Join(errs...)
 }

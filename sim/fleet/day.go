@@ -10,6 +10,7 @@ import (
 
 	"tongka/codec/iso8583"
 	"tongka/sim/book"
+	"tongka/sim/internal/aid"
 	"tongka/txn"
 )
 
@@ -17,8 +18,9 @@ import (
 // its keys would: what the demo shows of a terminal's day. What it sells stands in
 // the fleet's books like any other terminal's. One goroutine at a time.
 //
-// A step that the switch refuses gives a Refusal; one without an answer, or with
-// one that cannot be believed, gives another error.
+// A step that the switch refuses gives a Refusal. One without an answer is sent again,
+// as a terminal does, four times in all; then, or when an answer cannot be believed, it
+// gives another error.
 type Day struct {
 	t     *terminal
 	named map[int]*original // what later requests have named, by place in the book
@@ -59,7 +61,12 @@ func (d *Day) Close() { d.t.disconnect() }
 func (d *Day) Batch() uint32 { return d.t.batch }
 
 // SignIn fetches working keys and a new batch number.
-func (d *Day) SignIn(ctx context.Context) error {
+func (d *Day) SignIn(ctx context.Context) error { return d.SignInFor(ctx, d.t.cfg.SignIn) }
+
+// SignInFor is a SignIn that asks for the keys of a code, as Terminal.SignIn has them;
+// later ones ask for the same.
+func (d *Day) SignInFor(ctx context.Context, keys string) error {
+	d.t.cfg.SignIn = keys
 	err := d.step(ctx, d.t.signIn)
 	var code refused
 	if errors.As(err, &code) {
@@ -71,9 +78,19 @@ func (d *Day) SignIn(ctx context.Context) error {
 	return err
 }
 
-// step does f over the terminal's connection, and not longer than ctx lasts. The
-// connection stays for the next step.
-func (d *Day) step(ctx context.Context, f func() error) error {
+// step does f over the terminal's connection, and not longer than ctx lasts, until it
+// is answered or has been tried often enough.
+func (d *Day) step(ctx context.Context, f func() error) (err error) {
+	for range maxTries {
+		if err = d.once(ctx, f); !errors.Is(err, errNoAnswer) || !aid.Pause(ctx, aid.FirstPause) {
+			break
+		}
+	}
+	return err
+}
+
+// once does f a single time. The connection stays for the next step.
+func (d *Day) once(ctx context.Context, f func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -184,6 +201,9 @@ func (d *Day) Make(ctx context.Context, kind txn.Kind, of *book.Sale) (book.Sale
 		s = d.t.sales[d.t.request(ctx, kind, o)]
 		return context.Cause(d.t.fleet.ctx)
 	})
+	if o != nil && s.State != book.Approved && s.Number != 0 {
+		o.named[kind]-- // the original may be named again, for the same amount
+	}
 	return s, err
 }
 
@@ -250,21 +270,22 @@ func (d *Day) Balance(ctx context.Context) (string, error) {
 
 // manage sends one management message and wants 00.
 func (d *Day) manage(ctx context.Context, mti iso8583.MTI, fill func(*message)) error {
-	return d.step(ctx, func() error {
-		t := d.t
-		trace := t.take()
-		m := begin(t.out, mti)
-		m.PutUint(11, uint64(trace))
-		m.Put(41, []byte(t.cfg.Number))
-		m.Put(42, []byte(t.cfg.Merchant))
-		fill(&m)
-		req, err := m.end(t.cfg.MAC, nil)
-		if err == nil {
-			t.out = req
-			err = t.exchange(req, mti.Reply(), trace)
-		}
-		return t.judged(err)
-	})
+	trace := d.t.take()
+	return d.step(ctx, func() error { return d.t.manage(mti, trace, fill) })
+}
+
+func (t *terminal) manage(mti iso8583.MTI, trace uint32, fill func(*message)) error {
+	m := begin(t.out, mti)
+	m.PutUint(11, uint64(trace))
+	m.Put(41, []byte(t.cfg.Number))
+	m.Put(42, []byte(t.cfg.Merchant))
+	fill(&m)
+	req, err := m.end(t.cfg.MAC, nil)
+	if err == nil {
+		t.out = req
+		err = t.exchange(req, mti.Reply(), trace)
+	}
+	return t.judged(err)
 }
 
 // take gives the next trace number.

@@ -29,6 +29,9 @@ type Terminal struct {
 	TMK      []byte     // terminal master key in clear, 16 bytes
 	MAC      hsm.MACAlg // of F64
 	SM4      bool       // its keys are for SM4; it sells without PINs
+	// SignIn is F60.3 of a sign-in: 001 for single-length keys, 003 for double-length
+	// ones, which "" is, 004 with a key for track data; a terminal with SM4 says 006.
+	SignIn string
 	// Transport is the key that a mother POS has loaded, and Serial the number of the
 	// hardware, for a terminal that downloads its TMK.
 	Transport []byte
@@ -49,6 +52,7 @@ type Config struct {
 	AnswerTimeout time.Duration // 40 s when 0
 	Books         string        // file of all terminals' sales; "" keeps them in memory only
 	ShortLived    bool          // connect, send, receive, close for each sale
+	LoadKeys      bool          // each terminal that has a Transport key downloads its TMK before the first sign-in
 	Log           *zap.Logger   // nil = silent
 }
 
@@ -145,6 +149,7 @@ func (c *Config) validate() error {
 		fault(len(t.Number) != 8 || len(t.Merchant) != 15, "terminal %d: number %q and merchant %q: wanted 8 and 15 characters", i, t.Number, t.Merchant)
 		fault(len(t.TMK) != 16, "terminal %d: TMK has %d bytes, not 16", i, len(t.TMK))
 		fault(len(t.PANs) == 0, "terminal %d: no card to sell to", i)
+		fault(keySpaces[t.net()] == 0 || t.SM4 != (t.net() == sm4Net), "terminal %d: sign-in %s: wanted 001, 003 or 004, and 006 with SM4", i, t.net())
 	}
 	return errors.Join(errs...)
 }

@@ -211,6 +211,8 @@ func TestFleetConfigFaults(t *testing.T) {
 		"TMK has 3 bytes": func(c *Config) { c.Terminals[0].TMK = tmk[:3] },
 		"no card":         func(c *Config) { c.Terminals[0].PANs = nil },
 		"12 to 19 digits": func(c *Config) { c.Terminals[0].PANs = []string{"1"} },
+		"sign-in 006":     func(c *Config) { c.Terminals[0].SignIn = "006" },
+		"sign-in 003":     func(c *Config) { c.Terminals[0].SM4, c.Terminals[0].SignIn = true, "003" },
 		"there twice":     func(c *Config) { c.Terminals[0] = c.Terminals[1] },
 		"book":            func(c *Config) { c.Books = "/dev/null/below" },
 	} {

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -16,13 +17,31 @@ func (d *Day) LoadKey(ctx context.Context) error {
 
 // AskKey asks for a master key and keeps what comes, without putting it to use. Who
 // asks again before TakeKey gets the same one.
-func (d *Day) AskKey(ctx context.Context) error {
-	t := d.t
+func (d *Day) AskKey(ctx context.Context) error { return d.step(ctx, d.t.askKey) }
+
+// TakeKey says that the key is in, and puts it to use.
+func (d *Day) TakeKey(ctx context.Context) error { return d.step(ctx, d.t.takeKey) }
+
+// loadKey is both, for a terminal of a fleet that sells; a refusal is one of its
+// sign-in, which it stands before.
+func (t *terminal) loadKey() error {
+	err := t.askKey()
+	if err == nil {
+		err = t.takeKey()
+	}
+	var r Refusal
+	if errors.As(err, &r) {
+		return refused(r.Code)
+	}
+	return err
+}
+
+func (t *terminal) askKey() error {
 	transport, err := keyOf(t.cfg.Transport, t.cfg.SM4)
 	if err != nil {
 		return fmt.Errorf("terminal %s: transport key: %w", t.cfg.Number, err)
 	}
-	if err := d.manage(ctx, 0x0800, func(m *message) { d.ofKey(m, "380") }); err != nil {
+	if err := t.manage(0x0800, t.take(), func(m *message) { t.ofKey(m, "380") }); err != nil {
 		return err
 	}
 	f62 := t.view.Field(62)
@@ -37,13 +56,12 @@ func (d *Day) AskKey(ctx context.Context) error {
 	return nil
 }
 
-// TakeKey says that the key is in, and puts it to use.
-func (d *Day) TakeKey(ctx context.Context) error {
-	if err := d.manage(ctx, 0x0800, func(m *message) { d.ofKey(m, "381") }); err != nil {
+func (t *terminal) takeKey() error {
+	if err := t.manage(0x0800, t.take(), func(m *message) { t.ofKey(m, "381") }); err != nil {
 		return err
 	}
-	if t := d.t; t.given != nil {
-		t.tmk, t.given = t.given, nil
+	if t.given != nil {
+		t.tmk, t.given, t.loaded = t.given, nil, true
 		t.setSigned(false)
 	}
 	return nil
@@ -51,9 +69,9 @@ func (d *Day) TakeKey(ctx context.Context) error {
 
 // ofKey puts what a message about the master key says. Source: terminals in use,
 // F60.1 99 and F62 with the serial number.
-func (d *Day) ofKey(m *message, net string) {
-	m.Put(60, d.t.f60("99", d.t.batch, net))
-	if s := d.t.cfg.Serial; s != "" {
+func (t *terminal) ofKey(m *message, net string) {
+	m.Put(60, t.f60("99", t.batch, net))
+	if s := t.cfg.Serial; s != "" {
 		m.Put(62, fmt.Appendf(nil, "Sequence No%02d%s", len(s), s))
 	}
 }

@@ -72,17 +72,34 @@ func (m *message) end(alg hsm.MACAlg, mak key) ([]byte, error) {
 	return out, nil
 }
 
-// appendSignIn makes an 0800 that asks for double-length keys (F60.3 = 003), or for SM4 (006).
+// Codes of a sign-in (F60.3), and the bytes that their keys come in: of each its length
+// and four of its check value. Source: UnionPay POS specification; 006 of one host.
+const (
+	singleNet = "001"
+	doubleNet = "003"
+	sm4Net    = "006"
+)
+
+var keySpaces = map[string]int{singleNet: 2 * (8 + 4), doubleNet: 2 * (16 + 4), "004": 3 * (16 + 4), sm4Net: 3 * (16 + 4)}
+
+// net is what a terminal asks for at its sign-in.
+func (t *Terminal) net() string {
+	switch {
+	case t.SignIn != "":
+		return t.SignIn
+	case t.SM4:
+		return sm4Net
+	}
+	return doubleNet
+}
+
+// appendSignIn makes an 0800 that asks for working keys.
 func (t *terminal) appendSignIn(dst []byte, trace uint32) ([]byte, error) {
 	m := begin(dst, 0x0800)
 	m.PutUint(11, uint64(trace))
 	m.Put(41, []byte(t.cfg.Number))
 	m.Put(42, []byte(t.cfg.Merchant))
-	net := "003"
-	if t.cfg.SM4 {
-		net = "006"
-	}
-	m.Put(60, t.f60("00", t.batch, net))
+	m.Put(60, t.f60("00", t.batch, t.cfg.net()))
 	m.Put(63, []byte("01 "))
 	return m.end(t.cfg.MAC, nil)
 }
@@ -208,33 +225,29 @@ func (t *terminal) verifyMAC() error {
 func differs(got []byte, want string) bool { return got != nil && string(got) != want }
 
 // takeKeys unwraps the working keys of a sign-in answer and checks their check
-// values. F62 is PIK 16, KCV 4, MAK 16, KCV 4; a single-length MAK fills its
-// slot with eight zero bytes, which are not encrypted.
+// values. F62 is PIK, KCV 4, MAK, KCV 4, and with 004 and 006 a key for track data; a
+// single-length MAK in a slot of 16 fills it with eight zero bytes, which are not
+// encrypted.
 func (t *terminal) takeKeys() error {
 	f62 := t.view.Field(62)
-	size := 40
-	if t.cfg.SM4 {
-		size = 60 // a key for track data follows
-	}
-	if len(f62) != size {
+	if size := keySpaces[t.cfg.net()]; len(f62) != size {
 		return fmt.Errorf("%w: F62 has %d bytes, not %d", errBadKeys, len(f62), size)
 	}
-	pik, err := t.unwrap("PIK", f62[:16], f62[16:20])
-	if err != nil {
-		return err
+	slot := 16
+	if t.cfg.net() == singleNet {
+		slot = 8
 	}
-	enc := f62[20:36]
-	if bytes.Equal(enc[8:], make([]byte, 8)) {
-		enc = enc[:8]
-	}
-	mak, err := t.unwrap("MAK", enc, f62[36:40])
-	if err != nil {
-		return err
-	}
-	if t.cfg.SM4 {
-		if _, err := t.unwrap("TDK", f62[40:56], f62[56:]); err != nil {
+	var keys [3]key
+	for i := 0; len(f62) > 0; i++ {
+		enc := f62[:slot]
+		if slot == 16 && bytes.Equal(enc[8:], make([]byte, 8)) {
+			enc = enc[:8]
+		}
+		var err error
+		if keys[i], err = t.unwrap([...]string{"PIK", "MAK", "TDK"}[i], enc, f62[slot:slot+4]); err != nil {
 			return err
 		}
+		f62 = f62[slot+4:]
 	}
 	batch := t.view.AppendText(t.text[:0], 60)
 	if len(batch) < 8 {
@@ -244,7 +257,7 @@ func (t *terminal) takeKeys() error {
 	for _, d := range batch[2:8] {
 		t.batch = t.batch*10 + uint32(d-'0')
 	}
-	t.pik, t.mak = pik, mak
+	t.pik, t.mak = keys[0], keys[1]
 	return nil
 }
 

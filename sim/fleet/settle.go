@@ -114,21 +114,45 @@ func (d *Day) Upload(ctx context.Context) (items int, err error) {
 	return len(d.items), d.counted(ctx, 0x0320, d.settled, "207", aid.AppendDigits(nil, uint64(len(d.items)), 4))
 }
 
-// counted sends a message about a batch, with a MAC, and wants 00 with one.
-func (d *Day) counted(ctx context.Context, mti iso8583.MTI, batch uint32, net string, f48 []byte) error {
-	return d.step(ctx, func() error {
+// Offline uploads records of offline transactions (0320, F60.1 36), which come to sum
+// fen: bytes as the switch is set to read them.
+func (d *Day) Offline(ctx context.Context, records []byte, sum int64) error {
+	return d.sealed(ctx, 0x0320, func(m *message, trace uint32) {
 		t := d.t
-		if !t.signed {
-			return Refusal{txn.SignInAgain}
-		}
-		trace := t.take()
-		m := begin(t.out, mti)
+		m.Put(3, []byte("000000"))
+		m.PutUint(4, uint64(sum))
+		m.PutUint(11, uint64(trace))
+		m.Put(41, []byte(t.cfg.Number))
+		m.Put(42, []byte(t.cfg.Merchant))
+		m.Put(49, []byte("156"))
+		m.Put(60, t.f60("36", t.batch, "000"))
+		m.Put(62, records)
+	})
+}
+
+// counted sends a message about a batch.
+func (d *Day) counted(ctx context.Context, mti iso8583.MTI, batch uint32, net string, f48 []byte) error {
+	return d.sealed(ctx, mti, func(m *message, trace uint32) {
+		t := d.t
 		m.PutUint(11, uint64(trace))
 		m.Put(41, []byte(t.cfg.Number))
 		m.Put(42, []byte(t.cfg.Merchant))
 		m.Put(48, f48)
 		m.Put(49, []byte("156"))
 		m.Put(60, t.f60("00", batch, net))
+	})
+}
+
+// sealed sends a message with a MAC, and wants 00 with one.
+func (d *Day) sealed(ctx context.Context, mti iso8583.MTI, fill func(m *message, trace uint32)) error {
+	trace := d.t.take()
+	return d.step(ctx, func() error {
+		t := d.t
+		if !t.signed {
+			return Refusal{txn.SignInAgain}
+		}
+		m := begin(t.out, mti)
+		fill(&m, trace)
 		req, err := m.end(t.cfg.MAC, t.mak)
 		if err == nil {
 			t.out = req

@@ -43,7 +43,8 @@ type terminal struct {
 	env    iso8583.Envelope
 	text   [40]byte
 
-	given    key // a TMK that was downloaded and not confirmed
+	given    key  // a TMK that was downloaded and not confirmed
+	loaded   bool // its TMK is one that was downloaded
 	signed   bool
 	pik, mak key
 	batch    uint32
@@ -115,6 +116,11 @@ func (t *terminal) finished() bool {
 func (t *terminal) ready(ctx context.Context) error {
 	if err := t.connect(ctx); err != nil || t.signed {
 		return err
+	}
+	if t.fleet.cfg.LoadKeys && t.cfg.Transport != nil && !t.loaded {
+		if err := t.loadKey(); err != nil {
+			return err
+		}
 	}
 	return t.signIn()
 }
