@@ -57,6 +57,8 @@ func fakeSwitch(file, fault string) error {
 	go http.ListenAndServe(c.Console.Address, http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		switch {
 		case q.URL.Path == "/healthz":
+		case q.URL.Path == "/metrics":
+			fmt.Fprint(w, fakeCommits)
 		case q.URL.Path == "/debug/pprof/profile" && slices.Contains(os.Args, "--profile") && fault != "hides":
 			pprof.Profile(w, q)
 		case q.URL.Path == "/debug/pprof/allocs":
@@ -77,6 +79,16 @@ func fakeSwitch(file, fault string) error {
 		go answerSales(conn, code)
 	}
 }
+
+// fakeCommits are a switch's: nine commits, two of them slow, in 0.3 s.
+const fakeCommits = `# TYPE tongka_journal_commit_seconds histogram
+tongka_journal_commit_seconds_bucket{le="0.004096"} 6
+tongka_journal_commit_seconds_bucket{le="0.008192"} 7
+tongka_journal_commit_seconds_bucket{le="0.016384"} 8
+tongka_journal_commit_seconds_bucket{le="+Inf"} 9
+tongka_journal_commit_seconds_sum 0.3
+tongka_journal_commit_seconds_count 9
+`
 
 // signOn wants a 0830 from the bank.
 func signOn(bank string) error {

@@ -81,6 +81,7 @@ type Shape struct {
 	TPSRatio float64 `json:"tps_ratio_raw,omitempty"`
 	P99Ratio float64 `json:"p99_ratio_raw,omitempty"`
 	Raw      Figures `json:"raw"`
+	Disk     *Disk   `json:"disk,omitempty"` // of the switch, in all rounds
 	// Rounds are the measurements that belong together, by the system's name.
 	Rounds []map[string]Sample `json:"rounds"`
 }
@@ -90,10 +91,10 @@ func newReport(o *Options, m proc.Machine) *Report {
 }
 
 // add books the measurements of one shape, as many of each system as there were
-// rounds.
-func (r *Report) add(name string, measured map[string][]load.Result) {
+// rounds, and what the switch's disk did meanwhile, nil when nobody knows.
+func (r *Report) add(name string, measured map[string][]load.Result, disk *Disk) {
 	raw, sw := measured[rawName], measured[switchName]
-	s := Shape{Raw: medians(raw)}
+	s := Shape{Raw: medians(raw), Disk: disk}
 	for i := range raw {
 		round := map[string]Sample{}
 		for system, list := range measured {

@@ -29,7 +29,7 @@ func TestRatiosAreMediansOfNeighbours(t *testing.T) {
 		"raw":    {result(100_000, 7, 100), result(50_000, 14, 200), result(120_000, 7, 100)},
 		"switch": {result(60_000, 14, 300), result(30_000, 28, 600), result(60_000, 14, 200)},
 		"moov":   {result(5_000, 140, 3000), result(2_000, 560, 6000), result(5_000, 140, 2000)},
-	})
+	}, nil)
 	s := r.Shapes["D"]
 	near := func(what string, got, want float64) {
 		t.Helper()
@@ -85,12 +85,13 @@ func TestLimits(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	r := newReport(&Options{Seconds: 3, Pairs: 2}, proc.Machine{CPU: "x", Cores: 2, FileSystem: "tmpfs"})
-	r.add("D", map[string][]load.Result{"raw": {result(100_000, 7, 100)}, "switch": {result(60_000, 14, 300)}, "net": {result(50_000, 21, 200)}})
+	r.add("D", map[string][]load.Result{"raw": {result(100_000, 7, 100)}, "switch": {result(60_000, 14, 300)}, "net": {result(50_000, 21, 200)}},
+		&Disk{Commits: 300, Mean: 612, Slow: 4, Share: 0.184})
 	r.Codec = 273.4
 	var b bytes.Buffer
 	r.print(&b)
 	text := b.String()
-	lines(t, text, "translate both ways, 18 fields: 273 ns", "D 500 × 1", "tmpfs, where a sync costs nothing", "2.00    0.60    3.00", "net 转发 net", "21.00      50000", "14.00      60000       150       300")
+	lines(t, text, "translate both ways, 18 fields: 273 ns", "D 500 × 1", "tmpfs, where a sync costs nothing", "2.00    0.60    3.00", "net 转发 net", "21.00      50000", "14.00      60000       150       300", "a commit 612 µs", "over 8 ms 4 / 300", "of the time 18%")
 	// Figures of both systems stand below each other whatever the script.
 	var ends []int
 	for _, line := range strings.Split(text, "\n") {

@@ -180,19 +180,40 @@ func (b *bench) measureAll(ctx context.Context, rep *Report) error {
 	defer b.bar.end()
 	for _, name := range b.o.Shape {
 		measured := map[string][]load.Result{}
+		var disk *Disk
 		for range b.o.Pairs {
 			for _, t := range systems {
 				b.bar.step(name + " " + t.name)
-				r, err := b.measure(ctx, t, name)
+				r, err := b.watched(ctx, t, name, &disk)
 				if err != nil {
 					return err
 				}
 				measured[t.name] = append(measured[t.name], r)
 			}
 		}
-		rep.add(name, measured)
+		rep.add(name, measured, disk)
 	}
 	return nil
+}
+
+// watched measures and, when it is the switch, looks at its disk before and after.
+func (b *bench) watched(ctx context.Context, t *target, name string, disk **Disk) (r load.Result, err error) {
+	if t != &b.sw {
+		return b.measure(ctx, t, name)
+	}
+	if *disk == nil {
+		*disk = new(Disk)
+	}
+	before, err := commitsOf(ctx, b.console)
+	if err != nil {
+		return r, err
+	}
+	if r, err = b.measure(ctx, t, name); err != nil {
+		return r, err
+	}
+	after, err := commitsOf(ctx, b.console)
+	(*disk).add(before, after, (b.o.warmUp() + b.o.window()).Seconds())
+	return r, err
 }
 
 // measure loads one system in one shape.

@@ -61,6 +61,9 @@ func (r *Report) printShapes(w io.Writer) {
 			ratios := []string{fmt.Sprintf("%.2f", s.CPURatio), fmt.Sprintf("%.2f", s.TPSRatio), fmt.Sprintf("%.2f", s.P99Ratio)}
 			row(w, append(append([]string{"", "交换 switch"}, s.cells()...), ratios...)...)
 		}
+		if s.Disk != nil {
+			fmt.Fprintf(w, "%s落盘 disk: %v\n", strings.Repeat(" ", columns[0].width), s.Disk)
+		}
 		for _, peer := range slices.Sorted(maps.Keys(r.Peers)) {
 			p := r.Peers[peer][name]
 			row(w, append([]string{"", peers[peer].about}, p.cells()...)...)

@@ -61,6 +61,7 @@ func snapshotAt(d time.Duration) *engine.Snapshot {
 		}},
 	}
 	addLatency(&s.Latency, 100, 5300)
+	addLatency(&s.Disk, 20, 500)
 	return s
 }
 

@@ -40,6 +40,7 @@ var (
 	descParked   = describe("parked_reversals", "Owed reversals that used up their attempts and wait for an operator.")
 	descCards    = describe("parked_cards", "E-purse cards that wait for a person's decision.")
 	descDuration = describe("transaction_duration_seconds", "Terminal request to terminal answer, of transactions that went to a bank.")
+	descDisk     = describe("journal_commit_seconds", "How long a commit of the journal took to be durable; all that a turn has to say waits for it.")
 
 	descLinkUp       = describe("link_up", "1 when the link is signed on.", "link")
 	descLinkSince    = describe("link_state_since_seconds", "Unix time of the link's last change of state.", "link")
@@ -72,7 +73,7 @@ type collector struct{ src Source }
 // the start and not by the first scrape.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descReady, descStarted, descAt, descSlots, descInFlight, descOwed, descParked, descCards, descDuration,
+		descReady, descStarted, descAt, descSlots, descInFlight, descOwed, descParked, descCards, descDuration, descDisk,
 		descLinkUp, descLinkSince, descLinkInFlight, descLinkOwed, descLinkSent, descLinkAnswered, descLinkTimedOut, descLinkOver,
 		descHSMUp, descHSMInFlight, descHSMMissed,
 	} {
@@ -107,6 +108,8 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	count, sum, buckets := histogram(&s.Latency)
 	ch <- prometheus.MustNewConstHistogram(descDuration, count, sum, buckets)
+	count, sum, buckets = histogram(&s.Disk)
+	ch <- prometheus.MustNewConstHistogram(descDisk, count, sum, buckets)
 	for i := range s.Links {
 		collectLink(ch, &s.Links[i])
 		collectLines(ch, &s.Links[i])

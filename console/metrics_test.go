@@ -98,6 +98,10 @@ func TestMetricsPage(t *testing.T) {
 	if h.GetSampleCount() != 100 || h.GetSampleSum() != 0.53 {
 		t.Errorf("count %d, sum %v; want 100, 0.53", h.GetSampleCount(), h.GetSampleSum())
 	}
+	h = m["tongka_journal_commit_seconds"].GetMetric()[0].GetHistogram()
+	if h.GetSampleCount() != 20 || h.GetSampleSum() != 0.01 {
+		t.Errorf("commits: count %d, sum %v; want 20, 0.01", h.GetSampleCount(), h.GetSampleSum())
+	}
 }
 
 func TestMetricsBeforeTheFirstSnapshot(t *testing.T) {

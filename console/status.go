@@ -37,6 +37,7 @@ type Status struct {
 	Cards      int               `json:"parked_cards"`
 	Now        Rates             `json:"now"`
 	Latency    Latency           `json:"latency"`
+	Disk       Latency           `json:"disk"`        // of the journal's commits
 	Counters   map[string]uint64 `json:"counters"`    // since the start
 	LastMinute map[string]uint64 `json:"last_minute"` // growth of the same
 	Links      []Link            `json:"links"`       // in the order of the configuration
@@ -70,9 +71,9 @@ type Rates struct {
 	P99       *uint64  `json:"p99_us"`
 }
 
-// Latency is from terminal request to terminal answer since the start, of
-// transactions that went to a bank. All but the count are null when there are
-// none.
+// Latency is of durations since the start: from terminal request to terminal answer, of
+// transactions that went to a bank, or of commits. All but the count are null when
+// there are none.
 type Latency struct {
 	Count uint64  `json:"count"`
 	Mean  *uint64 `json:"mean_us"`
@@ -210,7 +211,7 @@ func status(version string, now time.Time, snap *engine.Snapshot, p *past) *Stat
 	if snap.Slots > 0 {
 		st.UsedPct = tenths(100 * float64(snap.InFlight) / float64(snap.Slots))
 	}
-	st.Latency = wholeLatency(&snap.Latency)
+	st.Latency, st.Disk = wholeLatency(&snap.Latency), wholeLatency(&snap.Disk)
 	st.fillRates(snap, p)
 	for i := range snap.Links {
 		st.Links = append(st.Links, linkRow(&snap.Links[i]))

@@ -55,6 +55,7 @@ type watchedLog struct {
 	*journal.Log
 	staged   bool
 	failSync error
+	onSync   func() // before the disk has it
 }
 
 func (l *watchedLog) Append(r *journal.Record) journal.LSN { l.staged = true; return l.Log.Append(r) }
@@ -62,6 +63,9 @@ func (l *watchedLog) Put(k, v []byte)                      { l.staged = true; l.
 func (l *watchedLog) Sync() error {
 	if l.failSync != nil {
 		return l.failSync
+	}
+	if l.onSync != nil {
+		l.onSync()
 	}
 	l.staged = false
 	return l.Log.Sync()

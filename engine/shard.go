@@ -168,6 +168,7 @@ type Shard struct {
 	stats     Counters
 	kinds     [txn.Kinds]KindCount
 	latency   Latency
+	disk      Latency
 	done      []finished // ring of the last transactions
 	doneAt    int
 	sent      []int64 // arrivals of the transactions answered in this turn

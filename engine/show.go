@@ -56,7 +56,7 @@ func (s *Shard) show() {
 	}
 	s.shown = s.now
 	p := &Snapshot{At: s.now, Started: s.started, Ready: true, Slots: len(s.slots),
-		InFlight: len(s.slots) - len(s.free), Owed: s.owed.Total(), NoSpace: s.crowded != (txn.Code{}), Cards: s.cards.parked, Counters: s.stats, Kinds: s.kinds, Latency: s.latency}
+		InFlight: len(s.slots) - len(s.free), Owed: s.owed.Total(), NoSpace: s.crowded != (txn.Code{}), Cards: s.cards.parked, Counters: s.stats, Kinds: s.kinds, Latency: s.latency, Disk: s.disk}
 	for i := range s.links {
 		l := &s.links[i]
 		id := txn.LinkID(i)

@@ -18,11 +18,14 @@ type Snapshot struct {
 	Cards    int  // e-purse cards that a person has to decide about
 	Counters Counters
 	Latency  Latency
-	Kinds    [txn.Kinds]KindCount
-	Links    []LinkView
-	HSMs     []HSMView    // security modules behind sockets; none when one answers in the process
-	Last     []View       // newest first
-	Changes  []LineChange // of bank lines, newest first
+	// Disk is a histogram of the turns' commits: from handing records to the store
+	// until they are durable. Nothing of a turn leaves before.
+	Disk    Latency
+	Kinds   [txn.Kinds]KindCount
+	Links   []LinkView
+	HSMs    []HSMView    // security modules behind sockets; none when one answers in the process
+	Last    []View       // newest first
+	Changes []LineChange // of bank lines, newest first
 	// Malformed are the last frames that could not be read, one for each place that
 	// sent some.
 	Malformed []Malformed
@@ -70,9 +73,9 @@ type Counters struct {
 	OverTerminal, OverMerchant, OverPayments, OverEnquiries, OverLink uint64
 }
 
-// Latency is a histogram of terminal request to terminal answer, in
-// microseconds, of transactions that went to a bank. Bucket i counts
-// durations below LatencyBound(i).
+// Latency is a histogram of durations in microseconds: of terminal request to terminal
+// answer, say, of transactions that went to a bank. Bucket i counts durations
+// below LatencyBound(i).
 type Latency struct {
 	Count   uint64
 	Sum     uint64 // microseconds

@@ -73,13 +73,26 @@ func (s *Shard) commit() error {
 		return nil
 	}
 	s.log.Stamp(s.now)
+	began := s.cfg.Clock()
 	if err := s.log.Commit(); err != nil {
 		return err
 	}
 	s.stats.Commits++
 	s.sealAll()
-	return s.log.Sync()
+	if err := s.log.Sync(); err != nil {
+		return err
+	}
+	took := s.cfg.Clock() - began
+	s.disk.add(uint64(max(took, 0)) / 1000)
+	if took > slowDisk {
+		s.limited(fault.DiskSlow, "the disk was slow: all transactions waited for it", zap.Duration("took", time.Duration(took)))
+	}
+	return nil
 }
+
+// slowDisk is when a commit is worth a word to the operator, in ns. A disk in order
+// takes less than a millisecond; terminals give up after seconds.
+const slowDisk = int64(250 * time.Millisecond)
 
 // fail ends all work: what the failed commit held is in doubt, so nothing of
 // this turn may leave, and only the disk knows what is true now.

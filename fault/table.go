@@ -11,6 +11,7 @@ const (
 	NotAudited         Code = 1007
 	RegistryUnsaved    Code = 1008
 	TotalsUnread       Code = 1009
+	DiskSlow           Code = 1010
 	FrameRefused       Code = 2001
 	RequestRefused     Code = 2002
 	NoSlot             Code = 2003
@@ -57,7 +58,7 @@ const (
 	TraceUnsaved       Code = 6107
 )
 
-const tableSize = 53
+const tableSize = 54
 
 // table is in the order of the codes.
 var table = []Fault{
@@ -79,6 +80,8 @@ var table = []Fault{
 		"自动重试；反复出现则看磁盘", "it tries again; when it stays, look at the disk"},
 	{TotalsUnread, true, "批次合计读取失败，该批以流水为准", "the totals of a batch could not be read",
 		"运行 switch journal verify；该批结算须人工核对", "run switch journal verify; have the batch's settlement looked at"},
+	{DiskSlow, true, "磁盘落盘缓慢，全部交易随之等待", "the disk was slow to write: all transactions waited for it",
+		"看指标 tongka_journal_commit_seconds 与磁盘、虚拟机宿主的负载；流水宜独占磁盘", "look at tongka_journal_commit_seconds and at the load of the disk and of the machine's host; give the journal a disk of its own"},
 	{FrameRefused, false, "终端报文无法解析", "a terminal's frame could not be read",
 		"switch ctl frames 看最后一帧与出错的域、字节", "switch ctl frames shows the last one, with field and byte"},
 	{RequestRefused, false, "终端请求被拒绝：未登记、MAC 错等", "a terminal's request was refused: not registered, a wrong MAC and the like",
