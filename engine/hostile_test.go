@@ -397,17 +397,25 @@ func TestImportWhileAConnectionKnowsItsTerminal(t *testing.T) {
 	p := w.terminal()
 	p.sale(7, 1250, false)
 	q := w.bankGot(bank)
-	csv := "merchant,terminal,tmk,mac,kinds\n" + terminalMerchant + "," + terminalNumber + "," + w.wrap(hsm.TMK, tmkClear).String() + ",unionpay,reversal|echo\n"
-	if _, _, err := w.reg.Import(strings.NewReader(csv), "t.csv"); err != nil {
-		t.Fatal(err)
+	csv := "merchant,terminal,tmk,mac,kinds\n" + terminalMerchant + "," + terminalNumber + "," + w.wrap(hsm.TMK, tmkClear).String() + ",unionpay,"
+	allow := func(kinds string) {
+		t.Helper()
+		if _, _, err := w.reg.Import(strings.NewReader(csv+kinds+"\n"), "t.csv"); err != nil {
+			t.Fatal(err)
+		}
 	}
+	allow("echo")
 	w.bankAnswers(bank, q, "00")
 	w.want("the sale that was in flight", p.code(), "00")
 	p.sale(8, 1250, false)
 	w.want("the next, on the same connection", p.code(), "58")
 	w.bankSilent(bank)
+	allow("-")
 	p.reverse(7, 1250)
-	w.want("the reversal", p.code(), "00")
+	w.want("the reversal, of one that is barred", p.code(), "58")
+	allow("echo")
+	p.reverse(7, 1250)
+	w.want("the reversal, which no list of kinds keeps out", p.code(), "00")
 }
 
 func TestTwoTerminalsWithOneTraceNumber(t *testing.T) {

@@ -109,7 +109,8 @@ func (s *Shard) admit(p *peer, sl *slot) txn.Code {
 	case sl.hist.rules.unknown && flow.ClassOf(sl.Kind) != flow.Exempt:
 		s.stats.Refused++
 		return txn.BadMerchant
-	case !sl.term.Kinds.Has(sl.Kind) || !sl.hist.rules.kinds.Has(sl.Kind) && flow.ClassOf(sl.Kind) != flow.Exempt:
+	case (!sl.term.Kinds.Has(sl.Kind) || !sl.hist.rules.kinds.Has(sl.Kind)) && (sl.term.Kinds == 0 || flow.ClassOf(sl.Kind) != flow.Exempt):
+		// What it was once allowed it may make good, but for one that is barred.
 		s.stats.Refused++
 		return txn.NotAllowed
 	}

@@ -11,7 +11,6 @@ import (
 	"tongka/config"
 	"tongka/hsm"
 	"tongka/registry"
-	"tongka/registry/desk"
 	"tongka/txn"
 )
 
@@ -42,6 +41,7 @@ type registryImportCmd struct {
 // move terminals to another node with the same LMK.
 type registryExportCmd struct {
 	configFlag
+	KCV bool `name:"kcv" help:"另列密钥校验值，供人核对，不能再导入 · with check values of the keys, for people; not for an import"`
 }
 
 // registryShowCmd answers "is this terminal known, and is it signed in?".
@@ -94,7 +94,7 @@ func (c *registryImportCmd) Run(s *streams) error {
 
 // Run writes the CSV to standard output, where a pipe may encrypt it.
 func (c *registryExportCmd) Run(s *streams) error {
-	return book(s, c.Config, desk.Order{Table: "terminals", Verb: "export"}, nil)
+	return exportTable(s, c.Config, "terminals", c.KCV)
 }
 
 // shown is a terminal as show prints it. Keys are not in it.

@@ -119,6 +119,20 @@ func TestRegistryShowsCheckValues(t *testing.T) {
 	if r.code != exitDone || !strings.Contains(r.out, "TMK 08D7B4") || !strings.Contains(r.out, "transport 08D7B4") || !strings.Contains(r.out, "may download a master key until") || strings.Contains(r.out, goodKey[1:]) {
 		t.Error(r)
 	}
+	r = call("", "registry", "export", "--kcv", "-c", path)
+	if rows := strings.Split(r.out, "\n"); r.code != exitDone || !strings.HasPrefix(rows[0], "merchant,terminal,tmk,tmk_kcv,mac,") || !strings.Contains(rows[1], goodKey+",08D7B4,") {
+		t.Error(r)
+	}
+	if again := call(r.out, "registry", "import", "-", "-c", path); again.code == exitDone || !strings.Contains(again.err, "tmk_kcv") {
+		t.Error(again)
+	}
+	r = call("", "registry", "transports", "export", "--kcv", "-c", path)
+	if r.code != exitDone || !strings.Contains(r.out, "maker,acme,"+goodKey+",08D7B4\n") {
+		t.Error(r)
+	}
+	if r := call("", "registry", "limits", "export", "--kcv", "-c", path); r.code == exitDone || !strings.Contains(r.err, "no keys in limits") {
+		t.Error(r)
+	}
 	r = call("", "registry", "keys", "-c", path)
 	if r.code != exitDone || !strings.Contains(r.out, "08D7B4      acme") || strings.Contains(r.out, goodKey[1:]) {
 		t.Error(r)

@@ -37,7 +37,10 @@ type blacklistCmd struct {
 // bookCmd is an order without words of its own: its path says which.
 type bookCmd struct{ configFlag }
 
-type tableExportCmd struct{ configFlag }
+type tableExportCmd struct {
+	configFlag
+	KCV bool `name:"kcv" help:"另列密钥校验值（仅 transports） · with check values of the keys; of transports only"`
+}
 
 type tableImportCmd struct {
 	configFlag
@@ -101,7 +104,7 @@ func (c *tableImportCmd) Run(s *streams, at path) error {
 
 // Run writes the file to standard output.
 func (c *tableExportCmd) Run(s *streams, at path) error {
-	return book(s, c.Config, desk.Order{Table: at.table, Verb: at.verb}, nil)
+	return exportTable(s, c.Config, at.table, c.KCV)
 }
 
 // Run does the order of the path.

@@ -14,6 +14,7 @@ import (
 
 	"tongka/registry"
 	"tongka/registry/blacklist"
+	"tongka/registry/sheet"
 )
 
 // Order is one thing to do.
@@ -127,7 +128,7 @@ func (t *table) set(o Order) (Result, error) {
 			return Result{}, err
 		}
 		if _, _, err := t.put(&one, "set"); err != nil {
-			return Result{}, err
+			return Result{}, notSet(o, err)
 		}
 		after := o.Value
 		if slices.Contains(t.secret, o.Column) {
@@ -137,6 +138,20 @@ func (t *table) set(o Order) (Result, error) {
 			Before: before, After: after, Changed: true}, nil
 	}
 	return Result{}, fmt.Errorf("没有 %q · there is no %q in %s", o.Key, o.Key, o.Table)
+}
+
+// notSet says what is wrong with a value that was to be set. The line and column that
+// it had on its way here are nobody's.
+func notSet(o Order, err error) error {
+	var faults sheet.Faults
+	if !errors.As(err, &faults) {
+		return err
+	}
+	lines := make([]string, len(faults))
+	for i, f := range faults {
+		lines[i] = fmt.Sprintf("%s %s %s: %s", o.Table, o.Key, o.Column, f.Message)
+	}
+	return errors.New(strings.Join(lines, "\n"))
 }
 
 func (d *Desk) blacklist(o Order, in io.Reader) (Result, error) {

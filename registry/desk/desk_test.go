@@ -71,6 +71,18 @@ func TestSet(t *testing.T) {
 	}
 }
 
+// A value that cannot be set is refused by the names that the person used.
+func TestSetNamesWhatIsWrong(t *testing.T) {
+	d := open(t)
+	d.do(t, Order{Table: "terminals", Verb: "import"}, "merchant,terminal,tmk\nM1,T1,"+tmk+"\n")
+	for column, want := range map[string]string{"hours": "terminals M1/T1 hours: ", "tmk": "terminals M1/T1 tmk: ", "kinds": "terminals M1/T1 kinds: "} {
+		_, err := d.Do(Order{Table: "terminals", Verb: "set", Key: "M1/T1", Column: column, Value: "a b"}, nil)
+		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "set:") {
+			t.Errorf("%s: %v", column, err)
+		}
+	}
+}
+
 func TestBlacklistOrders(t *testing.T) {
 	d := open(t)
 	r := d.do(t, Order{Table: "blacklist", Verb: "import", File: "b.csv"}, "card,cause\n6225880000000003,lost\n")
