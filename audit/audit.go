@@ -33,6 +33,15 @@ type Who struct {
 	Via   string `json:"via"`             // socket, console, signal, switch
 }
 
+// Same is true unless two names tell otherwise: two tokens, or two users of the
+// machine. A token beside the same user without one proves nothing.
+func (a Who) Same(b Who) bool {
+	if a.Token != "" && b.Token != "" {
+		return a.Token == b.Token
+	}
+	return a.UID < 0 || b.UID < 0 || a.UID == b.UID
+}
+
 // Entry is one action. Before and After are short texts and never hold keys or
 // card data; who records one sees to that.
 type Entry struct {

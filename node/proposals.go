@@ -78,18 +78,9 @@ func (p *proposals[Order]) take(number int, by audit.Who, now time.Time) (o Orde
 		return o, errNoProposal
 	}
 	x := p.all[i]
-	if samePerson(x.By, by) {
+	if x.By.Same(by) {
 		return x.Order, errSamePerson
 	}
 	p.all = slices.Delete(p.all, i, i+1)
 	return x.Order, nil
-}
-
-// samePerson is true unless two names tell otherwise: two tokens, or two users of
-// the machine. A token beside the same user without one proves nothing.
-func samePerson(a, b audit.Who) bool {
-	if a.Token != "" && b.Token != "" {
-		return a.Token == b.Token
-	}
-	return a.UID < 0 || b.UID < 0 || a.UID == b.UID
 }
