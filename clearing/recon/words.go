@@ -42,6 +42,16 @@ func (c Class) String() string {
 	return "invalid"
 }
 
+// ParseClass says whether a word is a class.
+func ParseClass(s string) (Class, bool) {
+	for i, name := range classNames {
+		if name == s {
+			return Class(i), true
+		}
+	}
+	return 0, false
+}
+
 // Words are for people.
 func (c Class) Words() txn.Words {
 	if c < Classes {

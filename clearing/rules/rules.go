@@ -31,7 +31,16 @@ type Rules struct {
 	Cycles    []Cycle
 	Weekends  bool // are days on which money is paid
 	Holidays  []day.Date
+	Disputes  []Level
 	Digest    string // SHA-256 of the file, hex
+}
+
+// Level says how grave a case is, and how long it may wait.
+type Level struct {
+	Name    string
+	Least   int64    // fen: of cases of so much and more
+	Days    int      // until somebody has to have decided
+	Classes []string // none: of all
 }
 
 // File says what is expected of a day's files whose names fit.

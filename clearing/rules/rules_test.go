@@ -36,6 +36,7 @@ fees:
       - {to: centre, part: 10.0001%}
     remainder: acquirer
     returned: true
+disputes: [{name: high, least: 5000, days: 1, classes: [ours-only]}, {name: low, days: 5}]
 settle:
   - {of: "merchant:104110", days: 0}
   - {of: merchant, days: 1, least: 100}
@@ -53,6 +54,9 @@ func TestParse(t *testing.T) {
 	}
 	if f := r.Files[0]; f.Link != 1 || !f.Required || f.Name != "cup-*.csv" {
 		t.Errorf("%+v", f)
+	}
+	if l := r.Disputes; len(l) != 2 || l[0].Least != 5000 || l[0].Days != 1 || l[0].Classes[0] != "ours-only" || l[1].Name != "low" {
+		t.Errorf("%+v", l)
 	}
 	f := r.FeeRules[0]
 	if f.Tiers[0].Rate != 5000 || f.Tiers[1].Rate != 3800 || f.Tiers[1].Max != 2000 || f.Shares[1].Parts != 100_001 || f.Kinds[1] != txn.Refund || !f.Returned || f.Merchant != "1041" {
@@ -80,25 +84,28 @@ func TestParse(t *testing.T) {
 func TestFaultsNameThePlace(t *testing.T) {
 	const least = "match: [{by: [rrn]}]\nfiles: []\n"
 	for text, want := range map[string]string{
-		"":                                           "1:1: 空文件",
-		"match: []\nfiles: []":                       "1:8: 须为 1 至 4 遍",
-		"files: []":                                  "match is missing",
-		"match: [{by: [pan]}]\nfiles: []":            "1:14: 没有匹配字段",
-		"match: [{by: [rrn, rrn]}]\nfiles: []":       "1:14: 匹配字段 rrn 重复",
-		least + "tolerence: 1":                       `3:1: 未知的键 "tolerence" · unknown key "tolerence" (是否为 "tolerance"`,
-		least + "many: 1":                            "3:7: 须为 true",
-		least + "many: true\nmany: false":            `4:1: 键 "many" 重复`,
-		least + "tolerance: -1":                      "3:12: ",
-		least + "tolerance: 1.5":                     "3:12: ",
-		least + "hold: 25h":                          "3:7: 须为 0s",
-		least + "cut: 25:00":                         "3:6: 须为时刻",
-		least + "zone: Local":                        "3:7: 没有时区",
-		least + "holidays: [20260230]":               "3:12: ",
-		least + "settle: [{of: acquirer}]":           "本方",
-		least + "settle: [{of: nobody}]":             "3:15: ",
-		least + "settle: [{of: \"merchant:\"}]":      "3:15: ",
-		least + "fees: 3":                            "3:7: 须为列表",
-		least + "fees: [{name: x, payer: merchant}]": "tiers is missing",
+		"":                                     "1:1: 空文件",
+		"match: []\nfiles: []":                 "1:8: 须为 1 至 4 遍",
+		"files: []":                            "match is missing",
+		"match: [{by: [pan]}]\nfiles: []":      "1:14: 没有匹配字段",
+		"match: [{by: [rrn, rrn]}]\nfiles: []": "1:14: 匹配字段 rrn 重复",
+		least + "tolerence: 1":                 `3:1: 未知的键 "tolerence" · unknown key "tolerence" (是否为 "tolerance"`,
+		least + "many: 1":                      "3:7: 须为 true",
+		least + "many: true\nmany: false":      `4:1: 键 "many" 重复`,
+		least + "tolerance: -1":                "3:12: ",
+		least + "tolerance: 1.5":               "3:12: ",
+		least + "hold: 25h":                    "3:7: 须为 0s",
+		least + "cut: 25:00":                   "3:6: 须为时刻",
+		least + "zone: Local":                  "3:7: 没有时区",
+		least + "holidays: [20260230]":         "3:12: ",
+		least + "disputes: [{name: x, days: 1, classes: [lost]}]":                                                                      `no class of differences "lost"`,
+		least + "disputes: [{name: x y, days: 1}]":                                                                                     "one word is wanted",
+		least + "disputes: [{name: x}]":                                                                                                "days is missing",
+		least + "settle: [{of: acquirer}]":                                                                                             "本方",
+		least + "settle: [{of: nobody}]":                                                                                               "3:15: ",
+		least + "settle: [{of: \"merchant:\"}]":                                                                                        "3:15: ",
+		least + "fees: 3":                                                                                                              "3:7: 须为列表",
+		least + "fees: [{name: x, payer: merchant}]":                                                                                   "tiers is missing",
 		"match: [{by: [rrn]}]\nfiles: [{name: \"a/b\", link: bank-a}]":                                                                 "2:16: ",
 		"match: [{by: [rrn]}]\nfiles: [{name: \"[\", link: bank-a}]":                                                                   "2:16: ",
 		"match: [{by: [rrn]}]\nfiles: [{name: a, link: bank}]":                                                                         `2:25: 没有线路 "bank"`,

@@ -8,6 +8,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"tongka/clearing/fee"
+	"tongka/clearing/recon"
 	"tongka/clearing/row"
 	"tongka/txn"
 )
@@ -26,6 +27,7 @@ func (p *parser) rules(n ast.Node, r *Rules) {
 		"holidays":  func(n ast.Node) { p.list(n, func(n ast.Node) { r.Holidays = append(r.Holidays, p.date(n)) }) },
 		"files":     func(n ast.Node) { p.list(n, func(n ast.Node) { p.expected(n, r) }) },
 		"fees":      func(n ast.Node) { p.list(n, func(n ast.Node) { p.feeRule(n, r) }) },
+		"disputes":  func(n ast.Node) { p.list(n, func(n ast.Node) { p.level(n, r) }) },
 		"settle":    func(n ast.Node) { p.list(n, func(n ast.Node) { p.cycle(n, r) }) },
 	}, "match", "files")
 	// Each rule was checked where it stands.
@@ -55,6 +57,29 @@ func (p *parser) cycle(n ast.Node, r *Rules) {
 	}
 	c.Least = max(c.Least, 1)
 	r.Cycles = append(r.Cycles, c)
+}
+
+// level reads how grave cases are.
+func (p *parser) level(n ast.Node, r *Rules) {
+	l := Level{}
+	p.mapping(n, form{
+		"name":  func(n ast.Node) { l.Name, _ = p.scalar(n) },
+		"least": func(n ast.Node) { p.fen(n, &l.Least) },
+		"days":  func(n ast.Node) { p.whole(n, 366, &l.Days) },
+		"classes": func(n ast.Node) {
+			p.list(n, func(n ast.Node) {
+				s, ok := p.scalar(n)
+				if _, known := recon.ParseClass(s); ok && !known {
+					p.fault(n, fmt.Sprintf("没有差异类别 %q · no class of differences %q", s, s), "amount-differs, ours-only, theirs-only …")
+				}
+				l.Classes = append(l.Classes, s)
+			})
+		},
+	}, "name", "days")
+	if l.Name == "" || strings.ContainsAny(l.Name, " ,\n") {
+		p.fault(n, "name 须为一个词 · name: one word is wanted", "high")
+	}
+	r.Disputes = append(r.Disputes, l)
 }
 
 func (p *parser) feeRule(n ast.Node, r *Rules) {

@@ -204,12 +204,19 @@ func anyFits(want *rules.File, files []theirFile) bool {
 	return false
 }
 
-// decisionsFile is where the desk puts what counts with the day.
-func (j *job) decisionsFile() string {
-	return filepath.Join(j.o.Dir, "decisions", j.o.Date.String()+".jsonl")
+// DecisionsFile is where the desk puts what counts with a day.
+func DecisionsFile(dir string, d day.Date) string {
+	return filepath.Join(dir, "decisions", d.String()+".jsonl")
 }
 
+func (j *job) decisionsFile() string { return DecisionsFile(j.o.Dir, j.o.Date) }
+
 func (j *job) findDecisions(r *registered) error {
+	if j.o.Decide != nil {
+		if err := j.o.Decide(j.o.Date); err != nil {
+			return fmt.Errorf("差错决定 · decisions: %w", err)
+		}
+	}
 	name := j.decisionsFile()
 	size, sum, err := digest(name)
 	if errors.Is(err, fs.ErrNotExist) {

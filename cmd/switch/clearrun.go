@@ -56,9 +56,18 @@ func (c *clearRunCmd) Run(s *streams) (err error) {
 	o.Journal = func() (clearrun.Journal, error) { return src.open(s.ctx) }
 	bar := &stepBar{out: s.err, live: isTerminal(s.err)}
 	o.Heed = bar.heed
+	desks := clerkFlags{Config: c.Config, Rules: c.Rules, Dir: c.Dir}
+	clerk, err := desks.clerk()
+	if err != nil {
+		return err
+	}
+	o.Decide = func(d day.Date) error { return clerk.decide(s, d) }
 	sum, err := clearrun.Run(s.ctx, *o)
 	bar.end()
 	if err != nil {
+		return err
+	}
+	if err := clerk.after(s, sum); err != nil {
 		return err
 	}
 	// What a run that was killed left; only now, since another run may be at work.

@@ -232,32 +232,33 @@ func (c *journalShowCmd) Run(s *streams) (err error) {
 	} else if q.ID, err = strconv.ParseUint(c.Number, 10, 64); err != nil || q.ID == 0 {
 		return fmt.Errorf("%q 不是流水号，也不是 12 位检索参考号 · %q is neither a number nor an RRN of 12 digits", c.Number, c.Number)
 	}
-	src, err := c.open(s.ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, src.close()) }()
-	var story query.Story
-	if src.live != nil {
-		err = src.ask(s.ctx, admin.JournalShow, q, q.Unmask, func(line []byte) error { return json.Unmarshal(line, &story) })
-	} else {
-		var d *query.Desk
-		if d, err = src.desk(c.Unmask, "journal show "+c.Number); err != nil {
-			return err
-		}
-		var st *query.Story
-		if st, err = d.Show(s.ctx, txn.ID(q.ID), q.RRN, q.Unmask); err == nil {
-			story = *st
-		}
-	}
+	story, err := c.story(s.ctx, &q, "journal show "+c.Number)
 	if err != nil {
 		return err
 	}
 	if c.JSON {
 		return writeJSON(s.out, story)
 	}
-	printStory(s.out, &story)
+	printStory(s.out, story)
 	return nil
+}
+
+// story asks for what happened to one transaction.
+func (f *journalFlags) story(ctx context.Context, q *admin.StoryQuery, what string) (story *query.Story, err error) {
+	src, err := f.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, src.close()) }()
+	if src.live != nil {
+		story = &query.Story{}
+		return story, src.ask(ctx, admin.JournalShow, q, q.Unmask, func(line []byte) error { return json.Unmarshal(line, story) })
+	}
+	d, err := src.desk(q.Unmask, what)
+	if err != nil {
+		return nil, err
+	}
+	return d.Show(ctx, txn.ID(q.ID), q.RRN, q.Unmask)
 }
 
 func printStory(w io.Writer, st *query.Story) {
