@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -174,9 +175,12 @@ func TestCrashWhileTheKeyChanges(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 9))
 	for step, ended := 0, false; !ended; step++ {
 		mem := base.CrashClone(vfs.CrashCloneCfg{})
+		var mu sync.Mutex // Pebble removes files in a goroutine of its own
 		n, crashed := 0, (*vfs.MemFS)(nil)
 		fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
-			if op.Kind.ReadOrWrite() == errorfs.OpIsWrite && n >= 0 {
+			mu.Lock()
+			defer mu.Unlock()
+			if op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
 				if n++; n > step && crashed == nil {
 					// All or nothing of what is not synced: a file system that keeps a name and
 					// forgets one that was made before it breaks Pebble's own opening.
@@ -188,9 +192,11 @@ func TestCrashWhileTheKeyChanges(t *testing.T) {
 		o := under(fs, keyB, keyA)
 		o.InlineIndex = true
 		l := mustOpen(t, o)
+		mu.Lock()
 		if ended = crashed == nil; ended {
 			crashed = mem.CrashClone(vfs.CrashCloneCfg{})
 		}
+		mu.Unlock()
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
