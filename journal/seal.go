@@ -22,31 +22,36 @@ var (
 	ErrNoKey    = errors.New("journal: the key is missing beside a journal")
 )
 
-// LoadRing is LoadKey with the earlier keys that are still needed to read; of these
-// each must be there.
-func LoadRing(path string, old []string, dir string) (r keyfile.Ring, err error) {
-	if r.Key, err = LoadKey(path, dir); err != nil {
+// LoadRing reads the newest key, as LoadKey does, and the earlier keys that are still
+// needed to read; of these each must be there. open has a security module open
+// files that want one.
+func LoadRing(path string, old []string, dir string, open keyfile.Opener) (r keyfile.Ring, err error) {
+	if r.Key, err = load(path, dir, open); err != nil {
 		return r, err
 	}
-	r.Old, err = loadOld(old)
+	for _, path := range old {
+		key, kerr := keyfile.Read(path, open)
+		if kerr != nil {
+			err = errors.Join(err, oldKey(kerr))
+		}
+		r.Old = append(r.Old, key)
+	}
 	return r, err
 }
 
-func loadOld(old []string) (keys [][32]byte, err error) {
-	for _, path := range old {
-		key, kerr := keyfile.Load(path, false)
-		if kerr != nil {
-			err = errors.Join(err, fmt.Errorf("旧流水密钥 journal.old_keys · an earlier key of the journal: %w", kerr))
-		}
-		keys = append(keys, key)
-	}
-	return keys, err
+func oldKey(err error) error {
+	return fmt.Errorf("旧流水密钥 journal.old_keys · an earlier key of the journal: %w", err)
 }
 
-// CheckRing says what LoadRing would refuse, and makes nothing.
+// CheckRing says what LoadRing would refuse, makes nothing and asks no module.
 func CheckRing(path string, old []string, dir string) error {
-	_, err := loadOld(old)
-	return errors.Join(CheckKey(path, dir), err)
+	err := CheckKey(path, dir)
+	for _, path := range old {
+		if _, kerr := keyfile.CheckOf(path); kerr != nil {
+			err = errors.Join(err, oldKey(kerr))
+		}
+	}
+	return err
 }
 
 // LoadKey reads the key under which the journal in dir is sealed: a file of 64
@@ -55,11 +60,16 @@ func CheckRing(path string, old []string, dir string) error {
 // LoadKey returns: losing it loses the journal. Beside a journal it is ErrNoKey
 // and nothing is made: a new key fits nothing there, and whoever then looks for
 // the true one would find a file in its place.
-func LoadKey(path, dir string) (key [32]byte, err error) {
+func LoadKey(path, dir string) (key [32]byte, err error) { return load(path, dir, nil) }
+
+func load(path, dir string, open keyfile.Opener) (key [32]byte, err error) {
 	if err := CheckKey(path, dir); err != nil {
 		return key, err
 	}
-	key, err = keyfile.Load(path, true)
+	key, err = keyfile.Read(path, open)
+	if errors.Is(err, fs.ErrNotExist) {
+		key, err = keyfile.Load(path, true)
+	}
 	if err != nil {
 		err = fmt.Errorf("journal: %w", err)
 	}
@@ -68,7 +78,7 @@ func LoadKey(path, dir string) (key [32]byte, err error) {
 
 // CheckKey says what LoadKey would refuse, and makes nothing.
 func CheckKey(path, dir string) error {
-	_, err := keyfile.Load(path, false)
+	_, err := keyfile.CheckOf(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		if err != nil {
 			err = fmt.Errorf("journal: %w", err)

@@ -147,15 +147,11 @@ func (n *Node) askJournal(ctx context.Context, who audit.Who, topic string, ques
 		uses, err := read.KeyUses()
 		return errors.Join(err, each(uses, out))
 	}
-	key, err := journal.LoadKey(n.config().Journal.KeyFile, n.config().JournalDir())
-	if err != nil {
-		return err
-	}
 	desk, err := query.NewDesk(read, readShare)
 	if err != nil {
 		return err
 	}
-	unmask := func(wanted bool) error { return n.unmasked(ctx, who, topic, &sealed, &key, wanted) }
+	unmask := func(wanted bool) error { return n.unmasked(ctx, who, topic, &sealed, wanted) }
 	switch topic {
 	case admin.JournalFind:
 		var q query.Query
@@ -183,12 +179,12 @@ func (n *Node) askJournal(ctx context.Context, who audit.Who, topic string, ques
 
 // unmasked lets whole card numbers out to who can read the key file, and writes
 // that down first: without the line nothing is shown.
-func (n *Node) unmasked(ctx context.Context, who audit.Who, topic string, q *admin.Sealed, key *[32]byte, wanted bool) error {
+func (n *Node) unmasked(ctx context.Context, who audit.Who, topic string, q *admin.Sealed, wanted bool) error {
 	if !wanted {
 		return nil
 	}
 	e := audit.Entry{Who: who, Action: "unmask", What: topic, Result: "ok"}
-	allowed := hmac.Equal(q.Proof, journal.Proof(key, q.Query))
+	allowed := hmac.Equal(q.Proof, journal.Proof(&n.masterKey, q.Query))
 	if !allowed {
 		e.Result, e.Why = "refused", errProof.Error()
 	}

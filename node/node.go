@@ -64,7 +64,8 @@ type Node struct {
 	suspect   chan engine.Suspicion
 	keyEvents chan engine.KeyEvent
 	journal   *journal.Log
-	recordKey []byte // names of offline records in messages are made with it
+	recordKey []byte   // names of offline records in messages are made with it
+	masterKey [32]byte // of the journal: who can open its file may see card numbers
 	audit     *audit.Log
 	shard     *engine.Shard
 	running   atomic.Pointer[engine.Shard]    // shard, for who came before it
@@ -180,7 +181,7 @@ func (n *Node) openStores() error {
 			return err
 		}
 	}
-	ring, err := journal.LoadRing(n.cfg.Journal.KeyFile, n.cfg.Journal.OldKeys, n.cfg.JournalDir())
+	ring, err := journal.LoadRing(n.cfg.Journal.KeyFile, n.cfg.Journal.OldKeys, n.cfg.JournalDir(), OpenKey(n.cfg))
 	if err != nil {
 		return err
 	}
@@ -192,7 +193,7 @@ func (n *Node) openStores() error {
 	if err != nil {
 		return err
 	}
-	n.recordKey = namer.Key("offline records in messages")
+	n.recordKey, n.masterKey = namer.Key("offline records in messages"), ring.Key
 	n.moveOffline(ring.Old)
 	return n.openAudit()
 }

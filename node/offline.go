@@ -26,7 +26,7 @@ func OpenOffline(cfg *config.Config, work bool) (s *offline.Store, end func() er
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("数据目录 · data folder: %w", err)
 	}
-	ring, err := journal.LoadRing(cfg.Journal.KeyFile, cfg.Journal.OldKeys, cfg.JournalDir())
+	ring, err := journal.LoadRing(cfg.Journal.KeyFile, cfg.Journal.OldKeys, cfg.JournalDir(), OpenKey(cfg))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -17,6 +17,7 @@ import (
 	clearrun "tongka/clearing/run"
 	"tongka/config"
 	"tongka/journal"
+	"tongka/node"
 )
 
 // clearRunCmd clears one business day.
@@ -179,7 +180,7 @@ func (c *clearSource) open(ctx context.Context) (*journal.Kept, error) {
 	if _, err := os.Stat(c.cfg.Journal.KeyFile); err != nil {
 		return nil, fmt.Errorf("流水密钥 · key of the journal: %w", err)
 	}
-	ring, err := journal.LoadRing(c.cfg.Journal.KeyFile, c.cfg.Journal.OldKeys, dir)
+	ring, err := journal.LoadRing(c.cfg.Journal.KeyFile, c.cfg.Journal.OldKeys, dir, node.OpenKey(c.cfg))
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,7 @@ import (
 	"tongka/journal"
 	"tongka/journal/query"
 	"tongka/keyfile"
+	"tongka/node"
 	"tongka/translate"
 	"tongka/txn"
 )
@@ -69,7 +70,7 @@ func (f *journalFlags) open(ctx context.Context) (*source, error) {
 		if _, err := os.Stat(cfg.Journal.KeyFile); err != nil {
 			return nil, fmt.Errorf("流水密钥 · key of the journal: %w", err)
 		}
-		if s.ring, err = journal.LoadRing(cfg.Journal.KeyFile, cfg.Journal.OldKeys, cfg.JournalDir()); err != nil {
+		if s.ring, err = journal.LoadRing(cfg.Journal.KeyFile, cfg.Journal.OldKeys, cfg.JournalDir(), node.OpenKey(cfg)); err != nil {
 			return nil, err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"tongka/config"
 	"tongka/journal"
 	"tongka/keyfile"
+	"tongka/node"
 	"tongka/offline"
 	"tongka/translate"
 )
@@ -80,11 +81,11 @@ func keyUseRows(cfg *config.Config, uses []journal.KeyUse) (rows []keyUseRow, er
 		return nil, err
 	}
 	for i, path := range append([]string{cfg.Journal.KeyFile}, cfg.Journal.OldKeys...) {
-		key, err := keyfile.Load(path, false)
+		check, err := keyfile.CheckOf(path)
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, keyUseRow{File: path, Check: fmt.Sprintf("%X", keyfile.Check(&key)), Newest: i == 0})
+		rows = append(rows, keyUseRow{File: path, Check: fmt.Sprintf("%X", check), Newest: i == 0})
 	}
 	of := func(check string) *keyUseRow {
 		for i := range rows {
@@ -152,6 +153,7 @@ func days(u *journal.KeyUse) string {
 // journalNewKeyCmd makes a key file.
 type journalNewKeyCmd struct {
 	File string `arg:"" help:"新文件，须不存在 · file to make, must not be there"`
+	HSM  string `name:"hsm" placeholder:"CONFIG" help:"由此配置的加密机封装，每次打开都要用它 · sealed by the security module of this config, which is then wanted at each opening"`
 }
 
 // Run makes it and says its check value.
@@ -159,11 +161,27 @@ func (c *journalNewKeyCmd) Run(s *streams) error {
 	if _, err := os.Lstat(c.File); !errors.Is(err, fs.ErrNotExist) {
 		return errors.Join(err, fmt.Errorf("%s 已存在 · %s is there already", c.File, c.File))
 	}
-	key, err := keyfile.Load(c.File, true)
+	check, err := c.make()
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(s.out, "%s  校验值 · check %X\n"+
-		"现在备份它，再改 journal.key_file，旧文件列入 journal.old_keys，然后重启 · back it up now, then name it in journal.key_file and the earlier one in journal.old_keys, and restart\n", c.File, keyfile.Check(&key))
+		"现在备份它，再改 journal.key_file，旧文件列入 journal.old_keys，然后重启 · back it up now, then name it in journal.key_file and the earlier one in journal.old_keys, and restart\n", c.File, check)
 	return nil
+}
+
+func (c *journalNewKeyCmd) make() (check [keyfile.CheckSize]byte, err error) {
+	if c.HSM == "" {
+		key, err := keyfile.Load(c.File, true)
+		return keyfile.Check(&key), err
+	}
+	cfg, err := config.Load(c.HSM)
+	if err != nil {
+		return check, err
+	}
+	w, err := node.WrapKey(cfg)
+	if err != nil {
+		return check, err
+	}
+	return w.Check, w.Create(c.File)
 }

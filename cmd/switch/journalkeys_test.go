@@ -101,7 +101,8 @@ func TestHotChangeOfTheJournalsKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.selling()
-	if r := call("", "journal", "newkey", filepath.Join(filepath.Dir(g.file), "journal-2.key")); r.code != 0 {
+	// It lies under the security module of the config.
+	if r := call("", "journal", "newkey", filepath.Join(filepath.Dir(g.file), "journal-2.key"), "--hsm", g.file); r.code != 0 {
 		t.Fatal(r)
 	}
 	g.edit("log:", "journal: {key_file: journal-2.key, old_keys: [data/journal.key]}\nlog:")

@@ -24,7 +24,7 @@ func reopening(running *config.Config, file string) *config.Config {
 			continue
 		}
 		// What cannot be read sealed nothing, and must not hinder.
-		if _, err := keyfile.Load(path, false); err == nil {
+		if _, err := keyfile.CheckOf(path); err == nil {
 			again.Journal.OldKeys = append(again.Journal.OldKeys, path)
 		}
 	}

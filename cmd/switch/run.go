@@ -19,6 +19,7 @@ import (
 	"tongka/audit"
 	"tongka/config"
 	"tongka/fault"
+	"tongka/journal"
 	"tongka/node"
 	"tongka/sdnotify"
 	"tongka/successor"
@@ -112,6 +113,10 @@ func (r *runner) inherit(cfg *config.Config) (map[string]*net.TCPListener, error
 		return nil, err
 	}
 	if err := errors.Join(usable(cfg, mayUse), node.Check(cfg)); err != nil {
+		return nil, err
+	}
+	// A security module that does not open them must stop this process, not the other.
+	if _, err := journal.LoadRing(cfg.Journal.KeyFile, cfg.Journal.OldKeys, cfg.JournalDir(), node.OpenKey(cfg)); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(r.s.ctx, inheritWithin)
