@@ -75,8 +75,9 @@ func (b *brokenFS) fault(what, name string) (half bool, err error) {
 }
 
 // within says whether a function of that name is calling. Pebble panics when it
-// cannot make a new WAL, with a mutex in its hands that it then unlocks twice, for
-// which the runtime ends the process: nobody can catch it, so here it is the end.
+// cannot close a WAL or make a new one, with a mutex in its hands that it then
+// unlocks twice, for which the runtime ends the process: nobody can catch it, so
+// here it is the end.
 func within(function string) bool {
 	var pcs [64]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
@@ -194,6 +195,18 @@ func (f *brokenFile) WriteAt(p []byte, at int64) (int, error) {
 	}
 	n, _ := f.File.WriteAt(p[:len(p)/2], at)
 	return n, err
+}
+
+// Close is the last that Pebble does with a WAL which it could not write, before it
+// panics.
+func (f *brokenFile) Close() error {
+	f.b.mu.Lock()
+	hit, end := f.b.hit, f.b.end
+	f.b.mu.Unlock()
+	if end != nil && strings.HasSuffix(hit, ".log") && within("rotateWAL") {
+		end(hit)
+	}
+	return f.File.Close()
 }
 
 func (f *brokenFile) Sync() error {

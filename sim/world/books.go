@@ -1,6 +1,8 @@
 package world
 
 import (
+	"fmt"
+
 	"tongka/codec/iso8583"
 	"tongka/conn"
 	"tongka/journal"
@@ -11,14 +13,16 @@ import (
 type books struct {
 	intents  map[uint64]bool // by the last nine digits of the number
 	outcomes map[uint64]txn.Code
-	offered  map[uint64]bool // reversals that have left before
+	offered  map[uint64]bool   // reversals that have left before
+	settled  map[uint64]bool   // of these, whose end is on disk
+	newest   map[string]uint64 // of each bank and card, the reversal that left last
 	view     iso8583.View
 }
 
 const span = 1_000_000_000
 
 func newBooks() books {
-	return books{intents: map[uint64]bool{}, outcomes: map[uint64]txn.Code{}, offered: map[uint64]bool{}}
+	return books{intents: map[uint64]bool{}, outcomes: map[uint64]txn.Code{}, offered: map[uint64]bool{}, settled: map[uint64]bool{}, newest: map[string]uint64{}}
 }
 
 // durable notes a record that is on disk now.
@@ -28,6 +32,8 @@ func (b *books) durable(s *stagedFact) {
 		b.intents[uint64(s.id)%span] = true
 	case journal.Outcome:
 		b.outcomes[uint64(s.id)%span] = s.code
+	case journal.Owing: // nobody here holds a debt, and none is parked
+		b.settled[uint64(s.id)%span] = true
 	}
 }
 
@@ -63,6 +69,11 @@ func (b *books) leaves(l *wire, frame []byte) {
 			l.w.violate("repeat-says-so", "the reversal of %d leaves again as new", number)
 		}
 		b.offered[number] = true
+		card := fmt.Sprintf("%d %s", l.peer.(*issuer).index, v.AppendText(nil, 2))
+		if before, ok := b.newest[card]; ok && before != number && !b.settled[before] {
+			l.w.violate("per-card-order", "the reversal of %d leaves before that of %d of the same card is settled", number, before)
+		}
+		b.newest[card] = number
 	case !toBank && string(v.Field(39)) == "00" && (mti == 0x0210 || mti == 0x0230 || mti == 0x0110 || mti == 0x0410):
 		if code, ok := b.outcomes[number]; !ok || code != txn.OK {
 			l.w.violate("no-answer-without-outcome", "%v of %d", mti, number)

@@ -21,6 +21,7 @@ type wire struct {
 	p       *process
 	id      conn.ID
 	number  uint64
+	lane    uint64 // who dials one connection after the other sees the end of each first
 	peer    endpoint
 	framing conn.Framing
 	up      bool   // the switch holds it
@@ -43,7 +44,10 @@ func (w *world) connect(peer endpoint, link int, f conn.Framing) *wire {
 		return nil
 	}
 	w.wires++
-	l := &wire{w: w, p: p, number: w.wires, peer: peer, framing: f, up: true, open: true}
+	l := &wire{w: w, p: p, number: w.wires, lane: w.wires, peer: peer, framing: f, up: true, open: true}
+	if link >= 0 {
+		l.lane = 1<<40 | uint64(link)
+	}
 	if n := len(p.free); n > 0 {
 		l.id = conn.ID(p.free[n-1]) << 32
 		p.free = p.free[:n-1]
@@ -56,7 +60,7 @@ func (w *world) connect(peer endpoint, link int, f conn.Framing) *wire {
 	l.id |= conn.ID(p.places[place])
 	p.wires[l.id] = l
 	p.order = append(p.order, l)
-	p.do(func() { p.handler.Opened(l.id, conn.Peer{Listener: link < 0, Index: max(link, 0)}) })
+	p.do(l.lane, func() { p.handler.Opened(l.id, conn.Peer{Listener: link < 0, Index: max(link, 0)}) })
 	return l
 }
 
@@ -84,7 +88,7 @@ func (l *wire) say(frame []byte) {
 func (l *wire) arrives(frame []byte) {
 	if l.up && l.p == l.w.proc {
 		l.out = false
-		l.p.do(func() { l.p.handler.Frame(l.id, frame) })
+		l.p.do(l.lane, func() { l.p.handler.Frame(l.id, frame) })
 	}
 }
 
@@ -176,7 +180,7 @@ func (l *wire) forget(why error) {
 	p := l.p
 	delete(p.wires, l.id)
 	if p == l.w.proc {
-		p.do(func() {
+		p.do(l.lane, func() {
 			p.free = append(p.free, uint32(l.id>>32))
 			p.handler.Closed(l.id, why)
 		})

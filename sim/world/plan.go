@@ -131,7 +131,7 @@ func plan(o *Options) []stimulus {
 	add(aboutSpell, spell, int64(10*time.Second))
 	add(aboutGhost, ghost, int64(200*time.Millisecond))
 	add(aboutForgery, forgery, int64(2*time.Second))
-	add(aboutStall, stall, int64(17*time.Second))
+	add(aboutStall, stall, int64(6*time.Second))
 	longest = time.Minute // longer than anybody waits
 	add(aboutGrey, grey, int64(2*time.Second))
 	slices.SortStableFunc(all, func(a, b stimulus) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) })

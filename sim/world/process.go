@@ -1,6 +1,8 @@
 package world
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -32,7 +34,7 @@ type process struct {
 	wake    int64 // when the shard wants its next turn
 	dead    bool  // nothing that it still does is seen
 	stalled int64 // until when it waits for its disk; what comes lies in the inbox
-	inbox   []func()
+	inbox   []arrival
 	sends   int // left before it dies, counted from the first of a turn; below zero: no limit
 }
 
@@ -110,11 +112,17 @@ func (w *world) config(p *process) (engine.Config, error) {
 // leastWait is the shortest time after which the switch gives up on a bank's answer.
 const leastWait = 5 * time.Second
 
+// arrival is what a process has not seen yet, and from whom.
+type arrival struct {
+	lane uint64
+	do   func()
+}
+
 // do lets the process see something, or when it is stalled, puts it behind what
 // it will see.
-func (p *process) do(f func()) {
+func (p *process) do(lane uint64, f func()) {
 	if p.stalled != 0 {
-		p.inbox = append(p.inbox, f)
+		p.inbox = append(p.inbox, arrival{lane, f})
 		return
 	}
 	p.touched = true
@@ -122,20 +130,33 @@ func (p *process) do(f func()) {
 }
 
 // stall stops the process in the middle of its turn, as a disk does that takes
-// its time: what the turn sends leaves later, and what comes waits.
-func (p *process) stall(d int64) {
+// its time: what the turn sends leaves later, and what comes waits. The loop then
+// reads one connection after the other, in no order that the senders know of. A
+// disk that was slow once is slow a few times more, for a moment each, so that
+// turns have a great deal in them; and some processes die of it.
+func (p *process) stall(s *stimulus) {
 	w := p.w
-	p.stalled = w.now + d
-	w.note("the disk stalls", uint64(d))
+	p.stalled = w.now + s.span
+	w.note("the disk stalls", uint64(s.span))
 	w.at(p.stalled, func() {
 		if p != w.proc {
 			return
 		}
 		p.stalled, p.touched = 0, true
+		switch dice := fate(w.o.Seed, aboutStall, s.id, uint64(w.shocks)); {
+		case w.shocks > 0:
+			w.shocks--
+			w.stalling = &stimulus{id: s.id, fault: stall, span: int64(time.Millisecond) + int64(dice%uint64(8*time.Millisecond))}
+		case dice%2 == 0 && w.dying == nil:
+			w.dying = &stimulus{at: w.now - start, id: s.id, fault: crash, phase: halfSent}
+		}
 		all := p.inbox
 		p.inbox = nil
-		for _, f := range all {
-			f()
+		slices.SortStableFunc(all, func(a, b arrival) int {
+			return cmp.Compare(fate(w.o.Seed, aboutStall, s.id, a.lane), fate(w.o.Seed, aboutStall, s.id, b.lane))
+		})
+		for _, a := range all {
+			a.do()
 		}
 	})
 }
@@ -159,7 +180,7 @@ func (p *process) turn() {
 		case synced:
 			p.log.dieAfter = true
 		case halfSent:
-			p.sends = int(fate(w.o.Seed, aboutPhase, dying.id, 1) % 4)
+			p.sends = int(fate(w.o.Seed, aboutPhase, dying.id, 1) % 8)
 		}
 	}
 	p.wake = p.handler.Tick(w.now)
@@ -242,8 +263,7 @@ func (p *process) Dial(link int) {
 				}
 				switch dice >> 32 % 16 {
 				case 0:
-					p.touched = true
-					p.handler.(conn.Caller).NotDialled(link)
+					p.do(1<<40|uint64(link), func() { p.handler.(conn.Caller).NotDialled(link) })
 				case 1:
 				default:
 					k.dialLine(t)
@@ -285,7 +305,7 @@ func (l *watched) Sync() error {
 	}
 	if s := l.p.w.stalling; s != nil && len(l.staged) > 0 {
 		l.p.w.stalling = nil
-		l.p.stall(s.span)
+		l.p.stall(s)
 	}
 	for _, s := range l.staged {
 		l.p.w.books.durable(&s)

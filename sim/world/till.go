@@ -431,7 +431,7 @@ func (t *till) hear(_ *wire, frame []byte) {
 		j.state, j.code = declined, code
 		if code == "00" {
 			j.state = approved
-			if fate(t.w.o.Seed, aboutLoss, j.id)%16 == 0 && j.kind != balance { // its printer fails
+			if fate(t.w.o.Seed, aboutLoss, j.id)%8 == 0 && j.kind != balance { // its printer fails
 				j.state = reversing
 				t.request()
 				return

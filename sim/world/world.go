@@ -40,6 +40,7 @@ type world struct {
 	crashes     int
 	dying       *stimulus // the process ends in its next turn
 	stalling    *stimulus // the disk stalls when it writes next
+	shocks      int       // and how often again after that
 	quiet       int64     // since when nobody waits for anything; 0: somebody does
 	hash        hash.Hash64
 	trace       bool
@@ -191,7 +192,7 @@ func (w *world) stir(s *stimulus) {
 	case grey:
 		w.greyed(s)
 	case stall:
-		w.stalling = s
+		w.stalling, w.shocks = s, int(fate(w.o.Seed, aboutStall, s.id)%5)
 	case spell:
 		m := mood(s.id%uint64(moods-1) + 1)
 		its := w.moodOf(s.which)

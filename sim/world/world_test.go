@@ -77,12 +77,15 @@ func hashes(t *testing.T) string {
 
 // A history that fails is cut down to what makes it fail.
 func TestShrink(t *testing.T) {
-	o := Options{Seed: 5, Transactions: 300, cheats: 200}
-	r, err := Run(o)
-	if err != nil {
-		t.Fatal(err)
+	// Not in every history does the operation reach its bank and stand.
+	o, r := Options{Transactions: 300, cheats: 200}, &Result{}
+	for ; len(r.Violations) == 0 && o.Seed < 20; o.Seed++ {
+		var err error
+		if r, err = Run(o); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if len(r.Violations) == 0 || r.Violations[0].Checker != "ledger-equals-terminals" {
+	if o.Seed--; len(r.Violations) == 0 || r.Violations[0].Checker != "ledger-equals-terminals" {
 		t.Fatalf("a bank that cheats is not found out: %+v", r.Violations)
 	}
 	small, err := Shrink(o, r, 400)

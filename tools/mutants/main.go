@@ -24,7 +24,7 @@ import (
 
 func main() {
 	only := flag.String("run", "", "only mutants whose name holds this text · 只跑名称含此文字者")
-	seeds := flag.Int("seeds", 200, "histories to play at most · 最多几段历史")
+	seeds := flag.Int("seeds", 500, "histories to play at most · 最多几段历史")
 	length := flag.Int("length", 1000, "operations of each · 每段操作数")
 	flag.Parse()
 	if err := run(*only, *seeds, *length); err != nil {
