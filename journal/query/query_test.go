@@ -243,6 +243,39 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+// A running switch settles debts while it is verified: neither one that was
+// delivered behind the pages that were read is missed, nor one that was forgotten there.
+func TestVerifyBesideARunningSwitch(t *testing.T) {
+	b := newBook(t)
+	q := storefwd.New(b.log, []storefwd.Policy{{}}, 1)
+	f := b.sale(1, txn.TimedOut)
+	q.Owe(&f, storefwd.Reversal, nil, 0, 1)
+	f = b.sale(2, txn.TimedOut)
+	q.Owe(&f, storefwd.Reversal, nil, 0, 1)
+	b.sale(3, txn.Approved)
+	d, err := NewDesk(b.log.NewReader(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &verifier{d: d, open: map[txn.ID]txn.Facts{}, owing: map[txn.ID]txn.LinkID{}, prints: map[journal.LSN]uint64{}}
+	if err := v.pages(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	q.Settle(1, storefwd.Reversal, 0)
+	b.event(1, journal.DebtDelivered)
+	q.Settle(2, storefwd.Reversal, 0) // as a fault would: nothing says what became of it
+	b.sale(4, txn.Approved)
+	if err := v.debts(); err != nil {
+		t.Fatal(err)
+	}
+	if v.rep.Total != 1 || v.rep.Faults[0].Place != "transaction 2" {
+		t.Errorf("%+v", v.rep)
+	}
+	if err := b.log.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Under another key nothing can be read, and each place is named.
 func TestVerifyNamesWhatCannotBeUnsealed(t *testing.T) {
 	b := newBook(t)

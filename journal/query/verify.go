@@ -64,23 +64,7 @@ type verifier struct {
 // it could not go on; what is wrong stands in the report.
 func (d *Desk) Verify(ctx context.Context) (*Report, error) {
 	v := &verifier{d: d, open: map[txn.ID]txn.Facts{}, owing: map[txn.ID]txn.LinkID{}, prints: map[journal.LSN]uint64{}}
-	v.rep.Faults = []Fault{}
-	var err error
-	if v.chunks, v.upTo, v.rep.Index, err = d.read.IndexChunks(); err != nil {
-		v.rep.fault("index", "索引无法读取："+err.Error(), "the index cannot be read: "+err.Error())
-		v.rep.Index = false
-	}
-	err = d.read.Pages(0, func(p *journal.Page) error {
-		if err := d.pace.step(ctx); err != nil {
-			return err
-		}
-		return v.page(p)
-	}, func(tick uint64, err error) error {
-		v.rep.fault(fmt.Sprintf("%d", tick), "无法解密："+err.Error(), "cannot be unsealed: "+err.Error())
-		v.any = false
-		return nil
-	})
-	if err != nil {
+	if err := v.pages(ctx); err != nil {
 		return nil, err
 	}
 	if err := errors.Join(v.indexUpTo(^journal.LSN(0)), v.debts(), v.chained()); err != nil {
@@ -89,6 +73,25 @@ func (d *Desk) Verify(ctx context.Context) (*Report, error) {
 	v.rep.Open = len(v.open)
 	v.rep.OK = v.rep.Total == 0
 	return &v.rep, nil
+}
+
+// pages goes through all turns as they are at the call.
+func (v *verifier) pages(ctx context.Context) (err error) {
+	v.rep.Faults = []Fault{}
+	if v.chunks, v.upTo, v.rep.Index, err = v.d.read.IndexChunks(); err != nil {
+		v.rep.fault("index", "索引无法读取："+err.Error(), "the index cannot be read: "+err.Error())
+		v.rep.Index = false
+	}
+	return v.d.read.Pages(0, func(p *journal.Page) error {
+		if err := v.d.pace.step(ctx); err != nil {
+			return err
+		}
+		return v.page(p)
+	}, func(tick uint64, err error) error {
+		v.rep.fault(fmt.Sprintf("%d", tick), "无法解密："+err.Error(), "cannot be unsealed: "+err.Error())
+		v.any = false
+		return nil
+	})
 }
 
 // page checks that a page follows from the one before.
@@ -131,17 +134,40 @@ func (v *verifier) record(lsn journal.LSN, r *journal.Record) error {
 			delete(v.prints, lsn)
 		}
 	case journal.Owing:
-		c, err := journal.ReadDebtChange(r.Body)
-		if err != nil {
+		if err := v.settled(r); err != nil {
 			v.rep.fault(place, "欠款记录损坏："+err.Error(), "a damaged owing record: "+err.Error())
-		} else if c.What == journal.DebtDelivered || c.What == journal.DebtGivenUp {
-			delete(v.owing, f.ID)
 		}
 	case journal.SignedIn, journal.SignedOff, journal.KeyLoad, journal.LinkChanged, journal.Started:
 	default:
 		v.rep.fault(place, fmt.Sprintf("未知记录种类 %d", r.Kind), fmt.Sprintf("unknown kind of record %d", r.Kind))
 	}
 	return nil
+}
+
+// settled takes the end of a debt.
+func (v *verifier) settled(r *journal.Record) error {
+	c, err := journal.ReadDebtChange(r.Body)
+	if err == nil && (c.What == journal.DebtDelivered || c.What == journal.DebtGivenUp) {
+		delete(v.owing, r.Facts.ID)
+	}
+	return err
+}
+
+// meanwhile takes the ends of debts that a running switch has written since the
+// pages were read: debts are looked up later than these, and one that is not there
+// any more has its end in the same batch.
+func (v *verifier) meanwhile() error {
+	if len(v.owing) == 0 {
+		return nil
+	}
+	return v.d.read.Pages(v.last.Tick+1, func(p *journal.Page) error {
+		return p.Records(func(_ journal.LSN, r *journal.Record) error {
+			if r.Kind == journal.Owing {
+				return v.settled(r)
+			}
+			return nil
+		})
+	}, nil)
 }
 
 // outcome holds an outcome against its intent.
@@ -207,6 +233,9 @@ func (v *verifier) debts() error {
 	})
 	if err != nil {
 		v.rep.fault("debts", "欠款无法读取："+err.Error(), "debts cannot be read: "+err.Error())
+	}
+	if err := v.meanwhile(); err != nil {
+		return err
 	}
 	for _, id := range sorted(v.owing) {
 		v.rep.fault(fmt.Sprintf("transaction %d", id), "超时而冲正既未送达也不再欠 "+v.d.link(v.owing[id]), "timed out, and its reversal is neither delivered nor owed to "+v.d.link(v.owing[id]))
