@@ -110,7 +110,7 @@ func (n *Node) orderDebt(ctx context.Context, who audit.Who, o *admin.DebtOrder,
 	var answer admin.Answer
 	switch _, known := debtDo[o.Do]; {
 	case confirm:
-		order, err := n.proposals.take(o.Proposal, who, time.Now())
+		order, err := n.proposals.take(o.Proposal, who, time.Now(), n.keep(ctx, debtProposals))
 		verb = "saf-confirm"
 		if err != nil {
 			answer = admin.Failed("未执行", "not done", err)
@@ -129,9 +129,9 @@ func (n *Node) orderDebt(ctx context.Context, who audit.Who, o *admin.DebtOrder,
 		if answer = n.look(ctx, o); !answer.OK {
 			break
 		}
-		number := n.proposals.add(*o, who, time.Now())
-		if number == 0 {
-			answer = admin.Refused("等待确认的提议过多", "too many proposals wait already")
+		number, err := n.proposals.add(*o, who, time.Now(), n.keep(ctx, debtProposals))
+		if err != nil {
+			answer = admin.Failed("未登记", "not kept", err)
 			break
 		}
 		answer = admin.Done(fmt.Sprintf("提议 %d 等待另一人在 %v 内确认：switch saf confirm %d", number, proposalLives, number),

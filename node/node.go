@@ -195,6 +195,9 @@ func (n *Node) openStores() error {
 	}
 	n.recordKey, n.masterKey = namer.Key("offline records in messages"), ring.Key
 	n.moveOffline(ring.Old)
+	if err := n.loadProposals(); err != nil {
+		return err
+	}
 	return n.openAudit()
 }
 

@@ -95,7 +95,7 @@ func (n *Node) orderCard(ctx context.Context, who audit.Who, o *admin.CardOrder,
 	verb := "card-" + o.Do + "-proposed"
 	var answer admin.Answer
 	if confirm {
-		order, err := n.decisions.take(o.Proposal, who, time.Now())
+		order, err := n.decisions.take(o.Proposal, who, time.Now(), n.keep(ctx, cardProposals))
 		if err != nil {
 			verb, answer = "card-confirm", admin.Failed("未执行", "not done", err)
 		} else {
@@ -106,21 +106,21 @@ func (n *Node) orderCard(ctx context.Context, who audit.Who, o *admin.CardOrder,
 		if _, known := card.ParseDecision(o.Do); !known {
 			return admin.Refused(fmt.Sprintf("没有裁定 %q", o.Do), fmt.Sprintf("no decision %q", o.Do), "complete, take-back, write-off")
 		}
-		answer = n.proposeCard(o, who)
+		answer = n.proposeCard(ctx, o, who)
 	}
 	n.record(ctx, who, admin.Action{Verb: admin.Verb(verb), What: fmt.Sprintf("load %d: %s", o.Load, o.Why)}, &answer)
 	return answer
 }
 
 // proposeCard refuses at once what could not be done.
-func (n *Node) proposeCard(o *admin.CardOrder, who audit.Who) admin.Answer {
+func (n *Node) proposeCard(ctx context.Context, o *admin.CardOrder, who audit.Who) admin.Answer {
 	p, answer := n.parkedBy(o)
 	if p == nil {
 		return answer
 	}
-	number := n.decisions.add(*o, who, time.Now())
-	if number == 0 {
-		return admin.Refused("等待确认的提议过多", "too many proposals wait already")
+	number, err := n.decisions.add(*o, who, time.Now(), n.keep(ctx, cardProposals))
+	if err != nil {
+		return admin.Failed("未登记", "not kept", err)
 	}
 	return admin.Done(fmt.Sprintf("卡 %s：提议 %d 等待另一人在 %v 内确认：switch ctl cards confirm %d", p.Serial, number, proposalLives, number),
 		fmt.Sprintf("card %s: proposal %d waits %v for another person: switch ctl cards confirm %d", p.Serial, number, proposalLives, number))

@@ -93,6 +93,12 @@ func TestJournalAndDebtsOfARunningSwitch(t *testing.T) {
 	if r := as("alice", "confirm", number); r.code == 0 || !strings.Contains(r.err, "another person") {
 		t.Errorf("one person alone: %v", r)
 	}
+	kill(t, g.child) // and what one person wanted is still there for the other
+	g.start()
+	g.up()
+	if r := as("alice", "confirm", number); r.code == 0 || !strings.Contains(r.err, "another person") {
+		t.Errorf("one person alone, over a restart: %v", r)
+	}
 	if out := g.ask("saf", "proposals"); !strings.Contains(out, "token alice") {
 		t.Errorf("proposals: %s", out)
 	}
@@ -112,8 +118,11 @@ func TestJournalAndDebtsOfARunningSwitch(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.fleet.Close()
-	g.until("nothing is owed", func() bool { return g.owed() == 0 })
-	live := g.ask("journal", "verify", "--json")
+	var live string
+	g.until("nothing is open or owed", func() bool { // the picture that g.owed sees may be older than the last sale
+		live = g.ask("journal", "verify", "--json")
+		return g.owed() == 0 && strings.Contains(live, `"open": 0`) && strings.Contains(live, `"debts": 0`)
+	})
 	g.mustCtl("stop")
 	if err := g.child.Wait(); err != nil {
 		t.Fatal(err)
