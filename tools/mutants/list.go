@@ -13,7 +13,7 @@ var mutants = []mutant{
 	{"effects leave before the commit", "engine/turn.go",
 		"	if err := s.commit(); err != nil {\n", "	s.flush()\n	if err := s.commit(); err != nil {\n"},
 	{"a failed sync is ignored", "engine/turn.go",
-		"	return s.log.Sync()\n", "	_ = s.log.Sync()\n	return nil\n"},
+		"	if err := s.log.Sync(); err != nil {\n		return err\n	}\n	took", "	_ = s.log.Sync()\n	took"},
 	{"the recovery point passes open intents", "engine/turn.go",
 		"sl.intent != 0 && sl.intent < from {", "sl.intent != 0 && sl.intent < from && false {"},
 	{"debts are forgotten at a restart", "engine/recover.go",
