@@ -109,6 +109,9 @@ type Options struct {
 	// Decide has what the desk decided written for the day, in its file, before the
 	// day is frozen; nil: the file is as it is.
 	Decide func(day.Date) error
+	// Took is told which of the day's files a step that is done has: of Intake and
+	// Close, by every run that finds them done, so that no crash keeps it from knowing.
+	Took func(d day.Date, at Step, files []FileInfo) error
 }
 
 // Phase is where in a step a run is.
@@ -184,7 +187,7 @@ func (j *job) after(c *closedDay) (*Summary, error) {
 	if j.o.Redo != nil {
 		return nil, fmt.Errorf("%s: %w", j.o.Date, ErrClosed)
 	}
-	if err := j.publish(); err != nil {
+	if err := errors.Join(j.publish(), j.took(Close)); err != nil {
 		return nil, err
 	}
 	files, err := j.o.Inbox.Files(j.o.Date)
@@ -237,7 +240,7 @@ func (j *job) step(s Step) error {
 	}
 	if ok, err := j.st.has(j.o.Date, s); err != nil || ok {
 		j.heed(s, DoneSince)
-		return err
+		return errors.Join(err, j.took(s))
 	}
 	if s > Register {
 		if err := j.sameRules(); err != nil {
@@ -248,7 +251,10 @@ func (j *job) step(s Step) error {
 	j.heed(s, Begins)
 	do := [Steps]func() (any, error){j.register, j.intake, j.fold, j.totals, j.reconcile, j.clear, j.settle, j.reserve, j.report, nil}[s]
 	if s == Close {
-		return j.close()
+		if err := j.close(); err != nil {
+			return err
+		}
+		return j.took(s)
 	}
 	data, err := do()
 	if err != nil {
@@ -263,7 +269,23 @@ func (j *job) step(s Step) error {
 		return err
 	}
 	j.heed(s, Done)
-	return nil
+	return j.took(s)
+}
+
+// took tells whose files a step has.
+func (j *job) took(s Step) error {
+	if j.o.Took == nil || s != Intake && s != Close {
+		return nil
+	}
+	var r registered
+	if _, err := j.st.step(j.o.Date, Register, &r); err != nil {
+		return err
+	}
+	files := make([]FileInfo, len(r.Files))
+	for i := range r.Files {
+		files[i] = r.Files[i].FileInfo
+	}
+	return j.o.Took(j.o.Date, s, files)
 }
 
 // heed tells how far it is.

@@ -25,7 +25,7 @@ type clearRunCmd struct {
 	Config     string   `short:"c" required:"" placeholder:"FILE" help:"交换的配置文件 · config file of the switch"`
 	Date       string   `required:"" placeholder:"YYYYMMDD" help:"清算日 · the business day"`
 	Rules      string   `placeholder:"FILE" help:"清分规则，缺省为配置旁的 clearing.yaml · rules; clearing.yaml beside the config when left out"`
-	Files      string   `placeholder:"DIR" help:"对方文件：目录/日期/文件，缺省为数据目录下 clearing/in · their files: DIR/DATE/FILE"`
+	Files      string   `placeholder:"DIR" help:"对方文件：目录/日期/文件；缺省为文件站（station.yaml），无则数据目录下 clearing/in · their files: DIR/DATE/FILE; the station's when there is a station.yaml, else clearing/in in the data folder"`
 	Dir        string   `placeholder:"DIR" help:"清分目录，缺省为数据目录下 clearing · the clearing's folder; clearing in the data folder when left out"`
 	Checkpoint string   `placeholder:"DIR" help:"读此流水快照，例如在另一台机器上 · read this checkpoint of the journal, on another machine for example"`
 	Cuts       string   `placeholder:"FILE" help:"日切簿，缺省为数据目录下 cuts；没有则按规则的时刻 · book of cuts; cuts in the data folder. Without one the rules' time of day counts"`
@@ -55,6 +55,9 @@ func (c *clearRunCmd) Run(s *streams) (err error) {
 		return err
 	}
 	o.Journal = func() (clearrun.Journal, error) { return src.open(s.ctx) }
+	if err := c.station(s, o); err != nil {
+		return err
+	}
 	bar := &stepBar{out: s.err, live: isTerminal(s.err)}
 	o.Heed = bar.heed
 	desks := clerkFlags{Config: c.Config, Rules: c.Rules, Dir: c.Dir}
@@ -119,9 +122,34 @@ func (c *clearRunCmd) options(cfg *config.Config) (*clearrun.Options, error) {
 	if in == "" {
 		in = filepath.Join(o.Dir, "in")
 	}
+	// The station's, when there is one and no folder is named: see station.
 	o.Inbox = clearrun.Folder{Dir: in, Zone: o.Rules.Schedule.Zone}
 	o.Cuts, err = c.cuts(cfg)
 	return o, err
+}
+
+// station has the run take the files of the station, when its config is beside the
+// switch's and no folder is named. Files of the day that are not right are named:
+// the day may be run without them, and people should know.
+func (c *clearRunCmd) station(s *streams, o *clearrun.Options) error {
+	name := stationFile(c.Config)
+	if _, err := os.Stat(name); c.Files != "" || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	st, err := openStation(name, o.Dir, nil, nil)
+	if err != nil {
+		return err
+	}
+	unready, err := st.Unready(o.Date)
+	if err != nil {
+		return err
+	}
+	for _, f := range unready {
+		fmt.Fprintf(s.err, "未用 · not used: ")
+		printStationFile(s.err, f)
+	}
+	o.Inbox, o.Took = st, st.Took
+	return nil
 }
 
 // cuts reads the book, if there is one: nobody's folder gets one by being read.
