@@ -43,7 +43,7 @@ func OpenDesk(cfg *config.Config, reg *registry.Registry) (*desk.Desk, error) {
 func Entry(who audit.Who, o desk.Order, r *desk.Result, err error) audit.Entry {
 	e := audit.Entry{Who: who, Action: "registry " + o.Verb, What: r.What, Before: r.Before, After: r.After, Result: "ok"}
 	if e.What == "" {
-		e.What = strings.TrimSpace(o.Table + " " + o.Key + " " + o.Column)
+		e.What = desk.Subject(o)
 	}
 	if err != nil {
 		e.Result, e.Why, e.After = "refused", err.Error(), ""

@@ -133,7 +133,7 @@ func (c *blacklistOneCmd) Run(s *streams, at path) error {
 		remove = 1
 	}
 	line := fmt.Sprintf("%s,kind,level,cause,remove\n%s,%s,%d,%s,%d\n", column, strings.TrimSpace(string(number)), kind, c.Level, c.Cause, remove)
-	return book(s, c.Config, desk.Order{Table: at.table, Verb: "import", File: "<stdin>"}, strings.NewReader(line))
+	return book(s, c.Config, desk.Order{Table: at.table, Verb: at.verb}, strings.NewReader(line))
 }
 
 // path is where a command stands: registry blacklist versions.

@@ -37,6 +37,12 @@ func TestTablesOffline(t *testing.T) {
 		}
 	}
 	r := call("", "ctl", "audit", "show", "-c", path)
+	if !strings.Contains(r.out, "registry add blacklist ok (version 1, 1 cards → version 2, 2 cards: 1 added") || !strings.Contains(r.out, "registry remove blacklist ok") {
+		t.Errorf("one card, audited:\n%s", r.out)
+	}
+	if r := call("62\n", "registry", "blacklist", "add", "-c", path); r.code != exitFailed || !strings.Contains(r.err, "blacklist: card 格式错") {
+		t.Error(r)
+	}
 	if strings.Count(r.out, " ok ") != 7 || strings.Count(r.out, "refused") != 2 || strings.Contains(r.out, "6225880000000") {
 		t.Errorf("audited:\n%s", r.out)
 	}

@@ -20,7 +20,7 @@ import (
 // Order is one thing to do.
 type Order struct {
 	Table  string // terminals, merchants, limits, transports, blacklist
-	Verb   string // import, export, set; of terminals also permit; of the blacklist also replace, find, versions
+	Verb   string // import, export, set; of terminals also permit; of the blacklist also replace, add, remove, find, versions
 	Key    string // set: the record, its first columns joined by /
 	Column string
 	Value  string
@@ -140,8 +140,11 @@ func (t *table) set(o Order) (Result, error) {
 	return Result{}, fmt.Errorf("没有 %q · there is no %q in %s", o.Key, o.Key, o.Table)
 }
 
-// notSet says what is wrong with a value that was to be set. The line and column that
-// it had on its way here are nobody's.
+// Subject names what an order is about: its table, and the record and column.
+func Subject(o Order) string { return strings.Join(strings.Fields(o.Table+" "+o.Key+" "+o.Column), " ") }
+
+// notSet says what is wrong with a value that was to be set, or a card to be added. The
+// line and column that it had on its way here are nobody's.
 func notSet(o Order, err error) error {
 	var faults sheet.Faults
 	if !errors.As(err, &faults) {
@@ -149,7 +152,7 @@ func notSet(o Order, err error) error {
 	}
 	lines := make([]string, len(faults))
 	for i, f := range faults {
-		lines[i] = fmt.Sprintf("%s %s %s: %s", o.Table, o.Key, o.Column, f.Message)
+		lines[i] = Subject(o) + ": " + f.Message
 	}
 	return errors.New(strings.Join(lines, "\n"))
 }
@@ -157,11 +160,14 @@ func notSet(o Order, err error) error {
 func (d *Desk) blacklist(o Order, in io.Reader) (Result, error) {
 	b := d.Blacklist
 	switch o.Verb {
-	case "import", "replace":
+	case "import", "replace", "add", "remove": // the last two are changes of one card
 		was := b.List()
 		v, err := b.Import(in, o.File, blacklist.How{Full: o.Verb == "replace"})
+		if o.File == "" {
+			err = notSet(o, err)
+		}
 		return Result{Text: fmt.Sprintf("版本 · version %d: 新增 · added %d, 变更 · changed %d, 移除 · removed %d, 共 · total %d\n", v.Number, v.Added, v.Changed, v.Removed, v.Cards),
-			What: "blacklist " + o.File, Before: fmt.Sprintf("version %d, %d cards", was.Version(), was.Len()),
+			What: strings.TrimSpace("blacklist " + o.File), Before: fmt.Sprintf("version %d, %d cards", was.Version(), was.Len()),
 			After: fmt.Sprintf("version %d, %d cards: %d added, %d changed, %d removed", v.Number, v.Cards, v.Added, v.Changed, v.Removed), Changed: true}, err
 	case "export":
 		var out bytes.Buffer
