@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -30,17 +29,11 @@ func waits(t *testing.T, n *Node) (count int) {
 // The process dies when a file of messages is in the store, and before the messages
 // were let go: the next life finds the file, lets them go, and nothing is there twice.
 func TestFollowerDiesBetweenImportAndHandingOver(t *testing.T) {
-	keys, err := simoffline.Keys()
+	lists, err := simoffline.Lists()
 	if err != nil {
 		t.Fatal(err)
 	}
-	tac := "family,algorithm,index,version,issuer,key\n"
-	for id, k := range keys {
-		tac += fmt.Sprintf("city,des,%02X,%02X,,%s\n", id.Index, id.Version, k.String())
-	}
-	terminals, cards := simoffline.Books()
-	w := dayFor(t, "offline: {messages: bus-64, tac_keys: tac.csv, terminals: o.csv, cards: c.csv}\n",
-		map[string][]byte{"tac.csv": []byte(tac), "o.csv": []byte(terminals), "c.csv": []byte(cards)}, nil)
+	w := dayFor(t, simoffline.Section, lists, nil)
 	w.ok("sign-in", w.day.SignIn(w.ctx))
 	m, err := simoffline.NewMaker("bus-64", 9)
 	if err != nil {

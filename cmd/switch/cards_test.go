@@ -293,21 +293,14 @@ func TestUnloadThroughTheProgram(t *testing.T) {
 // offlineLists writes what records of offline transactions are held against.
 func (c *counter) offlineLists() {
 	c.t.Helper()
-	all, err := simoffline.Keys()
+	lists, err := simoffline.Lists()
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	terminals, cards := simoffline.Books()
-	text := "family,algorithm,index,version,issuer,key\n"
-	for id, k := range all {
-		text += fmt.Sprintf("city,des,%02X,%02X,,%s\n", id.Index, id.Version, k.String())
+	for name, b := range lists {
+		c.write(name, string(b))
 	}
-	c.write("tac.csv", text)
-	c.write("terminals-offline.csv", terminals)
-	c.write("cards.csv", cards)
 }
-
-const offlineSection = "offline: {messages: bus-64, tac_keys: tac.csv, terminals: terminals-offline.csv, cards: cards.csv}\n"
 
 // upload sends records in F62.
 func (c *counter) upload(records []byte, sum uint64) string {
@@ -322,7 +315,7 @@ func (c *counter) upload(records []byte, sum uint64) string {
 // Offline purchases come in messages, are on disk before their answer, and in the
 // offline store after it, verified and audited; the process is killed on the way.
 func TestOfflineTransactionsInMessages(t *testing.T) {
-	c := newCounter(t, offlineSection)
+	c := newCounter(t, simoffline.Section)
 	m, err := simoffline.NewMaker("bus-64", 3)
 	if err != nil {
 		t.Fatal(err)
@@ -377,8 +370,8 @@ func TestOfflineTransactionsInMessages(t *testing.T) {
 	}
 	c.want("the same behind a restart", c.upload(records, sum), "94")
 	c.until("it is audited", func() bool { return strings.Contains(c.ask("ctl", "audit", "show"), "messages-") })
-	r := call("", "offline", "import", "-c", c.file, filepath.Join(c.dir, "cards.csv"))
-	if out := c.ask("ctl", "audit", "show"); r.code == exitDone || !strings.Contains(out, "cards.csv sha256") {
+	r := call("", "offline", "import", "-c", c.file, filepath.Join(c.dir, "offline-cards.csv"))
+	if out := c.ask("ctl", "audit", "show"); r.code == exitDone || !strings.Contains(out, "offline-cards.csv sha256") {
 		t.Errorf("a file beside the running switch: %v, %s", r, out)
 	}
 }

@@ -22,6 +22,7 @@ type simCmd struct {
 	Bank      simBankCmd      `cmd:"" help:"模拟银行 · play a bank"`
 	Terminal  simTerminalCmd  `cmd:"" help:"模拟一批终端 · play a fleet of terminals"`
 	Kiosk     simKioskCmd     `cmd:"" help:"模拟自助终端为电子钱包卡充值 · play kiosks that load e-purse cards"`
+	Offline   simOfflineCmd   `cmd:"" help:"生成脱机交易文件及其名单 · make files of offline transactions, and the lists beside them"`
 	HSM       simHSMCmd       `cmd:"" name:"hsm" help:"模拟加密机（公开测试 LMK） · play a security module with the public test LMK"`
 	World     simWorldCmd     `cmd:"" help:"模拟时钟、网络、磁盘与崩溃，检验真实代码的承诺 · simulated clock, network, disk and crashes against the real code"`
 	Crash     simCrashCmd     `cmd:"" help:"真实进程的强杀与断电演练，比对账本 · kill a real switch and cut its power under load, and compare the books"`

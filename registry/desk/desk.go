@@ -141,7 +141,9 @@ func (t *table) set(o Order) (Result, error) {
 }
 
 // Subject names what an order is about: its table, and the record and column.
-func Subject(o Order) string { return strings.Join(strings.Fields(o.Table+" "+o.Key+" "+o.Column), " ") }
+func Subject(o Order) string {
+	return strings.Join(strings.Fields(o.Table+" "+o.Key+" "+o.Column), " ")
+}
 
 // notSet says what is wrong with a value that was to be set, or a card to be added. The
 // line and column that it had on its way here are nobody's.

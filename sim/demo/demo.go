@@ -27,6 +27,7 @@ import (
 	"tongka/node"
 	"tongka/sim"
 	"tongka/sim/kiosk"
+	simoffline "tongka/sim/offline"
 )
 
 // Options of a demo.
@@ -258,7 +259,7 @@ func (w *world) openNode(hsmAddr string) error {
 	if err != nil {
 		return err
 	}
-	files, err := offlineLists()
+	files, err := simoffline.Lists()
 	if err != nil {
 		return err
 	}
@@ -288,7 +289,7 @@ day:
     - {code: 370, file: ca-keys.bin, version: "3", block: 250}
     - {code: 380, file: parameters.txt, version: "1"}
     - {code: 390, file: blacklist.txt, version: "20261122"}
-%s%s`, link(0, "bank-a"), link(1, "bank-b"), hsmAddr, offlineSection, purses)
+%s%s`, link(0, "bank-a"), link(1, "bank-b"), hsmAddr, simoffline.Section, purses)
 	path := filepath.Join(w.data, "demo.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return err

@@ -15,23 +15,6 @@ import (
 	"tongka/txn"
 )
 
-// offlineSection has the switch take records of buses in messages.
-const offlineSection = "offline: {messages: bus-64, tac_keys: offline-tac.csv, terminals: offline-terminals.csv, cards: offline-cards.csv}\n"
-
-// offlineLists are what the records are held against.
-func offlineLists() (map[string][]byte, error) {
-	keys, err := simoffline.Keys()
-	if err != nil {
-		return nil, err
-	}
-	tac := []byte("family,algorithm,index,version,issuer,key\n")
-	for id, k := range keys {
-		tac = fmt.Appendf(tac, "city,des,%02X,%02X,,%s\n", id.Index, id.Version, k.String())
-	}
-	terminals, cards := simoffline.Books()
-	return map[string][]byte{"offline-tac.csv": tac, "offline-terminals.csv": []byte(terminals), "offline-cards.csv": []byte(cards)}, nil
-}
-
 // What is uploaded: records, the last of them with a wrong TAC.
 const (
 	uploaded    = 8

@@ -280,3 +280,44 @@ func MD5(b []byte) string {
 	sum := md5.Sum(b)
 	return hex.EncodeToString(sum[:])
 }
+
+// Section is what a configuration says of the lists that Lists gives.
+const Section = "offline: {messages: bus-64, tac_keys: offline-tac.csv, terminals: offline-terminals.csv, cards: offline-cards.csv}\n"
+
+// Lists gives the files that Section names, which fit the made-up records.
+func Lists() (map[string][]byte, error) {
+	keys, err := Keys()
+	if err != nil {
+		return nil, err
+	}
+	tac := []byte("family,algorithm,index,version,issuer,key\n")
+	for id, k := range keys {
+		tac = fmt.Appendf(tac, "city,des,%02X,%02X,,%s\n", id.Index, id.Version, k.String())
+	}
+	terminals, cards := Books()
+	return map[string][]byte{"offline-tac.csv": tac, "offline-terminals.csv": []byte(terminals), "offline-cards.csv": []byte(cards)}, nil
+}
+
+// Offer makes a file as a sender gives it, with what lies beside it: records in a
+// built-in layout, and with faults one more of each that the layout can show. Those of
+// dongguan come as a zip with its digest and list. name is the one to import.
+func Offer(layoutName string, count int, seed uint64, faults bool) (name string, files map[string][]byte, err error) {
+	m, err := NewMaker(layoutName, seed)
+	if err != nil {
+		return "", nil, err
+	}
+	wrong := make([]Wrong, count)
+	if faults {
+		wrong = append(wrong, m.Faults()...)
+	}
+	b, _, err := m.File(wrong)
+	if err != nil {
+		return "", nil, err
+	}
+	name = fmt.Sprintf("sim-%s-%d", layoutName, seed)
+	if layoutName != "dongguan" {
+		return name, map[string][]byte{name: b}, nil
+	}
+	zipped, digest, list, err := Package([]string{name + ".csv"}, [][]byte{b}, []int{len(wrong)})
+	return name + ".zip", map[string][]byte{name + ".zip": zipped, name + ".zip.md5": []byte(digest + "\n"), name + ".pkg": list}, err
+}
