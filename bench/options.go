@@ -18,9 +18,9 @@ import (
 // Options are the flags of the command.
 type Options struct {
 	Shape       []string           `help:"压测形态 A,D,W,C。 Shapes: A 50 terminals, one sale each under way; D 500; W 16 with 64 each; C connect, one sale, close." default:"A,D,W,C"`
-	Seconds     float64            `help:"每次测量秒数。 Seconds of one measurement." default:"3"`
+	Seconds     float64            `help:"每次测量秒数。 Seconds of one measurement." default:"2"`
 	WarmUp      float64            `help:"每次预热秒数。 Seconds of warm-up before it." default:"1"`
-	Pairs       int                `help:"裸转发与交换轮流各测几次。 Measurements of each, raw and switch in turns." default:"3"`
+	Pairs       int                `help:"裸转发与交换轮流各测几次。 Measurements of each, raw and switch in turns; on a shared machine many short ones say more than few long ones." default:"7"`
 	Peers       []string           `help:"同场测量的其他做法：net 每连接一协程的转发，moov 用 moov-io/iso8583 写的转换；none 不测。 Peers in the same rounds: net, a forwarder with a goroutine a connection; moov, a relay written with moov-io/iso8583; none." default:"net,moov" placeholder:"NAME"`
 	Raw         bool               `help:"只测裸转发。 Measure the raw relay only."`
 	PIN         bool               `name:"pin" help:"交易带 PIN。 Sales carry a PIN block (F52)."`

@@ -121,7 +121,7 @@ func TestFlags(t *testing.T) {
 		t.Fatalf("exit %d", code)
 	}
 	if strings.Join(o.Shape, "") != "DA" || o.MinTPSRatio["D"] != 0.5 || o.MinTPSRatio["A"] != 0.4 || o.MaxP99Ratio["A"] != 3 ||
-		!o.PIN || o.Pairs != 3 || o.Seconds != 3 || o.Idle != 5000 || o.MaxIdle != 3000 {
+		!o.PIN || o.Pairs != 7 || o.Seconds != 2 || o.Idle != 5000 || o.MaxIdle != 3000 {
 		t.Fatalf("%+v", o)
 	}
 }
