@@ -117,15 +117,19 @@ func (j *job) clear() (any, error) {
 	if _, err := j.st.step(j.o.Date, Reconcile, &rec); err != nil {
 		return nil, err
 	}
+	kept, err := j.details()
+	if err != nil {
+		return nil, err
+	}
 	err = j.each(Reconcile, agreedRows, func(r *row.Row) error {
 		out.fund(r)
-		if err := errors.Join(free.Book(gross, r), j.o.Rules.Fees.Book(all, r)); err != nil {
+		if err := errors.Join(free.Book(gross, r), j.o.Rules.Fees.Book(all, r), kept.add(r)); err != nil {
 			return err
 		}
 		j.part = float64(j.rows) / float64(max(1, rec.Agreed))
 		return j.row()
 	})
-	if err != nil {
+	if err := kept.end(err); err != nil {
 		return nil, err
 	}
 	err = j.decisions(func(d *casefile.Decision) error {

@@ -106,6 +106,7 @@ type Options struct {
 	GoWithout []string // required files, by pattern, and refused ones, by name, that the day is run without
 	Memory    int      // bytes to sort each side in; 0 = 32 MiB
 	Heed      func(Progress)
+	Details   bool // what is booked is kept by merchant, for files to merchants and cities
 	// Decide has what the desk decided written for the day, in its file, before the
 	// day is frozen; nil: the file is as it is.
 	Decide func(day.Date) error

@@ -99,13 +99,14 @@ func (s *sorter) add(r *row.Row, by row.Fields) error {
 	return s.s.Add(s.b)
 }
 
-// store writes what was added, in order, to an output.
-func (s *sorter) store(name string) error {
+// store writes what was added, in order, to an output: rows between the steps when
+// temp, else rows that are published.
+func (s *sorter) store(name string, temp bool) error {
 	st, err := s.s.Sort()
 	if err != nil {
 		return err
 	}
-	o, err := s.j.create(name, true)
+	o, err := s.j.create(name, temp)
 	if err != nil {
 		return errors.Join(err, st.Close())
 	}
@@ -164,7 +165,7 @@ func (j *job) intake() (any, error) {
 	if in.Carried, err = j.carried(false, func(r *row.Row) error { return s.add(r, j.o.Rules.Match[0]) }); err != nil {
 		return nil, errors.Join(err, s.s.Close())
 	}
-	if err := s.store(theirsRows); err != nil {
+	if err := s.store(theirsRows, true); err != nil {
 		return nil, err
 	}
 	return &in, j.writeCSV(filesCSV, []string{"name", "link", "bytes", "sha256", "rows", "settled", "net_fen"}, func(add func(...any) error) error {
@@ -292,7 +293,7 @@ func (j *job) fold() (any, error) {
 	if out.Carried, err = j.carried(true, func(r *row.Row) error { return s.add(r, j.o.Rules.Match[0]) }); err != nil {
 		return nil, errors.Join(err, s.s.Close())
 	}
-	if err := s.store(oursRows); err != nil {
+	if err := s.store(oursRows, true); err != nil {
 		return nil, err
 	}
 	return &out, j.writeCSV(proofCSV, []string{"txn", "owed_since", "kind", "link", "amount_fen", "last"}, func(add func(...any) error) error {

@@ -27,6 +27,8 @@ type Config struct {
 	MaxBytes int64 // of one file
 	Sources  []Source
 	Kinds    []Kind
+	Cities   []City
+	Send     []Send
 }
 
 // Source is a folder that is watched, here or by SFTP.
@@ -224,6 +226,8 @@ func (p *parser) config(n ast.Node, c *Config) {
 		"max_mb":   p.whole(&gib, 1, 1<<20),
 		"sources":  func(n ast.Node) { p.list(n, func(n ast.Node) { p.source(n, c) }) },
 		"kinds":    func(n ast.Node) { p.list(n, func(n ast.Node) { p.kind(n, c) }) },
+		"cities":   func(n ast.Node) { p.list(n, func(n ast.Node) { p.city(n, c) }) },
+		"send":     func(n ast.Node) { p.list(n, func(n ast.Node) { p.send(n, c) }) },
 	})
 	c.MaxBytes = int64(gib) << 20
 	for i := range c.Kinds {

@@ -35,7 +35,7 @@ func (s *Station) Pass(ctx context.Context) (err error) {
 			return context.Cause(ctx)
 		}
 	}
-	return s.goOn(ctx)
+	return errors.Join(s.goOn(ctx), s.acks(ctx))
 }
 
 // source looks at one.

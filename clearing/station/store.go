@@ -8,6 +8,7 @@
 //	dir/spool/SHA      bytes of registered files
 //	dir/quarantine/SHA bytes of those that are set aside
 //	dir/archive/DATE/NAME
+//	dir/sent/DATE/SEND  what was made for others
 //	dir/sent/DATE      what was made for others, until they say that they have it
 package station
 
@@ -137,6 +138,7 @@ type Trouble struct {
 //	w SOURCE\0NAME  Waiting, JSON
 //	t PLACE       Trouble, JSON
 //	c DATE        a day that is closed
+//	s DATE\0SEND\0NAME  Sent, JSON
 type store struct {
 	db   *pebble.DB
 	lock *os.File

@@ -148,7 +148,7 @@ func (c *clearRunCmd) station(s *streams, o *clearrun.Options) error {
 		fmt.Fprintf(s.err, "未用 · not used: ")
 		printStationFile(s.err, f)
 	}
-	o.Inbox, o.Took = st, st.Took
+	o.Inbox, o.Took, o.Details = st, st.Took, st.Sends()
 	return nil
 }
 

@@ -30,6 +30,9 @@ type filesCmd struct {
 	Retry  filesRetryCmd  `cmd:"" help:"重新校验隔离或失败的文件，可改日期 · look again at a file that was set aside or failed; it may get another day"`
 	Reject filesRejectCmd `cmd:"" help:"拒绝一个文件，名称与编号可重用 · turn a file down; its name and number are free"`
 	Import filesImportCmd `cmd:"" help:"人工登记文件 · register files by hand"`
+	Send   filesSendCmd   `cmd:"" help:"对账数据下发：按商户、按城市，及名单与参数；可按日重发 · send a day's files to merchants and cities, lists and parameters; also again"`
+	Sent   filesSentCmd   `cmd:"" help:"已下发的文件与回执 · what was sent, and what is acknowledged"`
+	Ack    filesAckCmd    `cmd:"" help:"人工登记回执 · write down that the other side has a file"`
 	Lint   filesLintCmd   `cmd:"" help:"检查格式或文件站配置，或以格式检查数据文件；不给参数则列出格式 · check a form or the station's config, or a file by a form; without one, list forms"`
 }
 
