@@ -88,7 +88,7 @@ type hsmServeCmd struct {
 	Delay    time.Duration `help:"应答前等待 · wait before every answer"`
 }
 
-// Validate holds the header to what a switch can be set to, and wants both of a
+// Validate holds the header to what modules can be set to, and wants both of a
 // sealed LMK's files.
 func (c *hsmServeCmd) Validate() error {
 	if (c.LMK == "") != (c.PassFile == "") {

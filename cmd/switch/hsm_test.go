@@ -79,7 +79,7 @@ func TestLMKFaults(t *testing.T) {
 		"no passphrase":      {[]string{"hsm", "lmk", "show", file, "--pass-file", "none"}, exitFailed, "no such file"},
 		"wrong file":         {[]string{"hsm", "lmk", "show", pass, "--pass-file", pass}, exitFailed, "not a sealed LMK"},
 		"no LMK":             {[]string{"hsm", "serve", "--pass-file", pass}, exitUsage, "go together"},
-		"header":             {[]string{"hsm", "serve", "--header", "3"}, exitUsage, "wanted 4 to 255"},
+		"header":             {[]string{"hsm", "serve", "--header", "256"}, exitUsage, "wanted 1 to 255"},
 		"another passphrase": {[]string{"hsm", "serve", "--listen", "127.0.0.1:0", "--lmk", file, "--pass-file", file}, exitFailed, "不能打开"},
 	} {
 		if r := call("", c.args...); r.code != c.code || !strings.Contains(r.err, c.want) {

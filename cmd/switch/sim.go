@@ -186,7 +186,7 @@ type simHSMCmd struct {
 	Delay  time.Duration `help:"应答前等待 · wait before every answer"`
 }
 
-// Validate holds the header to what a switch can be set to.
+// Validate holds the header to what modules can be set to.
 func (c *simHSMCmd) Validate() error {
 	if c.Header < minHSMHeader || c.Header > maxHSMHeader {
 		return fmt.Errorf("--header %d：须为 %d 至 %d · wanted %d to %d", c.Header, minHSMHeader, maxHSMHeader, minHSMHeader, maxHSMHeader)
@@ -194,8 +194,9 @@ func (c *simHSMCmd) Validate() error {
 	return nil
 }
 
-// The range of hsm.header in a config.
-const minHSMHeader, maxHSMHeader = 4, 255
+// The headers that a module may be set to. A switch wants four characters at least, to tell its
+// commands apart (hsm.header).
+const minHSMHeader, maxHSMHeader = 1, 255
 
 // Run answers host commands until it is told to stop.
 func (c *simHSMCmd) Run(s *streams) error {
