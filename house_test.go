@@ -85,6 +85,7 @@ var house = map[string]room{
 		"files in and out, by folders and SFTP; the stores that work on them are handed in"},
 	"clearing/casefile": {[]string{"clearing/day", "clearing/fee", "clearing/recon", "clearing/row"}, nil,
 		"the words between the nightly run and the desk for disputes; neither imports the other"},
+	"clearing/ledger":  {[]string{"audit", "clearing/chain", "clearing/day", "clearing/reserve", "keyfile"}, nil, "reserve accounts on disk: orders of two persons, nights that are proved and signed"},
 	"clearing/reserve": {[]string{"clearing/day"}, nil, "a ledger whose sum is zero; who books is told by its owner"},
 	"config":           {[]string{"conn/cert", "conn/framing", "conn/gate", "flow", "hsm", "registry", "router", "txn", "yamlfile"}, []string{"github.com/goccy/go-yaml", "github.com/google/jsonschema-go/jsonschema"}, "reads one file"},
 	"engine": {[]string{"card", "codec/iso8583", "conn", "fault", "flow", "hsm", "hsm/payshield", "hsm/pool", "journal", "registry", "registry/blacklist", "registry/limits", "router", "router/limit", "storefwd", "timeout", "translate", "txn"},

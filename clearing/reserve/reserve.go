@@ -16,6 +16,16 @@ import (
 // Outside is where money comes from and goes to: the world that has no account.
 const Outside = ""
 
+// ParseKind finds a kind by its word.
+func ParseKind(s string) (Kind, bool) {
+	for k := Deposit; k < kinds; k++ {
+		if kindNames[k] == s {
+			return k, true
+		}
+	}
+	return 0, false
+}
+
 // Kind says what an entry is in the daily equation.
 type Kind uint8
 
@@ -126,14 +136,20 @@ func (b *Books) Close(name string) error {
 
 // Post books an entry whole or not at all. warn says that an account is below
 // its warning by it.
-func (b *Books) Post(e Entry) (warn bool, err error) {
+func (b *Books) Post(e Entry) (warn bool, err error) { return b.post(e, true) }
+
+// PostCleared books what a day's clearing has done already: limits were asked before
+// it was, and the net of a day may have either sign.
+func (b *Books) PostCleared(e Entry) (warn bool, err error) { return b.post(e, false) }
+
+func (b *Books) post(e Entry, limited bool) (warn bool, err error) {
 	if was, ok := b.refs[e.Ref]; ok {
 		if was != e {
 			return false, fmt.Errorf("entry %q: %w", e.Ref, ErrRef)
 		}
 		return false, nil
 	}
-	if err := b.check(&e); err != nil {
+	if err := b.check(&e, limited); err != nil {
 		return false, fmt.Errorf("entry %q: %w", e.Ref, err)
 	}
 	one, other := b.of[e.Account], b.of[e.Against]
@@ -142,7 +158,7 @@ func (b *Books) Post(e Entry) (warn bool, err error) {
 		a *account
 		d int64
 	}{{one, d}, {other, -d}} {
-		if x.a != nil && x.d < 0 && e.Kind != Adjust && x.a.balance+x.d < x.a.limits.Floor {
+		if limited && x.a != nil && x.d < 0 && e.Kind != Adjust && x.a.balance+x.d < x.a.limits.Floor {
 			return false, fmt.Errorf("entry %q: %w", e.Ref, ErrBelow)
 		}
 	}
@@ -156,7 +172,7 @@ func (b *Books) Post(e Entry) (warn bool, err error) {
 	return warn, nil
 }
 
-func (b *Books) check(e *Entry) error {
+func (b *Books) check(e *Entry, limited bool) error {
 	switch {
 	case e.Ref == "":
 		return errors.New("it has no reference")
@@ -164,7 +180,7 @@ func (b *Books) check(e *Entry) error {
 		return fmt.Errorf("unknown kind %d", e.Kind)
 	case e.Date != b.date:
 		return fmt.Errorf("%s, %s: %w", e.Date, b.date, ErrDate)
-	case e.Amount == 0 || e.Amount < 0 && e.Kind != Adjust || e.Amount > maxAmount || e.Amount < -maxAmount:
+	case e.Amount == 0 || limited && e.Amount < 0 && e.Kind != Adjust || e.Amount > maxAmount || e.Amount < -maxAmount:
 		return fmt.Errorf("the amount %d cannot be", e.Amount)
 	case e.Account == e.Against:
 		return errors.New("it moves money from an account to itself")

@@ -116,6 +116,8 @@ type registered struct {
 	Missing   []string    `json:"missing"`   // required, and gone without
 	Decisions FileInfo    `json:"decisions"` // no name: there are none
 	End       int64       `json:"end"`       // the moment of the cut
+	// Caps are what parties with a reserve account may lose, fen.
+	Caps map[string]int64 `json:"caps,omitempty"`
 }
 
 // maxFiles is how many files a day may have: their numbers are in rows.
@@ -162,7 +164,11 @@ func (j *job) register() (any, error) {
 	if err := j.findDecisions(&r); err != nil {
 		return nil, err
 	}
-	return &r, j.window(&r)
+	if err := j.window(&r); err != nil || j.o.Caps == nil {
+		return &r, err
+	}
+	r.Caps, err = j.o.Caps(j.o.Date)
+	return &r, err
 }
 
 // admit says what a file is expected as: nil when the day is run without it.

@@ -258,6 +258,16 @@ type balance struct {
 type settled struct {
 	Payments []payment `json:"payments"`
 	Balances []balance `json:"balances"` // what waits, by party; their sum is 0
+	Drawn    []balance `json:"drawn"`    // taken out of reserve accounts, by party
+	Refused  []refusal `json:"refused"`  // not settled: the reserve is too small
+}
+
+// refusal is a party whose reserve does not cover what it owes: nothing of it is
+// settled, and all waits for the next day.
+type refusal struct {
+	Party fee.Party `json:"party"`
+	Owes  int64     `json:"owes"`
+	Free  int64     `json:"free"`
 }
 
 // settle makes payments of what has come together, party by party.
@@ -277,11 +287,25 @@ func (j *job) settle() (any, error) {
 	for _, p := range c.Positions {
 		of[p.Party] += p.Net
 	}
+	var reg registered
+	if _, err := j.st.step(j.o.Date, Register, &reg); err != nil {
+		return nil, err
+	}
 	out := settled{}
 	house := fee.Party{Role: fee.Acquirer}
 	for _, who := range slices.SortedFunc(maps.Keys(of), byParty) {
 		cycle, ok := j.o.Rules.CycleOf(who)
 		fen := of[who]
+		if free, has := reg.Caps[j.shown(who)]; has && fen < 0 {
+			if -fen > free {
+				out.Refused = append(out.Refused, refusal{who, -fen, free})
+				continue
+			}
+			out.Drawn = append(out.Drawn, balance{who, fen})
+			of[who] = 0
+			of[house] += fen
+			continue
+		}
 		if !ok || max(fen, -fen) < cycle.Least || fen < 0 && !cycle.Collect {
 			continue
 		}
@@ -303,9 +327,24 @@ func (j *job) settle() (any, error) {
 	if sum != 0 {
 		return nil, fmt.Errorf("%d 分 · %d fen: %w", sum, sum, ErrBalance)
 	}
+	if err := j.writeRefused(out.Refused); err != nil {
+		return nil, err
+	}
 	return &out, j.writeCSV(paymentsCSV, []string{"number", "due", "from", "to", "fen"}, func(add func(...any) error) error {
 		for i, p := range out.Payments {
 			if err := add(i+1, p.Due, j.shown(p.From), j.shown(p.To), p.Fen); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// writeRefused lists who was not settled.
+func (j *job) writeRefused(all []refusal) error {
+	return j.writeCSV(refusedCSV, []string{"party", "owes_fen", "free_fen"}, func(add func(...any) error) error {
+		for _, r := range all {
+			if err := add(j.shown(r.Party), r.Owes, r.Free); err != nil {
 				return err
 			}
 		}
@@ -339,6 +378,14 @@ func (j *job) reserve() (any, error) {
 		if fen := c.Fund[i]; fen != 0 {
 			entries = append(entries, entry{fmt.Sprintf("clear-%s-%s", j.o.Date, kind), j.o.Date.String(), kind.String(), fee.Fund.String(), fen})
 		}
+	}
+	var stl settled
+	if _, err := j.st.step(j.o.Date, Settle, &stl); err != nil {
+		return nil, err
+	}
+	for _, b := range stl.Drawn {
+		name := j.shown(b.Party)
+		entries = append(entries, entry{fmt.Sprintf("clear-%s-%s", j.o.Date, name), j.o.Date.String(), reserve.Consume.String(), name, b.Fen})
 	}
 	s := reserve.Statement{Date: j.o.Date, Account: fee.Fund.String(), Opening: yesterday.Fund, Load: c.Fund[0], Refund: c.Fund[1], Adjusted: c.Fund[2],
 		Closing: yesterday.Fund}

@@ -113,6 +113,10 @@ type Options struct {
 	// Took is told which of the day's files a step that is done has: of Intake and
 	// Close, by every run that finds them done, so that no crash keeps it from knowing.
 	Took func(d day.Date, at Step, files []FileInfo) error
+	// Caps says what parties with a reserve account may lose with the day, fen, by
+	// their names as payments have them; it is asked when the day is frozen. nil:
+	// nobody has one.
+	Caps func(day.Date) (map[string]int64, error)
 }
 
 // Phase is where in a step a run is.

@@ -2,6 +2,7 @@ package run
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"tongka/clearing/casefile"
+	"tongka/clearing/day"
 	"tongka/journal"
 	"tongka/txn"
 )
@@ -242,6 +244,41 @@ func TestDecisions(t *testing.T) {
 	}
 	if booked != 700 {
 		t.Errorf("the merchant gets %d by decisions", booked)
+	}
+}
+
+// A party with a reserve account is settled out of it, up to its limit and no
+// further: then nothing of it is, and it waits. The sum stays zero.
+func TestReserveCaps(t *testing.T) {
+	for _, c := range []struct {
+		free           int64
+		drawn, refused int
+	}{{1 << 40, 1, 0}, {10, 0, 1}} {
+		g := twoDays(t, 20)
+		asked := 0
+		s, err := g.run(first, func(o *Options) {
+			o.Caps = func(d day.Date) (map[string]int64, error) {
+				asked++
+				return map[string]int64{"issuer:bank": c.free}, nil
+			}
+		})
+		if err != nil || !s.Closed || asked != 1 {
+			t.Fatalf("%v, asked %d", err, asked)
+		}
+		dir := DayFolder(filepath.Join(g.dir, "clearing"), first.String())
+		entries, err := os.ReadFile(filepath.Join(dir, EntriesFile))
+		g.must(err)
+		if n := strings.Count(string(entries), `"kind":"consume","account":"issuer:bank","fen":-`); n != c.drawn {
+			t.Errorf("free %d: %s", c.free, entries)
+		}
+		refused, err := os.ReadFile(filepath.Join(dir, refusedCSV))
+		g.must(err)
+		if n := strings.Count(string(refused), "issuer:bank,"); n != c.refused {
+			t.Errorf("free %d: %s", c.free, refused)
+		}
+		if strings.Contains(fmt.Sprint(s.Report.Payments), "issuer") {
+			t.Errorf("it pays twice: %+v", s.Report.Payments)
+		}
 	}
 }
 

@@ -76,6 +76,7 @@ const (
 	CasesFile    = "cases.jsonl"
 	positionsCSV = "positions.csv"
 	paymentsCSV  = "payments.csv"
+	refusedCSV   = "refused.csv"
 	reserveCSV   = "reserve.csv"
 	// EntriesFile are lines for the ledger of reserve accounts.
 	EntriesFile = "reserve.jsonl"

@@ -66,6 +66,7 @@ func (c *clearRunCmd) Run(s *streams) (err error) {
 		return err
 	}
 	o.Decide = func(d day.Date) error { return clerk.decide(s, d) }
+	o.Caps = func(d day.Date) (map[string]int64, error) { return clerk.caps(s, d) }
 	sum, err := clearrun.Run(s.ctx, *o)
 	bar.end()
 	if err != nil {

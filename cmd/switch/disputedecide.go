@@ -361,7 +361,7 @@ func (c *clerk) after(s *streams, sum *clearrun.Summary) (err error) {
 	if err != nil {
 		return err
 	}
-	return errors.Join(c.takeIn(d), d.Close())
+	return errors.Join(c.takeIn(d), d.Close(), c.night(s))
 }
 
 // replaceFile writes a file by a rename, durably.
