@@ -297,8 +297,11 @@ func (c *auditShowCmd) Run(s *streams) error {
 			who = "token " + e.Who.Token
 		}
 		change := ""
-		if e.Before != "" || e.After != "" {
+		switch {
+		case e.Before != "" && e.After != "":
 			change = fmt.Sprintf(" (%s → %s)", e.Before, e.After)
+		case e.Before+e.After != "":
+			change = fmt.Sprintf(" (%s)", e.Before+e.After)
 		}
 		fmt.Fprintf(s.out, "%4d  %s  %-7s %-20s %-9s %s %s%s %s\n", e.N, e.At.Format(time.DateTime), e.Who.Via, who, e.Action, e.What, e.Result, change, e.Why)
 	}

@@ -17,21 +17,20 @@ type simOfflineCmd struct {
 	Out    string `required:"" type:"path" placeholder:"DIR" help:"写入的目录 · folder to write to"`
 	Layout string `default:"dongguan" help:"内置格式名，见 offline layouts · name of a built-in layout, see offline layouts"`
 	Count  int    `default:"1000" help:"正常记录数 · records that are right"`
-	Seed   uint64 `default:"1" help:"种子；另一种子为另一批卡与流水 · seed; another one gives other cards and numbers"`
+	Seed   uint64 `default:"1" help:"种子；0 至 31，另一种子为另一批卡与流水 · seed, 0 to 31; another one gives other cards and numbers"`
 	Faults bool   `help:"另加格式所能有的每种错误记录各一条 · and one record with each fault that the layout can show"`
 }
 
-// The most records of a file, and the highest seed: what the numbers of the made-up
-// cards leave room for.
-const maxSimRecords, maxSimSeed = 1_000_000, 1_000_000_000
+// maxSimRecords is what the numbers of the made-up cards leave room for.
+const maxSimRecords = 1_000_000
 
 // Validate bounds the file, and wants a layout that has records.
 func (c *simOfflineCmd) Validate() error {
 	if c.Count < 1 || c.Count > maxSimRecords {
 		return fmt.Errorf("--count %d：须为 1 至 %d · wanted 1 to %d", c.Count, maxSimRecords, maxSimRecords)
 	}
-	if c.Seed > maxSimSeed {
-		return fmt.Errorf("--seed %d：至多 %d · wanted %d at most", c.Seed, maxSimSeed, maxSimSeed)
+	if c.Seed > simoffline.MaxSeed {
+		return fmt.Errorf("--seed %d：至多 %d · wanted %d at most", c.Seed, simoffline.MaxSeed, simoffline.MaxSeed)
 	}
 	var names []string
 	for _, l := range layout.Builtin() {

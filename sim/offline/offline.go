@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -298,11 +299,16 @@ func Lists() (map[string][]byte, error) {
 	return map[string][]byte{"offline-tac.csv": tac, "offline-terminals.csv": []byte(terminals), "offline-cards.csv": []byte(cards)}, nil
 }
 
+// MaxSeed is the highest seed of an Offer: each layout has SAM numbers of its own for
+// each, so that all go into one store, and there are no more of them.
+const MaxSeed, layouts = 31, 8
+
 // Offer makes a file as a sender gives it, with what lies beside it: records in a
 // built-in layout, and with faults one more of each that the layout can show. Those of
 // dongguan come as a zip with its digest and list. name is the one to import.
 func Offer(layoutName string, count int, seed uint64, faults bool) (name string, files map[string][]byte, err error) {
-	m, err := NewMaker(layoutName, seed)
+	at := uint64(slices.IndexFunc(layout.Builtin(), func(l *layout.Layout) bool { return l.Name == layoutName }))
+	m, err := NewMaker(layoutName, seed*layouts+at)
 	if err != nil {
 		return "", nil, err
 	}
