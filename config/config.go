@@ -65,6 +65,7 @@ type Listener struct {
 	TLS            TLS           `json:"tls,omitempty" jsonschema:"TLS，空为明文 · TLS, plain when left out"`
 	Allow          []string      `json:"allow,omitempty" jsonschema:"可连接的网段 CIDR，空为全部 · networks that may connect, CIDR; all when left out"`
 	Deny           []string      `json:"deny,omitempty" jsonschema:"不可连接的网段 CIDR，优先于 allow · networks that may not, even when allowed"`
+	ActionCodes    []string      `json:"action_codes,omitempty" reload:"no" jsonschema:"1993 版方言：先于缺省表的动作码，如 115=57 · dialect of 1993: action codes that come before the usual ones, such as 115=57"`
 	PerAddress     PerAddress    `json:"per_address,omitempty" jsonschema:"每个地址的上限 · what one address may do"`
 }
 
@@ -74,6 +75,8 @@ type Link struct {
 	Address       string        `json:"address,omitempty" reload:"now" jsonschema:"银行地址 主机:端口，只有一条线路时代替 lines · host:port of the bank, instead of lines when there is one"`
 	Lines         []Line        `json:"lines,omitempty" reload:"now" jsonschema:"线路 · lines to this bank"`
 	Dialect       string        `json:"dialect,omitempty" jsonschema:"报文方言：内置名称或方言文件 · dialect: a built-in name, or a file"`
+	ActionCodes   []string      `json:"action_codes,omitempty" jsonschema:"1993 版方言：该行的动作码，先于缺省表，如 911=91 · dialect of 1993: this bank's action codes, before the usual ones, such as 911=91"`
+	Point         string        `json:"point_of_service,omitempty" jsonschema:"1993 版方言：域 22 的 12 位，第 7 至 9 位由交易决定，缺省 510101001141 · dialect of 1993: the 12 positions of F22, of which the transaction itself says 7 to 9; 510101001141 when left out"`
 	Framing       Framing       `json:"framing,omitempty" reload:"now" jsonschema:"成帧方式，缺省 ascii4 · framing, ascii4 when left out"`
 	TLS           TLS           `json:"tls,omitempty" reload:"now" jsonschema:"TLS，空为明文 · TLS, plain when left out"`
 	Destination   string        `json:"destination" reload:"now" jsonschema:"报文头目的站代码，1–11 位数字 · destination station of the header, 1 to 11 digits"`

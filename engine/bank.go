@@ -15,11 +15,12 @@ import (
 func (s *Shard) bankFrame(p *peer, b []byte) {
 	n := s.lines[p.index]
 	l := &s.links[n.link]
+	v := s.bankWire(l)
 	msg, err := l.cfg.Bank.Spec.Split(b, &s.envelope)
 	if err != nil {
 		s.keepMalformed(p, b, nil, -1, err)
-	} else if err = l.cfg.Bank.Spec.Parse(&s.bview, msg); err != nil {
-		s.keepMalformed(p, b, &s.bview, len(b)-len(msg), err)
+	} else if err = s.readBank(l, msg); err != nil {
+		s.keepMalformed(p, b, v, len(b)-len(msg), err)
 	}
 	if err != nil {
 		s.stats.BadFormat++

@@ -209,7 +209,7 @@ func (s *Shard) proven(n *line, m *translate.BankMessage, frame []byte) bool {
 	}
 	var mac [8]byte
 	var ok bool
-	s.macs.input, mac, ok = l.cfg.Bank.MACInput(s.macs.input[:0], &s.bview, class)
+	s.macs.input, mac, ok = l.cfg.Bank.MACInput(s.macs.input[:0], s.bankWire(l), class)
 	if !ok {
 		s.unproven(n, m, "no MAC")
 		return false
@@ -403,7 +403,7 @@ func (s *Shard) provedBank(j *macJob, code hsm.Code) {
 	l := &s.links[j.link]
 	msg, err := l.cfg.Bank.Spec.Split(j.frame, &s.envelope)
 	if err == nil {
-		err = l.cfg.Bank.Spec.Parse(&s.bview, msg)
+		err = s.readBank(l, msg)
 	}
 	if err != nil {
 		return // it was read when it came

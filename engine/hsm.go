@@ -147,8 +147,9 @@ func (s *Shard) request(sl *slot, step flow.Step) txn.Code {
 	switch step {
 	case flow.VerifyMAC:
 		q.Verb, q.Type, q.Alg, q.Key = hsm.VerifyMAC, hsm.TAK, sl.term.MAC, sl.sess.MAK
-		q.Data, q.Hint = s.view.Before(64), &sl.hist.hint
-		q.MAC = translate.MAC(s.view)
+		v := s.sealedView(sl)
+		q.Data, q.Hint = v.Before(64), &sl.hist.hint
+		q.MAC = translate.MAC(v)
 	case flow.TranslatePIN:
 		q.Verb, q.Type = hsm.TranslatePIN, hsm.TPK
 		q.Key, q.Key2 = sl.sess.PIK, s.links[sl.Link].zpk

@@ -345,7 +345,7 @@ func (s *Shard) recallBank(sl *slot) {
 	if sl.Load == nil || len(sl.Load.Bank) == 0 {
 		return
 	}
-	if s.links[sl.Link].cfg.Bank.Spec.Parse(&s.bview, sl.Load.Bank) == nil {
+	if s.links[sl.Link].cfg.Bank.Plain().Parse(&s.bview, sl.Load.Bank) == nil {
 		s.answering = sl
 	}
 }

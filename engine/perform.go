@@ -412,7 +412,10 @@ func (s *Shard) viewOf(sl *slot) bool {
 	if s.cfg.Module != nil {
 		return true
 	}
-	spec := s.cfg.Listeners[sl.door].Door.Spec
-	msg, err := spec.Split(sl.frame, &s.envelope)
-	return err == nil && spec.Parse(s.view, msg) == nil
+	door := s.cfg.Listeners[sl.door].Door
+	if door.Edition != nil {
+		return door.Edition.Plain().Parse(s.view, sl.older) == nil
+	}
+	msg, err := door.Spec.Split(sl.frame, &s.envelope)
+	return err == nil && door.Spec.Parse(s.view, msg) == nil
 }

@@ -50,6 +50,7 @@ type slot struct {
 	keys         *newKeys // of a sign-in
 	holds        []object // that it alone may change
 	day          *dayWork // of a settlement or an upload
+	older        []byte   // the request as 1987 has it, when it came as 1993
 	frame        []byte   // the request; then the answer, while a module behind a socket makes its MAC
 }
 
@@ -152,6 +153,7 @@ type Shard struct {
 	held      held
 	bview     iso8583.View
 	macs      bankMACs
+	editions  editions
 	clock     translate.Clock
 	body      []byte // the answer rendered last
 	bodyID    txn.ID // and whose it is

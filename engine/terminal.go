@@ -22,8 +22,8 @@ const maxBad = 3
 // 30 where the terminal is known by then, counted, logged without its content,
 // and never goes further.
 func (s *Shard) terminalFrame(p *peer, b []byte) {
-	spec := s.cfg.Listeners[p.index].Door.Spec
-	msg, err := spec.Split(b, &s.envelope)
+	door := s.cfg.Listeners[p.index].Door
+	msg, err := door.Spec.Split(b, &s.envelope)
 	if err != nil {
 		s.keepMalformed(p, b, nil, -1, err)
 		s.badFrame(p, err)
@@ -36,10 +36,13 @@ func (s *Shard) terminalFrame(p *peer, b []byte) {
 	// The frame is lent, and a MAC may wait for the next frame's.
 	sl.frame = append(sl.frame[:0], b...)
 	msg = sl.frame[len(b)-len(msg):]
-	err = spec.Parse(s.view, msg)
+	if door.Edition != nil {
+		msg, err = s.older(p, sl, door, msg)
+	} else if err = door.Spec.Parse(s.view, msg); err != nil {
+		s.keepMalformed(p, sl.frame, s.view, len(b)-len(msg), err)
+	}
 	sl.echo.Keep(&s.envelope, s.view, msg)
 	if err != nil {
-		s.keepMalformed(p, sl.frame, s.view, len(b)-len(msg), err)
 		s.unreadable(p, sl, err)
 		return
 	}

@@ -132,7 +132,7 @@ func (s *Shard) bankKey(n *line, m *translate.BankMessage) {
 		refuse(txn.BadFormat, "a key of single length protects no PIN", nil)
 		return
 	}
-	l.offer = keyOffer{line: n, change: k, gen: l.offer.gen + 1, frame: append(l.offer.frame[:0], s.bview.Bytes()...)}
+	l.offer = keyOffer{line: n, change: k, gen: l.offer.gen + 1, frame: append(l.offer.frame[:0], s.bankWire(l).Bytes()...)}
 	l.offer.key = hsm.Key{Scheme: map[int]byte{8: 'Z', 16: 'X', 24: 'Y'}[k.N], N: uint8(k.N), B: k.Key}
 	s.zoneRequest(l)
 	if s.cfg.Module != nil {

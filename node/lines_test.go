@@ -22,6 +22,15 @@ import (
 // them; every ZPK in it is the text ZPK.
 func withLines(t *testing.T, links string) (*started, []sim.TerminalConfig) {
 	t.Helper()
+	return withDoor(t, "", links)
+}
+
+// withDoor is withLines with a door of another dialect; empty is pos.
+func withDoor(t *testing.T, dialect, links string) (*started, []sim.TerminalConfig) {
+	t.Helper()
+	if dialect == "" {
+		dialect = "pos"
+	}
 	terminals, csv, err := sim.Provision(8, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +41,7 @@ func withLines(t *testing.T, links string) (*started, []sim.TerminalConfig) {
 	}
 	text := fmt.Sprintf(`node: {acquirer: "48023310"}
 data: data
-listeners: [{name: pos, address: "127.0.0.1:0"}]
+listeners: [{name: pos, address: "127.0.0.1:0", dialect: %s}]
 links:
   - {name: bank, destination: "00010000", zpk: "%s", answer_timeout: 1s, echo_interval: 1s, echo_timeout: 1s,
      reversal: {interval: 100ms, max_interval: 1s, answer_timeout: 1s}, %s}
@@ -41,7 +50,7 @@ hsm: {mode: soft, test_lmk: true}
 registry: {import: t.csv}
 limits: {in_flight: 64}
 console: {address: ""}
-`, zpk, links)
+`, dialect, zpk, links)
 	dir := t.TempDir()
 	for name, b := range map[string][]byte{"t.csv": csv, "switch.yaml": []byte(text)} {
 		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {

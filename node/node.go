@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -226,7 +227,7 @@ func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 	doors := map[string]*translate.Door{} // of one dialect, one for all its listeners
 	for i := range cfg.Listeners {
 		l := &cfg.Listeners[i]
-		door, err := n.door(doors, l.Dialect)
+		door, err := n.door(doors, l)
 		if err != nil {
 			return ec, cc, fmt.Errorf("listeners[%d] %s: %w", i, l.Name, err)
 		}
@@ -325,16 +326,37 @@ func (n *Node) calls(cc *conn.Config, bank *engine.Link, l *config.Line, s *conf
 }
 
 // door gives the reader and renderer of a terminals' dialect.
-func (n *Node) door(made map[string]*translate.Door, dialect string) (*translate.Door, error) {
-	if d := made[dialect]; d != nil {
+func (n *Node) door(made map[string]*translate.Door, l *config.Listener) (*translate.Door, error) {
+	key := l.Dialect + " " + strings.Join(l.ActionCodes, " ")
+	if d := made[key]; d != nil {
 		return d, nil
 	}
-	spec, err := dialects.Open(dialect)
+	spec, err := dialects.Open(l.Dialect)
 	if err != nil {
 		return nil, err
 	}
-	made[dialect], err = translate.NewDoor(spec, n.cfg.Node.Acquirer)
-	return made[dialect], err
+	d, err := translate.NewDoor(spec, n.cfg.Node.Acquirer)
+	if err == nil {
+		err = ofEdition(d.Edition, l.ActionCodes, "")
+	}
+	made[key] = d
+	return d, err
+}
+
+// ofEdition gives a dialect of 1993 what is its counterpart's own. Others have no
+// use for it.
+func ofEdition(e *translate.Edition, actions []string, point string) error {
+	if e == nil {
+		if len(actions) > 0 || point != "" {
+			return errors.New("action_codes 与 point_of_service 只用于 1993 版方言 · action_codes and point_of_service are for dialects of 1993 only")
+		}
+		return nil
+	}
+	err := e.SetActions(actions)
+	if point != "" {
+		err = errors.Join(err, e.SetPoint(point))
+	}
+	return err
 }
 
 // windowsPerRound bounds what a bank that comes back is offered in a round, when
@@ -352,6 +374,9 @@ func (n *Node) bank(l *config.Link) (engine.Link, error) {
 	}
 	bank, err := translate.NewBank(spec, l.Destination, l.Source, n.cfg.Node.Acquirer, n.cfg.Node.Forwarder)
 	if err != nil {
+		return engine.Link{}, fmt.Errorf("link %s: %w", l.Name, err)
+	}
+	if err := ofEdition(bank.Edition, l.ActionCodes, l.Point); err != nil {
 		return engine.Link{}, fmt.Errorf("link %s: %w", l.Name, err)
 	}
 	mac, err := linkMAC(l, bank)

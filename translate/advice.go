@@ -51,7 +51,7 @@ func (k *Bank) AppendAdvice(dst []byte, f *txn.Facts, notice []byte, again bool,
 		return dst, errNotice
 	}
 	var b iso8583.Builder
-	at := k.begin(&b, dst, mti)
+	k.begin(&b, dst, mti)
 	putMoney(&b, f)
 	putTrace(&b, f, c)
 	putCategory(&b, f)
@@ -71,5 +71,5 @@ func (k *Bank) AppendAdvice(dst []byte, f *txn.Facts, notice []byte, again bool,
 		b.Put(90, append(append(buf[:0], orig[authSize:]...), k.tail...))
 	}
 	k.room(&b, mti, 0, len(orig) > 0)
-	return k.finish(&b, at)
+	return k.finish(&b, dst, f.Sent)
 }

@@ -11,6 +11,9 @@ import (
 // Bank is the other side: what stands in every message to one bank.
 type Bank struct {
 	Spec *iso8583.Spec
+	// Edition brings messages of 1993 to those of 1987; nil for a dialect of 1987.
+	Edition *Edition
+	plain   *iso8583.Spec // what messages are made in; Spec, but for 1993
 	// PINRoom is the length of F52: 8, or 16 where the ZPK is for SM4.
 	PINRoom int
 	header  []byte // 46 bytes, its length to be patched
@@ -26,10 +29,17 @@ type Bank struct {
 // characters) and the institutions of F32 and F33. The error names the field
 // that the dialect cannot carry.
 func NewBank(s *iso8583.Spec, destination, source, acquirer, forwarder string) (*Bank, error) {
-	if err := lacks(s, bankNeeds); err != nil {
+	edition, err := newEdition(s, false)
+	if edition == nil && err == nil {
+		err = lacks(s, bankNeeds)
+	}
+	if err != nil {
 		return nil, err
 	}
-	k := &Bank{Spec: s, PINRoom: s.Declaration().Fields[52].Length}
+	k := &Bank{Spec: s, Edition: edition, plain: s, PINRoom: s.Declaration().Fields[52].Length}
+	if edition != nil {
+		k.plain = edition.plain
+	}
 	if s.Framing() == iso8583.Centre {
 		k.header = iso8583.AppendCupsHeader(nil, destination, source)
 	}
@@ -43,8 +53,7 @@ func NewBank(s *iso8583.Spec, destination, source, acquirer, forwarder string) (
 		{&k.asked, func(b *iso8583.Builder) { b.Put(60, []byte(asked)) }},
 		{&k.reversed, func(b *iso8583.Builder) { b.Put(60, []byte(reversed)) }},
 	} {
-		var err error
-		if *part.r, err = prepare(s, part.fill); err != nil {
+		if *part.r, err = prepare(k.plain, part.fill); err != nil {
 			return nil, err
 		}
 	}
@@ -63,16 +72,32 @@ const (
 	NetEcho         = 301
 )
 
-// begin starts a message behind its header and gives the header's offset.
+// Plain is the dialect of the views that ReadBank and the like are given.
+func (k *Bank) Plain() *iso8583.Spec { return k.plain }
+
+// begin starts a message behind its header and gives the header's offset. One for
+// 1993 is made apart.
 func (k *Bank) begin(b *iso8583.Builder, dst []byte, mti iso8583.MTI) (at int) {
+	if k.Edition != nil {
+		b.Reset(k.plain, k.Edition.scratch[:0], mti)
+		return len(dst)
+	}
 	b.Reset(k.Spec, append(dst, k.header...), mti)
 	return len(dst)
 }
 
-func (k *Bank) finish(b *iso8583.Builder, at int) ([]byte, error) {
+// finish ends it, behind dst. ref is a time near those that it names.
+func (k *Bank) finish(b *iso8583.Builder, dst []byte, ref int64) ([]byte, error) {
 	out, err := b.End()
+	at := len(dst)
 	if err != nil {
-		return out[:at], err
+		return dst, err
+	}
+	if k.Edition != nil {
+		k.Edition.scratch = out
+		if out, err = k.Edition.newer(append(dst, k.header...), out, ref); err != nil {
+			return dst, err
+		}
 	}
 	if k.header != nil {
 		iso8583.PatchCupsLength(out[at:], len(out)-at)
@@ -118,8 +143,7 @@ func (k *Bank) AppendRequest(dst []byte, v *iso8583.View, f, orig *txn.Facts, e 
 	} else {
 		b.Copy(55, v, 55)
 	}
-	k.asked.put(&b)
-	end := at + len(k.header) + b.Offset()
+	end := k.putAsked(&b, at, e)
 	if f.PAN.Len() == 0 {
 		b.Copy(62, v, 62) // the customer's payment code
 	}
@@ -127,11 +151,25 @@ func (k *Bank) AppendRequest(dst []byte, v *iso8583.View, f, orig *txn.Facts, e 
 		k.putOriginal(&b, orig, c)
 	}
 	k.room(&b, iso8583.MTI(f.MTI), 0, orig != nil)
-	out, err := k.finish(&b, at)
-	if err == nil {
+	out, err := k.finish(&b, dst, f.Sent)
+	if err == nil && k.Edition == nil {
 		ownTerminal(out[end-reasonSize:end], e)
 	}
 	return out, err
+}
+
+// putAsked puts F60 of a request, and gives its end; a message that is made apart
+// has what the terminal says of itself at once.
+func (k *Bank) putAsked(b *iso8583.Builder, at int, e *Echo) (end int) {
+	if k.Edition != nil {
+		var f60 [reasonSize]byte
+		copy(f60[:], asked)
+		ownTerminal(f60[:], e)
+		b.Put(60, f60[:])
+		return 0
+	}
+	k.asked.put(b)
+	return at + len(k.header) + b.Offset()
 }
 
 // Fields that a request has from its terminal as they are. What the facts say of
@@ -239,7 +277,7 @@ func (k *Bank) AppendReversal(dst []byte, f *txn.Facts, again bool, c *Clock) ([
 		mti = 0x0421
 	}
 	var b iso8583.Builder
-	at := k.begin(&b, dst, mti)
+	k.begin(&b, dst, mti)
 	putMoney(&b, f)
 	putTrace(&b, f, c)
 	putCategory(&b, f)
@@ -253,7 +291,7 @@ func (k *Bank) AppendReversal(dst []byte, f *txn.Facts, again bool, c *Clock) ([
 	k.reversed.put(&b)
 	k.putOriginal(&b, f, c)
 	k.room(&b, mti, 0, true)
-	return k.finish(&b, at)
+	return k.finish(&b, dst, f.Sent)
 }
 
 // putOriginal puts F90: the original's MTI n4, trace n6, F7 n10, F32 and F33 n11
@@ -299,7 +337,7 @@ type Network struct {
 // AppendNetwork appends a network management message, header included.
 func (k *Bank) AppendNetwork(dst []byte, m *Network, now int64, c *Clock) ([]byte, error) {
 	var b iso8583.Builder
-	at := k.begin(&b, dst, m.MTI)
+	k.begin(&b, dst, m.MTI)
 	b.PutUint(7, c.At(now).F7())
 	b.PutUint(11, uint64(m.STAN))
 	k.sender.put(&b)
@@ -311,7 +349,7 @@ func (k *Bank) AppendNetwork(dst []byte, m *Network, now int64, c *Clock) ([]byt
 	}
 	b.PutUint(70, uint64(m.Net))
 	k.room(&b, m.MTI, m.Net, true)
-	return k.finish(&b, at)
+	return k.finish(&b, dst, now)
 }
 
 // BankMessage is what a bank's message says.

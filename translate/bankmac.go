@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -103,6 +104,10 @@ func (k *Bank) SetMAC(r *MACRule) error {
 		return f.Kind == iso8583.Binary && f.Prefix == 0 && f.Length == 8
 	}
 	switch {
+	case k.Edition != nil && !r.Whole:
+		return fmt.Errorf("1993 版线路的 MAC 须为 data: message · a MAC of messages of 1993 wants data: message; the text of fields is of 1987")
+	case k.Edition != nil && r.Field == 0:
+		m.field = 64 // nothing that we send has fields above
 	case r.Field == 0 && (d.Wide || !fits(64)):
 		m.field = 128
 	case r.Field == 0 && !fits(128):
@@ -112,6 +117,9 @@ func (k *Bank) SetMAC(r *MACRule) error {
 		f := d.Fields[m.field]
 		return fmt.Errorf("方言 %s 的域 F%d 不能容纳 MAC，此处为 %s · dialect %s: F%d: wanted binary 8 for a MAC, here %s",
 			d.Name, m.field, describe(&f), d.Name, m.field, describe(&f))
+	}
+	if k.Edition == nil && r.Field == 64 {
+		return errors.New("域 64 之后尚有域 70、90，MAC 须置于报文末尾；请省去 field · F70 and F90 stand behind F64, and a MAC is the end of its message: leave field out, for F64 or F128 by the message")
 	}
 	for _, n := range []int{64, 128} {
 		if f := d.Fields[n]; fits(n) {
@@ -128,7 +136,9 @@ func (k *Bank) SetMAC(r *MACRule) error {
 			}
 		}
 	}
-	k.mac = m
+	if k.mac = m; k.Edition != nil {
+		k.Edition.mac = m.field
+	}
 	return nil
 }
 
@@ -148,6 +158,9 @@ func (k *Bank) room(b *iso8583.Builder, mti iso8583.MTI, net uint16, above64 boo
 		if field = 64; above64 {
 			field = 128
 		}
+	}
+	if k.Edition != nil {
+		field = 128 // from where it goes to its place
 	}
 	b.Put(field, noMAC[:])
 }

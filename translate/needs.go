@@ -39,11 +39,26 @@ var (
 	bankNeeds = []need{{7, figures, 10, 0}, {18, figures, 4, 0}, {33, figures, 0, 11}, {60, text, 0, reasonSize}, {70, figures, 3, 0}, {90, figures, 42, 0}}
 )
 
-// lacks names every field of a dialect that is not what is needed.
-func lacks(s *iso8583.Spec, needs []need) error {
+// Needs of a dialect of 1993.
+var (
+	common93 = []need{
+		{2, figures, 0, 19}, {3, figures, 6, 0}, {4, figures, 12, 0}, {11, figures, 6, 0}, {12, figures, 12, 0}, {14, figures, 4, 0},
+		{15, figures, 6, 0}, {22, either, 12, 0}, {23, figures, 3, 0}, {24, figures, 3, 0}, {32, figures, 0, 11},
+		{35, [2]iso8583.Kind{iso8583.Track}, 0, 37}, {36, [2]iso8583.Kind{iso8583.Track}, 0, 104}, {37, text, 12, 0}, {38, text, 6, 0}, {39, figures, 3, 0},
+		{41, text, 8, 0}, {42, text, 15, 0}, {44, text, 0, 25}, {49, either, 3, 0}, {52, octets, 8, 0}, {53, octets, 0, 8}, {54, text, 0, 40},
+		{55, packed, 0, maxChip}, {56, figures, 0, 35}, {60, text, 0, reasonSize}, {62, packed, 0, maxCode},
+	}
+	doorNeeds93 = []need{{61, text, 0, 29}, {63, text, 0, 3}, {64, octets, 8, 0}}
+	bankNeeds93 = []need{{7, figures, 10, 0}, {25, figures, 4, 0}, {26, figures, 4, 0}, {33, figures, 0, 11}}
+)
+
+// lacks names every field of a dialect of 1987 that is not what is needed.
+func lacks(s *iso8583.Spec, needs []need) error { return lacksAny(s, common, needs) }
+
+func lacksAny(s *iso8583.Spec, lists ...[]need) error {
 	var errs []error
 	d := s.Declaration()
-	for _, list := range [][]need{common, needs} {
+	for _, list := range lists {
 		for _, n := range list {
 			if f := d.Fields[n.field]; !n.met(&f) {
 				errs = append(errs, fmt.Errorf("方言 %s 的域 F%d 须为 %s，此处为 %s · dialect %s: F%d: wanted %s, here %s",

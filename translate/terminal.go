@@ -235,6 +235,9 @@ type PINBlock struct {
 // Door is the terminals' side of one dialect.
 type Door struct {
 	Spec *iso8583.Spec
+	// Edition brings messages of 1993 to those of 1987; nil for a dialect of 1987.
+	Edition *Edition
+	plain   *iso8583.Spec // what answers are made in; Spec, but for 1993
 	// MACRoom is how many bytes F64 takes at the end of an answer: 8, or 16 where it
 	// is hexadecimal. PutMAC fills them.
 	MACRoom int
@@ -262,16 +265,22 @@ func (r *ready) put(b *iso8583.Builder) { b.PutRun(&r.Run, r.wire) }
 // NewDoor prepares the answers. The error names every field that the dialect lacks,
 // or has in another form than a terminal's messages need.
 func NewDoor(s *iso8583.Spec, acquirer string) (*Door, error) {
-	if err := lacks(s, doorNeeds); err != nil {
+	edition, err := newEdition(s, true)
+	if edition == nil && err == nil {
+		err = lacks(s, doorNeeds)
+	}
+	if err != nil {
 		return nil, err
 	}
 	mac := s.Declaration().Fields[64]
-	d := &Door{Spec: s, MACRoom: mac.Size(8), PINRoom: s.Declaration().Fields[52].Length, BlockRoom: s.Declaration().Fields[62].Length}
-	var err error
-	if d.acquirer, err = prepare(s, func(b *iso8583.Builder) { b.Put(32, []byte(acquirer)) }); err != nil {
+	d := &Door{Spec: s, Edition: edition, plain: s, MACRoom: mac.Size(8), PINRoom: s.Declaration().Fields[52].Length, BlockRoom: s.Declaration().Fields[62].Length}
+	if edition != nil {
+		d.plain = edition.plain
+	}
+	if d.acquirer, err = prepare(d.plain, func(b *iso8583.Builder) { b.Put(32, []byte(acquirer)) }); err != nil {
 		return nil, err
 	}
-	d.approved, err = prepare(s, func(b *iso8583.Builder) { b.Put(63, []byte("CUP")) })
+	d.approved, err = prepare(d.plain, func(b *iso8583.Builder) { b.Put(63, []byte("CUP")) })
 	return d, err
 }
 
@@ -312,8 +321,20 @@ func PutMAC(room []byte, mac *[8]byte) {
 // AppendAnswer appends the answer's message, from the MTI on. With Sealed its
 // last bytes are F64, still zero: the MAC covers all before them.
 func (d *Door) AppendAnswer(dst []byte, f *txn.Facts, e *Echo, a *Answer, c *Clock) ([]byte, error) {
+	if d.Edition == nil {
+		return d.appendAnswer(dst, f, e, a, c)
+	}
+	msg, err := d.appendAnswer(d.Edition.scratch[:0], f, e, a, c)
+	if err != nil {
+		return dst, err
+	}
+	d.Edition.scratch = msg
+	return d.Edition.newer(dst, msg, f.At)
+}
+
+func (d *Door) appendAnswer(dst []byte, f *txn.Facts, e *Echo, a *Answer, c *Clock) ([]byte, error) {
 	var b iso8583.Builder
-	b.Reset(d.Spec, dst, iso8583.MTI(f.MTI|0x0010))
+	b.Reset(d.plain, dst, iso8583.MTI(f.MTI|0x0010))
 	b.PutRun(&e.card, e.kept)
 	stamp := c.At(f.At)
 	b.PutUint(12, stamp.time)

@@ -60,6 +60,7 @@ type simBankCmd struct {
 	KeyChange   string        `name:"mac-key-change" default:"new" enum:"new,old" help:"换 MAC 密钥的报文以新钥或旧钥计算 · a change of the MAC key is under the new key or the old: ${enum}"`
 	WrongMAC    bool          `name:"wrong-mac" help:"所发报文的 MAC 错误 · what it sends has a wrong MAC"`
 	NoMAC       bool          `name:"no-mac" help:"应答不带 MAC · answers have none"`
+	Dialect     string        `placeholder:"NAME" help:"报文方言：93a 或 93b，缺省 cups · dialect: 93a or 93b; cups when left out"`
 	Books       string        `placeholder:"FILE" help:"账本文件 · file of its books"`
 	Limit       int           `help:"账本最多笔数 · bookings at most"`
 	Delay       time.Duration `help:"应答前等待 · wait before every answer"`
@@ -97,7 +98,7 @@ func (c *simBankCmd) Run(s *streams) error {
 		return fmt.Errorf("应答码 %q 须为 2 个字符 · response code %q, wanted 2 characters", c.Refuse, c.Refuse)
 	}
 	return sim.RunBank(s.ctx, sim.BankConfig{
-		Name: c.Name, Listen: c.Listen, Connect: c.Connect, ZPK: zpk, ZMK: zmk, Books: c.Books, Limit: c.Limit, Log: simLog(s), Line: c.Line,
+		Name: c.Name, Listen: c.Listen, Connect: c.Connect, ZPK: zpk, ZMK: zmk, Books: c.Books, Dialect: c.Dialect, Limit: c.Limit, Log: simLog(s), Line: c.Line,
 		MAC: sim.BankMAC{Key: zak, Algorithm: c.MAC, Whole: c.MACData == "message", Hex: c.MACForm == "hex", OldSeals: c.KeyChange == "old"},
 		Behaviour: sim.Behaviour{
 			Delay: c.Delay, DelayJitter: c.Jitter, Decline: txn.Code([]byte(c.DeclineCode)), DeclineRate: c.DeclineRate,
@@ -134,6 +135,7 @@ type simTerminalCmd struct {
 	PINShare float64       `name:"pin-share" help:"带 PIN 比例 0–1 · share of sales with a PIN, 0 to 1"`
 	Timeout  time.Duration `default:"40s" help:"应答时限 · how long to wait for an answer"`
 	Books    string        `placeholder:"FILE" help:"账本文件 · file of their books"`
+	Dialect  string        `placeholder:"NAME" help:"报文方言：93a 或 93b，缺省 pos · dialect: 93a or 93b; pos when left out"`
 	Short    bool          `help:"每笔一条短连接 · a connection for each sale"`
 	SM4      bool          `name:"sm4" help:"国密终端，与 sim provision --sm4 相同 · terminals with SM4, as in sim provision --sm4"`
 	SignIn   string        `placeholder:"CODE" help:"签到 F60.3：001 单倍长，003 双倍长（缺省），004 含磁道密钥；--sm4 为 006 · F60.3 of sign-ins: 001 single-length keys, 003 double-length (the default), 004 with a track key; 006 with --sm4"`
@@ -174,7 +176,7 @@ func (c *simTerminalCmd) Run(s *streams) error {
 	}
 	return sim.RunFleet(s.ctx, sim.FleetConfig{
 		Addr: c.Connect, Terminals: terminals, Mix: mix, Rate: c.Rate, Sales: c.Sales, First: c.First, PINShare: c.PINShare, EnquiryShare: c.Enquiry,
-		AnswerTimeout: c.Timeout, Books: c.Books, ShortLived: c.Short, LoadKeys: transport != nil, Log: simLog(s),
+		AnswerTimeout: c.Timeout, Books: c.Books, Dialect: c.Dialect, ShortLived: c.Short, LoadKeys: transport != nil, Log: simLog(s),
 	}, c.Settle, c.options(), s.out)
 }
 

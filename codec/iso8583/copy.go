@@ -63,6 +63,12 @@ func (b *Builder) CopySet(v *View, set Set) {
 	if low|high == 0 {
 		return
 	}
+	if between(low, high)&(v.bits[0]&^low) != 0 || betweenHigh(low, high)&(v.bits[1]&^high) != 0 {
+		// A plan takes for granted that fields which follow in the set do so in the
+		// message.
+		b.copyEach(v, [3]uint64{low, high}, false)
+		return
+	}
 	s, from := b.spec, &v.spec.fields
 	if low&^s.has[0]|high&^s.has[1] != 0 {
 		b.copyEach(v, [3]uint64{low, high}, false) // up to the field that is not in the dialect
@@ -91,6 +97,28 @@ func (b *Builder) CopySet(v *View, set Set) {
 		}
 		b.buf = b.buf[:len(b.buf)+n]
 	}
+}
+
+// between is the range of fields up to 64 from the first of a set to its last.
+func between(low, high uint64) uint64 {
+	if low == 0 {
+		return 0
+	}
+	if high == 0 {
+		return ^uint64(0) >> bits.LeadingZeros64(low) & (^uint64(0) << bits.TrailingZeros64(low))
+	}
+	return ^uint64(0) >> bits.LeadingZeros64(low)
+}
+
+// betweenHigh is the same of the fields from 65 on.
+func betweenHigh(low, high uint64) uint64 {
+	switch {
+	case high == 0:
+		return 0
+	case low == 0:
+		return ^uint64(0) >> bits.LeadingZeros64(high) & (^uint64(0) << bits.TrailingZeros64(high))
+	}
+	return ^uint64(0) << bits.TrailingZeros64(high)
 }
 
 // copyEach copies fields one by one; with open they are in the bitmap already.

@@ -95,17 +95,20 @@ func TestCopyRunIsCopyOfEachField(t *testing.T) {
 func TestCopySetIsCopyOfItsFields(t *testing.T) {
 	r := rand.New(rand.NewPCG(17, 8583))
 	for range 2000 {
-		_, to, v, first, last := randomRun(t, r)
+		_, to, v, from, last := randomRun(t, r)
 		var numbers []int
-		one, some := to.Begin(nil, 0x0200), to.Begin(make([]byte, 0, 8000), 0x0200)
-		for n := first; n <= last; n++ {
+		one := to.Begin(nil, 0x0200)
+		for n := from; n <= last; n++ {
 			if r.IntN(3) > 0 {
 				numbers = append(numbers, n)
 				one.Copy(n, v, n)
 			}
 		}
-		some.CopySet(v, Fields(numbers...))
 		want, err1 := one.End()
+		first := to.Begin(make([]byte, 0, 8000), 0x0200)
+		first.CopySet(v, Fields(numbers...)) // which only makes the plan
+		some := to.Begin(make([]byte, 0, 8000), 0x0200)
+		some.CopySet(v, Fields(numbers...))
 		got, err2 := some.End()
 		if !bytes.Equal(got, want) || (err1 == nil) != (err2 == nil) {
 			t.Fatalf("F%v of %X:\nset  %X, %v\neach %X, %v", numbers, v.Bytes(), got, err2, want, err1)
@@ -114,6 +117,39 @@ func TestCopySetIsCopyOfItsFields(t *testing.T) {
 }
 
 // What stands behind a message in the caller's array, beyond the capacity that
+// A set with holes is not copied as if the message had them, too: between F23 and
+// F25 of a packed terminal stands its network (F24), which no bank is told.
+func TestCopySetPassesOverWhatStandsBetween(t *testing.T) {
+	for _, set := range [][]int{{22, 23, 25, 26}, {41, 42, 49}, {53, 70}, {3, 12, 90}} {
+		for _, from := range []*Spec{BCD(), ASCII(), ASCIIRaw(), Binary87()} {
+			b := from.Begin(nil, 0x0200)
+			for n := 2; n <= 90; n++ {
+				if from.Fixed(n) && from.Kind(n) == Numeric {
+					b.PutUint(n, uint64(n%10))
+				} else if from.Fixed(n) && from.Kind(n) == Text {
+					b.Put(n, []byte("7"))
+				}
+			}
+			msg, err := b.End()
+			if err != nil {
+				t.Fatal(err)
+			}
+			v := parse(t, from, msg)
+			for range 3 { // the first call only makes the plan
+				one, all := ASCIIRaw().Begin(make([]byte, 0, 999), 0x0200), ASCIIRaw().Begin(make([]byte, 0, 999), 0x0200)
+				for _, n := range set {
+					one.Copy(n, v, n)
+				}
+				all.CopySet(v, Fields(set...))
+				want, err1 := one.End()
+				if got, err2 := all.End(); !bytes.Equal(got, want) || err1 != nil || err2 != nil {
+					t.Errorf("%s %v:\nset  %q %v\neach %q %v", from.Name(), set, got, err2, want, err1)
+				}
+			}
+		}
+	}
+}
+
 // was given, stays as it is.
 func TestCopyRunStaysWithinItsCapacity(t *testing.T) {
 	v := parse(t, Pos(), saleMessage(t))

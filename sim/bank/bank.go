@@ -12,8 +12,10 @@ import (
 
 	"go.uber.org/zap"
 
+	"tongka/codec/iso8583"
 	"tongka/sim/book"
 	"tongka/sim/internal/aid"
+	"tongka/sim/internal/y1993"
 )
 
 // Config describes one bank. Exactly one of Listen and Connect is set.
@@ -24,6 +26,7 @@ type Config struct {
 	ZPK       []byte      // clear zone PIN key, 16 bytes; nil = PIN blocks are not opened
 	ZMK       []byte      // clear zone master key; nil = the bank brings no keys when it is asked for them
 	MAC       MAC         // of messages both ways
+	Dialect   string      // 93a or 93b, without MACs; empty is cups
 	Books     string      // file of the ledger; "" keeps it in memory only
 	Limit     int         // bookings held, 2,000,000 when 0; a sale beyond is answered 96
 	Behaviour Behaviour   // at the start; Behave changes it
@@ -72,6 +75,9 @@ func (c *Config) validate() error {
 	if c.Line < 0 || c.Line > maxLines {
 		errs = append(errs, fmt.Errorf("bank: line %d: wanted 0 to %d", c.Line, maxLines))
 	}
+	if c.Dialect != "" && c.MAC.Key != nil {
+		errs = append(errs, fmt.Errorf("bank: no MACs in dialect %s", c.Dialect))
+	}
 	if c.Limit < 0 {
 		errs = append(errs, fmt.Errorf("bank: limit %d: wanted 0 or more", c.Limit))
 	}
@@ -91,6 +97,7 @@ type Bank struct {
 	mu     sync.Mutex // guards all below; taken once for each batch of frames read
 	ledger *ledger
 	zone   zone
+	other  *y1993.Speaker   // nil for cups
 	conns  map[net.Conn]int // which line it is, from 1
 	apart  map[int]Behaviour
 	sales  int // since the start, for CloseEvery
@@ -111,6 +118,9 @@ func New(cfg Config) (*Bank, error) {
 	b := &Bank{cfg: cfg, log: aid.Logger(cfg.Log).With(zap.String("bank", cfg.Name)), conns: map[net.Conn]int{}, apart: map[int]Behaviour{}}
 	var err error
 	if b.zone, err = newZone(&cfg); err != nil {
+		return nil, err
+	}
+	if b.other, err = y1993.Name(cfg.Dialect, iso8583.Cups(), false); err != nil {
 		return nil, err
 	}
 	l, err := openLedger(cfg.Name, cfg.Books, cfg.Limit)

@@ -39,6 +39,7 @@ type bankConn struct {
 	read int // messages so far
 	view iso8583.View
 	env  iso8583.Envelope
+	wire iso8583.View // a message of 1993, as it came
 	// Of a message that gets its MAC.
 	sealView iso8583.View
 	sealEnv  iso8583.Envelope

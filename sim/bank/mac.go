@@ -214,7 +214,9 @@ func (c *bankConn) offer(stan string, o offer) error {
 	}
 	from := len(c.out)
 	c.out = append(c.out, "0000"...)
-	c.out = iso8583.Cups().AppendReplyEnvelope(c.out, &c.env)
+	if c.bank.other == nil {
+		c.out = iso8583.Cups().AppendReplyEnvelope(c.out, &c.env)
+	}
 	m := iso8583.Cups().Begin(c.out, 0x0800)
 	m.Put(7, []byte(c.now.Format("0102150405")))
 	m.Put(11, []byte(stan))
@@ -242,7 +244,11 @@ func (c *bankConn) finish(m *iso8583.Builder, from int, key *clear.Cipher) error
 		c.out = c.out[:from]
 		return err
 	}
-	c.out = out
+	if c.out = out; c.bank.other != nil {
+		if err := c.newer(from); err != nil {
+			return err
+		}
+	}
 	c.close(from)
 	if key == nil {
 		return nil

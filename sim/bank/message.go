@@ -35,7 +35,12 @@ func (c *bankConn) handle(frame []byte) error {
 		return nil
 	}
 	spec := iso8583.Cups()
-	msg, err := spec.Split(frame, &c.env)
+	msg, err := frame, error(nil)
+	if c.bank.other != nil {
+		msg, err = c.older(frame)
+	} else {
+		msg, err = spec.Split(frame, &c.env)
+	}
 	if err != nil {
 		c.bank.ledger.stats.Rejected++
 		return err // without a header there is nobody to send it back to
@@ -289,7 +294,9 @@ func (c *bankConn) answer(r reply) error {
 	from := len(c.out)
 	spec := iso8583.Cups()
 	c.out = append(c.out, "0000"...)
-	c.out = spec.AppendReplyEnvelope(c.out, &c.env)
+	if c.bank.other == nil {
+		c.out = spec.AppendReplyEnvelope(c.out, &c.env)
+	}
 	m := spec.Begin(c.out, c.view.MTI().Reply())
 	for _, n := range echoed {
 		switch {
@@ -317,6 +324,8 @@ func (c *bankConn) answer(r reply) error {
 // close writes both lengths of the frame that begins at c.out[from].
 func (c *bankConn) close(from int) {
 	size := len(c.out) - from - 4
-	iso8583.PatchCupsLength(c.out[from+4:], size)
+	if c.bank.other == nil {
+		iso8583.PatchCupsLength(c.out[from+4:], size)
+	}
 	aid.AppendDigits(c.out[from:from], uint64(size), 4)
 }

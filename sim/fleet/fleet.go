@@ -16,9 +16,11 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"go.uber.org/zap"
 
+	"tongka/codec/iso8583"
 	"tongka/hsm"
 	"tongka/sim/book"
 	"tongka/sim/internal/aid"
+	"tongka/sim/internal/y1993"
 	"tongka/txn"
 )
 
@@ -51,6 +53,7 @@ type Config struct {
 	Mix           Mix           // what terminals do besides selling; nil for nothing
 	AnswerTimeout time.Duration // 40 s when 0
 	Books         string        // file of all terminals' sales; "" keeps them in memory only
+	Dialect       string        // 93a or 93b; empty is pos
 	ShortLived    bool          // connect, send, receive, close for each sale
 	LoadKeys      bool          // each terminal that has a Transport key downloads its TMK before the first sign-in
 	Log           *zap.Logger   // nil = silent
@@ -92,6 +95,7 @@ type Stats struct {
 // Fleet is a number of terminals, each a goroutine with a connection.
 type Fleet struct {
 	cfg       Config
+	speaker   *y1993.Speaker // nil for pos
 	log       *zap.Logger
 	terminals []*terminal
 	interval  time.Duration // between two sales of one terminal, 0 in a closed loop
@@ -166,6 +170,10 @@ func New(cfg Config) (*Fleet, error) {
 		cfg: cfg, log: aid.Logger(cfg.Log), ready: map[int]struct{}{}, told: map[Fault]struct{}{},
 		stopping: make(chan struct{}), signed: make(chan struct{}), done: make(chan struct{}),
 		answer: hdrhistogram.New(1, maxLatency.Microseconds(), 3), dues: hdrhistogram.New(1, maxLatency.Microseconds(), 3),
+	}
+	var err error
+	if f.speaker, err = y1993.Name(cfg.Dialect, iso8583.Pos(), true); err != nil {
+		return nil, err
 	}
 	if cfg.Rate > 0 {
 		f.interval = time.Duration(float64(len(cfg.Terminals)) / cfg.Rate * float64(time.Second))

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -210,11 +211,12 @@ func (t *terminal) verify(s *book.Sale) error {
 
 // verifyMAC checks F64 of the answer in t.view.
 func (t *terminal) verifyMAC() error {
-	got := t.view.Field(64)
+	v := cmp.Or(t.sealed, &t.view)
+	got := v.AppendText(nil, 64)
 	if got == nil && t.code() != txn.OK {
 		return nil
 	}
-	want := t.mak.MAC(t.cfg.MAC, t.view.Before(64))
+	want := t.mak.MAC(t.cfg.MAC, v.Before(64))
 	if !bytes.Equal(got, want[:]) {
 		return errBadMAC
 	}

@@ -40,6 +40,8 @@ type terminal struct {
 	in     *bufio.Reader
 	out    []byte
 	view   iso8583.View
+	wire   iso8583.View  // an answer of 1993, as it came
+	sealed *iso8583.View // what the MAC of the answer covers, nil for view
 	env    iso8583.Envelope
 	text   [40]byte
 
@@ -241,6 +243,12 @@ func (t *terminal) send(req []byte) error {
 	if t.conn == nil {
 		return fmt.Errorf("%w: not connected", errNoAnswer)
 	}
+	if t.fleet.speaker != nil {
+		var err error
+		if req, err = t.newer(req); err != nil {
+			return err
+		}
+	}
 	if err := t.conn.SetDeadline(time.Now().Add(t.fleet.cfg.AnswerTimeout)); err != nil {
 		return fmt.Errorf("%w: %w", errNoAnswer, err)
 	}
@@ -258,10 +266,7 @@ func (t *terminal) await(mti iso8583.MTI, trace uint32) error {
 		if err != nil {
 			return fmt.Errorf("%w: %w", errNoAnswer, err)
 		}
-		msg, err := iso8583.Pos().Split(frame, &t.env)
-		if err == nil {
-			err = iso8583.Pos().Parse(&t.view, msg)
-		}
+		err = t.parse(frame)
 		if err != nil {
 			return fmt.Errorf("%w: %w", errNoAnswer, err)
 		}
