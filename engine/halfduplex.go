@@ -11,6 +11,7 @@ import (
 // while the bank had it. It counts as in flight there.
 type debtOut struct {
 	id    txn.ID // 0: nothing is out
+	form  storefwd.Form
 	asked bool   // it is a request: its reversal may be out elsewhere, and answered first
 	use   uint32 // of the line, when it left
 	until int64
@@ -19,7 +20,7 @@ type debtOut struct {
 // offered notes that a debt has left on a line.
 func (s *Shard) offered(n *line, d *storefwd.Debt) {
 	if n.Limits.HalfDuplex {
-		n.debt = debtOut{d.ID, false, n.Use, s.now + int64(s.links[n.link].cfg.Reversal.Timeout)}
+		n.debt = debtOut{d.ID, d.Form, false, n.Use, s.now + int64(s.links[n.link].cfg.Reversal.Timeout)}
 		n.InFlight++
 		s.debtsOut++
 	}
@@ -27,6 +28,7 @@ func (s *Shard) offered(n *line, d *storefwd.Debt) {
 
 // notOffered takes that back for one that did not leave after all.
 func (s *Shard) notOffered(n *line, d *storefwd.Debt) {
+	s.owed.Unsent(d.ID, d.Form, n.link)
 	if n.debt.id == d.ID && !n.debt.asked {
 		s.debtOver(n, false)
 	}
@@ -40,7 +42,7 @@ func (s *Shard) stillOut(sl *slot) {
 	if n == nil || !n.Limits.HalfDuplex || n.Use != sl.use || n.Calling() { // while it is dialled the bank has nothing
 		return
 	}
-	n.debt = debtOut{sl.ID, true, n.Use, s.now + int64(s.links[n.link].cfg.AnswerTimeout)}
+	n.debt = debtOut{sl.ID, storefwd.Reversal, true, n.Use, s.now + int64(s.links[n.link].cfg.AnswerTimeout)}
 	n.InFlight++
 	s.debtsOut++
 }

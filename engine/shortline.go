@@ -82,9 +82,13 @@ func (s *Shard) notDialled(n *line) {
 	}
 }
 
-// unsend takes back what waits for a call. There is only one message.
+// unsend takes back what waits for a call. There is only one message; a reversal
+// is the first that the bank sees when it is offered again.
 func (s *Shard) unsend(n *line) {
 	if n.Calling() {
+		if n.debt.id != 0 && !n.debt.asked && n.debt.use == n.Use {
+			s.owed.Unsent(n.debt.id, n.debt.form, n.link)
+		}
 		n.call.buf.b = n.call.buf.b[:0]
 		n.call.sl = nil
 	}

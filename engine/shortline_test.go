@@ -142,7 +142,7 @@ func TestBankThatCannotBeDialled(t *testing.T) {
 	w.dialled = nil
 	w.pass(2100 * time.Millisecond)
 	id := w.called(0)
-	q := w.alone(id, 0x0421) // it was offered before, though nobody could hear
+	q := w.alone(id, 0x0420) // it was offered before, but never left
 	w.bankAnswers(id, q, "25")
 	w.hungUp(id)
 	if w.shard.owed.Total() != 0 {

@@ -28,6 +28,16 @@ func (q *Queue) expire(l *link, now int64) {
 	}
 }
 
+// Unsent says that what Due gave last for an item never left this process: the
+// next offer is then not a repeat. The attempt still counts when its time is over.
+func (q *Queue) Unsent(id txn.ID, form Form, to txn.LinkID) {
+	if i, ok := q.links[to].byName[name{id, form}]; ok {
+		if it := q.items.at(i); it.offers > 0 {
+			it.offers--
+		}
+	}
+}
+
 // LinkDown takes back all offers of a link. No attempt is counted: the item is
 // not at fault. They are due first when the link is back.
 func (q *Queue) LinkDown(to txn.LinkID) {
