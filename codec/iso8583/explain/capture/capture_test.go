@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -343,6 +345,45 @@ func TestPortsUsedAgain(t *testing.T) {
 	}
 	if r := p.read(explain.Options{}); len(r.Connections) != 2 || len(r.Messages) != 4 || r.Messages[3].Answers != 3 || r.Connections[1].Lost != 0 {
 		t.Errorf("%+v", r.Connections)
+	}
+}
+
+// Wherever a capture of either format is cut, what stands before is read, and a
+// cut within a record is told with its place.
+func TestCaptureCutAnywhere(t *testing.T) {
+	for _, ng := range []bool{false, true} {
+		p := newTape(t, ng)
+		p.open()
+		var ends []int // of packets
+		for i := range 3 {
+			p.send(i%2, message(t, "binary2", iso8583.Pos(), 0x0200, 1))
+			if ng {
+				if err := p.ng.Flush(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ends = append(ends, p.out.Len())
+		}
+		all := p.out.Bytes()
+		for n := ends[0] + 1; n < len(all); n++ {
+			whole := 0
+			for _, end := range ends {
+				if end <= n {
+					whole++
+				}
+			}
+			r, err := Read(bytes.NewReader(all[:n]), explain.Options{})
+			if clean := slices.Contains(ends, n); clean != (err == nil) || err != nil && !strings.Contains(err.Error(), fmt.Sprintf("begins at byte %d ", ends[whole-1])) {
+				t.Fatalf("pcapng %v, %d of %d bytes: %v", ng, n, len(all), err)
+			}
+			if r == nil || len(r.Messages) != whole {
+				t.Fatalf("pcapng %v, %d of %d bytes: %+v, want %d messages", ng, n, len(all), r, whole)
+			}
+		}
+	}
+	huge := append(append([]byte{}, newTape(t, false).out.Bytes()...), 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0x7F, 0, 0, 0, 0)
+	if _, err := Read(bytes.NewReader(huge), explain.Options{}); err == nil || !strings.Contains(err.Error(), "claims") {
+		t.Errorf("a record of 2 GB: %v", err)
 	}
 }
 

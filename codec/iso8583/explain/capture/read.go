@@ -6,6 +6,7 @@ package capture
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -70,21 +71,25 @@ func streams(in io.Reader) (*reader, error) {
 	}
 	var src packets
 	var link func(gopacket.CaptureInfo) layers.LinkType
-	if bytes.Equal(head, magics[0]) {
-		ng, err := pcapgo.NewNgReader(b, pcapgo.DefaultNgReaderOptions)
+	all := &whole{in: b, ng: bytes.Equal(head, magics[0])}
+	if all.ng {
+		ng, err := pcapgo.NewNgReader(all, pcapgo.DefaultNgReaderOptions)
 		if err != nil {
-			return nil, damaged(0, err)
+			return nil, damaged(0, cmp.Or(all.failed, err))
 		}
 		src, link = ng, interfaces(ng)
 	} else {
-		p, err := pcapgo.NewReader(b)
+		p, err := pcapgo.NewReader(all)
 		if err != nil {
-			return nil, damaged(0, err)
+			return nil, damaged(0, cmp.Or(all.failed, err))
 		}
 		src, link = p, func(gopacket.CaptureInfo) layers.LinkType { return p.LinkType() }
 	}
 	for {
 		data, info, err := src.ReadPacketData()
+		if all.failed != nil {
+			return r, damaged(r.packets, all.failed)
+		}
 		if err == io.EOF {
 			return r, nil
 		}
