@@ -144,18 +144,20 @@ func TestOweOfferSettle(t *testing.T) {
 
 // What never left is no repeat when it is offered again.
 func TestUnsent(t *testing.T) {
-	q := New(newMemStore(), []Policy{{Timeout: second, BackoffMin: second, BackoffMax: second}}, 1)
+	q := New(newMemStore(), []Policy{{Timeout: time.Second, BackoffMin: time.Second, BackoffMax: time.Second}}, 1)
 	q.Owe(reversal(7, 0), Reversal, nil, 0, 0)
 	due(t, q, 0, 0, 7, 1)
 	q.Unsent(7, Reversal, 0)
 	q.Unsent(7, Reversal, 0) // there is nothing below the first
 	q.Unsent(7, Advice, 0)
 	q.Unsent(8, Reversal, 0)
-	due(t, q, 3*second, 0, 7, 1)
+	notDue(t, q, 3*second, 0) // its time is over, and the next is not yet
+	due(t, q, 10*second, 0, 7, 1)
 	if it := state(q, 0, 7); it.Attempts != 1 {
 		t.Errorf("%+v: an attempt that failed counts, sent or not", it)
 	}
-	due(t, q, 6*second, 0, 7, 2)
+	notDue(t, q, 20*second, 0)
+	due(t, q, 30*second, 0, 7, 2)
 }
 
 func TestWindowAndRound(t *testing.T) {
