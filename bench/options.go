@@ -38,6 +38,9 @@ type Options struct {
 	MinSAF      float64            `name:"min-saf-ratio" help:"--saf 消费 TPS 之比的下限。 Fail when the sales' TPS ratio of --saf is below." placeholder:"0.9"`
 	MaxSAF      float64            `name:"max-saf-memory" help:"--saf 内存增长上限，MB。 Fail when the debts of --saf take more memory." placeholder:"MB"`
 	MinDelivery float64            `name:"min-deliveries" help:"--saf 每秒投递数下限。 Fail when fewer debts of --saf are delivered in a second." placeholder:"20000"`
+	Clearing    bool               `help:"改测清分：当日清分与消费并行时的消费。 Measure the clearing instead: sales beside a run that clears a day of the same switch."`
+	Day         int                `name:"day" help:"--clearing 每方行数。 Rows a side of --clearing." default:"200000"`
+	MinClearing float64            `name:"min-clearing-ratio" help:"--clearing 消费 TPS 之比的下限。 Fail when the sales' TPS ratio of --clearing is below." placeholder:"0.8"`
 	JSON        string             `name:"json" help:"结果写入文件。 Write the figures to a file." placeholder:"FILE"`
 	HTML        string             `name:"html" help:"结果画成可离线打开的网页。 Draw the figures as a page that opens offline." placeholder:"FILE"`
 	Goals       string             `help:"目标文件，未达标则退出码为 1。 A file of goals; exit 1 when one is missed." placeholder:"FILE"`
@@ -114,6 +117,9 @@ func (o *Options) Validate() error {
 	fault(o.SAF && (o.Raw || o.Front || o.Storm), "--saf 不与 --raw、--front、--storm 同用 · not with --raw, --front or --storm")
 	fault(o.SAF && (o.Debts < 1000 || o.Debts > 5_000_000), "--debts %d：须在 1000 至 5000000 之间 · from 1000 to 5000000", o.Debts)
 	fault(!o.SAF && (o.MinSAF != 0 || o.MaxSAF != 0 || o.MinDelivery != 0), "--min-saf-ratio、--max-saf-memory、--min-deliveries：须与 --saf 同用 · only with --saf")
+	fault(o.Clearing && (o.Raw || o.Front || o.Storm || o.SAF), "--clearing 不与 --raw、--front、--storm、--saf 同用 · not with --raw, --front, --storm or --saf")
+	fault(o.Clearing && (o.Day < 1000 || o.Day > 5_000_000), "--day %d：须在 1000 至 5000000 之间 · from 1000 to 5000000", o.Day)
+	fault(!o.Clearing && o.MinClearing != 0, "--min-clearing-ratio：须与 --clearing 同用 · only with --clearing")
 	fault(!o.Front && o.MaxFront != 0, "--max-front-ratio：须与 --front 同用 · only with --front")
 	fault(o.MaxIdle != 0 && (o.Raw || o.Idle == 0), "--max-idle：本次不测内存 · memory is not measured in this run")
 	return errors.Join(errs...)
@@ -141,7 +147,7 @@ func (o *Options) validatePeers(fault func(bad bool, format string, args ...any)
 
 // peerNames are the peers that take part.
 func (o *Options) peerNames() []string {
-	if o.Raw || o.Profile != "" || o.Front || o.Storm || o.SAF || slices.Equal(o.Peers, []string{noPeers}) {
+	if o.Raw || o.Profile != "" || o.Front || o.Storm || o.SAF || o.Clearing || slices.Equal(o.Peers, []string{noPeers}) {
 		return nil
 	}
 	return o.Peers
@@ -186,7 +192,7 @@ func (o *Options) bound() time.Duration {
 	if o.Storm {
 		return 3*2*(once+time.Second)*time.Duration(o.Pairs) + 3*time.Minute
 	}
-	if o.SAF {
+	if o.SAF || o.Clearing {
 		return 3*2*once*time.Duration(o.Pairs) + 15*time.Minute
 	}
 	return 3*once*time.Duration((2+len(o.peerNames()))*o.Pairs*len(o.Shape)) + 3*time.Minute
@@ -202,7 +208,7 @@ func (o *Options) terminals() int {
 	if o.Storm {
 		return n + o.Pairs*(2*stormTerminals+stormAskers)
 	}
-	if o.SAF {
+	if o.SAF || o.Clearing { // both under the same shape
 		return n + 2*o.Pairs*shapes[safShape].terminals
 	}
 	for _, name := range o.Shape {

@@ -30,11 +30,12 @@ type Report struct {
 	Quantiles []float64 `json:"quantiles"`
 	Idle      *Idle     `json:"idle,omitempty"`
 	// IdleEach is Idle.Each, where goals look for it.
-	IdleEach float64 `json:"idle_bytes_per_terminal,omitempty"`
-	Front    *Front  `json:"front,omitempty"`
-	Storm    *Storm  `json:"storm,omitempty"`
-	SAF      *SAF    `json:"saf,omitempty"`
-	Codec    float64 `json:"codec_ns,omitempty"` // see package codecspeed
+	IdleEach float64   `json:"idle_bytes_per_terminal,omitempty"`
+	Front    *Front    `json:"front,omitempty"`
+	Storm    *Storm    `json:"storm,omitempty"`
+	SAF      *SAF      `json:"saf,omitempty"`
+	Clearing *Clearing `json:"clearing,omitempty"`
+	Codec    float64   `json:"codec_ns,omitempty"` // see package codecspeed
 	order    []string
 }
 
@@ -209,6 +210,9 @@ func (r *Report) check(o *Options) error {
 	}
 	if s := r.SAF; s != nil {
 		missed = append(missed, s.check(o)...)
+	}
+	if c := r.Clearing; c != nil && c.Ratio < o.MinClearing {
+		missed = append(missed, fmt.Errorf("未达标 missed: --min-clearing-ratio %g：%.3f", o.MinClearing, c.Ratio))
 	}
 	return errors.Join(missed...)
 }

@@ -35,6 +35,8 @@ func (r *Report) print(w io.Writer) {
 		r.Storm.print(w)
 	case r.SAF != nil:
 		r.SAF.print(w)
+	case r.Clearing != nil:
+		r.Clearing.print(w)
 	default:
 		r.printShapes(w)
 	}

@@ -60,6 +60,13 @@ func (c *clearRunCmd) Run(s *streams) (err error) {
 	}
 	bar := &stepBar{out: s.err, live: isTerminal(s.err)}
 	o.Heed = bar.heed
+	if src.live != nil {
+		if err := gentle(); err != nil {
+			return err
+		}
+		rest := &rests{ctx: s.ctx, share: besideShare}
+		o.Heed = func(p clearrun.Progress) { bar.heed(p); rest.now() }
+	}
 	desks := clerkFlags{Config: c.Config, Rules: c.Rules, Dir: c.Dir}
 	clerk, err := desks.clerk()
 	if err != nil {
