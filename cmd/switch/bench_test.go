@@ -11,7 +11,7 @@ import (
 // of them.
 func TestBenchOfDebts(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "figures.json")
-	out, err := process(t, "bench", "--saf", "--debts=3000", "--pairs=1", "--seconds=0.2", "--warm-up=0.1", "--dir="+t.TempDir(), "--json="+file,
+	out, err := process(t, "bench", "--saf", "--debts=3000", "--pairs=1", "--seconds=1", "--warm-up=0.2", "--dir="+t.TempDir(), "--json="+file,
 		"--min-deliveries=1").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
