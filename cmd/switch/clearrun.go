@@ -61,8 +61,8 @@ func (c *clearRunCmd) Run(s *streams) (err error) {
 	bar := &stepBar{out: s.err, live: isTerminal(s.err)}
 	o.Heed = bar.heed
 	if src.live != nil {
-		if err := gentle(); err != nil {
-			return err
+		if err := gentle(); err != nil { // a sandbox may forbid it; the rests are left
+			fmt.Fprintf(s.err, "优先级未能降低 · the priority stays: %v\n", err)
 		}
 		rest := &rests{ctx: s.ctx, share: besideShare}
 		o.Heed = func(p clearrun.Progress) { bar.heed(p); rest.now() }
