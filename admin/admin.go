@@ -14,6 +14,7 @@
 //	POST /api/restart           hand over to a new process
 //	POST /api/checkpoint/{path} a copy of the journal as it is now
 //	POST /api/day-cut/{date}    end the open business day
+//	POST /api/purge/{date}      take the journal's days up to this one away
 //	POST /api/registry/{table}/{verb}  do something to terminals, merchants, limits or the blacklist
 //	POST /api/ask/{topic}       what is in the journal and in the queue, see the topics
 //
@@ -53,11 +54,12 @@ const (
 	Checkpoint Verb = "checkpoint" // of the journal, to a new folder on the switch's machine
 
 	DayCut Verb = "day-cut" // a date: ends that business day
+	Purge  Verb = "purge"   // a date: takes the journal up to it away
 )
 
 // takesWhat tells which verbs want a word behind them.
 var takesWhat = map[Verb]bool{Reload: false, Drain: true, Undrain: true, Keys: true, LogLevel: true, Stop: false, Restart: false,
-	OrdersImport: true, OrdersList: true, OrderCancel: true, Checkpoint: true, DayCut: true}
+	OrdersImport: true, OrdersList: true, OrderCancel: true, Checkpoint: true, DayCut: true, Purge: true}
 
 // Action is a verb and what it is done to.
 type Action struct {

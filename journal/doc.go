@@ -11,6 +11,7 @@
 //	'T' shard tick:8      sealed(FF turn:8 record …)    the records of a tick, and when its turn was
 //	'T' shard tick:8 'M'  sealed(from:8 next:8)         a recovery point; the newest counts
 //	'U' shard key…        sealed(plain)                 what Put wrote
+//	'P' shard             lsn:8 id:8                    older records are gone (Purge)
 //	'W' shard                                           never there: passes through at Open
 //
 // and in the folder index, which may be removed while nothing runs:

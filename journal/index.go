@@ -76,6 +76,7 @@ type index struct {
 	key     []byte
 	filter  *bloom.Filter // so that a new request does not cost a look-up in Pebble, 25 µs
 	leaving atomic.Bool
+	floor   atomic.Uint64 // LSN: what is before it is gone from the journal
 	others  sync.WaitGroup
 
 	// The shard's own.
@@ -129,7 +130,11 @@ func (l *Log) Find(fp uint64, since int64) (LSN, bool, error) {
 	if err := l.err(); err != nil {
 		return 0, false, err
 	}
-	return l.index.find(fp, since)
+	lsn, ok, err := l.index.find(fp, since)
+	if lsn < LSN(l.index.floor.Load()) {
+		return 0, false, err
+	}
+	return lsn, ok, err
 }
 
 func (ix *index) find(fp uint64, since int64) (LSN, bool, error) {
@@ -372,7 +377,7 @@ func (ix *index) catchUp(read *Reader) error {
 	if ok {
 		// It is fed only what is durable. If it knows more, the journal was set
 		// back to an older state, and will use these places for other records.
-		if err = read.Get(done, new(Record)); errors.Is(err, ErrNotFound) {
+		if err = read.Get(done, new(Record)); errors.Is(err, ErrNotFound) && done >= LSN(ix.floor.Load()) {
 			return fmt.Errorf("journal: the index is ahead of the journal, at %v: remove %s and it is made anew", done, ix.dir)
 		}
 	}

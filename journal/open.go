@@ -47,6 +47,11 @@ func (l *Log) start(o *Options, cache *pebble.Cache) (err error) {
 	if err != nil {
 		return err
 	}
+	floor, err := l.read.Floor()
+	if err != nil {
+		return err
+	}
+	l.index.floor.Store(uint64(floor.At))
 	if err := l.index.catchUp(l.read); err != nil {
 		return err
 	}

@@ -72,6 +72,8 @@ func (n *Node) act(ctx context.Context, a admin.Action) admin.Answer {
 		return n.cancelOrder(ctx, a.What)
 	case admin.Checkpoint:
 		return n.checkpoint(a.What)
+	case admin.Purge:
+		return n.purge(a.What)
 	case admin.DayCut:
 		return n.cutByOrder(ctx, a.What)
 	}

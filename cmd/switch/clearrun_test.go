@@ -54,6 +54,7 @@ limits: {in_flight: 64}
 	for i := range 5 {
 		f := txn.Facts{ID: txn.ID(7 + i), Kind: txn.Sale, Amount: 100, Result: txn.Approved, At: at, Sent: at}
 		log.Stamp(at)
+		log.Append(&journal.Record{Kind: journal.Intent, Facts: f})
 		log.Append(&journal.Record{Kind: journal.Outcome, Facts: f})
 		lines = append(lines, fmt.Sprintf("274%09d,%d", f.ID, 100+i/4))
 	}

@@ -52,6 +52,7 @@ type cli struct {
 	Dispute  disputeCmd  `cmd:"" help:"差错：列出、证据、双人处理、导出 · cases: list, evidence, decisions by two persons, export"`
 	Files    filesCmd    `cmd:"" help:"文件站：收、验、列、重试、拒绝、格式 · the file station: take in, verify, list, retry, reject, forms"`
 	Reserve  reserveCmd  `cmd:"" help:"备付金：开户、存取、限额、日终证明与签名、对账单 · reserve accounts: open, deposit, withdraw, limits, nights proved and signed, statements"`
+	Clean    cleanCmd    `cmd:"" help:"数据清理：日汇总、备份、清理 · daily summaries, backups proved by restoring, purge by age"`
 	Clear    clearCmd    `cmd:"" help:"清分与对账 · clearing and reconciliation"`
 	Config   configCmd   `cmd:"" help:"配置文件 · the config file"`
 	HSM      hsmCmd      `cmd:"" name:"hsm" help:"软加密机与开发用 LMK · the software security module, and LMKs for development"`

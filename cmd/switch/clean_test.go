@@ -1,0 +1,102 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"tongka/clearing/clean"
+	"tongka/clearing/day"
+	"tongka/journal"
+)
+
+// Old days go once they have a summary and nobody needs them; all of it can be done
+// again, and the backup has what went.
+func TestCleanByCommands(t *testing.T) {
+	file, ann, bob := house(t)
+	dir := filepath.Dir(file)
+	backups := filepath.Join(dir, "backups")
+	dayBook(t, file, 20260930)
+	book, err := day.OpenBook(filepath.Join(dir, "data/cuts"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := journal.LoadKey(filepath.Join(dir, "data/journal.key"), filepath.Join(dir, "data/journal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := journal.Open(journal.Options{Dir: filepath.Join(dir, "data/journal"), Key: key, NoWarm: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []day.Date{20261001, 20261002} {
+		if err := book.Decide(day.Cut{Date: d, End: uint64(log.Next()), At: time.Date(2026, 10, int(d%100), 15, 0, 0, 0, time.UTC).UnixNano(), By: day.Scheduled}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log.Mark(log.Next(), 100)
+	for _, err := range []error{log.Commit(), log.Close(), book.Close()} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	want(t, exitFailed, "no day is cleared yet", "clean", "run", "-c", file, "--backups", backups)
+	want(t, exitDone, "closed", "clear", "run", "-c", file, "--date", "20261001")
+	want(t, exitDone, "closed", "clear", "run", "-c", file, "--date", "20261002")
+	want(t, exitFailed, "--keep is 30 at least", "clean", "purge", "-c", file, "--keep", "29")
+	want(t, exitDone, "no day is old enough", "clean", "purge", "-c", file, "--keep", "4000")
+	c, err := (&clerkFlags{Config: file}).clerk()
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := time.Date(2027, 1, 1, 9, 0, 0, 0, time.UTC)
+	s := streams{t.Context(), strings.NewReader(""), os.Stderr, os.Stderr}
+	if err := c.purge(&s, 30, later); err == nil || !strings.Contains(err.Error(), "no summary yet") {
+		t.Errorf("without a summary: %v", err)
+	}
+	out := want(t, exitDone, "no day is old enough", "clean", "run", "-c", file, "--backups", backups, "--keep", "4000")
+	if !strings.Contains(out, "restored and verified") || !strings.Contains(out, "20261001: 10") {
+		t.Error(out)
+	}
+	if out := want(t, exitDone, "the backup is there", "clean", "run", "-c", file, "--backups", backups, "--keep", "4000"); strings.Contains(out, "→") {
+		t.Errorf("summaries are made twice: %s", out)
+	}
+	want(t, exitDone, "files as listed", "clean", "check", filepath.Join(backups, "20261002"))
+	if err := c.purge(&s, 30, later); err == nil || !strings.Contains(err.Error(), "20261001-o-11") {
+		t.Errorf("with a case that is open: %v", err)
+	}
+	want(t, exitDone, "proposal", append([]string{"dispute", "decide", "20261001-o-11", "ignore", "--why", "small"}, ann...)...)
+	want(t, exitDone, "confirmed", append([]string{"dispute", "confirm", "2"}, bob...)...)
+	if err := c.purge(&s, 30, later); err == nil || !strings.Contains(err.Error(), "decided") {
+		t.Errorf("with a decision that has not counted: %v", err)
+	}
+	d, err := c.desk(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if _, err := d.Bind(20261003, &b, c.who); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.TakeIn(20261003, "none", strings.NewReader(""), c.who); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // and again
+		if err := c.purge(&s, 30, later); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "data/clearing/in/20261001")); err == nil {
+		t.Error("their files are still there")
+	}
+	want(t, exitDone, "0 笔", "journal", "find", "-c", file, "--from", "2026-10-01", "--to", "2026-10-02")
+	want(t, exitDone, "流水完整", "journal", "verify", "-c", file)
+	if _, err := clean.Check(filepath.Join(backups, "20261002")); err != nil {
+		t.Errorf("the backup: %v", err)
+	}
+}
