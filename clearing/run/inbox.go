@@ -24,6 +24,7 @@ type FileInfo struct {
 	Name   string `json:"name"`
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256"`
+	Empty  bool   `json:"empty,omitempty"` // known to have no records: such files may be the same
 }
 
 // Inbox gives the files that were brought for a day. What it gives for a day may
@@ -183,6 +184,7 @@ func (j *job) admit(f *FileInfo, seen map[string]string) (*rules.File, error) {
 		return nil, err
 	case !ok:
 		return nil, fmt.Errorf("%s: 规则 files 中没有此文件名 · no name under files in the rules fits it", f.Name)
+	case f.Empty:
 	case was != 0:
 		return nil, fmt.Errorf("%s: 内容与 %s 已清算的文件相同 · the same contents were cleared on %s", f.Name, was, was)
 	case seen[f.SHA256] != "":
@@ -228,7 +230,7 @@ func (j *job) findDecisions(r *registered) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	r.Decisions = FileInfo{filepath.Base(name), size, sum}
+	r.Decisions = FileInfo{Name: filepath.Base(name), Size: size, SHA256: sum}
 	return err
 }
 

@@ -14,6 +14,7 @@ import (
 	"tongka/clearing/fee"
 	"tongka/clearing/recon"
 	"tongka/clearing/reserve"
+	"tongka/journal"
 	"tongka/txn"
 )
 
@@ -37,6 +38,8 @@ type Report struct {
 	Proof     ReportProof       `json:"proof"`
 	Cases     []casefile.Event  `json:"cases"` // the first of them; all are in cases.jsonl
 	Decisions int64             `json:"decisions"`
+	// Traces tell what happened to ours of the first cases, by case.
+	Traces map[string][]string `json:"traces,omitempty"`
 }
 
 // ReportCounts are rows.
@@ -166,7 +169,32 @@ func (j *job) report() (any, error) {
 	if r.Cases, err = j.firstCases(); err != nil {
 		return nil, err
 	}
+	if err := r.trace(j, &reg); err != nil {
+		return nil, err
+	}
 	return nil, errors.Join(j.writeJSON(ReportJSON, &r), j.write(ReportCSV, r.csv), j.write(ReportHTML, r.html), j.carryOver(&f, &s, &r))
+}
+
+// trace looks up what happened to ours of the first cases.
+func (r *Report) trace(j *job, reg *registered) error {
+	for i := range r.Cases {
+		c := &r.Cases[i]
+		if j.o.Trace == nil || len(r.Traces) >= j.o.Traces {
+			return nil
+		}
+		if c.Ours == nil || r.Traces[c.Case] != nil {
+			continue
+		}
+		lines, err := j.o.Trace(c.Ours.Txn, journal.LSN(reg.To))
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.Case, err)
+		}
+		if r.Traces == nil {
+			r.Traces = map[string][]string{}
+		}
+		r.Traces[c.Case] = lines
+	}
+	return nil
 }
 
 func (r *Report) money(j *job, c *cleared, s *settled) {

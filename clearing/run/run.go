@@ -22,6 +22,7 @@ import (
 	"tongka/clearing/day"
 	"tongka/clearing/fold"
 	"tongka/clearing/rules"
+	"tongka/journal"
 	"tongka/txn"
 )
 
@@ -106,7 +107,11 @@ type Options struct {
 	GoWithout []string // required files, by pattern, and refused ones, by name, that the day is run without
 	Memory    int      // bytes to sort each side in; 0 = 32 MiB
 	Heed      func(Progress)
-	Details   bool // what is booked is kept by merchant, for files to merchants and cities
+	// Trace tells what happened to one of ours up to a place in the journal; the first
+	// Traces cases of the report open to it.
+	Trace   func(id uint64, to journal.LSN) ([]string, error)
+	Traces  int
+	Details bool // what is booked is kept by merchant, for files to merchants and cities
 	// Decide has what the desk decided written for the day, in its file, before the
 	// day is frozen; nil: the file is as it is.
 	Decide func(day.Date) error

@@ -74,7 +74,7 @@ func (s *Station) again(f *File, k *Kind) error {
 func (s *Station) besides(f *File) (map[string][]byte, error) {
 	with := map[string][]byte{}
 	for _, suffix := range f.Beside {
-		b, err := os.ReadFile(s.path("spool", f.SHA256+"."+suffix))
+		b, err := os.ReadFile(s.path("spool", f.stem()+"."+suffix))
 		if err != nil {
 			return nil, err
 		}
@@ -134,7 +134,7 @@ func (s *Station) archive(f *File) error {
 		return err
 	}
 	for _, suffix := range f.Beside {
-		if err := localDir(s.path("spool")).Remove(f.SHA256 + "." + suffix); err != nil {
+		if err := localDir(s.path("spool")).Remove(f.stem() + "." + suffix); err != nil {
 			return err
 		}
 	}

@@ -20,7 +20,7 @@ import (
 func (s *Station) Files(d day.Date) (all []run.FileInfo, err error) {
 	err = s.ofDay(d, func(f *File) {
 		if slices.Contains([]State{Verified, Stored, Cleared, Archived}, f.State) {
-			all = append(all, run.FileInfo{Name: f.Name, Size: f.Size, SHA256: f.SHA256})
+			all = append(all, run.FileInfo{Name: f.Name, Size: f.Size, SHA256: f.SHA256, Empty: f.Records == 0})
 		}
 	})
 	slices.SortFunc(all, func(a, b run.FileInfo) int { return strings.Compare(a.Name, b.Name) })

@@ -33,21 +33,24 @@ func (s *Station) register(in *incoming, src *Source, e *Entry) (f *File, err er
 			f.Beside = append(f.Beside, suffix)
 		}
 	}
-	var why string
+	var twin, why string
 	var same *File
 	if err := s.with(func(st *store) (err error) {
-		same, why, err = st.duplicate(f)
+		same, twin, why, err = st.duplicate(f)
 		return err
 	}); err != nil {
 		return nil, err
 	}
-	switch {
-	case same != nil:
+	if same != nil {
 		return same, errors.Join(s.seen(same, e), in.drop())
-	case why != "":
-		return f, errors.Join(s.refuse(f, e, why), in.drop())
 	}
 	v := s.look(f, in.kind, in.path, in.with)
+	if empty := f.To == Clearing && v.Records == 0 && len(v.faults) == 0; !empty && why == "" {
+		why = twin // days without business look alike, and are no duplicates
+	}
+	if why != "" {
+		return f, errors.Join(s.refuse(f, e, why), in.drop())
+	}
 	if v.cut && src != nil {
 		late, err := s.overdue(src, e)
 		if err != nil || !late {
@@ -64,24 +67,26 @@ func (s *Station) register(in *incoming, src *Source, e *Entry) (f *File, err er
 }
 
 // duplicate finds what a file is a copy of: the same in name and bytes is the same
-// file. why says what stands against another. The name of a file that was set aside
-// or turned down is free for a better one.
-func (s *store) duplicate(f *File) (same *File, why string, err error) {
-	bytes, err := s.file(shaKey(f.SHA256))
-	if err != nil {
-		return nil, "", err
+// file. twin says what other name has its bytes, why what has its name. The name of a
+// file that was set aside or turned down is free for a better one.
+func (s *store) duplicate(f *File) (same *File, twin, why string, err error) {
+	bytes, err1 := s.file(shaKey(f.SHA256))
+	named, err2 := s.file(nameKey(f.Name))
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, "", "", err
+	}
+	for _, x := range []*File{bytes, named} {
+		if x != nil && x.Name == f.Name && x.SHA256 == f.SHA256 {
+			return x, "", "", nil
+		}
 	}
 	if bytes != nil {
-		if bytes.Name == f.Name {
-			return bytes, "", nil
-		}
-		return nil, fmt.Sprintf("内容与 %d 号文件 %s 相同 · the same contents as file %d, %s", bytes.ID, bytes.Name, bytes.ID, bytes.Name), nil
+		twin = fmt.Sprintf("内容与 %d 号文件 %s 相同 · the same contents as file %d, %s", bytes.ID, bytes.Name, bytes.ID, bytes.Name)
 	}
-	named, err := s.file(nameKey(f.Name))
-	if err == nil && named != nil && named.State != Quarantined && named.State != Rejected {
+	if named != nil && named.State != Quarantined && named.State != Rejected {
 		why = fmt.Sprintf("同名文件已登记为 %d 号，内容不同 · file %d has this name and other contents", named.ID, named.ID)
 	}
-	return nil, why, err
+	return nil, twin, why, nil
 }
 
 // seen writes down what a file in a source has become.
@@ -138,14 +143,14 @@ func (s *Station) overdue(src *Source, e *Entry) (late bool, err error) {
 func (s *Station) keep(in *incoming, f *File) error {
 	spool := localDir(s.path("spool"))
 	for _, suffix := range f.Beside {
-		if err := os.WriteFile(s.path("spool", f.SHA256+"."+suffix), in.with[suffix], 0o600); err != nil {
+		if err := os.WriteFile(s.path("spool", f.stem()+"."+suffix), in.with[suffix], 0o600); err != nil {
 			return err
 		}
 	}
 	if err := s.at("copied"); err != nil {
 		return err
 	}
-	if err := os.Rename(in.path, spool.path(f.SHA256)); err != nil {
+	if err := os.Rename(in.path, spool.path(f.stem())); err != nil {
 		return err
 	}
 	if err := syncFolder(string(spool)); err != nil {
@@ -168,7 +173,10 @@ func (s *Station) enter(f *File, e *Entry) error {
 		b := st.batch()
 		b.file(f)
 		b.put(nameKey(f.Name), f.ID)
-		b.put(shaKey(f.SHA256), f.ID)
+		if known, err := st.has(shaKey(f.SHA256)); err != nil || !known {
+			b.err = errors.Join(b.err, err)
+			b.put(shaKey(f.SHA256), f.ID)
+		}
 		b.seen(f, e)
 		return b.commit()
 	})
@@ -280,7 +288,7 @@ func (s *Station) fits(st *store, f *File, v *finding) error {
 
 // aside sets a file aside. Its bytes move first: where they are is looked for.
 func (s *Station) aside(f *File, why string) error {
-	if err := s.bring(f, s.path("quarantine", f.SHA256)); err != nil {
+	if err := s.bring(f, s.path("quarantine", f.stem())); err != nil {
 		return err
 	}
 	f.move(Quarantined, "pass", s.o.Now(), why)

@@ -31,7 +31,7 @@ func (s *Station) Retry(ctx context.Context, o Order) (*File, error) {
 		}
 		f.Date, f.Tries, f.Next, f.Number = o.Date, 0, 0, ""
 		f.move(Received, s.o.By, s.o.Now(), o.Why)
-		return s.bring(f, s.path("spool", f.SHA256))
+		return s.bring(f, s.path("spool", f.stem()))
 	})
 	if err != nil {
 		return nil, err
@@ -57,7 +57,7 @@ func (s *Station) Reject(o Order) (*File, error) {
 	}
 	err = s.change(f.ID, f.State, func(_ *store, _ *batch, f *File) error {
 		f.move(Rejected, s.o.By, s.o.Now(), o.Why)
-		return s.bring(f, s.path("quarantine", f.SHA256))
+		return s.bring(f, s.path("quarantine", f.stem()))
 	})
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package station
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -131,6 +132,13 @@ func (s *store) find(what string) (f *File, err error) {
 	return f, err
 }
 
+// stem is the name of a file's bytes: two files may have the same ones, when there is
+// nothing in them.
+func (f *File) stem() string {
+	name := sha256.Sum256([]byte(f.Name))
+	return fmt.Sprintf("%s-%x", f.SHA256, name[:4])
+}
+
 // bytesOf finds where a file's bytes are: a crash may have come between their move
 // and its record.
 func (s *Station) bytesOf(f *File) (string, error) {
@@ -143,7 +151,7 @@ func (s *Station) bytesOf(f *File) (string, error) {
 }
 
 func (s *Station) places(f *File) []string {
-	return []string{s.path("spool", f.SHA256), s.path("quarantine", f.SHA256), s.path("archive", f.Date.String(), f.Name)}
+	return []string{s.path("spool", f.stem()), s.path("quarantine", f.stem()), s.path("archive", f.Date.String(), f.Name)}
 }
 
 // bring moves a file's bytes to a place, if they are not there.

@@ -221,6 +221,27 @@ func TestDuplicates(t *testing.T) {
 	}
 }
 
+// Days without business look alike: they are no duplicates.
+func TestEmptyDays(t *testing.T) {
+	g := newGround(t, testConfig)
+	for _, name := range []string{"bank-20260929-1.csv", "bank-20260930-1.csv", "bank-20261001-1.csv"} {
+		g.file(name, csv(0))
+	}
+	g.pass()
+	g.want("bank-20260929-1.csv verified", "bank-20260930-1.csv verified", "bank-20261001-1.csv verified")
+	for _, d := range []day.Date{20260929, 20260930, first} {
+		files, err := g.Files(d)
+		g.must(err)
+		if len(files) != 1 || !files[0].Empty {
+			t.Fatalf("%+v", files)
+		}
+		g.must(g.Took(d, run.Intake, files))
+		g.must(g.Took(d, run.Close, files))
+	}
+	g.pass()
+	g.want("bank-20260929-1.csv archived", "bank-20260930-1.csv archived", "bank-20261001-1.csv archived")
+}
+
 // What grows, has no end, or lacks what has to lie beside it, waits; not for ever.
 func TestPartialFilesWait(t *testing.T) {
 	g := newGround(t, testConfig)
@@ -375,7 +396,7 @@ func TestRetries(t *testing.T) {
 	g.open()
 	f, err := g.Find("1")
 	g.must(err)
-	g.must(os.Rename(g.path("spool", f.SHA256), g.path("spool", "away")))
+	g.must(os.Rename(g.path("spool", f.stem()), g.path("spool", "away")))
 	for i := range 4 {
 		g.must(g.Pass(t.Context()))
 		if f, err = g.Find("1"); err != nil || f.State != Failed || f.Tries != min(i+1, 3) {
@@ -383,7 +404,7 @@ func TestRetries(t *testing.T) {
 		}
 		g.now = g.now.Add(time.Hour)
 	}
-	g.must(os.Rename(g.path("spool", "away"), g.path("spool", f.SHA256)))
+	g.must(os.Rename(g.path("spool", "away"), g.path("spool", f.stem())))
 	if f, err = g.Retry(t.Context(), Order{What: "1"}); err != nil || f.State != Verified {
 		t.Errorf("%+v, %v", f, err)
 	}

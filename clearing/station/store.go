@@ -5,8 +5,8 @@
 //
 //	dir/state          what is known: Pebble, one process at a time
 //	dir/fetch          files on their way from another machine
-//	dir/spool/SHA      bytes of registered files
-//	dir/quarantine/SHA bytes of those that are set aside
+//	dir/spool/SHA-*    bytes of registered files
+//	dir/quarantine/SHA-* bytes of those that are set aside
 //	dir/archive/DATE/NAME
 //	dir/sent/DATE/SEND  what was made for others
 //	dir/sent/DATE      what was made for others, until they say that they have it

@@ -17,7 +17,9 @@ import (
 	clearrun "tongka/clearing/run"
 	"tongka/config"
 	"tongka/journal"
+	"tongka/journal/query"
 	"tongka/node"
+	"tongka/txn"
 )
 
 // clearRunCmd clears one business day.
@@ -32,6 +34,7 @@ type clearRunCmd struct {
 	Steps      string   `placeholder:"LIST" help:"只做这些步骤 · only these steps: register,intake,journal,totals,reconcile,clear,settle,reserve,report,close"`
 	Redo       string   `placeholder:"STEP" help:"自此步骤重做（未关闭的一日） · do this step and those behind it again, of a day that is not closed"`
 	Without    []string `placeholder:"NAME" help:"缺此应到文件，或不用此文件，照常清算 · go on without this required file, or leave this file out"`
+	Traces     int      `help:"报表中前若干差错可展开其交易的经过；每条须读其后两日流水 · the first so many cases of the report open to what happened; each reads two days of the journal"`
 	Memory     int      `default:"64" help:"每方排序内存 MB · megabytes to sort each side in"`
 	JSON       bool     `help:"输出 JSON · write JSON"`
 }
@@ -55,6 +58,8 @@ func (c *clearRunCmd) Run(s *streams) (err error) {
 		return err
 	}
 	o.Journal = func() (clearrun.Journal, error) { return src.open(s.ctx) }
+	o.Traces = c.Traces
+	o.Trace = func(id uint64, to journal.LSN) ([]string, error) { return src.trace(s.ctx, id, to) }
 	if err := c.station(s, o); err != nil {
 		return err
 	}
@@ -221,6 +226,24 @@ func (c *clearSource) open(ctx context.Context) (*journal.Kept, error) {
 		return nil, err
 	}
 	return journal.OpenReadOnly(journal.Options{Dir: dir, Key: ring.Key, Old: ring.Old})
+}
+
+// trace tells what happened to a transaction, up to a place.
+func (c *clearSource) trace(ctx context.Context, id uint64, to journal.LSN) (lines []string, err error) {
+	log, err := c.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	d, err := query.NewDesk(log.Reader, 1)
+	if err != nil {
+		return nil, err
+	}
+	story, err := d.Show(ctx, txn.ID(id), "", false)
+	if err != nil {
+		return nil, err
+	}
+	return story.Lines(to), nil
 }
 
 // snapshot has the switch make a checkpoint, once for a run. What a run that was

@@ -85,7 +85,7 @@ func TestClearRun(t *testing.T) {
 	if err := os.MkdirAll(left, 0o700); err != nil { // as a run that was killed leaves it
 		t.Fatal(err)
 	}
-	code, out, errs = clearRun(t, "-c", file, "--date", "20261001", "--json")
+	code, out, errs = clearRun(t, "-c", file, "--date", "20261001", "--json", "--traces", "5")
 	if _, err := os.Stat(left); err == nil {
 		t.Error("a snapshot is left")
 	}
@@ -96,8 +96,11 @@ func TestClearRun(t *testing.T) {
 	if !strings.Contains(errs, "先前已完成 · done before") || s.Report.Cases[0].Ours.Txn != 11 || s.Report.Links[0].Link != "a" {
 		t.Errorf("%s %+v", errs, s.Report.Cases)
 	}
+	if lines := s.Report.Traces[s.Report.Cases[0].Case]; len(lines) < 2 || !strings.Contains(lines[0], "  11  RRN 274000000011  ") {
+		t.Errorf("traces %q", s.Report.Traces)
+	}
 	page, err := os.ReadFile(filepath.Join(s.Folder, clearrun.ReportHTML))
-	if err != nil || !strings.Contains(string(page), "<code>switch journal show 11</code>") || strings.Contains(string(page), "http://") || !strings.Contains(string(page), "<svg") {
+	if err != nil || !strings.Contains(string(page), "<code>switch journal show 11</code>") || strings.Contains(string(page), "http://") || !strings.Contains(string(page), "<svg") || !strings.Contains(string(page), "<summary>追踪 · trace</summary>") {
 		t.Errorf("the page: %v", err)
 	}
 	if code, out, _ := clearRun(t, "-c", file, "--date", "20261001"); code != exitDone || !strings.Contains(out, "已关闭 · closed") || !strings.Contains(out, "金额不等 · amount differs: 1") {

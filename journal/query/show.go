@@ -244,3 +244,19 @@ func (t *teller) owing(lsn journal.LSN, r *journal.Record) error {
 }
 
 var formZh = map[storefwd.Form]string{storefwd.Reversal: "冲正", storefwd.Advice: "通知"}
+
+// Lines tells a story in lines for people, up to a place in the journal, which is not
+// in it any more; what happened since is left out, so that who asks later gets the same.
+func (st *Story) Lines(to journal.LSN) []string {
+	r := &st.Row
+	all := []string{fmt.Sprintf("%s  %d  RRN %s  %s/%s  %s %s  %d.%02d  %s %s", r.At, r.ID, r.RRN, r.Merchant, r.Terminal, r.Kind, r.Card, r.Amount/100, r.Amount%100, r.Code, r.Link)}
+	var end, turn, place uint64
+	_, err := fmt.Sscanf(to.String(), "%d.%d", &end, &place)
+	for _, x := range st.Steps {
+		if _, bad := fmt.Sscanf(x.LSN, "%d.%d", &turn, &place); bad == nil && err == nil && turn >= end {
+			break
+		}
+		all = append(all, fmt.Sprintf("%s  +%d µs  %s · %s  %s", x.At, x.After, x.Zh, x.En, x.LSN))
+	}
+	return all
+}

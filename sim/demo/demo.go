@@ -107,7 +107,13 @@ func (w *world) play(ctx context.Context) (*Summary, error) {
 	if err := w.settle(); err != nil {
 		return nil, err
 	}
-	return w.sum(ran), nil
+	sum := w.sum(ran)
+	var err error
+	sum.Cleared, err = w.clear(context.WithoutCancel(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("清分 · clearing: %w", err)
+	}
+	return sum, nil
 }
 
 // say prints a line for people.

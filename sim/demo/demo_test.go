@@ -52,6 +52,9 @@ func sound(t *testing.T, name string, s *Summary) {
 	if s.Day.Steps < 70 || s.Day.Unexpected != 0 || !s.Day.Finished {
 		t.Errorf("%s: the day had %+v", name, s.Day)
 	}
+	if c := s.Cleared; c == nil || !c.Balanced || c.Differences != 1 || !c.Traced || c.Theirs == 0 {
+		t.Errorf("%s: clearing %+v", name, c)
+	}
 	if c := s.Cards; c.Paid != c.OnCards+c.ParkedFen || c.Written == 0 || len(c.Parked) == 0 || c.Parked[0].Owing == 0 {
 		t.Errorf("%s: cards %+v", name, *c)
 	}

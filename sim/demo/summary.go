@@ -40,6 +40,8 @@ type Summary struct {
 	Cards  *book.CardVerdict `json:"cards"`
 	Day    Steps             `json:"day"`
 	Data   string            `json:"data,omitempty"`
+	// How its business day was cleared.
+	Cleared *Cleared `json:"cleared"`
 }
 
 // Steps count what a terminal and the kiosks did in their day.
@@ -123,6 +125,10 @@ func (w *world) report(s *Summary) error {
 		w.say("交易 sent %d · 批准 approved %d · 拒绝 declined %d · 超时 timed out %d · 已冲正 reversed %d · 待冲正 owed %d · %.0f 笔/秒 TPS · p50 %.2f ms · p99 %.2f ms",
 			s.Sent, s.Approved, s.Declined, s.TimedOut, s.Reversed, s.Owed, s.TPS, float64(s.P50)/1000, float64(s.P99)/1000)
 		w.say("净额 net: 终端 terminals %s = 银行 banks %s · 一日 day: %s", yuan(s.Net), yuan(s.NetBanks), s.Day.String())
+		if c := s.Cleared; c != nil {
+			w.say("清分 clearing %s: 平衡 balanced %v · 本方 ours %d · 对方 theirs %d · 差异 differences %d（预设一处 one is planted, RRN %s） · 报表 report %s",
+				c.Date, c.Balanced, c.Ours, c.Theirs, c.Differences, c.Planted, c.Report)
+		}
 		w.say("丢失 lost %d · 重复 duplicated %d · 未决 unresolved %d", s.Lost, s.Duplicated, s.Unresolved)
 	}
 	var wrong []string
@@ -131,6 +137,9 @@ func (w *world) report(s *Summary) error {
 	}
 	if s.Cards.Paid != s.Cards.OnCards+s.Cards.ParkedFen && s.Unresolved == 0 {
 		wrong = append(wrong, s.Cards.String())
+	}
+	if c := s.Cleared; c != nil && !c.good() {
+		wrong = append(wrong, fmt.Sprintf("清分 clearing: balanced %v, differences %d, traced %v (%s)", c.Balanced, c.Differences, c.Traced, c.Report))
 	}
 	var errs []error
 	if len(wrong) > 0 {
