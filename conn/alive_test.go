@@ -70,7 +70,7 @@ func TestKeepAliveOnTheLoop(t *testing.T) {
 		t.Error("a timer for keep-alives that nobody wants")
 	}
 	l.letGo(p)
-	p.door = newDoor(t.Context(), "pos", true, 0, listenerTerms(&ListenerConfig{Framing: kept(t, time.Second)}, nil))
+	p.door = newDoor(t.Context(), true, 0, listenerTerms(&ListenerConfig{Framing: kept(t, time.Second)}, nil))
 	l.takeOn(p)
 	p.sent = l.now
 	step := func() {

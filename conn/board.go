@@ -86,7 +86,7 @@ func (l *loop) letAboard() {
 func (f *Front) notBoarded(p *peer, err error) {
 	p.loop.letGo(p)
 	f.enrollErrs.Add(1)
-	f.log.Warn("connection not enrolled", fault.Field(fault.NotEnrolled), zap.String("at", p.door.name), zap.Error(or(err, errNotOpened)))
+	f.log.Warn("connection not enrolled", fault.Field(fault.NotEnrolled), zap.String("at", p.door.name()), zap.Error(or(err, errNotOpened)))
 }
 
 // detach gives a descriptor of the connection's socket, and closes the connection.

@@ -54,7 +54,10 @@ type Config struct {
 
 // ListenerConfig is one door for terminals.
 type ListenerConfig struct {
-	Name         string
+	Name string
+	// Speaks is what its connections speak. One that gets another name at its old
+	// address keeps them when it still speaks that.
+	Speaks       string
 	Addr         string // host:port for net.Listen; port 0 picks a free one
 	Framing      Framing
 	MaxConns     int           // connections at once, over all loops; more are refused

@@ -74,7 +74,7 @@ func bare() (*loop, *relay, *peer) {
 	l.bell.rung.Store(true) // nobody would hear it
 	r := &relay{loop: l}
 	l.h = r
-	p := &peer{door: newDoor(context.Background(), "pos", true, 0, listenerTerms(&ListenerConfig{Framing: Binary2, Idle: time.Minute}, nil)), loop: l}
+	p := &peer{door: newDoor(context.Background(), true, 0, listenerTerms(&ListenerConfig{Framing: Binary2, Idle: time.Minute}, nil)), loop: l}
 	l.opened(deafConn{}, p)
 	return l, r, p
 }

@@ -13,7 +13,6 @@ import (
 // door is what the connections of one listener or link have in common. It keeps
 // its index and its framing for life; what else may be set stands in its terms.
 type door struct {
-	name     string
 	listener bool
 	index    int
 
@@ -31,6 +30,7 @@ type door struct {
 // terms are the settings of a door with defaults filled in. They are replaced as
 // a whole when the front is updated, and hold for connections that are open, too.
 type terms struct {
+	name         string  // a listener's may change
 	framing      Framing // never longer than room
 	room         int     // bytes kept of a frame that is not whole yet
 	maxConns     int64
@@ -47,12 +47,14 @@ type terms struct {
 	silence int64 // ns without a frame, after which a line makes way for a new one
 }
 
-func newDoor(ctx context.Context, name string, listener bool, index int, t *terms) *door {
-	d := &door{name: name, listener: listener, index: index, gate: gate.New(t.guard)}
+func newDoor(ctx context.Context, listener bool, index int, t *terms) *door {
+	d := &door{listener: listener, index: index, gate: gate.New(t.guard)}
 	d.ctx, d.cancel = context.WithCancel(ctx)
 	d.terms.Store(t)
 	return d
 }
+
+func (d *door) name() string { return d.terms.Load().name }
 
 // change replaces the terms, for those who are in, too.
 func (d *door) change(t *terms) {
@@ -62,6 +64,7 @@ func (d *door) change(t *terms) {
 
 func listenerTerms(c *ListenerConfig, side *cert.Side) *terms {
 	t := newTerms(c.Framing, c.MaxFrame, c.MaxOutbound, c.FrameTimeout)
+	t.name = c.Name
 	t.maxConns = int64(or(c.MaxConns, defaultMaxConns))
 	t.idle = int64(c.Idle)
 	t.tls, t.guard = side, c.Guard
@@ -74,7 +77,7 @@ const knocking = 8
 
 func linkTerms(c *LinkConfig, side *cert.Side) *terms {
 	t := newTerms(c.Framing, c.MaxFrame, c.MaxOutbound, c.FrameTimeout)
-	t.tls = side
+	t.name, t.tls = c.Name, side
 	if c.Listen {
 		t.guard.Allow = c.Allow
 		t.places = or(c.MaxLines, defaultLines)

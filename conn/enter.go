@@ -103,7 +103,7 @@ func (f *Front) accept(e *entrance) {
 		if err != nil {
 			f.acceptErrs.Add(1)
 			if pause == acceptPauseMin { // once for each bad time
-				f.log.Warn("accept failed", fault.Field(fault.AcceptFailed), zap.String("listener", d.name), zap.Error(os.NewSyscallError("accept4", err)))
+				f.log.Warn("accept failed", fault.Field(fault.AcceptFailed), zap.String("listener", d.name()), zap.Error(os.NewSyscallError("accept4", err)))
 			}
 			f.pause(f.ctx, pause)
 			pause = min(2*pause, acceptPauseMax)

@@ -162,7 +162,7 @@ func (f *Front) open(name, addr string, inherited map[string]*net.TCPListener) (
 
 // enter notes a listener; accept must follow for an entrance that is new.
 func (f *Front) enter(c *ListenerConfig, in *entrance, index int, side *cert.Side) *listening {
-	l := &listening{cfg: *c, in: in, door: f.newDoor(c.Name, true, index, listenerTerms(c, side))}
+	l := &listening{cfg: *c, in: in, door: f.newDoor(true, index, listenerTerms(c, side))}
 	l.in.door.Store(l.door)
 	f.listeners = append(f.listeners, l)
 	return l
@@ -170,7 +170,7 @@ func (f *Front) enter(c *ListenerConfig, in *entrance, index int, side *cert.Sid
 
 // join notes a link; connect must follow. in is nil for one that we dial.
 func (f *Front) join(c *LinkConfig, in *entrance, index int, side *cert.Side) *linking {
-	k := &linking{cfg: *c, in: in, door: f.newDoor(c.Name, false, index, linkTerms(c, side))}
+	k := &linking{cfg: *c, in: in, door: f.newDoor(false, index, linkTerms(c, side))}
 	if in != nil {
 		in.door.Store(k.door)
 	}
@@ -178,8 +178,8 @@ func (f *Front) join(c *LinkConfig, in *entrance, index int, side *cert.Side) *l
 	return k
 }
 
-func (f *Front) newDoor(name string, listener bool, index int, t *terms) *door {
-	d := newDoor(f.ctx, name, listener, index, t)
+func (f *Front) newDoor(listener bool, index int, t *terms) *door {
+	d := newDoor(f.ctx, listener, index, t)
 	f.doors = append(f.doors, d)
 	return d
 }

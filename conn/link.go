@@ -165,7 +165,7 @@ func (n *line) backoff(rounds int) time.Duration {
 
 // watch says in the log what becomes of a line that its peer has dialled.
 func (f *Front) watch(p *peer) {
-	log := f.log.With(zap.String("link", p.door.name), zap.Int("line", p.loop.number))
+	log := f.log.With(zap.String("link", p.door.name()), zap.Int("line", p.loop.number))
 	if p.id == 0 {
 		log.Warn("link dialled once more while its line is alive: refused", fault.Field(fault.LineRefusedTwice))
 		return

@@ -209,7 +209,7 @@ func stop(t *testing.T, f *Front, probes []*probe) {
 	}
 	for _, d := range f.doors {
 		if n := d.open.Load(); n != 0 {
-			t.Errorf("%d still counted at door %s", n, d.name)
+			t.Errorf("%d still counted at door %s", n, d.name())
 		}
 	}
 }

@@ -262,7 +262,7 @@ func (f *Front) handshakeFailed(d *door, guest *gate.Guest, c net.Conn, err erro
 		}
 	}
 	if f.log.Core().Enabled(zap.DebugLevel) {
-		f.log.Debug("TLS handshake failed", zap.String("listener", d.name), zap.Stringer("peer", c.RemoteAddr()), zap.Error(err))
+		f.log.Debug("TLS handshake failed", zap.String("listener", d.name()), zap.Stringer("peer", c.RemoteAddr()), zap.Error(err))
 	}
 	_ = c.Close() // crypto/tls has said why
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	"tongka/conn/cert"
@@ -23,6 +24,7 @@ type Diff struct {
 	Removed  []Place
 	Changed  []Place // in place, for connections that are open, too
 	Moved    []Place // another address, and the same index: the old connections leave
+	Renamed  []Renaming
 	Replaced []Place // another framing, or another side or time to dial, so a new index, for what comes from now on
 }
 
@@ -31,6 +33,13 @@ type Diff struct {
 type Place struct {
 	Name  string
 	Index int
+}
+
+// Renaming is a listener that got another name and keeps all else, its
+// connections, too.
+type Renaming struct {
+	Was string
+	Place
 }
 
 // Empty says that nothing would change.
@@ -60,6 +69,7 @@ const (
 	changed
 	moved
 	replaced
+	renamed
 )
 
 // Plan says what Update would do.
@@ -138,10 +148,16 @@ func (f *Front) planListeners(configs []ListenerConfig, sides []*cert.Side, next
 				kept[l] = true
 			}
 		}
+		steps = append(steps, s)
+	}
+	for i := range steps {
+		s := &steps[i]
+		if s.kind == added {
+			f.renamed(s, kept)
+		}
 		if s.kind == added || s.kind == replaced {
 			s.index, *next = *next, *next+1
 		}
-		steps = append(steps, s)
 	}
 	for _, l := range f.listeners {
 		if !kept[l] {
@@ -149,6 +165,22 @@ func (f *Front) planListeners(configs []ListenerConfig, sides []*cert.Side, next
 		}
 	}
 	return steps
+}
+
+// renamed finds the listener whose address a new one has, if that goes: then it is
+// the same under another name. Port 0 is a free one, and so no address.
+func (f *Front) renamed(s *step, kept map[*listening]bool) {
+	if strings.HasSuffix(s.asIn.Addr, ":0") {
+		return
+	}
+	for _, l := range f.listeners {
+		if kept[l] || l.cfg.Addr != s.asIn.Addr || l.cfg.Speaks != s.asIn.Speaks || listenerStep(&l.cfg, s.asIn) != changed {
+			continue
+		}
+		s.in, s.index, s.kind, kept[l] = l, l.door.index, renamed, true
+		s.renew(l.door)
+		return
+	}
 }
 
 func (f *Front) planLinks(configs []LinkConfig, sides []*cert.Side, next *int) (steps []step) {
@@ -232,6 +264,10 @@ func (c *Change) note(s *step) {
 	} else if s.link != nil {
 		old = s.link.door
 	}
+	if s.kind == renamed {
+		d.Renamed = append(d.Renamed, Renaming{s.in.cfg.Name, Place{name, s.index}})
+		return
+	}
 	list := map[stepKind]*[]Place{added: &d.Added, removed: &d.Removed, changed: &d.Changed, moved: &d.Moved, replaced: &d.Replaced}[s.kind]
 	if list == nil {
 		return
@@ -313,7 +349,7 @@ func (f *Front) apply(steps []step) {
 // applyListener gives the door whose connections have to go, if any.
 func (f *Front) applyListener(s *step) (gone *door) {
 	switch s.kind {
-	case stays, changed:
+	case stays, changed, renamed:
 		s.in.cfg = *s.asIn
 		s.in.door.change(listenerTerms(s.asIn, s.side))
 		f.listeners = append(f.listeners, s.in)

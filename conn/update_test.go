@@ -46,6 +46,48 @@ func dialAt(t *testing.T, f *Front, listener int) *net.TCPConn {
 	return c.(*net.TCPConn)
 }
 
+// A listener that gets another name at its old address is the same one: nobody is
+// cut, and the socket stays. One that speaks something else then is another one,
+// and cannot have the address while the old one listens there.
+func TestUpdateRenamesAListener(t *testing.T) {
+	cfg := Config{Listeners: []ListenerConfig{listenerNamed("old"), listenerNamed("b")}}
+	for i := range cfg.Listeners {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Listeners[i].Addr, cfg.Listeners[i].Speaks = l.Addr().String(), "pos"
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, _ := run(t, cfg)
+	c := dialAt(t, f, 0)
+	ask(t, c, "before")
+	swapped := Config{Listeners: []ListenerConfig{cfg.Listeners[1], cfg.Listeners[0]}}
+	swapped.Listeners[0].Name, swapped.Listeners[1].Name = "new", "b2"
+	swapped.Listeners[1].MaxConns = 1
+	change := update(t, f, swapped)
+	want := []Renaming{{"b", Place{"new", 1}}, {"old", Place{"b2", 0}}}
+	if !reflect.DeepEqual(change.Listeners, Diff{Renamed: want}) || change.Draining != 0 {
+		t.Errorf("%+v", change)
+	}
+	ask(t, c, "after")
+	if c2 := dialAt(t, f, 0); c2 != nil {
+		_, err := c2.Read(make([]byte, 1)) // the new limit holds: one is in
+		if err == nil {
+			t.Error("a second one got in")
+		}
+	}
+	ask(t, dialAt(t, f, 1), "at the other")
+	other := Config{Listeners: []ListenerConfig{swapped.Listeners[0], swapped.Listeners[1]}}
+	other.Listeners[1].Name, other.Listeners[1].Speaks = "b3", "bcd"
+	if _, err := f.Update(other); err == nil || !strings.Contains(err.Error(), "b3") {
+		t.Errorf("another dialect at the address: %v", err)
+	}
+	ask(t, c, "still")
+}
+
 // Limits change for those who are in, and nobody is cut.
 func TestUpdateInPlace(t *testing.T) {
 	cfg := door1(func(l *ListenerConfig) { l.MaxConns = 1 })

@@ -236,7 +236,7 @@ func (n *Node) parts(o Options) (engine.Config, conn.Config, error) {
 			return ec, cc, err
 		}
 		ec.Listeners = append(ec.Listeners, engine.Listener{Name: l.Name, Door: door, Framing: f})
-		cc.Listeners = append(cc.Listeners, conn.ListenerConfig{Name: l.Name, Addr: l.Address, Framing: f,
+		cc.Listeners = append(cc.Listeners, conn.ListenerConfig{Name: l.Name, Speaks: speaks(l), Addr: l.Address, Framing: f,
 			MaxConns: l.MaxConnections, MaxFrame: l.MaxFrame, MaxOutbound: l.MaxOutbound, Idle: l.IdleTimeout, FrameTimeout: l.FrameTimeout,
 			TLS: l.TLS.Options(), Guard: l.Guard()})
 	}
@@ -327,7 +327,7 @@ func (n *Node) calls(cc *conn.Config, bank *engine.Link, l *config.Line, s *conf
 
 // door gives the reader and renderer of a terminals' dialect.
 func (n *Node) door(made map[string]*translate.Door, l *config.Listener) (*translate.Door, error) {
-	key := l.Dialect + " " + strings.Join(l.ActionCodes, " ")
+	key := speaks(l)
 	if d := made[key]; d != nil {
 		return d, nil
 	}
@@ -342,6 +342,9 @@ func (n *Node) door(made map[string]*translate.Door, l *config.Listener) (*trans
 	made[key] = d
 	return d, err
 }
+
+// speaks names the dialect of a listener and what belongs to it.
+func speaks(l *config.Listener) string { return l.Dialect + " " + strings.Join(l.ActionCodes, " ") }
 
 // ofEdition gives a dialect of 1993 what is its counterpart's own. Others have no
 // use for it.

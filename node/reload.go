@@ -50,6 +50,12 @@ func (s seats) after(c *conn.Change) seats {
 		for _, p := range of.diff.Removed {
 			delete(of.places, p.Name)
 		}
+		for _, p := range of.diff.Renamed {
+			delete(of.places, p.Was)
+		}
+		for _, p := range of.diff.Renamed { // two may have changed their names about
+			of.places[p.Name] = p.Index
+		}
 	}
 	return next
 }
@@ -213,10 +219,10 @@ func (r *revision) words(dry bool) admin.Answer {
 	}
 	doors, lines := &r.plan.Listeners, &r.plan.Links
 	drained := len(lines.Removed) + len(lines.Moved) + len(lines.Replaced)
-	zh := fmt.Sprintf("%d 项变化：接入新增 %d、移除 %d、迁移 %d，线路排空 %d，空闲后断开 %d 个连接，中断 0 个会话", len(r.changes),
-		len(doors.Added), len(doors.Removed), len(doors.Moved)+len(doors.Replaced), drained, r.plan.Draining)
-	en := fmt.Sprintf("%s: listeners %d added, %d removed, %d moved; %s, %s, 0 sessions cut", some(len(r.changes), "change", "changes"),
-		len(doors.Added), len(doors.Removed), len(doors.Moved)+len(doors.Replaced),
+	zh := fmt.Sprintf("%d 项变化：接入新增 %d、移除 %d、迁移 %d、改名 %d，线路排空 %d，空闲后断开 %d 个连接，中断 0 个会话", len(r.changes),
+		len(doors.Added), len(doors.Removed), len(doors.Moved)+len(doors.Replaced), len(doors.Renamed), drained, r.plan.Draining)
+	en := fmt.Sprintf("%s: listeners %d added, %d removed, %d moved, %d renamed; %s, %s, 0 sessions cut", some(len(r.changes), "change", "changes"),
+		len(doors.Added), len(doors.Removed), len(doors.Moved)+len(doors.Replaced), len(doors.Renamed),
 		some(drained, "link drains", "links drain"), some(r.plan.Draining, "connection leaves when idle", "connections leave when idle"))
 	if dry {
 		zh, en = "将有 "+zh, "would be "+en
