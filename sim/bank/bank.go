@@ -26,7 +26,7 @@ type Config struct {
 	ZPK       []byte      // clear zone PIN key, 16 bytes; nil = PIN blocks are not opened
 	ZMK       []byte      // clear zone master key; nil = the bank brings no keys when it is asked for them
 	MAC       MAC         // of messages both ways
-	Dialect   string      // 93a or 93b, without MACs; empty is cups
+	Dialect   string      // 93a or 93b, whose MACs are in F64, over the whole message; empty is cups
 	Books     string      // file of the ledger; "" keeps it in memory only
 	Limit     int         // bookings held, 2,000,000 when 0; a sale beyond is answered 96
 	Behaviour Behaviour   // at the start; Behave changes it
@@ -74,9 +74,6 @@ func (c *Config) validate() error {
 	}
 	if c.Line < 0 || c.Line > maxLines {
 		errs = append(errs, fmt.Errorf("bank: line %d: wanted 0 to %d", c.Line, maxLines))
-	}
-	if c.Dialect != "" && c.MAC.Key != nil {
-		errs = append(errs, fmt.Errorf("bank: no MACs in dialect %s", c.Dialect))
 	}
 	if c.Limit < 0 {
 		errs = append(errs, fmt.Errorf("bank: limit %d: wanted 0 or more", c.Limit))

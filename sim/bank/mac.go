@@ -83,6 +83,9 @@ var macFields = [2][]int{
 // macText is what a MAC is made over. It is written apart from the switch's own,
 // so that a mistake in one of them shows.
 func (c *bankConn) macText(v *iso8583.View) []byte {
+	if c.bank.other != nil {
+		return v.Before(64)
+	}
 	if c.bank.cfg.MAC.Whole {
 		return v.Before(128)
 	}
@@ -113,8 +116,17 @@ func (c *bankConn) macText(v *iso8583.View) []byte {
 	return []byte(strings.Join(strings.Fields(kept), " "))
 }
 
+// sealed says that the message in hand has a MAC.
+func (c *bankConn) sealed() bool {
+	return c.bank.other == nil && c.view.Has(128) || c.bank.other != nil && c.wire.Has(64)
+}
+
 func (c *bankConn) macOf(v *iso8583.View, key *clear.Cipher) string {
-	mac := key.MAC(macAlgorithms[c.bank.cfg.MAC.Algorithm], c.macText(v))
+	return c.macOver(c.macText(v), key)
+}
+
+func (c *bankConn) macOver(text []byte, key *clear.Cipher) string {
+	mac := key.MAC(macAlgorithms[c.bank.cfg.MAC.Algorithm], text)
 	if c.bank.cfg.MAC.Hex && c.bank.cfg.MAC.Algorithm != "ecb" {
 		return fmt.Sprintf("%X", mac[:4])
 	}
@@ -126,11 +138,15 @@ func (c *bankConn) macOf(v *iso8583.View, key *clear.Cipher) string {
 func (c *bankConn) checkMAC() (deny txn.Code) {
 	z, stats := &c.bank.zone, &c.bank.ledger.stats
 	net, _ := c.view.Uint(70)
-	if z.mac == nil || !c.view.Has(128) && c.view.MTI()&0x0F00 == 0x0800 && net != netKeys {
+	if z.mac == nil || !c.sealed() && c.view.MTI()&0x0F00 == 0x0800 && net != netKeys {
 		return txn.Code{}
 	}
 	stats.MACs++
-	got := string(c.view.Field(128))
+	got, v := string(c.view.Field(128)), &c.view
+	if c.bank.other != nil {
+		v = &c.wire
+		got = string(v.AppendText(nil, 64))
+	}
 	// What was under way when the key changed is good as well, and so is what is
 	// under a key that was brought: the answer to that is.
 	keys := []*clear.Cipher{z.mac, z.macBefore}
@@ -140,7 +156,7 @@ func (c *bankConn) checkMAC() (deny txn.Code) {
 		}
 	}
 	for _, k := range keys {
-		if k != nil && got == c.macOf(&c.view, k) {
+		if k != nil && got == c.macOf(v, k) {
 			return txn.Code{}
 		}
 	}
@@ -236,7 +252,7 @@ func (c *bankConn) offer(stan string, o offer) error {
 // finish ends the message that a builder has begun behind c.out[from:], with a MAC
 // when there is a key for it.
 func (c *bankConn) finish(m *iso8583.Builder, from int, key *clear.Cipher) error {
-	if key != nil {
+	if key != nil && c.bank.other == nil {
 		m.Put(128, make([]byte, 8))
 	}
 	out, err := m.End()
@@ -245,9 +261,10 @@ func (c *bankConn) finish(m *iso8583.Builder, from int, key *clear.Cipher) error
 		return err
 	}
 	if c.out = out; c.bank.other != nil {
-		if err := c.newer(from); err != nil {
+		if err := c.newer(from, key); err != nil {
 			return err
 		}
+		key = nil // it is in the message
 	}
 	c.close(from)
 	if key == nil {

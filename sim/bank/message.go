@@ -315,7 +315,7 @@ func (c *bankConn) answer(r reply) error {
 		}
 	}
 	key := c.bank.zone.mac
-	if !c.view.Has(128) || c.how.NoMAC {
+	if !c.sealed() || c.how.NoMAC {
 		key = nil
 	}
 	return c.finish(&m, from, key)

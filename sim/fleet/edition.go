@@ -45,35 +45,12 @@ func (t *terminal) newer(req []byte) ([]byte, error) {
 		return nil, err
 	}
 	if v.Has(64) {
-		if out, err = t.seal(out); err != nil {
+		if out, err = s.Seal(out, func(covered []byte) []byte {
+			mac := t.mak.MAC(t.cfg.MAC, covered)
+			return mac[:]
+		}); err != nil {
 			return nil, err
 		}
 	}
 	return append(binary.BigEndian.AppendUint16(nil, uint16(len(out))), out...), nil
-}
-
-// seal adds F64 to a message of 1993.
-func (t *terminal) seal(msg []byte) ([]byte, error) {
-	spec := t.fleet.speaker.New
-	var v iso8583.View
-	if err := spec.Parse(&v, msg); err != nil {
-		return nil, err
-	}
-	// With its room in the bitmap first: the MAC covers the bitmap, too.
-	build := func(mac []byte) ([]byte, error) {
-		b := spec.Begin(nil, v.MTI())
-		b.CopyRun(&v, 2, 63)
-		b.Put(64, mac)
-		return b.End()
-	}
-	out, err := build(make([]byte, 8))
-	if err != nil {
-		return nil, err
-	}
-	var sealed iso8583.View
-	if err := spec.Parse(&sealed, out); err != nil {
-		return nil, err
-	}
-	mac := t.mak.MAC(t.cfg.MAC, sealed.Before(64))
-	return build(mac[:])
 }
