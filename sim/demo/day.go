@@ -27,7 +27,7 @@ var (
 // The day takes most of the time that there is, so that a watcher can follow it.
 const (
 	dayShare  = 0.8
-	dayLines  = 75 // about
+	dayLines  = 85 // about
 	mostPace  = 400 * time.Millisecond
 	partLimit = 3 * time.Minute // of one part of a day, whatever goes wrong
 )

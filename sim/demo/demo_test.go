@@ -135,6 +135,36 @@ func TestUnfinishedDayIsAnError(t *testing.T) {
 	}
 }
 
+// stopper stops a demo at a line that it prints.
+type stopper struct {
+	bytes.Buffer
+	at   string
+	stop func()
+}
+
+func (s *stopper) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte(s.at)) {
+		s.stop()
+	}
+	return s.Buffer.Write(b)
+}
+
+// Who stops a demo while a bank is silent is told so, and the books agree all the
+// same: the bank hears again before the end.
+func TestDemoStoppedInTheAct(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	out := &stopper{at: "falls silent", stop: cancel}
+	if err := Run(ctx, Options{For: 2 * time.Second, Terminals: 10, Rate: 60}, out); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, want := range []string{"中途停止 stopped on the way", "账目一致 books agree", "卡账一致 cards agree", "待冲正 owed 0", "未决 unresolved 0"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in %s", want, out)
+		}
+	}
+}
+
 // Without a folder of its own a demo leaves nothing behind.
 func TestDemoCleansUp(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())

@@ -77,6 +77,10 @@ const settleWithin = 90 * time.Second
 // settle stops the sales, lets the terminals resolve what they hold open and the
 // switch deliver what it owes. What is then still open shows in the summary.
 func (w *world) settle() error {
+	// Who stops the demo in the middle of the act leaves no bank deaf.
+	if err := w.banks[1].Behave(usually[1]); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), settleWithin)
 	defer cancel()
 	for _, settle := range []func(context.Context) error{w.fleet.Settle, w.park.Settle} {
