@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -86,7 +85,7 @@ func (c *dayCheckCmd) Run(s *streams) (err error) {
 			return fmt.Errorf("--without: 没有 %q 这一项 · there is no item %q (cut, files, offline, messages, batches, owed)", w, w)
 		}
 	}
-	look, end, err := c.prepare(s.ctx)
+	look, end, err := c.prepare(s)
 	if err != nil {
 		return err
 	}
@@ -110,7 +109,7 @@ func (c *dayCheckCmd) Run(s *streams) (err error) {
 	return nil
 }
 
-func (c *dayCheckCmd) prepare(ctx context.Context) (look *dayCheck, end func() error, err error) {
+func (c *dayCheckCmd) prepare(s *streams) (look *dayCheck, end func() error, err error) {
 	cfg, err := config.Load(c.Config)
 	if err != nil {
 		return nil, nil, err
@@ -120,9 +119,12 @@ func (c *dayCheckCmd) prepare(ctx context.Context) (look *dayCheck, end func() e
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := run.station(s, o); err != nil {
+		return nil, nil, err
+	}
 	// A folder of its own: a run may have its snapshot at the same time.
 	src := &clearSource{cfg: cfg, dir: filepath.Join(o.Dir, "check")}
-	if _, err := src.asOf(ctx); err != nil {
+	if _, err := src.asOf(s.ctx); err != nil {
 		return nil, nil, err
 	}
 	look = &dayCheck{cfg: cfg, run: o, date: o.Date, end: o.Rules.Schedule.End(o.Date)}
@@ -131,7 +133,7 @@ func (c *dayCheckCmd) prepare(ctx context.Context) (look *dayCheck, end func() e
 			look.end = cut.At
 		}
 	}
-	if look.read, err = src.open(ctx); err != nil {
+	if look.read, err = src.open(s.ctx); err != nil {
 		return nil, nil, errors.Join(err, src.close())
 	}
 	return look, func() error { return errors.Join(look.read.Close(), src.close()) }, nil
