@@ -21,10 +21,18 @@ func (f *fieldset) pos() bool { return f.spec == iso8583.Pos() }
 // meanings are the fields whose value says something. Each function checks the
 // form itself: the same number holds other things in other dialects.
 var meanings = map[int]func(f *fieldset, value string) []Words{
-	3: processing, 4: amount, 5: billed(50), 6: billed(51), 22: entry, 25: lookup(conditions, 2), 26: pinLength,
+	3: processing, 4: amount, 5: billed(50), 6: billed(51), 22: entry, 24: function, 25: lookup(conditions, 2), 26: pinLength,
 	39: func(f *fieldset, v string) []Words { return responseWords(f.mti, v) },
 	49: currency, 50: currency, 51: currency, 52: pinBlock, 53: security, 54: balances,
 	64: mac, 70: lookup(networkCodes, 3), 128: mac,
+}
+
+// function is F24 of 1993; in 1987 there stands the network of a terminal.
+func function(f *fieldset, v string) []Words {
+	if len(v) != 3 || f.mti>>12 != 1 {
+		return nil
+	}
+	return found(functionCodes, v)
 }
 
 func lookup(table map[string]Words, size int) func(*fieldset, string) []Words {

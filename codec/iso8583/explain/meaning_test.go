@@ -38,7 +38,7 @@ func TestFieldsAreExplained(t *testing.T) {
 	centre := build(t, iso8583.Cups(), nil, 0x0420, 3, "000000", 39, "98", 60, "435106000300", 70, "301",
 		90, "020000001706131011120004838453000000000000")
 	logon := build(t, iso8583.Cups(), nil, 0x0820, 53, "1600000000000000", 70, "001")
-	echo := build(t, iso8583.ASCII93(), nil, 0x1810, 39, "800")
+	echo := build(t, iso8583.ASCII93(), nil, 0x1810, 24, "831", 39, "800")
 	for _, c := range []struct {
 		msg  []byte
 		want map[string]string
@@ -62,7 +62,7 @@ func TestFieldsAreExplained(t *testing.T) {
 			"F25": "电子现金圈存", "F60.1": "指定账户圈存", "F61.2": ""}},
 		{centre, map[string]string{"MTI": "通知", "F39": "reason of the reversal", "F60.1": "终端发起的冲正", "F70": "线路测试 echo test", "F90.3": "06-13 10:11:12", "F90.4": ""}},
 		{logon, map[string]string{"MTI": "签到 sign-on", "F53": "重置 PIN 密钥"}},
-		{echo, map[string]string{"MTI": "1993 版", "F39": "已受理 accepted"}},
+		{echo, map[string]string{"MTI": "1993 版", "F24": "回响测试 echo test", "F39": "已受理 accepted"}},
 	} {
 		r := decode(t, c.msg, Options{})
 		parts := all(r.Parts, map[string]Part{})

@@ -118,6 +118,15 @@ var networkCodes = map[string]Words{
 	"202": {"日切结束", "day cut ends"}, "301": {"线路测试", "echo test"},
 }
 
+// Function codes of ISO 8583:1993 (F24), the commonest.
+var functionCodes = map[string]Words{
+	"100": {"原始授权，金额准确", "original authorisation, amount accurate"}, "101": {"原始授权，金额估计", "original authorisation, amount estimated"},
+	"108": {"查询", "enquiry"}, "200": {"原始金融请求", "original financial request"}, "201": {"已批准的授权，金额相同", "approved before, same amount"},
+	"202": {"已批准的授权，金额不同", "approved before, another amount"}, "400": {"全额冲正", "full reversal"}, "401": {"部分冲正", "partial reversal"},
+	"500": {"最终对账", "final reconciliation"}, "501": {"检查点对账", "checkpoint reconciliation"}, "801": {"签到", "sign-on"}, "802": {"签退", "sign-off"},
+	"811": {"密钥管理", "security, keys"}, "821": {"日切", "cutover"}, "822": {"检查点", "checkpoint"}, "831": {"回响测试", "echo test"},
+}
+
 // Action codes of ISO 8583:1993, whose F39 has three digits, by their class and
 // the commonest by themselves.
 var actionCodes = map[string]Words{
@@ -131,6 +140,13 @@ var actionCodes = map[string]Words{
 	"500": {"对账平", "reconciled, in balance"}, "501": {"对账不平", "reconciled, out of balance"}, "800": {"已受理", "accepted"},
 	"902": {"无效交易", "invalid transaction"}, "904": {"报文格式错", "format error"}, "907": {"发卡方线路异常", "issuer inoperative"},
 	"908": {"找不到路由", "destination cannot be found"}, "909": {"系统故障", "system malfunction"}, "911": {"发卡方超时", "issuer timed out"},
+	"103": {"受卡方联系受理方", "card acceptor, contact the acquirer"}, "104": {"受限制的卡", "restricted card"}, "107": {"查询发卡方", "refer to the issuer"},
+	"112": {"须输密码", "PIN required"}, "115": {"不支持的功能", "function not supported"}, "122": {"违反安全规定", "security violation"},
+	"124": {"违法", "violation of law"}, "125": {"卡未生效", "card not effective"}, "126": {"PIN 格式错", "invalid PIN block"}, "127": {"PIN 长度错", "PIN length wrong"},
+	"129": {"疑为伪卡", "suspected counterfeit"}, "900": {"通知已收，不承担责任", "advice taken, no liability"}, "901": {"通知已收，承担责任", "advice taken, with liability"},
+	"903": {"请重新交易", "enter again"}, "906": {"日切进行中", "cutover in progress"}, "910": {"发卡方已签退", "issuer signed off"},
+	"912": {"发卡方不可用", "issuer unavailable"}, "914": {"找不到原交易", "original not found"}, "917": {"MAC 密钥失步", "MAC key out of step"},
+	"918": {"无通信密钥", "no keys for communication"},
 	"913": {"重复交易", "duplicate transmission"}, "916": {"MAC 错", "MAC incorrect"}, "923": {"请求处理中", "request in progress"},
 }
 
