@@ -4,11 +4,15 @@ import (
 	"slices"
 
 	"tongka/clearing/row"
+	"tongka/txn"
 )
 
 // pair finds partners within a key, the surest first, and says of the rest why it
 // has none.
 func (m *merger) pair() error {
+	if err := m.undo(); err != nil {
+		return err
+	}
 	for _, test := range [...]func(o, t *row.Row) (Class, Reason, bool){same, m.near, verdict} {
 		if err := m.each(test); err != nil {
 			return err
@@ -25,6 +29,34 @@ func (m *merger) pair() error {
 		}
 	}
 	return m.rest()
+}
+
+// undo takes their reversals together with what they took back. A centre's file has
+// both as records that move money; ours of one day has one row, which does not stand.
+// A reversal that we have a row of as well, of an earlier day, is left to be paired.
+func (m *merger) undo() error {
+	reversal := func(r row.Row) bool { return r.Kind == txn.Reversal }
+	if slices.ContainsFunc(m.ours.rows, reversal) {
+		return nil
+	}
+	t := &m.theirs
+	for i := 0; i < len(t.rows); {
+		r := &t.rows[i]
+		of := slices.IndexFunc(t.rows, func(o row.Row) bool {
+			return o.Kind == r.Of && o.Status == row.Settled && o.Amount == r.Amount
+		})
+		if !reversal(*r) || r.Status != row.Settled || of < 0 {
+			i++
+			continue
+		}
+		t.rows[of].Status, r.Status = row.Reversed, row.Reversed
+		if err := m.one(t, r, Matched, NoMoney); err != nil {
+			return err
+		}
+		t.rows = slices.Delete(t.rows, i, i+1)
+		t.count--
+	}
+	return nil
 }
 
 // each pairs what passes a test, in order.

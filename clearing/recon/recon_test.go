@@ -238,3 +238,33 @@ func TestAPairAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations for %d rows of each", n, pairs)
 	}
 }
+
+// A file that has a transaction and its reversal as two records says of it what our
+// one row that does not stand says.
+func TestTheirReversals(t *testing.T) {
+	sale, back := line(t, 1, "1 settled 100"), line(t, 2, "1 settled 100")
+	back.Kind, back.Of = txn.Reversal, txn.Sale
+	other := back
+	other.Amount = 99
+	for _, c := range []struct {
+		name         string
+		ours, theirs []row.Row
+		want         map[Class]int64
+	}{
+		{"both took it back", []row.Row{line(t, 7, "1 reversed 100")}, []row.Row{sale, back}, map[Class]int64{Matched: 2}},
+		{"we know of nothing", nil, []row.Row{sale, back}, map[Class]int64{Matched: 2}},
+		{"ours stands", []row.Row{line(t, 7, "1 settled 100")}, []row.Row{sale, back}, map[Class]int64{Matched: 1, StatusDiffers: 1}},
+		{"of another amount", []row.Row{line(t, 7, "1 settled 100")}, []row.Row{sale, other}, map[Class]int64{Matched: 1, Duplicate: 1}},
+		{"one that we have as well", []row.Row{sale, back}, []row.Row{sale, back}, map[Class]int64{Matched: 2}},
+	} {
+		tot, err := Reconcile(stream(c.ours), stream(c.theirs), Rules{}, func(*Result) error { return nil })
+		if err != nil || tot.Unbalanced() != 0 {
+			t.Fatalf("%s: %+v, %v", c.name, tot, err)
+		}
+		for class := range Classes {
+			if tot.Count[class] != c.want[class] {
+				t.Errorf("%s: %v %d, want %d", c.name, class, tot.Count[class], c.want[class])
+			}
+		}
+	}
+}
