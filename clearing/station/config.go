@@ -1,7 +1,10 @@
 package station
 
 import (
+	"encoding/csv"
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -41,15 +44,17 @@ type Source struct {
 
 // Kind says what files of some names are.
 type Kind struct {
-	Name    string
-	Sender  string
-	Source  string // only from there; "" = from anywhere
-	Files   string // pattern with *, ? and {yyyymmdd}, {yymmdd}, {mmdd}, {number}
-	To      Desk
-	Layout  string // as it was written
-	Form    *layouts.Form
-	Needs   []string // suffixes of what has to lie beside it
-	DaysAgo int      // where neither name nor header says the day: so many before it came
+	Name   string
+	Sender string
+	Source string // only from there; "" = from anywhere
+	Files  string // pattern with *, ? and {yyyymmdd}, {yymmdd}, {mmdd}, {number}
+	To     Desk
+	Layout string // as it was written
+	Form   *layouts.Form
+	Needs  []string // suffixes of what has to lie beside it
+	// Merchants are those that its records may name; nil: nobody looks.
+	Merchants map[string]bool
+	DaysAgo   int // where neither name nor header says the day: so many before it came
 
 	name *regexp.Regexp
 }
@@ -295,12 +300,16 @@ func (p *parser) kind(n ast.Node, c *Config) {
 	to := 0
 	p.mapping(n, keys{
 		"name": p.text(&k.Name), "sender": p.text(&k.Sender), "source": p.text(&k.Source), "files": p.text(&k.Files), "layout": p.text(&k.Layout),
-		"days_ago": p.whole(&k.DaysAgo, 0, 31), "to": p.word(deskNames, func(i int) { to = i }),
+		"merchants": func(n ast.Node) { k.Merchants = p.merchants(n) },
+		"days_ago":  p.whole(&k.DaysAgo, 0, 31), "to": p.word(deskNames, func(i int) { to = i }),
 		"needs": func(n ast.Node) {
 			p.list(n, p.word([]string{"md5", "sha256", "ok", "pkg", "al"}, func(i int) { k.Needs = append(k.Needs, []string{"md5", "sha256", "ok", "pkg", "al"}[i]) }))
 		},
 	}, "name", "files")
 	k.To = Desk(to)
+	if k.Merchants != nil && k.To != Clearing {
+		p.fault(n, "merchants 只用于 to: clearing · merchants is for to: clearing", "")
+	}
 	if k.Sender == "" {
 		k.Sender = k.Name
 	}
@@ -321,6 +330,40 @@ func (p *parser) kind(n ast.Node, c *Config) {
 		}
 	}
 	c.Kinds = append(c.Kinds, k)
+}
+
+// merchants reads a CSV file that has a column merchant, such as the registry exports.
+func (p *parser) merchants(n ast.Node) map[string]bool {
+	var name string
+	p.path(&name)(n)
+	f, err := os.Open(name)
+	if err != nil {
+		p.fault(n, err.Error(), "")
+		return nil
+	}
+	defer f.Close()
+	in := csv.NewReader(f)
+	in.FieldsPerRecord, in.ReuseRecord = -1, true
+	all, column := map[string]bool{}, -1
+	for {
+		rec, err := in.Read()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			p.fault(n, fmt.Sprintf("%s: %v", name, err), "")
+			return nil
+		}
+		if column < 0 {
+			if column = slices.Index(rec, "merchant"); column < 0 {
+				p.fault(n, fmt.Sprintf("%s:1:1: 没有 merchant 列 · there is no column merchant", name), "")
+				return nil
+			}
+		} else if column < len(rec) {
+			all[rec[column]] = true
+		}
+	}
+	return all
 }
 
 var tokens = map[string]string{"{yyyymmdd}": `(?P<yyyymmdd>\d{8})`, "{yymmdd}": `(?P<yymmdd>\d{6})`, "{mmdd}": `(?P<mmdd>\d{4})`, "{number}": `(?P<number>\d+)`}

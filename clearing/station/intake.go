@@ -23,6 +23,16 @@ func (v *finding) wrong(format string, args ...any) {
 	v.faults = append(v.faults, fmt.Sprintf(format, args...))
 }
 
+// maxStrangers is how many merchants that nobody knows are named of a file.
+const maxStrangers = 100
+
+// stranger notes a merchant that nobody knows.
+func (v *finding) stranger(f *File, line uint64, merchant string) {
+	if len(v.faults) < maxStrangers {
+		v.wrong("%s:%d:1: 未知商户 %s · unknown merchant %s", f.Name, line, merchant, merchant)
+	}
+}
+
 // register makes a file of what was copied here: nil when it waits for its end.
 // What is the same as a registered file is that file; what is a duplicate in name
 // or in bytes only is written down as refused.
@@ -208,11 +218,17 @@ func (s *Station) look(f *File, k *Kind, path string, with map[string][]byte) (v
 		v.err = err
 		return v
 	}
-	tot, err := k.Form.Read(in, layouts.Reading{Name: f.Name, Date: d, Zone: s.o.Config.Zone}, func(*row.Row, int64) error { return nil })
+	tot, err := k.Form.Read(in, layouts.Reading{Name: f.Name, Date: d, Zone: s.o.Config.Zone}, func(r *row.Row, _ int64) error {
+		if m := strings.TrimRight(string(r.Merchant[:]), " \x00"); k.Merchants != nil && m != "" && !k.Merchants[m] {
+			v.stranger(f, r.ID, m)
+		}
+		return nil
+	})
 	var faults *layouts.Faults
 	switch {
 	case errors.As(err, &faults):
-		v.faults, v.cut = strings.Split(faults.Error(), "\n"), errors.Is(err, layouts.ErrCut)
+		v.cut = errors.Is(err, layouts.ErrCut) && len(v.faults) == 0
+		v.faults = append(v.faults, strings.Split(faults.Error(), "\n")...)
 	default:
 		v.err = err
 	}

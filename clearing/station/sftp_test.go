@@ -148,7 +148,7 @@ func TestSFTP(t *testing.T) {
 		}
 	}
 	g := newGround(t, fmt.Sprintf(sftpConfig, srv.addr, "key_file", filepath.Join(secrets, "id"), srv.hostKey(), remote))
-	text := csv(1000)
+	text := ownCSV(1000)
 	put("bank-20261001-01.csv", text)
 	g.must(g.Pass(t.Context()))
 	g.want("bank-20261001-01.csv waits false: 缺少旁边的 .md5")

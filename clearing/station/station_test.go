@@ -83,8 +83,8 @@ func (g *ground) pass() {
 	}
 }
 
-// csv is a file of ours with n records of 100 fen.
-func csv(n int) string {
+// ownCSV is a file of ours with n records of 100 fen.
+func ownCSV(n int) string {
 	var b strings.Builder
 	b.WriteString("rrn,amount\n")
 	for i := range n {
@@ -131,13 +131,13 @@ func (g *ground) want(lines ...string) {
 // A file goes its way, and each step is told once.
 func TestWayOfAFile(t *testing.T) {
 	g := newGround(t, testConfig)
-	g.file("bank-20261001-01.csv", csv(3))
+	g.file("bank-20261001-01.csv", ownCSV(3))
 	g.must(g.Pass(t.Context()))
 	g.want("bank-20261001-01.csv waits false: 可能仍在写入")
 	g.pass()
 	f, err := g.Find("bank-20261001-01.csv")
 	g.must(err)
-	if f.State != Verified || f.Records != 3 || f.Sum != 300 || f.Date != first || f.Number != "01" || f.Sender != "bank" || len(f.SHA256) != 64 || f.Size != int64(len(csv(3))) {
+	if f.State != Verified || f.Records != 3 || f.Sum != 300 || f.Date != first || f.Number != "01" || f.Sender != "bank" || len(f.SHA256) != 64 || f.Size != int64(len(ownCSV(3))) {
 		t.Fatalf("%+v", f)
 	}
 	files, err := g.Files(first)
@@ -167,7 +167,7 @@ func TestWayOfAFile(t *testing.T) {
 	}
 	g.pass() // it still lies in the source
 	g.want("bank-20261001-01.csv archived")
-	g.file("bank-20261001-02.csv", csv(4))
+	g.file("bank-20261001-02.csv", ownCSV(4))
 	g.pass()
 	g.want("bank-20261001-01.csv archived", "bank-20261001-02.csv quarantined bank-20261001-02.csv: 20261001 已关闭")
 	f, err = g.Retry(t.Context(), Order{What: "2", Date: 20261002, Why: "late"})
@@ -187,7 +187,7 @@ func TestWayOfAFile(t *testing.T) {
 // The run begins a day again without a file: it is verified as before.
 func TestTookWithout(t *testing.T) {
 	g := newGround(t, testConfig)
-	g.file("bank-20261001-01.csv", csv(3))
+	g.file("bank-20261001-01.csv", ownCSV(3))
 	g.pass()
 	files, err := g.Files(first)
 	g.must(err)
@@ -199,11 +199,11 @@ func TestTookWithout(t *testing.T) {
 
 func TestDuplicates(t *testing.T) {
 	g := newGround(t, testConfig)
-	g.file("bank-20261001-01.csv", csv(3))
+	g.file("bank-20261001-01.csv", ownCSV(3))
 	g.pass()
-	g.file("bank-20261001-01.csv", csv(4)) // the same name, other bytes
-	g.file("bare.csv", csv(3))             // the same bytes, another name
-	g.file("bank-20261001-1.csv", csv(5))  // another way to write the number: another name
+	g.file("bank-20261001-01.csv", ownCSV(4)) // the same name, other bytes
+	g.file("bare.csv", ownCSV(3))             // the same bytes, another name
+	g.file("bank-20261001-1.csv", ownCSV(5))  // another way to write the number: another name
 	g.pass()
 	g.want("bank-20261001-01.csv verified",
 		"bank-20261001-01.csv refused bank-20261001-01.csv: 同名文件已登记为 1 号，内容不同 · file 1 has this name",
@@ -214,10 +214,30 @@ func TestDuplicates(t *testing.T) {
 	if l, err := g.List(); err != nil || len(l.Files) != 4 {
 		t.Errorf("refused once and again: %d files, %v", len(l.Files), err)
 	}
-	g.file("bank-20261001-01.csv", csv(3)) // what it was
+	g.file("bank-20261001-01.csv", ownCSV(3)) // what it was
 	g.pass()
 	if l, err := g.List(); err != nil || len(l.Files) != 4 {
 		t.Errorf("%d files, %v", len(l.Files), err)
+	}
+}
+
+// A record of a merchant that nobody knows sets its file aside, with its line.
+func TestUnknownMerchant(t *testing.T) {
+	g := newGround(t, testConfig)
+	g.must(os.WriteFile(filepath.Join(g.dir, "terminals.csv"), []byte("terminal,merchant\n1,104\n2,105\n"), 0o600))
+	c, err := Parse("station.yaml", g.dir, []byte(strings.Replace(testConfig, `{name: bare,`, `{name: bare, merchants: terminals.csv,`, 1)))
+	g.must(err)
+	g.o.Config = c
+	g.open()
+	g.file("bare1.csv", "rrn,amount,merchant\n1,5,104\n2,5,\nend,2,10\n")
+	g.file("bare2.csv", "rrn,amount,merchant\n1,5,104\n2,5,106\nend,2,10\n")
+	g.pass()
+	g.want("bare1.csv verified", "bare2.csv quarantined bare2.csv:3:1: 未知商户 106")
+	for text, want := range map[string]string{"terminal\n1\n": "没有 merchant 列", "merchant\n\"x": "station.yaml:"} {
+		g.must(os.WriteFile(filepath.Join(g.dir, "terminals.csv"), []byte(text), 0o600))
+		if _, err := Parse("station.yaml", g.dir, []byte("kinds: [{name: a, files: x, merchants: terminals.csv}]")); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", text, err)
+		}
 	}
 }
 
@@ -225,7 +245,7 @@ func TestDuplicates(t *testing.T) {
 func TestEmptyDays(t *testing.T) {
 	g := newGround(t, testConfig)
 	for _, name := range []string{"bank-20260929-1.csv", "bank-20260930-1.csv", "bank-20261001-1.csv"} {
-		g.file(name, csv(0))
+		g.file(name, ownCSV(0))
 	}
 	g.pass()
 	g.want("bank-20260929-1.csv verified", "bank-20260930-1.csv verified", "bank-20261001-1.csv verified")
@@ -245,10 +265,10 @@ func TestEmptyDays(t *testing.T) {
 // What grows, has no end, or lacks what has to lie beside it, waits; not for ever.
 func TestPartialFilesWait(t *testing.T) {
 	g := newGround(t, testConfig)
-	whole := csv(3)
+	whole := ownCSV(3)
 	g.file("bank-20261001-01.csv", whole[:20])
-	g.file("signed-1001.csv", csv(2))
-	g.file("bank-20261001-02.csv.part", csv(2))
+	g.file("signed-1001.csv", ownCSV(2))
+	g.file("bank-20261001-02.csv.part", ownCSV(2))
 	g.pass()
 	g.want("bank-20261001-01.csv waits false: 没有结束", "signed-1001.csv waits false: 缺少旁边的 .md5")
 	g.pass()
@@ -258,7 +278,7 @@ func TestPartialFilesWait(t *testing.T) {
 	g.pass()
 	g.want("signed-1001.csv quarantined signed-1001.csv.md5:1:1: 摘要不符", "bank-20261001-01.csv verified")
 
-	g.file("bank-20261001-03.csv", csv(7)[:30])
+	g.file("bank-20261001-03.csv", ownCSV(7)[:30])
 	g.file("stranger.txt", "x")
 	g.pass()
 	g.want("signed-1001.csv quarantined", "bank-20261001-01.csv verified", "bank-20261001-03.csv waits false", "stranger.txt waits true: kinds 中没有此文件名")
@@ -266,7 +286,7 @@ func TestPartialFilesWait(t *testing.T) {
 	g.pass()
 	g.want("signed-1001.csv quarantined", "bank-20261001-01.csv verified", "bank-20261001-03.csv quarantined bank-20261001-03.csv:3:1: 最后一行没有换行", "stranger.txt waits true")
 	g.must(os.Remove(filepath.Join(g.dir, "in/stranger.txt")))
-	g.file("bank-20261001-03.csv", csv(7)) // the name of what was set aside is free
+	g.file("bank-20261001-03.csv", ownCSV(7)) // the name of what was set aside is free
 	g.pass()
 	g.want("signed-1001.csv quarantined", "bank-20261001-01.csv verified", "bank-20261001-03.csv quarantined", "bank-20261001-03.csv verified")
 }
@@ -275,13 +295,13 @@ func TestPartialFilesWait(t *testing.T) {
 func TestBadFiles(t *testing.T) {
 	g := newGround(t, testConfig)
 	for name, text := range map[string]string{
-		"bank-20261001-01.csv": strings.Replace(csv(3), "end,3", "end,4", 1),
-		"bank-20261001-02.csv": strings.Replace(csv(3), ",300", ",301", 1),
+		"bank-20261001-01.csv": strings.Replace(ownCSV(3), "end,3", "end,4", 1),
+		"bank-20261001-02.csv": strings.Replace(ownCSV(3), ",300", ",301", 1),
 		"bank-20261001-03.csv": "rrn,amount\n1,x\n2,y\nend,2,0\n",
 		"bank-20261001-04.csv": "rrn,amount\n" + strings.Repeat("9", 1<<20) + "\nend,0,0\n",
-		"bank-20261001-05.csv": csv(5),
-		"bank-20261301-01.csv": csv(6),
-		"bank-20271001-01.csv": csv(7),
+		"bank-20261001-05.csv": ownCSV(5),
+		"bank-20261301-01.csv": ownCSV(6),
+		"bank-20271001-01.csv": ownCSV(7),
 	} {
 		g.file(name, text)
 	}
@@ -308,7 +328,7 @@ func TestBadFiles(t *testing.T) {
 
 func TestImport(t *testing.T) {
 	g := newGround(t, testConfig)
-	g.file("bare.csv", csv(2))
+	g.file("bare.csv", ownCSV(2))
 	g.file("half.csv", "rrn,amount\n")
 	in := filepath.Join(g.dir, "in")
 	f, err := g.Import(t.Context(), in, "bare.csv", "", 20260930)
@@ -380,7 +400,7 @@ func TestTrouble(t *testing.T) {
 // What could not be read is tried again, a few times.
 func TestRetries(t *testing.T) {
 	g := newGround(t, testConfig)
-	g.file("bank-20261001-01.csv", csv(3))
+	g.file("bank-20261001-01.csv", ownCSV(3))
 	g.o.step = func(name string) error {
 		if name == "received" {
 			return errors.New("killed")
@@ -422,9 +442,9 @@ func TestKilledAnywhere(t *testing.T) {
 		}
 		g.o.step = count
 		g.open()
-		g.file("bank-20261001-01.csv", csv(3))
+		g.file("bank-20261001-01.csv", ownCSV(3))
 		g.file("bank-20261001-02.csv", "rrn,amount\n1,x\nend,1,1\n")
-		g.file("bare.csv", csv(3))
+		g.file("bare.csv", ownCSV(3))
 		for range 3 {
 			if err := g.Pass(t.Context()); err != nil && err.Error() == "killed" == (die == 0) {
 				t.Fatal(err)
