@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -413,5 +414,51 @@ func TestEditionAllocatesNothing(t *testing.T) {
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// Whatever is broken in a message of 1993, nothing panics, and what reads keeps its
+// terminal: a request never gets another one's name.
+func TestBrokenMessagesOf1993(t *testing.T) {
+	r := rand.New(rand.NewPCG(1993, 8583))
+	for _, s := range spec93(t) {
+		d, k := door93(t, s), bank93(t, s)
+		good := made(t, s, 0x1200, sale93).Bytes()
+		var wire, v iso8583.View
+		var c Clock
+		read := 0
+		for range 20_000 {
+			msg := bytes.Clone(good)
+			for range 1 + r.IntN(3) {
+				msg[r.IntN(len(msg))] ^= byte(1 << r.IntN(8))
+			}
+			bad := s.Parse(&wire, msg) != nil
+			older, err := d.Edition.Older(nil, &wire, &v)
+			var f txn.Facts
+			var e Echo
+			code := ReadRequest(&v, &f, &e)
+			if bad || err != nil || code != zero || f.Kind == txn.Unknown {
+				continue
+			}
+			read++
+			if !bytes.Equal(wire.AppendText(nil, 41), f.Terminal.Number[:]) || !bytes.Equal(wire.AppendText(nil, 42), f.Terminal.Merchant[:]) {
+				t.Fatalf("%X: terminal %q", msg, f.Terminal.Number)
+			}
+			if x, _ := wire.Uint(4); int64(x) != f.Amount {
+				t.Fatalf("%X: amount %d became %d", msg, x, f.Amount)
+			}
+			e.Keep(&iso8583.Envelope{}, &v, older)
+			f.ID, f.At, f.Sent = 7_000_123, arrival, arrival
+			out, err := k.AppendRequest(nil, &v, &f, nil, &e, nil, &c)
+			if err == nil && s.Parse(&wire, out) != nil {
+				t.Fatalf("%X: the bank gets what does not read: %X", msg, out)
+			}
+			if out, err = d.AppendAnswer(nil, &f, &e, &Answer{}, &c); err == nil && s.Parse(&wire, out) != nil {
+				t.Fatalf("%X: the terminal gets what does not read: %X", msg, out)
+			}
+		}
+		if read == 0 {
+			t.Errorf("%s: nothing read, so nothing was tested", s.Name())
+		}
 	}
 }
