@@ -59,6 +59,7 @@ func (s *Station) register(in *incoming, src *Source, e *Entry) (f *File, err er
 		why = twin // days without business look alike, and are no duplicates
 	}
 	if why != "" {
+		f.Date, f.Number = v.Date, v.Number
 		return f, errors.Join(s.refuse(f, e, why), in.drop())
 	}
 	if v.cut && src != nil {

@@ -22,9 +22,10 @@ import (
 // share is what one merchant or city has of a day.
 type share struct {
 	layouts.Totals
-	net  int64 // fen of its transactions, with their signs
-	fees int64 // fen, negative: it pays
-	paid int64 // fen: transactions, fees and cases
+	net int64 // fen of all its transactions, with their signs
+	// What of them is its own, as the day's positions have it (loads go to the fund of
+	// cards), what it pays in fees, what cases give it, and the sum of the three, fen.
+	gross, fees, cases, paid int64
 	out  *output
 }
 
@@ -96,7 +97,9 @@ func (s *Station) fees(d *Send, o *SendOrder, shares map[string]*share) error {
 			name = s.o.Config.cityOf(p.Name)
 		}
 		if x := shares[name]; x != nil && p.Role == "merchant" {
+			x.gross += p.Gross
 			x.fees += p.Fees
+			x.cases += p.Cases
 			x.paid += p.Net
 		}
 	}
@@ -164,7 +167,8 @@ func (x *share) totals(d *Send, dir localDir, party string) (*Sent, error) {
 		return nil, err
 	}
 	sent.Size = info.Size()
-	text := fmt.Sprintf("date,party,records,amount_fen,net_fen,fees_fen,paid_fen,file,sha256\n%s,%s,%d,%d,%d,%d,%d,%s,%s\n", x.Date, party, x.Records, x.Sum, x.net, x.fees, x.paid,
+	text := fmt.Sprintf("date,party,records,amount_fen,net_fen,gross_fen,fees_fen,cases_fen,paid_fen,file,sha256\n%s,%s,%d,%d,%d,%d,%d,%d,%d,%s,%s\n", x.Date, party, x.Records, x.Sum,
+		x.net, x.gross, x.fees, x.cases, x.paid,
 		sent.Name, sent.SHA256)
 	return sent, sent.beside(dir, text)
 }

@@ -41,7 +41,7 @@ func (g *ground) closedDay(merchants ...string) string {
 		copy(r.Card[:], "6228481234")
 		b = r.Append(b)
 		if i == 0 || merchants[i-1] != m {
-			parties += fmt.Sprintf(`{"role":"merchant","name":%q,"fees_fen":-3,"net_fen":97},`, m)
+			parties += fmt.Sprintf(`{"role":"merchant","name":%q,"gross_fen":100,"fees_fen":-3,"cases_fen":0,"net_fen":97},`, m)
 		}
 	}
 	sum := sha256.Sum256(b)
@@ -73,7 +73,7 @@ func TestSend(t *testing.T) {
 	if !strings.HasSuffix(text, "end,2,200\n") || strings.Count(text, "\n") != 4 {
 		t.Error(text)
 	}
-	if s := g.out("M_104110000000001_20261001.csv.totals.csv"); !strings.Contains(s, "\n20261001,104110000000001,2,200,200,-3,97,M_104110000000001_20261001.csv,"+all[0].SHA256) {
+	if s := g.out("M_104110000000001_20261001.csv.totals.csv"); !strings.Contains(s, "\n20261001,104110000000001,2,200,200,100,-3,0,97,M_104110000000001_20261001.csv,"+all[0].SHA256) {
 		t.Error(s)
 	}
 	sum := sha256.Sum256([]byte(text))
@@ -83,7 +83,7 @@ func TestSend(t *testing.T) {
 	if s := g.out("C_beijing_20261001.txt"); strings.Count(s, "\n") != 2 || !strings.Contains(s, "104110000000001") {
 		t.Error(s)
 	}
-	if s := g.out("C_other_20261001.txt.totals.csv"); !strings.Contains(s, ",other,1,100,100,-3,97,") {
+	if s := g.out("C_other_20261001.txt.totals.csv"); !strings.Contains(s, ",other,1,100,100,100,-3,0,97,") {
 		t.Error(s)
 	}
 	if g.out("BL_20261001.csv") != "x\n" {
