@@ -26,7 +26,7 @@ type share struct {
 	// What of them is its own, as the day's positions have it (loads go to the fund of
 	// cards), what it pays in fees, what cases give it, and the sum of the three, fen.
 	gross, fees, cases, paid int64
-	out  *output
+	out                      *output
 }
 
 // output is one file that is written.
