@@ -114,14 +114,53 @@ func (b *bench) safSales(ctx context.Context, places [2]place, r *SAF) (err erro
 // deliveries gives how many debts a second a switch delivers to a bank that
 // answers at once.
 func (b *bench) deliveries(ctx context.Context, p place) (rate float64, err error) {
+	watched, stop := context.WithTimeout(ctx, 5*time.Minute)
+	defer stop()
+	paid := make(chan payment, 1)
+	go func() { paid <- watchPayment(watched, p.console) }() // the first pictures of a start show no debts yet
 	s, err := startSwitch(ctx, b.program(), p, false)
 	if err != nil {
 		return 0, err
 	}
 	defer stopped(&err, s.stop)
-	began := time.Now() // the debtor has signed on, or will in a moment
-	err = shows(ctx, p.console, func(a *owing) bool { return a.At != "" && *a.Owed == 0 })
-	return float64(b.o.Debts) / time.Since(began).Seconds(), err
+	return (<-paid).rate()
+}
+
+// payment is what was seen of debts that go.
+type payment struct {
+	debts int // at the first look that showed any
+	took  time.Duration
+}
+
+func (p payment) rate() (float64, error) {
+	if p.debts == 0 || p.took <= 0 {
+		return 0, errors.New("投递在首次查看之前已结束 · the debts were gone before anybody looked")
+	}
+	return float64(p.debts) / p.took.Seconds(), nil
+}
+
+// watchPayment looks from before the start until nothing is owed any more. While
+// the switch does not answer yet, or has read none, it looks again.
+func watchPayment(ctx context.Context, console netip.AddrPort) (p payment) {
+	every := time.NewTicker(20 * time.Millisecond)
+	defer every.Stop()
+	var began time.Time
+	for ctx.Err() == nil {
+		a, err := owed(ctx, console)
+		switch {
+		case err != nil || a.At == "":
+		case *a.Owed > 0 && p.debts == 0:
+			p.debts, began = *a.Owed, time.Now()
+		case *a.Owed == 0 && p.debts > 0:
+			p.took = time.Since(began)
+			return p
+		}
+		select {
+		case <-ctx.Done():
+		case <-every.C:
+		}
+	}
+	return p
 }
 
 // owing is what a switch says of itself.

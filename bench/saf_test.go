@@ -2,6 +2,10 @@ package bench
 
 import (
 	"bytes"
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 )
@@ -23,6 +27,28 @@ func TestSAFLimits(t *testing.T) {
 	lines(t, b.String(), "所欠 debts 1000", "增长 growth 150 MB", "deliveries: 30000/s", "ratio 0.950")
 	if strings.Contains(b.String(), "裸转发 raw") {
 		t.Error("shapes are printed, too")
+	}
+}
+
+// The watch begins with the first picture that shows debts and ends with none; one
+// that saw none gives no rate, where a quotient would be without bounds.
+func TestDeliveriesAreWatchedFromTheStart(t *testing.T) {
+	pictures := []string{"", `{"at":"","owed":0}`, `{"at":"t","owed":0}`, `{"at":"t","owed":500}`, `{"at":"t","owed":20}`, `{"at":"t","owed":0}`}
+	next := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(pictures[next]))
+		next = min(next+1, len(pictures)-1)
+	}))
+	defer s.Close()
+	at := netip.MustParseAddrPort(s.Listener.Addr().String())
+	p := watchPayment(t.Context(), at)
+	if rate, err := p.rate(); p.debts != 500 || err != nil || rate <= 0 || rate > 500/0.03 {
+		t.Errorf("%+v: %v, %v", p, rate, err)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if _, err := watchPayment(ended, at).rate(); err == nil {
+		t.Error("a rate of nothing")
 	}
 }
 

@@ -55,7 +55,7 @@ func (q *Queue) loadHolds() (map[heldName]bool, error) {
 func (q *Queue) Hold(id txn.ID, form Form, to txn.LinkID) bool {
 	l := &q.links[to]
 	n := name{id, form}
-	i, ok := l.byName[n]
+	i, ok := l.byName[n.number()]
 	if !ok || q.items.at(i).held {
 		return false
 	}
@@ -105,7 +105,7 @@ func (q *Queue) Held(to txn.LinkID) int { return q.links[to].held }
 
 // Find shows one item.
 func (q *Queue) Find(id txn.ID, form Form, to txn.LinkID) (Item, bool) {
-	i, ok := q.links[to].byName[name{id, form}]
+	i, ok := q.links[to].byName[name{id, form}.number()]
 	if !ok {
 		return Item{}, false
 	}

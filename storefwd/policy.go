@@ -57,7 +57,7 @@ func (p *Policy) Validate() error {
 func (q *Queue) Retune(policies []Policy) {
 	for i, p := range policies {
 		if i == len(q.links) {
-			q.links = append(q.links, link{byName: map[name]int32{}, youngest: map[uint64]int32{}, waiting: heap{s: &q.items}})
+			q.links = append(q.links, link{byName: map[uint64]int32{}, youngest: map[uint64]int32{}, waiting: heap{s: &q.items}})
 		}
 		q.links[i].policy = p.filled()
 	}

@@ -68,7 +68,7 @@ type Queue struct {
 // link is one destination.
 type link struct {
 	policy   Policy
-	byName   map[name]int32
+	byName   map[uint64]int32 // by name.number
 	youngest map[uint64]int32 // of each card
 	waiting  heap
 	flying   []int32 // oldest first, so the first fails first
@@ -210,13 +210,13 @@ func cardOf(f *txn.Facts) uint64 {
 
 func (q *Queue) add(n name, card uint64, to txn.LinkID, now int64) (i int32, ok bool) {
 	l := &q.links[to]
-	if _, known := l.byName[n]; known {
+	if _, known := l.byName[n.number()]; known {
 		return none, false
 	}
 	i = q.items.take()
 	it := q.items.at(i)
 	*it = item{id: n.id, form: n.form, link: to, at: now, prev: none, next: none, card: card}
-	l.byName[n] = i
+	l.byName[n.number()] = i
 	if card != 0 {
 		if older, ok := l.youngest[card]; ok {
 			it.prev = older
@@ -302,7 +302,7 @@ func (q *Queue) read(l *link, i int32, now int64, d *Debt) bool {
 
 // Owes says whether a debt is in the queue.
 func (q *Queue) Owes(id txn.ID, form Form, to txn.LinkID) bool {
-	_, ok := q.links[to].byName[name{id, form}]
+	_, ok := q.links[to].byName[name{id, form}.number()]
 	return ok
 }
 
@@ -312,7 +312,7 @@ func (q *Queue) Owes(id txn.ID, form Form, to txn.LinkID) bool {
 func (q *Queue) Settle(id txn.ID, form Form, to txn.LinkID) bool {
 	l := &q.links[to]
 	n := name{id, form}
-	i, ok := l.byName[n]
+	i, ok := l.byName[n.number()]
 	if !ok {
 		return false
 	}
@@ -330,7 +330,7 @@ func (q *Queue) Settle(id txn.ID, form Form, to txn.LinkID) bool {
 		l.held--
 		q.store.Delete(holdKey(n, to))
 	}
-	delete(l.byName, n)
+	delete(l.byName, n.number())
 	q.unchain(l, i)
 	q.items.give(i)
 	return true

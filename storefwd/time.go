@@ -31,7 +31,7 @@ func (q *Queue) expire(l *link, now int64) {
 // Unsent says that what Due gave last for an item never left this process: the
 // next offer is then not a repeat. The attempt still counts when its time is over.
 func (q *Queue) Unsent(id txn.ID, form Form, to txn.LinkID) {
-	if i, ok := q.links[to].byName[name{id, form}]; ok {
+	if i, ok := q.links[to].byName[name{id, form}.number()]; ok {
 		if it := q.items.at(i); it.offers > 0 {
 			it.offers--
 		}
@@ -59,7 +59,7 @@ func (q *Queue) Rest(to txn.LinkID) { q.links[to].up = false }
 func (q *Queue) Release(id txn.ID, form Form, to txn.LinkID, now int64) bool {
 	l := &q.links[to]
 	n := name{id, form}
-	i, ok := l.byName[n]
+	i, ok := l.byName[n.number()]
 	if !ok {
 		return false
 	}
