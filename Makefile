@@ -1,7 +1,7 @@
 # Tongka 通卡. `make help` lists the targets · 列出所有目标
 GO ?= go
 
-.PHONY: help demo test tshark check bench profile figures front storm saf clearing fuzz sim sim-mutants soak faults power picture schema build
+.PHONY: help demo test tshark check bench profile figures front storm saf clearing postgres fuzz sim sim-mutants soak faults power picture schema build
 
 help: ## this list · 本列表
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -41,6 +41,9 @@ storm: ## sales beside ten times as many balance enquiries · 十倍查询风暴
 
 saf: ## sales and memory beside a million debts, and how fast these are delivered · 百万欠款下的消费、内存与投递
 	$(GO) run ./cmd/switch bench --saf --min-saf-ratio 0.9 --max-saf-memory 200 --min-deliveries 20000 --json bench/out/saf.json
+
+postgres: ## clear a day as PostgreSQL does, on the same files; wants postgresql installed · 与 PostgreSQL 清同一日，须已安装
+	$(GO) run ./cmd/switch clear bench --rows 1000000 --postgres "$$(ls -d /usr/lib/postgresql/*/bin | tail -n 1)"
 
 clearing: ## sales beside a run that clears a day of a million rows a side · 清算百万行的一日时的消费
 	$(GO) run ./cmd/switch bench --clearing --day 1000000 --min-clearing-ratio 0.8 --json bench/out/clearing.json

@@ -22,11 +22,12 @@ type Options struct {
 	Fees   *fee.Table
 }
 
-// Day takes the rows of both sides. It belongs to one goroutine.
+// Day takes the rows of both sides. Ours belongs to one goroutine and Theirs to one, that
+// may be another; the rest comes behind both.
 type Day struct {
 	o            Options
 	ours, theirs *extsort.Sorter
-	buf          []byte
+	bufs         [2][]byte
 }
 
 // NewDay makes an empty day.
@@ -42,15 +43,15 @@ func NewDay(o Options) (*Day, error) {
 }
 
 // Ours adds a row of our journal, and fills its key.
-func (d *Day) Ours(r *row.Row) error { return d.add(d.ours, r) }
+func (d *Day) Ours(r *row.Row) error { return d.add(d.ours, &d.bufs[0], r) }
 
 // Theirs adds a row of the other side's file, and fills its key.
-func (d *Day) Theirs(r *row.Row) error { return d.add(d.theirs, r) }
+func (d *Day) Theirs(r *row.Row) error { return d.add(d.theirs, &d.bufs[1], r) }
 
-func (d *Day) add(s *extsort.Sorter, r *row.Row) error {
+func (d *Day) add(s *extsort.Sorter, buf *[]byte, r *row.Row) error {
 	r.SetKey(d.o.Fields)
-	d.buf = r.Append(d.buf[:0])
-	return s.Add(d.buf)
+	*buf = r.Append((*buf)[:0])
+	return s.Add(*buf)
 }
 
 // Outcome is a settled day.

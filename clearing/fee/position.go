@@ -109,18 +109,29 @@ type Position struct {
 // Positions are kept in memory: as many as there are merchants and banks.
 type Positions struct {
 	of   map[Party]*Position
-	Fees int64 // fen charged
+	last [len(roleNames)]asked // one row asks for the same few parties again and again
+	Fees int64                 // fen charged
+}
+
+type asked struct {
+	name string
+	at   *Position
 }
 
 // NewPositions has none yet.
 func NewPositions() *Positions { return &Positions{of: map[Party]*Position{}} }
 
 func (p *Positions) at(who Party) *Position {
+	l := &p.last[who.Role]
+	if l.at != nil && l.name == who.Name {
+		return l.at
+	}
 	x := p.of[who]
 	if x == nil {
 		x = &Position{}
 		p.of[who] = x
 	}
+	*l = asked{who.Name, x}
 	return x
 }
 

@@ -32,7 +32,21 @@ import (
 // maxLine is the most bytes of a line; a longer one is a fault and not read in.
 const maxLine = 64 << 10
 
-var columns = []string{"rrn", "stan", "sent", "amount", "kind", "of", "status", "merchant", "terminal", "card"}
+var columns = []string{colRRN: "rrn", colSTAN: "stan", colSent: "sent", colAmount: "amount", colKind: "kind", colOf: "of", colStatus: "status",
+	colMerchant: "merchant", colTerminal: "terminal", colCard: "card"}
+
+const (
+	colRRN = iota
+	colSTAN
+	colSent
+	colAmount
+	colKind
+	colOf
+	colStatus
+	colMerchant
+	colTerminal
+	colCard
+)
 
 type csvReader struct {
 	name   string
@@ -42,6 +56,7 @@ type csvReader struct {
 	line   int64
 	at     int64 // bytes read
 	col    []int // of each field, index into columns
+	fields []string
 	faults Faults
 	count  int64
 	sum    int64
@@ -143,7 +158,7 @@ func (c *csvReader) header(line string) bool {
 
 // record reads one line.
 func (c *csvReader) record(line string, f func(*row.Row, int64) error) error {
-	fields := strings.Split(line, ",")
+	fields := c.split(line)
 	if fields[0] == "end" {
 		c.end(fields)
 		return nil
@@ -171,6 +186,17 @@ func (c *csvReader) record(line string, f func(*row.Row, int64) error) error {
 	return f(&r, c.at)
 }
 
+// split cuts a line into its fields, lent until the next one.
+func (c *csvReader) split(line string) []string {
+	c.fields = c.fields[:0]
+	for more := true; more; {
+		var v string
+		v, line, more = strings.Cut(line, ",")
+		c.fields = append(c.fields, v)
+	}
+	return c.fields
+}
+
 func (c *csvReader) end(fields []string) {
 	c.ended = true
 	if len(fields) != 3 {
@@ -191,39 +217,39 @@ func (c *csvReader) end(fields []string) {
 var errField = errors.New("取值有误 · not a value of this column")
 
 func (c *csvReader) field(r *row.Row, col int, v string) (err error) {
-	switch columns[col] {
-	case "rrn":
+	switch col {
+	case colRRN:
 		r.RRN, err = ownNumber(v, 12)
-	case "stan":
+	case colSTAN:
 		var n uint64
 		n, err = ownNumber(v, 6)
 		r.STAN = uint32(n)
-	case "sent":
+	case colSent:
 		if v != "" {
 			err = setSent(r, v, Reading{c.name, c.date, c.zone})
 		}
-	case "amount":
+	case colAmount:
 		var n uint64
 		if n, err = ownNumber(v, 12); n > fee.MaxAmount {
 			err = errField
 		}
 		r.Amount = int64(n)
-	case "kind":
+	case colKind:
 		r.Kind, err = ownKind(v, txn.Sale)
-	case "of":
+	case colOf:
 		r.Of, err = ownKind(v, 0)
-	case "status":
+	case colStatus:
 		if v != "" {
 			var ok bool
 			if r.Status, ok = row.ParseStatus(v); !ok {
 				err = errField
 			}
 		}
-	case "merchant":
+	case colMerchant:
 		err = word(r.Merchant[:], v)
-	case "terminal":
+	case colTerminal:
 		err = word(r.Terminal[:], v)
-	case "card":
+	case colCard:
 		if len(v) >= 13 && len(v) <= 19 && strings.Trim(v[6:len(v)-4], "*") == "" { // a whole number is not kept, nor wanted
 			copy(r.Card[:6], v)
 			copy(r.Card[6:], v[len(v)-4:])
@@ -235,10 +261,16 @@ func (c *csvReader) field(r *row.Row, col int, v string) (err error) {
 }
 
 func ownNumber(v string, digits int) (n uint64, err error) {
-	if v == "" || len(v) > digits || strings.Trim(v, "0123456789") != "" {
+	if v == "" || len(v) > digits {
 		return 0, errField
 	}
-	return strconv.ParseUint(v, 10, 64)
+	for i := range len(v) {
+		if v[i] < '0' || v[i] > '9' {
+			return 0, errField
+		}
+		n = n*10 + uint64(v[i]-'0')
+	}
+	return n, nil
 }
 
 func ownKind(v string, none txn.Kind) (txn.Kind, error) {

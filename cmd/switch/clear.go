@@ -23,6 +23,8 @@ type clearBenchCmd struct {
 	Memory int    `default:"64" help:"每方排序内存 MB · megabytes to sort each side in"`
 	Dir    string `type:"path" help:"临时文件的上级目录，缺省为系统临时目录 · where temporary files go, the system's folder when left out"`
 	JSON   bool   `help:"输出 JSON · write JSON"`
+
+	Postgres string `type:"existingdir" placeholder:"BIN" help:"与 PostgreSQL 比较：同样的文件，COPY 与连接；BIN 如 /usr/lib/postgresql/15/bin · compare with PostgreSQL on the same files, COPY and join; BIN is where its programs are"`
 }
 
 // clearMeasure is what the bench says.
@@ -45,6 +47,9 @@ func (c *clearBenchCmd) Run(s *streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if c.Postgres != "" {
+		return c.comparePostgres(s, dir)
+	}
 	from := time.Now()
 	day, err := clearing.NewDay(clearing.Options{Dir: dir, Memory: c.Memory << 20, Fields: row.Fields{row.ByRRN}, Fees: clearing.PlayFees()})
 	if err != nil {
