@@ -34,7 +34,7 @@ profile: ## flame graphs of CPU and allocations of SHAPE (A,D,W,C) into bench/ou
 	$(GO) run ./cmd/switch bench --profile bench/out --shape $(SHAPE)
 
 front: ## honest terminals beside slow senders and short-lived ones, and idle ones · 慢发送者、短连接与空闲终端
-	$(GO) run ./cmd/switch bench --front --idle 10000 --json bench/out/front.json
+	$(GO) run ./cmd/switch bench --front --max-front-ratio 2 --idle 10000 --json bench/out/front.json
 
 storm: ## sales beside ten times as many balance enquiries · 十倍查询风暴中的消费
 	$(GO) run ./cmd/switch bench --storm --idle 0 --min-storm-ratio 0.95 --json bench/out/storm.json

@@ -77,6 +77,12 @@ func (d *Disk) add(before, after commits, seconds float64) {
 	}
 }
 
+// join adds another time's.
+func (d *Disk) join(o *Disk) {
+	waited := o.Mean * float64(o.Commits) / 1e6
+	d.add(commits{}, commits{n: o.Commits, quick: o.Commits - o.Slow, seconds: waited}, o.Seconds)
+}
+
 func (d *Disk) String() string {
 	return fmt.Sprintf("每次落盘 a commit %.0f µs，超过 8 ms 的 over 8 ms %d / %d，占时 of the time %.0f%%", d.Mean, d.Slow, d.Commits, 100*d.Share)
 }

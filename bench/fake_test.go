@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,7 +39,7 @@ func TestMain(m *testing.M) {
 }
 
 // fakeSwitch signs on at the bank of a config, is healthy, and answers sales by
-// itself. The fault makes it refuse them, or not start.
+// itself. The fault makes it refuse them, answer none for a second, or not start.
 func fakeSwitch(file, fault string) error {
 	c, err := config.Load(file)
 	if err != nil {
@@ -71,12 +72,19 @@ func fakeSwitch(file, fault string) error {
 	if fault == "declines" {
 		code = "94"
 	}
+	// Two turns of 500 terminals at 1,000 sales a second, and a little.
+	stalled := sync.OnceValue(func() time.Time { return time.Now().Add(1100 * time.Millisecond) })
+	ready := func() {
+		if fault == "stalls" {
+			<-time.After(time.Until(stalled()))
+		}
+	}
 	for {
 		conn, err := ln.Accept()
 		if err != nil {
 			return err
 		}
-		go answerSales(conn, code)
+		go answerSales(conn, code, ready)
 	}
 }
 
@@ -123,7 +131,7 @@ func signOn(bank string) error {
 	return nil
 }
 
-func answerSales(c net.Conn, code string) {
+func answerSales(c net.Conn, code string, ready func()) {
 	defer c.Close()
 	var head [2]byte
 	for {
@@ -134,6 +142,7 @@ func answerSales(c net.Conn, code string) {
 		if _, err := io.ReadFull(c, frame); err != nil {
 			return
 		}
+		ready()
 		at := sale.TraceAt - 2
 		out := append([]byte{0, 0}, frame[:11]...)
 		out = append(out, 0x02, 0x10, 0x00, 0x20, 0, 0, 2, 0, 0, 0)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"tongka/bench/internal/crowd"
@@ -22,27 +23,47 @@ const (
 // Front is what honest terminals notice of others. A p99 here is the median of the
 // p99s of half seconds: on a machine that others use, the p99 of a whole window is
 // the length of its longest stall, whoever else was there. The ratios are medians of
-// the rounds' own ratios to the same terminals' p99 alone.
+// the rounds' own ratios to the same terminals alone.
 type Front struct {
 	Rate     int     `json:"honest_tps"`
 	Slow     int     `json:"slow_senders"`
 	Connects int     `json:"connects_per_second"`
-	Alone    Figures `json:"alone"`
-	WithSlow Figures `json:"with_slow"`
-	WithBoth Figures `json:"with_slow_and_connects"`
+	Alone    Honest  `json:"alone"`
+	WithSlow Honest  `json:"with_slow"`
+	WithBoth Honest  `json:"with_slow_and_connects"`
 	Short    Figures `json:"short_lived"` // the short-lived terminals' own figures, from connect to answer
 
-	SlowRatio float64 `json:"p99_ratio_slow"`
-	BothRatio float64 `json:"p99_ratio_slow_and_connects"`
-	Bytes     int64   `json:"slow_bytes"` // sent by the slow senders, all rounds
-	Cut       int64   `json:"slow_cut"`   // slow senders that the switch closed; each came again
+	Bytes int64 `json:"slow_bytes"` // sent by the slow senders, all rounds
+	Cut   int64 `json:"slow_cut"`   // slow senders that the switch closed; each came again
+}
+
+// Honest is what the honest terminals met in one situation, over all rounds. Each
+// answer waits for the disk, which others share; so what it did is said beside the
+// latency, and sales that a stall left no time for are counted and end nothing.
+type Honest struct {
+	Figures
+	P90    float64 `json:"p90_us"`
+	Unsent int64   `json:"unsent"` // sales that fell due while two before them were held up
+	Disk   Disk    `json:"disk"`
+
+	// To those alone in the same round; 0 for those alone.
+	P50Ratio float64 `json:"p50_ratio,omitempty"`
+	P90Ratio float64 `json:"p90_ratio,omitempty"`
+	P99Ratio float64 `json:"p99_ratio,omitempty"`
 }
 
 // round is one time through: alone, with the slow senders, and with the
 // short-lived terminals too.
 type round struct {
-	alone, slow, both, short load.Result
-	crowd                    crowd.Result
+	alone, slow, both honest
+	short             load.Result
+	crowd             crowd.Result
+}
+
+// honest is one measurement of the honest terminals, and the switch's disk meanwhile.
+type honest struct {
+	load.Result
+	disk Disk
 }
 
 // front measures the honest terminals in all three situations, again and again.
@@ -82,61 +103,88 @@ func (b *bench) frontRound(ctx context.Context) (r round, err error) {
 	return r, errors.Join(err, c.stop())
 }
 
-// honest is one measurement of the honest terminals.
-func (b *bench) honest(ctx context.Context) (load.Result, error) {
+// honest measures the honest terminals once.
+func (b *bench) honest(ctx context.Context) (h honest, err error) {
 	s := b.sw.spec
 	s.Connections, s.Terminals, s.Depth, s.Rate = frontTerminals, frontTerminals, 1, frontRate
-	s.WarmUp, s.Window = b.o.warmUp(), b.o.window()
-	return b.load(ctx, &b.sw, s)
+	s.WarmUp, s.Window, s.Shortfall = b.o.warmUp(), b.o.window(), true
+	before, err := commitsOf(ctx, b.console)
+	if err != nil {
+		return h, err
+	}
+	if h.Result, err = b.load(ctx, &b.sw, s); err != nil {
+		return h, err
+	}
+	after, err := commitsOf(ctx, b.console)
+	h.disk.add(before, after, (s.WarmUp + s.Window).Seconds())
+	return h, err
 }
 
 // honestBesideShort measures while short-lived terminals come and go, from before
 // until after.
-func (b *bench) honestBesideShort(ctx context.Context) (honest, short load.Result, err error) {
+func (b *bench) honestBesideShort(ctx context.Context) (h honest, short load.Result, err error) {
 	s := b.sw.spec
 	s.Connections, s.Terminals, s.Depth, s.Rate = shortTerminals, shortTerminals, 1, b.o.Connects
-	s.Reconnect = true
+	s.Reconnect, s.Shortfall = true, true
 	s.Window = b.o.warmUp() + b.o.window() + time.Second
 	c, err := b.startLoad(ctx, &b.sw, s)
 	if err != nil {
-		return honest, short, err
+		return h, short, err
 	}
-	if honest, err = b.honest(ctx); err != nil {
-		return honest, short, errors.Join(err, c.stop())
+	if h, err = b.honest(ctx); err != nil {
+		return h, short, errors.Join(err, c.stop())
 	}
 	short, err = loaded(ctx, c)
-	return honest, short, err
+	return h, short, err
 }
 
 // add books all rounds.
 func (f *Front) add(rounds []round) {
-	pick := func(what func(*round) *load.Result) Figures {
-		list := make([]load.Result, len(rounds))
-		for i := range rounds {
-			list[i] = *what(&rounds[i])
-		}
-		m := medians(list)
-		m.CPU = 0 // the switch's for everybody: per honest sale it says nothing
-		m.P99 = sliced(list)
-		return m
+	var alone, slow, both []honest
+	var short []load.Result
+	for i := range rounds {
+		r := &rounds[i]
+		alone, slow, both, short = append(alone, r.alone), append(slow, r.slow), append(both, r.both), append(short, r.short)
+		f.Bytes += r.crowd.Bytes
+		f.Cut += r.crowd.Cut
 	}
-	ratio := func(what func(*round) *load.Result) float64 {
-		all := make([]float64, len(rounds))
-		for i := range rounds {
-			all[i] = median(what(&rounds[i]).SliceP99) / median(rounds[i].alone.SliceP99)
+	f.Alone, f.WithSlow, f.WithBoth = met(alone), met(slow), met(both)
+	f.WithSlow.hold(slow, alone)
+	f.WithBoth.hold(both, alone)
+	f.Short = medians(short)
+	f.Short.CPU, f.Short.P99 = 0, sliced(short)
+}
+
+// p90 finds it among a result's percentiles.
+var p90 = slices.Index(load.Quantiles, 90)
+
+// met books what the honest terminals met in one situation.
+func met(list []honest) (h Honest) {
+	results := make([]load.Result, len(list))
+	for i := range list {
+		results[i] = list[i].Result
+		h.Unsent += list[i].Unsent
+		h.Disk.join(&list[i].disk)
+	}
+	h.Figures = medians(results)
+	h.P90 = h.Percentiles[p90]
+	h.CPU = 0 // the switch's for everybody: per honest sale it says nothing
+	h.P99 = sliced(results)
+	return h
+}
+
+// hold takes the ratios to the same rounds alone.
+func (h *Honest) hold(list, alone []honest) {
+	ratio := func(what func(*load.Result) float64) float64 {
+		all := make([]float64, len(list))
+		for i := range list {
+			all[i] = what(&list[i].Result) / what(&alone[i].Result)
 		}
 		return median(all)
 	}
-	slow := func(r *round) *load.Result { return &r.slow }
-	both := func(r *round) *load.Result { return &r.both }
-	f.Alone = pick(func(r *round) *load.Result { return &r.alone })
-	f.WithSlow, f.WithBoth = pick(slow), pick(both)
-	f.Short = pick(func(r *round) *load.Result { return &r.short })
-	f.SlowRatio, f.BothRatio = ratio(slow), ratio(both)
-	for i := range rounds {
-		f.Bytes += rounds[i].crowd.Bytes
-		f.Cut += rounds[i].crowd.Cut
-	}
+	h.P50Ratio = ratio(func(r *load.Result) float64 { return r.P50 })
+	h.P90Ratio = ratio(func(r *load.Result) float64 { return r.Percentiles[p90] })
+	h.P99Ratio = ratio(func(r *load.Result) float64 { return median(r.SliceP99) })
 }
 
 // sliced is the middle of all slices' p99, in microseconds.
@@ -150,16 +198,19 @@ func sliced(list []load.Result) float64 {
 
 func (f *Front) print(w io.Writer) {
 	fmt.Fprintf(w, "接入 front: 500 个诚实终端 honest terminals, %d 笔/秒 sales a second\n", f.Rate)
-	line := func(zh, en string, m *Figures, ratio float64) {
-		fmt.Fprintf(w, "  %s %s: %.0f TPS, p50 %.0f µs, p99 %.0f µs", zh, en, m.TPS, m.P50, m.P99)
-		if ratio > 0 {
-			fmt.Fprintf(w, ", p99 比 ratio %.2f", ratio)
+	line := func(zh, en string, h *Honest) {
+		fmt.Fprintf(w, "  %s %s: %.0f TPS, p50 %.0f µs, p90 %.0f µs, p99 %.0f µs", zh, en, h.TPS, h.P50, h.P90, h.P99)
+		if h.P99Ratio > 0 {
+			fmt.Fprintf(w, ", 比 ratios: p50 %.2f, p90 %.2f, p99 %.2f", h.P50Ratio, h.P90Ratio, h.P99Ratio)
 		}
-		fmt.Fprintln(w)
+		if h.Unsent > 0 {
+			fmt.Fprintf(w, ", 未及发出 not sent in time: %d", h.Unsent)
+		}
+		fmt.Fprintf(w, "\n    磁盘 disk: %v\n", &h.Disk)
 	}
-	line("独自", "alone", &f.Alone, 0)
-	line(fmt.Sprintf("%d 个慢发送者旁", f.Slow), "beside slow senders, a byte a second each", &f.WithSlow, f.SlowRatio)
-	line(fmt.Sprintf("另加每秒 %d 个短连接", f.Connects), "and short-lived connects", &f.WithBoth, f.BothRatio)
-	line("短连接自身", "the short-lived ones themselves", &f.Short, 0)
+	line("独自", "alone", &f.Alone)
+	line(fmt.Sprintf("%d 个慢发送者旁", f.Slow), "beside slow senders, a byte a second each", &f.WithSlow)
+	line(fmt.Sprintf("另加每秒 %d 个短连接", f.Connects), "and short-lived connects", &f.WithBoth)
+	fmt.Fprintf(w, "  短连接自身 the short-lived ones themselves: %.0f TPS, p50 %.0f µs, p99 %.0f µs\n", f.Short.TPS, f.Short.P50, f.Short.P99)
 	fmt.Fprintf(w, "  慢发送者 slow senders: %d 字节 bytes, %d 次被断开重连 cut by the half-frame deadline and back\n", f.Bytes, f.Cut)
 }

@@ -29,9 +29,14 @@ func TestFrontRun(t *testing.T) {
 	if err := json.Unmarshal(b, &got); err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range []string{"p99_ratio_slow", "p99_ratio_slow_and_connects", "slow_bytes"} {
-		if v, _ := got.Front[key].(float64); v <= 0 {
-			t.Errorf("%s: %v", key, got.Front[key])
+	if v, _ := got.Front["slow_bytes"].(float64); v <= 0 {
+		t.Errorf("slow_bytes: %v", got.Front["slow_bytes"])
+	}
+	for _, key := range []string{"with_slow", "with_slow_and_connects"} {
+		for _, ratio := range []string{"p50_ratio", "p90_ratio", "p99_ratio"} {
+			if m, _ := got.Front[key].(map[string]any); m == nil || m[ratio] == nil || m[ratio].(float64) <= 0 {
+				t.Errorf("%s: %v", key, got.Front[key])
+			}
 		}
 	}
 	for _, key := range []string{"alone", "with_slow", "with_slow_and_connects", "short_lived"} {
@@ -50,23 +55,57 @@ func TestFrontThatRefuses(t *testing.T) {
 
 func TestFrontRatiosAndLimit(t *testing.T) {
 	p99 := func(v float64) load.Result {
-		return load.Result{Answers: 10, Seconds: 1, CPU: 1, P50: v / 2, P99: 80 * v, SliceP99: []float64{v, v, v, v, 90 * v}}
+		all := make([]float64, len(load.Quantiles))
+		all[p90] = 3 * v
+		return load.Result{Answers: 10, Seconds: 1, CPU: 1, P50: v / 2, P99: 80 * v, SliceP99: []float64{v, v, v, v, 90 * v}, Percentiles: all}
+	}
+	met := func(v float64, unsent int64) honest {
+		h := honest{p99(v), Disk{Commits: 10, Slow: 1, Mean: 1000, Seconds: 2}}
+		h.Unsent = unsent
+		return h
 	}
 	var f Front
 	f.add([]round{
-		{p99(100), p99(150), p99(300), p99(900), crowd.Result{Bytes: 5, Cut: 1}},
-		{p99(1000), p99(1100), p99(1200), p99(900), crowd.Result{Bytes: 6, Cut: 2}},
-		{p99(100), p99(130), p99(170), p99(900), crowd.Result{Bytes: 7, Cut: 3}},
+		{met(100, 0), met(150, 0), met(300, 7), p99(900), crowd.Result{Bytes: 5, Cut: 1}},
+		{met(1000, 2), met(1100, 0), met(1200, 8), p99(900), crowd.Result{Bytes: 6, Cut: 2}},
+		{met(100, 0), met(130, 0), met(170, 0), p99(900), crowd.Result{Bytes: 7, Cut: 3}},
 	})
-	if f.SlowRatio != 1.3 || f.BothRatio != 1.7 || f.Alone.P99 != 100 || f.Bytes != 18 || f.Cut != 6 || f.WithBoth.CPU != 0 {
+	if f.WithSlow.P99Ratio != 1.3 || f.WithBoth.P99Ratio != 1.7 || f.WithBoth.P50Ratio != 1.7 || f.WithBoth.P90Ratio != 1.7 {
+		t.Errorf("ratios: %+v, %+v", f.WithSlow, f.WithBoth)
+	}
+	if f.Alone.P99 != 100 || f.Alone.P90 != 300 || f.Bytes != 18 || f.Cut != 6 || f.WithBoth.CPU != 0 || f.Short.CPU != 0 || f.Short.P99 != 900 {
 		t.Errorf("%+v", f)
 	}
+	if f.Alone.Unsent != 2 || f.WithSlow.Unsent != 0 || f.WithBoth.Unsent != 15 || f.WithBoth.Disk.Commits != 30 || f.WithBoth.Disk.Slow != 3 {
+		t.Errorf("unsent and disk: %+v", f)
+	}
+	var out strings.Builder
+	f.print(&out)
+	lines(t, out.String(), "p50 1.70, p90 1.70, p99 1.70", "not sent in time: 15", "over 8 ms 3 / 30")
 	r := Report{Front: &f}
 	if err := r.check(&Options{MaxFront: 2}); err != nil {
 		t.Error(err)
 	}
 	if err := r.check(&Options{MaxFront: 1.5}); err == nil || !strings.Contains(err.Error(), "--max-front-ratio 1.5：1.30, 1.70") {
 		t.Errorf("%v", err)
+	}
+}
+
+// A system that answers nothing for a while costs sales that are counted, and the run
+// goes on: what stalled may have been the disk of a machine that others use.
+func TestFrontThatStalls(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "figures.json")
+	code, _, stderr := runBench(t, "stalls", quick(t, "--front", "--slow=5", "--connects=5", "--gather=0", "--seconds=1.5", "--json="+file)...)
+	if code != 0 {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct{ Front Front }
+	if err := json.Unmarshal(b, &got); err != nil || got.Front.Alone.Unsent == 0 {
+		t.Errorf("nothing was held up: %v, %s", err, b)
 	}
 }
 

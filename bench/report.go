@@ -202,8 +202,8 @@ func (r *Report) check(o *Options) error {
 	if o.MaxIdle > 0 && r.Idle != nil && r.Idle.Each > o.MaxIdle {
 		missed = append(missed, fmt.Errorf("未达标 missed: --max-idle %g：%.0f", o.MaxIdle, r.Idle.Each))
 	}
-	if f := r.Front; f != nil && o.MaxFront > 0 && max(f.SlowRatio, f.BothRatio) > o.MaxFront {
-		missed = append(missed, fmt.Errorf("未达标 missed: --max-front-ratio %g：%.2f, %.2f", o.MaxFront, f.SlowRatio, f.BothRatio))
+	if f := r.Front; f != nil && o.MaxFront > 0 && max(f.WithSlow.P99Ratio, f.WithBoth.P99Ratio) > o.MaxFront {
+		missed = append(missed, fmt.Errorf("未达标 missed: --max-front-ratio %g：%.2f, %.2f", o.MaxFront, f.WithSlow.P99Ratio, f.WithBoth.P99Ratio))
 	}
 	if st := r.Storm; st != nil && st.Ratio < o.MinStorm {
 		missed = append(missed, fmt.Errorf("未达标 missed: --min-storm-ratio %g：%.3f", o.MinStorm, st.Ratio))
