@@ -17,9 +17,8 @@ type bank struct {
 }
 
 func newBank(t *testing.T) *bank {
-	b := &bank{t: t, addr: "127.0.0.1:0", in: make(chan net.Conn, 16)}
+	b := &bank{t: t, addr: held(t), in: make(chan net.Conn, 16)}
 	b.open()
-	b.addr = b.ln.Addr().String()
 	t.Cleanup(b.shut)
 	return b
 }

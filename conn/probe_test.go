@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +14,9 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"tongka/sim/port"
 )
 
 func TestMain(m *testing.M) {
@@ -233,6 +237,36 @@ func dial(t *testing.T, f *Front) *net.TCPConn {
 	t.Cleanup(func() { _ = c.Close() })
 	_ = c.SetDeadline(time.Now().Add(patience))
 	return c.(*net.TCPConn)
+}
+
+// refused dials and expects to be reset, which can come before the dial has seen
+// that it was taken. Whoever refuses has counted it before.
+func refused(t *testing.T, addr string) {
+	t.Helper()
+	c, err := net.DialTimeout("tcp", addr, patience)
+	if errors.Is(err, unix.ECONNRESET) {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(patience))
+	if n, err := c.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
+		t.Fatalf("%d bytes and %v, want a reset", n, err)
+	}
+}
+
+// held is an address that is the test's own while it lasts, whether or not
+// somebody listens there.
+func held(t *testing.T) string {
+	t.Helper()
+	h, all, err := port.Hold(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.Close() })
+	return all[0].String()
 }
 
 func framed(payload string) []byte {
