@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	"tongka/hsm"
 	"tongka/hsm/soft"
 	"tongka/sim"
+	"tongka/sim/port"
 )
 
 // withLines starts a switch and a fleet's registry for links as the file has
@@ -149,12 +149,12 @@ func TestOneOfThreeLinesGoesSilent(t *testing.T) {
 
 // The bank dials us.
 func TestLineThatTheBankDials(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	held, all, err := port.Hold(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := ln.Addr().String()
-	ln.Close()
+	defer held.Close()
+	addr := all[0].String()
 	s, _ := withLines(t, fmt.Sprintf("lines: [{listen: %q, allow: [\"127.0.0.0/8\"]}]", addr))
 	if n := s.linesIn("up"); n != 0 {
 		t.Fatalf("%d lines are up before the bank came", n)

@@ -204,7 +204,7 @@ func TestReloadOfARunningSwitch(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.until("the signal is heard", func() bool { return g.up().Level == "debug" })
-	door := freePort(t)
+	door := heldPort(t)
 	g.edit("listeners: [", `listeners: [{name: second, address: "`+door+`"}, `)
 	if r := g.mustCtl("reload"); !strings.Contains(r.out, "listeners 1 added") || !strings.Contains(r.out, "0 sessions cut") {
 		t.Error(r)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +15,7 @@ import (
 	"tongka/hsm"
 	"tongka/hsm/soft"
 	"tongka/sim"
+	"tongka/sim/port"
 )
 
 // TestMain lets the test binary be the switch: the crash tests start it as a
@@ -44,14 +44,16 @@ func kill(t *testing.T, c *exec.Cmd) {
 	_ = c.Wait() // says that it was killed
 }
 
-func freePort(t *testing.T) string {
+// heldPort is an address for a process that is yet to start, and the test's own
+// until its end.
+func heldPort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	h, all, err := port.Hold(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Cleanup(func() { _ = h.Close() })
+	return all[0].String()
 }
 
 // ground is what stays while the switch dies: a bank and a fleet of terminals,
@@ -66,8 +68,8 @@ type ground struct {
 }
 
 func newGround(t *testing.T) *ground {
-	g := &ground{t: t, console: freePort(t)}
-	dir, door := t.TempDir(), freePort(t)
+	g := &ground{t: t, console: heldPort(t)}
+	dir, door := t.TempDir(), heldPort(t)
 	zpk := []byte("0123456789abcdef")
 	var err error
 	g.bank, err = sim.NewBank(sim.BankConfig{Listen: "127.0.0.1:0", ZPK: zpk, Books: filepath.Join(dir, "bank.jsonl"),

@@ -19,7 +19,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -31,6 +30,7 @@ import (
 	"tongka/sim"
 	"tongka/sim/book"
 	"tongka/sim/kiosk"
+	"tongka/sim/port"
 )
 
 // Options say what is pulled, and how often.
@@ -68,7 +68,8 @@ type drill struct {
 	tills   *child
 	kiosks  *child
 	sw      *child
-	ending  bool // terminals and kiosks were told to come to their end
+	ending  bool       // terminals and kiosks were told to come to their end
+	ports   *port.Held // all of them listen where the configuration says, and again after each kill
 	console string
 	books   [3]string // of the terminals, of the bank, of the kiosks
 	sold    follower
@@ -97,12 +98,14 @@ func Run(ctx context.Context, o Options) (r Result, err error) {
 
 // set writes the configuration and starts everybody.
 func (d *drill) set() error {
+	ports, held, err := port.Hold(4)
+	if err != nil {
+		return err
+	}
+	d.ports = ports
 	var addresses [4]string // terminals' door, bank, module, console
 	for i := range addresses {
-		var err error
-		if addresses[i], err = freePort(); err != nil {
-			return err
-		}
+		addresses[i] = held[i].String()
 	}
 	d.console = addresses[3]
 	zpk := []byte("0123456789abcdef")
@@ -351,16 +354,12 @@ func (d *drill) close() error {
 			c.kill()
 		}
 	}
-	if d.disk == nil {
-		return nil
+	var err error
+	if d.ports != nil {
+		err = d.ports.Close()
 	}
-	return d.disk.close()
-}
-
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	if d.disk != nil {
+		err = errors.Join(err, d.disk.close())
 	}
-	return l.Addr().String(), l.Close()
+	return err
 }

@@ -11,6 +11,7 @@ import (
 
 	"tongka/bench/internal/bank"
 	"tongka/bench/internal/sale"
+	"tongka/sim/port"
 )
 
 // start runs a bank and a relay for one test.
@@ -137,13 +138,12 @@ func TestGoneTerminalsAndScraps(t *testing.T) {
 }
 
 func TestNoBank(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	held, all, err := port.Hold(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	nobody := netip.MustParseAddrPort(ln.Addr().String())
-	ln.Close()
-	if _, _, err := Start(nobody); err == nil || !strings.Contains(err.Error(), "relay: bank") {
+	defer held.Close()
+	if _, _, err := Start(all[0]); err == nil || !strings.Contains(err.Error(), "relay: bank") {
 		t.Fatalf("error %v", err)
 	}
 }

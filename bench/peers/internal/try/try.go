@@ -11,6 +11,7 @@ import (
 
 	"tongka/bench/internal/bank"
 	"tongka/bench/internal/sale"
+	"tongka/sim/port"
 )
 
 // Bank serves until the test ends.
@@ -81,10 +82,10 @@ func (p Terminal) Answer(t *testing.T) []byte {
 // Nobody is an address of this machine where nothing listens.
 func Nobody(t *testing.T) netip.AddrPort {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	held, all, err := port.Hold(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
-	return netip.MustParseAddrPort(ln.Addr().String())
+	t.Cleanup(func() { _ = held.Close() })
+	return all[0]
 }
