@@ -107,6 +107,36 @@ func TestWholeRun(t *testing.T) {
 	}
 }
 
+// Sales that arrive at a rate, on lines and with a line each, and the files of their latencies.
+func TestOpenLoop(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "r.json")
+	code, stdout, stderr := runBench(t, "", "--seconds=0.2", "--warm-up=0.05", "--pairs=1", "--shape=A,C", "--idle=0", "--peers=net", "--dir="+t.TempDir(),
+		"--rate=500", "--hgrm="+dir, "--json="+file)
+	if code != 0 {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	lines(t, stdout, "500 arrive a second")
+	for _, name := range []string{"A.raw", "A.switch", "A.net", "C.raw", "C.switch", "C.net"} {
+		b, err := os.ReadFile(filepath.Join(dir, name+".hgrm"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines(t, string(b), "Percentile")
+	}
+	var got struct {
+		Rate   int              `json:"rate"`
+		Shapes map[string]Shape `json:"shapes"`
+	}
+	b, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(b, &got)
+	}
+	if a := got.Shapes["A"]; err != nil || got.Rate != 500 || a.TPS <= 0 {
+		t.Errorf("rate %d, %+v, %v", got.Rate, a.Figures, err)
+	}
+}
+
 func TestRawOnly(t *testing.T) {
 	code, stdout, stderr := runBench(t, "dies", quick(t, "--raw", "--shape=W,D", "--pin")...)
 	if code != 0 {

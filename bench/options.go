@@ -23,6 +23,7 @@ type Options struct {
 	Pairs       int                `help:"裸转发与交换轮流各测几次。 Measurements of each, raw and switch in turns; on a shared machine many short ones say more than few long ones." default:"7"`
 	Peers       []string           `help:"同场测量的其他做法：net 每连接一协程的转发，moov 用 moov-io/iso8583 写的转换；none 不测。 Peers in the same rounds: net, a forwarder with a goroutine a connection; moov, a relay written with moov-io/iso8583; none." default:"net,moov" placeholder:"NAME"`
 	Raw         bool               `help:"只测裸转发。 Measure the raw relay only."`
+	Rate        int                `help:"开环：每秒到达笔数，时延自应到时刻起算；0 为闭环。 Open loop: sales that arrive in a second, each timed from when it was due; 0 is a closed loop." placeholder:"20000"`
 	PIN         bool               `name:"pin" help:"交易带 PIN。 Sales carry a PIN block (F52)."`
 	Idle        int                `help:"空闲终端内存测量的连接数，0 不测。 Connections for the memory of an idle terminal, 0: none." default:"5000"`
 	Front       bool               `help:"改测接入：慢发送者与短连接旁的诚实终端。 Measure the front instead: honest terminals beside slow senders and short-lived ones."`
@@ -43,6 +44,7 @@ type Options struct {
 	MinClearing float64            `name:"min-clearing-ratio" help:"--clearing 消费 TPS 之比的下限。 Fail when the sales' TPS ratio of --clearing is below." placeholder:"0.8"`
 	JSON        string             `name:"json" help:"结果写入文件。 Write the figures to a file." placeholder:"FILE"`
 	HTML        string             `name:"html" help:"结果画成可离线打开的网页。 Draw the figures as a page that opens offline." placeholder:"FILE"`
+	HGRM        string             `name:"hgrm" help:"各形态、各系统的时延分布写入目录，HdrHistogram 的 .hgrm 格式。 Write the latencies of each shape and system into a folder, as HdrHistogram's percentile files." placeholder:"DIR"`
 	Goals       string             `help:"目标文件，未达标则退出码为 1。 A file of goals; exit 1 when one is missed." placeholder:"FILE"`
 	Profile     string             `help:"改为剖析：每种形态的 CPU 与分配火焰图写入目录，时长取 --seconds（1 至 8）。 Profile instead: CPU and allocation flame graphs of each shape into a folder, over --seconds, 1 to 8." placeholder:"DIR"`
 	Switch      string             `help:"被测程序，缺省为本程序。 The switch, this program when left out." placeholder:"PROGRAM"`
@@ -98,6 +100,10 @@ func (o *Options) Validate() error {
 	o.validatePeers(fault)
 	fault(o.Profile != "" && (o.Front || o.Storm || o.Raw), "--profile：不与 --front、--storm、--raw 同用 · not with --front, --storm or --raw")
 	fault(o.Profile != "" && (o.window() < time.Second || o.window() > mostProfile), "--profile：--seconds 须在 1 至 8 之间 · wants --seconds from 1 to 8")
+	fault(o.Rate < 0 || o.Rate > mostRate, "--rate %d：须在 0 至 %d 之间 · from 0 to %d", o.Rate, mostRate, mostRate)
+	fault(o.Rate > 0 && seen["W"], "--rate：形态 W 一条连接在途多笔，只能闭环 · shape W has many under way on a connection, and is a closed loop only")
+	fault(o.Rate > 0 && o.special(), "--rate：不与 --front、--storm、--saf、--clearing、--profile 同用 · not with --front, --storm, --saf, --clearing or --profile")
+	fault(o.HGRM != "" && o.special(), "--hgrm：不与 --front、--storm、--saf、--clearing、--profile 同用 · not with --front, --storm, --saf, --clearing or --profile")
 	fault(o.Profile != "" && (o.JSON != "" || o.HTML != "" || o.Goals != ""), "--profile：不产生数据 · gives no figures for --json, --html or --goals")
 	fault(o.HTML != "" && (o.Front || o.Storm), "--html：不与 --front、--storm 同用 · not with --front or --storm")
 	fault(o.Goals != "" && (o.Front || o.Storm || o.Raw), "--goals：不与 --front、--storm、--raw 同用 · not with --front, --storm or --raw")
@@ -145,9 +151,17 @@ func (o *Options) validatePeers(fault func(bad bool, format string, args ...any)
 	fault(seen[noPeers] && len(o.Peers) > 1, "--peers none：不与其他同用 · not with others")
 }
 
+// mostRate is the highest rate of an open loop: more than a switch and its load do on one machine.
+const mostRate = 100_000
+
+// special says that something else than the shapes is measured.
+func (o *Options) special() bool {
+	return o.Front || o.Storm || o.SAF || o.Clearing || o.Profile != ""
+}
+
 // peerNames are the peers that take part.
 func (o *Options) peerNames() []string {
-	if o.Raw || o.Profile != "" || o.Front || o.Storm || o.SAF || o.Clearing || slices.Equal(o.Peers, []string{noPeers}) {
+	if o.Raw || o.special() || slices.Equal(o.Peers, []string{noPeers}) {
 		return nil
 	}
 	return o.Peers

@@ -21,6 +21,7 @@ type Report struct {
 	Time    time.Time        `json:"time"`
 	Seconds float64          `json:"seconds"`
 	Pairs   int              `json:"pairs"`
+	Rate    int              `json:"rate,omitempty"` // of an open loop, a second
 	PIN     bool             `json:"pin"`
 	Machine proc.Machine     `json:"machine"`
 	Shapes  map[string]Shape `json:"shapes"`
@@ -37,6 +38,7 @@ type Report struct {
 	Clearing *Clearing `json:"clearing,omitempty"`
 	Codec    float64   `json:"codec_ns,omitempty"` // see package codecspeed
 	order    []string
+	took     histograms
 }
 
 // Figures are medians over the measurements of one system in one shape. CPU is
@@ -46,9 +48,11 @@ type Figures struct {
 	// User and System are its parts, 0 where the window was too short to tell.
 	User   float64 `json:"user_us,omitempty"`
 	System float64 `json:"sys_us,omitempty"`
-	TPS    float64 `json:"tps,omitempty"`
-	P50    float64 `json:"p50_us,omitempty"`
-	P99    float64 `json:"p99_us,omitempty"`
+	// Machine is what all processors worked, load generator and bank included.
+	Machine float64 `json:"machine_us,omitempty"`
+	TPS     float64 `json:"tps,omitempty"`
+	P50     float64 `json:"p50_us,omitempty"`
+	P99     float64 `json:"p99_us,omitempty"`
 	// Percentiles are microseconds at the report's quantiles.
 	Percentiles []float64 `json:"percentiles_us,omitempty"`
 }
@@ -58,6 +62,8 @@ type Figures struct {
 type Sample struct {
 	Figures
 	OverTime []float64 `json:"tps_over_time"` // in each tenth of a second
+	// Unsent is what was due in an open loop and still waited at the end: the rate was not kept.
+	Unsent int64 `json:"unsent,omitempty"`
 }
 
 // Names of the systems in a report, beside those of the peers.
@@ -83,23 +89,25 @@ type Shape struct {
 	P99Ratio float64 `json:"p99_ratio_raw,omitempty"`
 	Raw      Figures `json:"raw"`
 	Disk     *Disk   `json:"disk,omitempty"` // of the switch, in all rounds
+	// Behind is the most that a round of the switch had unsent at its end, in an open loop.
+	Behind int64 `json:"behind,omitempty"`
 	// Rounds are the measurements that belong together, by the system's name.
 	Rounds []map[string]Sample `json:"rounds"`
 }
 
 func newReport(o *Options, m proc.Machine) *Report {
-	return &Report{Time: time.Now(), Seconds: o.Seconds, Pairs: o.Pairs, PIN: o.PIN, Machine: m, Shapes: map[string]Shape{}, Quantiles: load.Quantiles}
+	return &Report{Time: time.Now(), Seconds: o.Seconds, Pairs: o.Pairs, Rate: o.Rate, PIN: o.PIN, Machine: m, Shapes: map[string]Shape{}, Quantiles: load.Quantiles, took: histograms{}}
 }
 
 // add books the measurements of one shape, as many of each system as there were
 // rounds, and what the switch's disk did meanwhile, nil when nobody knows.
-func (r *Report) add(name string, measured map[string][]load.Result, disk *Disk) {
+func (r *Report) add(name string, measured map[string][]load.Result, disk *Disk) error {
 	raw, sw := measured[rawName], measured[switchName]
 	s := Shape{Raw: medians(raw), Disk: disk}
 	for i := range raw {
 		round := map[string]Sample{}
 		for system, list := range measured {
-			round[system] = Sample{figures(&list[i]), list[i].OverTime}
+			round[system] = Sample{figures(&list[i]), list[i].OverTime, list[i].Unsent}
 		}
 		s.Rounds = append(s.Rounds, round)
 	}
@@ -109,7 +117,13 @@ func (r *Report) add(name string, measured map[string][]load.Result, disk *Disk)
 		s.TPSRatio = ratios(sw, raw, func(f *Figures) float64 { return f.TPS })
 		s.P99Ratio = ratios(sw, raw, func(f *Figures) float64 { return f.P99 })
 	}
+	for i := range sw {
+		s.Behind = max(s.Behind, sw[i].Unsent)
+	}
 	for system, list := range measured {
+		if err := r.took.add(name+"."+system, list); err != nil {
+			return err
+		}
 		if system == rawName || system == switchName {
 			continue
 		}
@@ -123,6 +137,7 @@ func (r *Report) add(name string, measured map[string][]load.Result, disk *Disk)
 	}
 	r.Shapes[name] = s
 	r.order = append(r.order, name)
+	return nil
 }
 
 // ratios is the median of a figure's ratios in the rounds.
@@ -139,7 +154,7 @@ func ratios(over, under []load.Result, f func(*Figures) float64) float64 {
 func figures(r *load.Result) Figures {
 	micros := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 / float64(r.Answers) }
 	return Figures{
-		CPU: micros(r.CPU), User: micros(r.User), System: micros(r.System),
+		CPU: micros(r.CPU), User: micros(r.User), System: micros(r.System), Machine: micros(r.Machine),
 		TPS: float64(r.Answers) / r.Seconds,
 		P50: r.P50, P99: r.P99, Percentiles: r.Percentiles,
 	}
@@ -156,12 +171,13 @@ func medians(list []load.Result) Figures {
 		return median(all)
 	}
 	f := Figures{
-		CPU:    pick(func(f *Figures) float64 { return f.CPU }),
-		User:   pick(func(f *Figures) float64 { return f.User }),
-		System: pick(func(f *Figures) float64 { return f.System }),
-		TPS:    pick(func(f *Figures) float64 { return f.TPS }),
-		P50:    pick(func(f *Figures) float64 { return f.P50 }),
-		P99:    pick(func(f *Figures) float64 { return f.P99 }),
+		CPU:     pick(func(f *Figures) float64 { return f.CPU }),
+		User:    pick(func(f *Figures) float64 { return f.User }),
+		System:  pick(func(f *Figures) float64 { return f.System }),
+		Machine: pick(func(f *Figures) float64 { return f.Machine }),
+		TPS:     pick(func(f *Figures) float64 { return f.TPS }),
+		P50:     pick(func(f *Figures) float64 { return f.P50 }),
+		P99:     pick(func(f *Figures) float64 { return f.P99 }),
 	}
 	for i := range list[0].Percentiles {
 		f.Percentiles = append(f.Percentiles, pick(func(f *Figures) float64 { return f.Percentiles[i] }))
@@ -226,6 +242,11 @@ func (r *Report) publish(o *Options, goals report.Goals, w io.Writer) error {
 	}
 	if o.JSON != "" {
 		if err := save(o.JSON, b); err != nil {
+			return err
+		}
+	}
+	if o.HGRM != "" {
+		if err := r.took.save(o.HGRM); err != nil {
 			return err
 		}
 	}

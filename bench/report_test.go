@@ -2,9 +2,13 @@ package bench
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"tongka/bench/internal/load"
 	"tongka/bench/internal/proc"
@@ -17,7 +21,13 @@ func result(answers int64, cpuMicros, p99 float64) load.Result {
 		all[i] = p99 * q / 100
 	}
 	cpu := time.Duration(cpuMicros * float64(answers) * 1e3)
-	return load.Result{Answers: answers, Seconds: 1, CPU: cpu, User: cpu * 6 / 10, System: cpu * 4 / 10, P50: p99 / 2, P99: p99,
+	h := hdrhistogram.New(1, int64(time.Minute), 2)
+	_ = h.RecordValues(int64(p99*1e3), 10)
+	encoded, err := h.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
+	if err != nil {
+		panic(err)
+	}
+	return load.Result{Histogram: string(encoded), Machine: 2 * cpu, Answers: answers, Seconds: 1, CPU: cpu, User: cpu * 6 / 10, System: cpu * 4 / 10, P50: p99 / 2, P99: p99,
 		Percentiles: all, OverTime: []float64{float64(answers), float64(answers)}}
 }
 
@@ -25,11 +35,13 @@ func TestRatiosAreMediansOfNeighbours(t *testing.T) {
 	o := Options{Seconds: 1, Pairs: 3}
 	r := newReport(&o, proc.Machine{})
 	// The machine was slow during the second pair and met both.
-	r.add("D", map[string][]load.Result{
+	if err := r.add("D", map[string][]load.Result{
 		"raw":    {result(100_000, 7, 100), result(50_000, 14, 200), result(120_000, 7, 100)},
 		"switch": {result(60_000, 14, 300), result(30_000, 28, 600), result(60_000, 14, 200)},
 		"moov":   {result(5_000, 140, 3000), result(2_000, 560, 6000), result(5_000, 140, 2000)},
-	}, nil)
+	}, nil); err != nil {
+		t.Fatal(err)
+	}
 	s := r.Shapes["D"]
 	near := func(what string, got, want float64) {
 		t.Helper()
@@ -49,6 +61,7 @@ func TestRatiosAreMediansOfNeighbours(t *testing.T) {
 	near("CPU ratio", s.CPURatio, 2)
 	near("p99 ratio", s.P99Ratio, 3)
 	near("moov's CPU over the switch's", r.Peers["moov"]["D"].CPURatio, 10)
+	near("the machine's CPU", s.Machine, 28)
 	near("moov's TPS", r.Peers["moov"]["D"].TPS, 5000)
 	near("the highest percentile", s.Percentiles[len(s.Percentiles)-1], 300)
 	if len(s.Rounds) != 3 || s.Rounds[1]["switch"].TPS != 30_000 || len(s.Rounds[2]["moov"].OverTime) != 2 {
@@ -85,8 +98,10 @@ func TestLimits(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	r := newReport(&Options{Seconds: 3, Pairs: 2}, proc.Machine{CPU: "x", Cores: 2, FileSystem: "tmpfs"})
-	r.add("D", map[string][]load.Result{"raw": {result(100_000, 7, 100)}, "switch": {result(60_000, 14, 300)}, "net": {result(50_000, 21, 200)}},
-		&Disk{Commits: 300, Mean: 612, Slow: 4, Share: 0.184})
+	if err := r.add("D", map[string][]load.Result{"raw": {result(100_000, 7, 100)}, "switch": {result(60_000, 14, 300)}, "net": {result(50_000, 21, 200)}},
+		&Disk{Commits: 300, Mean: 612, Slow: 4, Share: 0.184}); err != nil {
+		t.Fatal(err)
+	}
 	r.Codec = 273.4
 	var b bytes.Buffer
 	r.print(&b)
@@ -119,6 +134,12 @@ func TestOptionsSayEverythingThatIsWrong(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
+	bad2 := Options{Shape: []string{"W"}, Seconds: 1, Pairs: 1, Rate: 200_000, Storm: true, StormRate: 1, HGRM: "x"}
+	if err := bad2.Validate(); err == nil {
+		t.Error("no error")
+	} else {
+		lines(t, err.Error(), "--rate 200000", "shape W", "--rate：不与", "--hgrm：不与")
+	}
 	lines(t, err.Error(), "--shape X", "--shape D：重复", "--seconds 0", "--warm-up -1", "--pairs 0", "--idle -1",
 		"--min-tps-ratio A", "--peers jpos", "--peers net：重复", "--peers none：", "no ratio with --raw", "--max-idle")
 }
@@ -131,5 +152,47 @@ func TestTerminalsSuffice(t *testing.T) {
 	}
 	if o.bound() < 2*time.Minute || o.bound() > 20*time.Minute {
 		t.Errorf("a default run may take %v", o.bound())
+	}
+}
+
+// A switch that is behind the rate of an open loop is said to be.
+func TestOpenLoopSaysWhoIsBehind(t *testing.T) {
+	r := newReport(&Options{Seconds: 1, Pairs: 2, Rate: 20_000}, proc.Machine{})
+	late := result(15_000, 14, 300)
+	late.Unsent = 5_000
+	if err := r.add("D", map[string][]load.Result{"raw": {result(20_000, 7, 100), result(20_000, 7, 100)}, "switch": {late, result(20_000, 14, 300)}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	r.print(&b)
+	lines(t, b.String(), "20000 arrive a second", "up to 5000 were due and not sent")
+	if got := r.Shapes["D"].Rounds[0]["switch"].Unsent; got != 5_000 {
+		t.Errorf("%d unsent in the round", got)
+	}
+}
+
+func TestHistogramsOfAllRounds(t *testing.T) {
+	hs := histograms{}
+	if err := hs.add("D.switch", []load.Result{result(1, 1, 100), result(1, 1, 400)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := hs.add("D.raw", []load.Result{{Histogram: "nonsense"}}); err == nil || !strings.Contains(err.Error(), "D.raw: histogram of round 1") {
+		t.Errorf("error %v", err)
+	}
+	dir := filepath.Join(t.TempDir(), "new")
+	if err := hs.save(dir); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "D.switch.hgrm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Microseconds of all twenty answers, in the form that HdrHistogram's tools read.
+	lines(t, string(text), "Value", "Percentile", "TotalCount", "1/(1-Percentile)", "Total count    =           20")
+	if got := hs["D.switch"].ValueAtQuantile(100); got < 396_000 || got > 404_000 {
+		t.Errorf("the slowest took %d ns", got)
+	}
+	if err := hs.save(filepath.Join(dir, "D.switch.hgrm", "below")); err == nil {
+		t.Error("a folder below a file")
 	}
 }

@@ -53,7 +53,7 @@ func (b *bench) run(ctx context.Context) (rep *Report, err error) {
 		return nil, fmt.Errorf("bench: open files: %w", err)
 	}
 	rep = newReport(b.o, proc.Look(dir))
-	if !b.o.Front && !b.o.Storm && !b.o.SAF && !b.o.Clearing && b.o.Profile == "" {
+	if !b.o.special() {
 		if rep.Codec, err = codecspeed.Measure(); err != nil {
 			return nil, err
 		}
@@ -201,7 +201,9 @@ func (b *bench) measureAll(ctx context.Context, rep *Report) error {
 				measured[t.name] = append(measured[t.name], r)
 			}
 		}
-		rep.add(name, measured, disk)
+		if err := rep.add(name, measured, disk); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -231,7 +233,11 @@ func (b *bench) measure(ctx context.Context, t *target, name string) (load.Resul
 	sh, s := shapes[name], t.spec
 	s.Connections, s.Depth, s.Reconnect, s.Terminals = sh.connections, sh.depth, sh.reconnect, sh.terminals
 	s.WarmUp, s.Window = b.o.warmUp(), b.o.window()
-	s.Ahead = min(sh.rate*int((s.WarmUp+s.Window)/time.Millisecond)/1000, 8<<20)
+	most := sh.rate
+	if b.o.Rate > 0 { // a system that cannot keep up is behind, which the report says
+		s.Rate, s.Shortfall, most = b.o.Rate, true, min(b.o.Rate, sh.rate)
+	}
+	s.Ahead = min(most*int((s.WarmUp+s.Window)/time.Millisecond)/1000, 8<<20)
 	r, err := b.load(ctx, t, s)
 	if err != nil {
 		return r, fmt.Errorf("%s: %s: %w", name, t.name, err)

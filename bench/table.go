@@ -25,6 +25,9 @@ func (r *Report) print(w io.Writer) {
 	m := &r.Machine
 	fmt.Fprintf(w, "通卡压测 · Tongka bench: %d × %g s, %s, %d 核 cores, Linux %s, %s, %s, 负载 load %.2f\n",
 		r.Pairs, r.Seconds, m.CPU, m.Cores, m.Kernel, m.Go, m.FileSystem, m.Load)
+	if r.Rate > 0 {
+		fmt.Fprintf(w, "开环 open loop: 每秒到达 %d 笔，时延自应到时刻起算 · %d arrive a second, each timed from when it was due\n", r.Rate, r.Rate)
+	}
 	if m.Volatile() {
 		fmt.Fprintln(w, "注意：数据在内存文件系统上，落盘不花时间，结果无意义 · The data is on tmpfs, where a sync costs nothing: these figures mean nothing. Use --dir.")
 	}
@@ -62,6 +65,9 @@ func (r *Report) printShapes(w io.Writer) {
 		if s.TPS > 0 {
 			ratios := []string{fmt.Sprintf("%.2f", s.CPURatio), fmt.Sprintf("%.2f", s.TPSRatio), fmt.Sprintf("%.2f", s.P99Ratio)}
 			row(w, append(append([]string{"", "交换 switch"}, s.cells()...), ratios...)...)
+		}
+		if s.Behind > int64(r.Rate)/100 { // a few are always on their way
+			fmt.Fprintf(w, "%s跟不上：一轮结束时至多 %d 笔应到未发 · behind: up to %d were due and not sent at the end of a round\n", strings.Repeat(" ", columns[0].width), s.Behind, s.Behind)
 		}
 		if s.Disk != nil {
 			fmt.Fprintf(w, "%s落盘 disk: %v\n", strings.Repeat(" ", columns[0].width), s.Disk)

@@ -30,7 +30,6 @@ type generator struct {
 	pacer     pacer
 	latency   *hdrhistogram.Histogram
 	refused   int64
-	unsent    int64
 	faults    map[string]int64
 	scratch   []byte
 	out       []byte
@@ -40,8 +39,6 @@ type generator struct {
 type session struct {
 	poll.Stream
 	term int    // index of the terminal
-	busy bool   // at a rate: its sale is not answered
-	owed int64  // at a rate: when the next sale was due that could not be sent
 	sent []sent // ring by trace number, a power of two
 }
 
@@ -92,7 +89,7 @@ func (g *generator) close() {
 // start connects everybody and sends the first requests.
 func (g *generator) start() error {
 	g.sending = true
-	g.pacer.start(g.spec.Rate)
+	g.pacer.start(g.spec.Rate, len(g.sessions))
 	for i := range g.sessions {
 		s := &g.sessions[i]
 		if g.paced() && g.spec.Reconnect { // each connects when it is its turn
@@ -131,8 +128,7 @@ func (g *generator) connect(s *session) (err error) {
 // until runs the loop up to a moment.
 func (g *generator) until(end time.Time) error {
 	for g.clock = time.Now(); g.clock.Before(end); {
-		wait := max(time.Until(g.pacer.before(end)), 0) // a negative one would be for ever
-		if err := g.turn(int(wait.Milliseconds()) + 1); err != nil {
+		if err := g.turn(g.wait(end)); err != nil {
 			return err
 		}
 		if err := g.sendDue(); err != nil {
@@ -147,7 +143,7 @@ func (g *generator) until(end time.Time) error {
 func (g *generator) drain() error {
 	g.sending = false
 	for end := time.Now().Add(g.spec.Drain); g.underWay > 0 && time.Now().Before(end); {
-		if err := g.turn(100); err != nil {
+		if err := g.turn(100 * time.Millisecond); err != nil {
 			return err
 		}
 	}
@@ -158,8 +154,8 @@ func (g *generator) drain() error {
 }
 
 // turn handles what one wait brings.
-func (g *generator) turn(millis int) error {
-	events, err := g.p.Wait(millis)
+func (g *generator) turn(most time.Duration) error {
+	events, err := g.p.WaitFor(most)
 	if err != nil {
 		return err
 	}
@@ -206,8 +202,9 @@ func (g *generator) serve(s *session, events uint32) error {
 	switch {
 	case answers == 0 || !g.sending:
 		return nil
-	case g.paced():
-		return g.next(s)
+	case g.paced(): // who is free sends what is due, which may be another one
+		g.release(s)
+		return nil
 	case g.spec.Reconnect:
 		g.leave(s)
 		return g.begin(s, g.now())

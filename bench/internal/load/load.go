@@ -1,7 +1,7 @@
 // Package load is the bench's terminals: sales in one thread, as a closed loop
 // where each connection keeps its share of requests under way and sends the next
 // one when an answer comes, so that the system under test sets the pace; or at a
-// rate, as people do who come to a counter whether or not it is quick.
+// rate, as people do who come to a counter whether or not it is quick (pace.go).
 package load
 
 import (
@@ -24,7 +24,7 @@ type Spec struct {
 	Connections int            `json:"connections"`
 	Depth       int            `json:"depth"`     // requests under way on each
 	Reconnect   bool           `json:"reconnect"` // a new connection for every request
-	Rate        int            `json:"rate"`      // sales a second, all connections in turn; 0 is a closed loop
+	Rate        int            `json:"rate"`      // sales a second, by whichever connection is free: an open loop; 0 is a closed one
 	Terminals   int            `json:"terminals"` // connections take them in turn
 	First       int            `json:"first"`     // index of the first terminal
 	FirstTrace  uint32         `json:"first_trace"`
@@ -63,7 +63,7 @@ func (s *Spec) validate() error {
 
 // Result is what one window gave. Percentiles are microseconds from the moment
 // before the write to the moment after the read (Reconnect: from connect; Rate:
-// from the moment at which it was due, when the one before held it up).
+// from the moment at which it was due).
 type Result struct {
 	Answers int64         `json:"answers"`
 	Seconds float64       `json:"seconds"`
@@ -71,8 +71,10 @@ type Result struct {
 	// User and System are its parts, both 0 when the window was too short to tell them apart.
 	User   time.Duration `json:"user"`
 	System time.Duration `json:"system"`
-	P50    float64       `json:"p50_us"`
-	P99    float64       `json:"p99_us"`
+	// Machine is what all processors worked in the window, whoever for, in hundredths of a second.
+	Machine time.Duration `json:"machine"`
+	P50     float64       `json:"p50_us"`
+	P99     float64       `json:"p99_us"`
 	// SliceP99 is, with Rate, the p99 of each slice of the window: a machine that
 	// stands still for a moment spoils one of them and not the whole.
 	SliceP99 []float64 `json:"slice_p99_us,omitempty"`
@@ -80,9 +82,12 @@ type Result struct {
 	// each tenth of a second.
 	Percentiles []float64 `json:"percentiles_us"`
 	OverTime    []float64 `json:"tps_over_time"`
+	// Histogram is what the percentiles are taken from, in nanoseconds: HdrHistogram V2,
+	// compressed and in base64.
+	Histogram string `json:"histogram"`
 
 	Refused int64            `json:"refused,omitempty"` // of the answers, code 96: Enquiry only
-	Unsent  int64            `json:"unsent,omitempty"`  // of what was due at Rate
+	Unsent  int64            `json:"unsent,omitempty"`  // of what was due at Rate, at the window's end
 	Faults  map[string]int64 `json:"faults,omitempty"`  // what came instead of approvals, warm-up included
 }
 
@@ -113,7 +118,10 @@ func Run(s Spec) (Result, error) {
 	if err := g.drain(); err != nil {
 		return r, err
 	}
-	r.Faults, r.Refused, r.Unsent = g.faults, g.refused, g.unsent
+	if r.Unsent > int64(s.Connections) && !s.Shortfall {
+		g.faults["sale that could not be sent in time"] += r.Unsent
+	}
+	r.Faults, r.Refused = g.faults, g.refused
 	return r, nil
 }
 
@@ -126,13 +134,37 @@ func (s *Spec) slice() time.Duration {
 	return s.Window
 }
 
+// spent is the processor time at a moment: of the system under test, in the ticks of its
+// parts, and of the machine.
+type spent struct {
+	cpu, machine time.Duration
+	user, system int64
+}
+
+func look(pid int) (c spent, err error) {
+	if c.cpu, err = proc.CPU(pid); err != nil {
+		return c, err
+	}
+	if c.user, c.system, err = proc.Split(pid); err != nil {
+		return c, err
+	}
+	c.machine, err = proc.Busy()
+	return c, err
+}
+
+// charge books what came between two moments.
+func (r *Result) charge(before, after spent) {
+	r.CPU, r.Machine = after.cpu-before.cpu, after.machine-before.machine
+	user, system := after.user-before.user, after.system-before.system
+	if all := user + system; all > 0 {
+		r.User = time.Duration(float64(r.CPU) * float64(user) / float64(all))
+		r.System = r.CPU - r.User
+	}
+}
+
 // window measures.
 func (g *generator) window() (r Result, err error) {
-	before, err := proc.CPU(g.spec.PID)
-	if err != nil {
-		return r, err
-	}
-	user, system, err := proc.Split(g.spec.PID)
+	before, err := look(g.spec.PID)
 	if err != nil {
 		return r, err
 	}
@@ -154,26 +186,34 @@ func (g *generator) window() (r Result, err error) {
 		}
 		whole.Merge(g.latency)
 	}
-	after, err := proc.CPU(g.spec.PID)
+	after, err := look(g.spec.PID)
 	if err != nil {
 		return r, err
 	}
-	user2, system2, err := proc.Split(g.spec.PID)
-	if err != nil {
-		return r, err
-	}
-	r.Seconds, r.CPU = time.Since(began).Seconds(), after-before
-	if all := user2 - user + system2 - system; all > 0 {
-		r.User = time.Duration(float64(r.CPU) * float64(user2-user) / float64(all))
-		r.System = r.CPU - r.User
-	}
+	r.Seconds = time.Since(began).Seconds()
+	r.charge(before, after)
 	r.Answers = whole.TotalCount()
+	if g.paced() {
+		end := time.Now()
+		r.Unsent = g.pacer.behind(end)
+		g.book(end, func(took time.Duration) { _ = whole.RecordValue(int64(min(took, time.Minute))) })
+	}
+	return r, r.distribution(whole)
+}
+
+// distribution books the latencies.
+func (r *Result) distribution(whole *hdrhistogram.Histogram) error {
+	encoded, err := whole.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
+	if err != nil {
+		return err
+	}
+	r.Histogram = string(encoded)
 	micros := func(q float64) float64 { return float64(whole.ValueAtQuantile(q)) / 1e3 }
 	r.P50, r.P99 = micros(50), micros(99)
 	for _, q := range Quantiles {
 		r.Percentiles = append(r.Percentiles, micros(q))
 	}
-	return r, nil
+	return nil
 }
 
 // beats runs the loop from one moment of the window to another and counts the answers

@@ -3,6 +3,7 @@ package load
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"tongka/bench/internal/poll"
 )
@@ -21,7 +22,7 @@ func TestLoopDoesNotAllocate(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := testing.AllocsPerRun(500, func() {
-		if err := g.turn(1000); err != nil {
+		if err := g.turn(time.Second); err != nil {
 			t.Fatal(err)
 		}
 	}); n != 0 {
@@ -49,7 +50,7 @@ func TestReconnectTakesTerminalsInTurn(t *testing.T) {
 		t.Fatal(err)
 	}
 	for g.opened < 60 {
-		if err := g.turn(1000); err != nil {
+		if err := g.turn(time.Second); err != nil {
 			t.Fatal(err)
 		}
 		busy := map[int]bool{}

@@ -3,6 +3,8 @@ package load
 import (
 	"testing"
 	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 func TestSalesAtARate(t *testing.T) {
@@ -11,6 +13,7 @@ func TestSalesAtARate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := short(at)
 			s.Rate, s.Reconnect, s.Window = 200, reconnect, 250*time.Millisecond
+			s.Shortfall = true // a machine that stands still is behind, and no fault of ours
 			began := time.Now()
 			r, err := Run(s)
 			due := 1 + int64(200*time.Since(began).Seconds())
@@ -44,7 +47,7 @@ func TestWhatIsDueCounts(t *testing.T) {
 	if err := g.start(); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(10 * time.Second); g.latency.TotalCount() < 2; {
+	for end := time.Now().Add(30 * time.Second); g.latency.TotalCount() < 2; {
 		if time.Now().After(end) {
 			t.Fatal("no second answer")
 		}
@@ -58,6 +61,88 @@ func TestWhatIsDueCounts(t *testing.T) {
 	}
 }
 
+// Whoever was due while a system stood still has waited, not only the one whom it was
+// serving: the mistake that an open loop is for.
+func TestStandstillIsFeltByAllWhoWereDue(t *testing.T) {
+	const still = 400 * time.Millisecond
+	n := 0
+	s := short(scripted(t, func(f []byte) []byte {
+		if n++; n == 5 { // one connection: nobody else counts
+			<-time.After(still)
+		}
+		return reply(f, "00")
+	}))
+	s.Echo, s.Connections, s.Terminals, s.Rate = false, 1, 1, 100
+	s.WarmUp, s.Window, s.Shortfall = 0, 700*time.Millisecond, true
+	r, err := Run(s)
+	if err != nil || len(r.Faults) != 0 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	h, err := hdrhistogram.Decode([]byte(r.Histogram))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Some forty were due meanwhile, and waited half of it on average.
+	var late int64
+	for _, b := range h.Distribution() {
+		if b.From >= int64(still/4) {
+			late += b.Count
+		}
+	}
+	if late < 20 {
+		t.Errorf("%d of %d sales have felt %v", late, h.TotalCount(), still)
+	}
+}
+
+// A system that goes silent is judged by those who wait, not by those whom it has served.
+func TestWhoeverStillWaitsIsCounted(t *testing.T) {
+	n := 0
+	s := short(scripted(t, func(f []byte) []byte {
+		if n++; n > 3 {
+			return []byte{}
+		}
+		return reply(f, "00")
+	}))
+	s.Echo, s.Connections, s.Terminals, s.Rate = false, 1, 1, 100
+	s.WarmUp, s.Window, s.Drain, s.Shortfall = 0, 500*time.Millisecond, 10*time.Millisecond, true
+	r, err := Run(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Unsent < 30 || r.Answers > 3 || r.P50 < 100_000 {
+		t.Errorf("%d answers, %d unsent, p50 %v µs", r.Answers, r.Unsent, r.P50)
+	}
+}
+
+func TestPacer(t *testing.T) {
+	var p pacer
+	end := time.Now()
+	if p.behind(end) != 0 || p.before(end) != end {
+		t.Error("without a rate something is due")
+	}
+	p.start(1000, 2)
+	due := p.due
+	if got := p.before(due.Add(time.Second)); got != due {
+		t.Errorf("next at %v, due %v", got, due)
+	}
+	if a, b := p.take(), p.take(); a != 0 || b != 1 {
+		t.Errorf("turns %d, %d", a, b)
+	}
+	if end := due.Add(time.Second); p.before(end) != end {
+		t.Error("a sale is due that nobody is free to send")
+	}
+	p.put(1)
+	p.put(0)
+	if a, b := p.take(), p.take(); a != 1 || b != 0 {
+		t.Errorf("turns %d, %d: who is free longest goes first", a, b)
+	}
+	for after, want := range map[time.Duration]int64{-time.Second: 0, 0: 0, 1: 1, time.Millisecond: 1, time.Millisecond + 1: 2, 2500 * time.Microsecond: 3} {
+		if got := p.behind(due.Add(after)); got != want {
+			t.Errorf("%v after: %d behind, want %d", after, got, want)
+		}
+	}
+}
+
 // What the system cannot keep up with for long is a fault, not a lower rate.
 func TestRateThatIsNotKept(t *testing.T) {
 	s := short(scripted(t, func(f []byte) []byte {
@@ -66,7 +151,7 @@ func TestRateThatIsNotKept(t *testing.T) {
 	}))
 	s.Echo, s.Connections, s.Terminals, s.Rate = false, 1, 1, 100
 	r, err := Run(s)
-	if err != nil || r.Faults["sale that could not be sent for two turns"] == 0 {
+	if err != nil || r.Faults["sale that could not be sent in time"] == 0 {
 		t.Errorf("%+v, %v", r, err)
 	}
 	// Where the shortfall is what is measured, it is counted and no fault.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +18,7 @@ import (
 type Poller struct {
 	fd     int
 	events [512]unix.EpollEvent
+	most   unix.Timespec // of the wait under way
 }
 
 // New opens a poller.
@@ -66,6 +68,24 @@ func (p *Poller) Wait(millis int) ([]unix.EpollEvent, error) {
 		return nil, fmt.Errorf("epoll_wait: %w", err)
 	}
 	return p.events[:n], nil
+}
+
+// WaitFor is Wait with a finer clock: what comes at a rate of many thousands a second
+// would come in lumps of a millisecond otherwise. Kernels before 5.11 have no such
+// call and wait for whole milliseconds.
+func (p *Poller) WaitFor(most time.Duration) ([]unix.EpollEvent, error) {
+	p.most = unix.NsecToTimespec(int64(max(most, 0)))
+	n, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(p.fd), uintptr(unsafe.Pointer(&p.events[0])), uintptr(len(p.events)),
+		uintptr(unsafe.Pointer(&p.most)), 0, 0)
+	switch errno {
+	case 0:
+		return p.events[:n], nil
+	case unix.EINTR:
+		return nil, nil
+	case unix.ENOSYS:
+		return p.Wait(int((most + time.Millisecond - 1) / time.Millisecond))
+	}
+	return nil, fmt.Errorf("epoll_pwait2: %w", errno)
 }
 
 // Listen opens a listening socket; port 0 lets the system choose. It gives the

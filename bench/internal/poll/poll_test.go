@@ -203,6 +203,27 @@ func TestNobodyWaits(t *testing.T) {
 	}
 }
 
+// A wait ends by what comes or by its time, whichever is first, and the time may be short.
+func TestWaitFor(t *testing.T) {
+	p := newPoller(t)
+	a, _ := pair(t, p)
+	if events, err := p.WaitFor(200 * time.Microsecond); err != nil || len(events) != 0 {
+		t.Fatalf("%d events, %v", len(events), err)
+	}
+	if events, err := p.WaitFor(-time.Second); err != nil || len(events) != 0 {
+		t.Fatalf("a time that has passed: %d events, %v", len(events), err)
+	}
+	if err := a.Write(p, []byte{1}); err != nil {
+		t.Fatal(err)
+	}
+	if events, err := p.WaitFor(time.Minute); err != nil || len(events) != 1 || events[0].Fd != 2 {
+		t.Fatalf("%v, %v", events, err)
+	}
+	if _, err := (&Poller{fd: -1}).WaitFor(time.Minute); err == nil || !strings.Contains(err.Error(), "epoll_pwait2") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // Errors name the call and the place, since nobody sees a stack.
 func TestBadSocketsAndAddresses(t *testing.T) {
 	p := newPoller(t)

@@ -52,6 +52,39 @@ func split(b []byte) (user, system int64, err error) {
 	return user, system, errors.Join(err1, err2)
 }
 
+// tick is the unit of the kernel's counters of time, USER_HZ, which is 100 a second
+// wherever Linux runs today.
+const tick = 10 * time.Millisecond
+
+// Busy is the time that all processors together have worked since the machine's start: user,
+// system and interrupts, in ticks. What waits for a disk and what the host took away is
+// not in it. Source: proc_stat(5).
+func Busy() (time.Duration, error) {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+	return busy(b)
+}
+
+// busy adds user, nice, system, irq and softirq of the first line.
+func busy(b []byte) (time.Duration, error) {
+	line, _, _ := bytes.Cut(b, []byte{'\n'})
+	f := strings.Fields(string(line))
+	if len(f) < 8 || f[0] != "cpu" {
+		return 0, fmt.Errorf("/proc/stat begins with %q, want cpu and 7 numbers at least", line)
+	}
+	var sum int64
+	for _, at := range [...]int{1, 2, 3, 6, 7} {
+		n, err := strconv.ParseInt(f[at], 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("/proc/stat: number %d: %w", at, err)
+		}
+		sum += n
+	}
+	return time.Duration(sum) * tick, nil
+}
+
 // RSS is the memory of a process that is in RAM, in bytes.
 func RSS(pid int) (int64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))

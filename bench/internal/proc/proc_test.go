@@ -96,3 +96,22 @@ func TestSplit(t *testing.T) {
 		t.Error("a process that is not there")
 	}
 }
+
+func TestBusy(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"cpu  100 20 3 4000 500 6 7 80 0 0\ncpu0 1": 1360 * time.Millisecond,
+		"cpu 1 2 3":               -1,
+		"cpu a 2 3 4 5 6 7 8 9":   -1,
+		"intr 1 2 3 4 5 6 7 8 9":  -1,
+		"":                        -1,
+		"cpu 1 2 3 4 5 6 x 8 9 0": -1,
+	} {
+		got, err := busy([]byte(text))
+		if (err != nil) != (want < 0) || err == nil && got != want {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+	if d, err := Busy(); err != nil || d <= 0 {
+		t.Errorf("this machine: %v, %v", d, err)
+	}
+}
