@@ -220,7 +220,7 @@ func Defaults() Config {
 		Cards:       Cards{CityLevels: 2, TUnionLevels: 2, AirKey: 1},
 		Registry:    Registry{SessionTTL: 24 * time.Hour, MaxTerminals: 100_000, MaxBlacklist: 20_000_000, MaxCards: 1_000_000},
 		Journal:     Journal{Reserve: 512, Full: "96"},
-		FlowControl: FlowControl{Code: "96", Payments: perSecond, Enquiries: perSecond, Terminal: perSecond, Merchant: perSecond},
+		FlowControl: FlowControl{Code: "96", Payments: perSecond, Enquiries: perSecond, Address: perSecond, Terminal: perSecond, Merchant: perSecond},
 		Offline:     Offline{MaxFile: 4096},
 		Limits:      Limits{InFlight: 16384, History: 16, MaxFrame: 2048},
 		Console:     Console{Address: "127.0.0.1:8080"},

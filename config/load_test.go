@@ -87,6 +87,7 @@ flow_control:
   code: "91"
   payments: {rate: 3000, burst: 6000, in_flight: 500}
   enquiries: {rate: 100}
+  address: {rate: 30, in_flight: 9}
   terminal: {rate: 20, per: 1m, burst: 5, in_flight: 2}
   merchant: {in_flight: 50}
 day: {foreign_bins: ["4", "51-55"], count_voided: true, short_mak_groups: [7], signals: "ABC", downloads: [{code: 370, file: ca.bin, version: "3", groups: [1, 2], block: 200}]}
@@ -143,7 +144,7 @@ func wholeConfig(t *testing.T) *Config {
 		BusinessDay: BusinessDay{Cut: 150 * time.Minute, Follow: "a", Tell: []string{"a", "b"}},
 		Calendar:    Calendar{Holidays: []string{"2026-10-01"}, Workdays: []string{"2026-10-10"}},
 		FlowControl: FlowControl{Code: "91", Payments: Cap{3000, time.Second, 6000, 500}, Enquiries: Cap{100, time.Second, 0, 0},
-			Terminal: Cap{20, time.Minute, 5, 2}, Merchant: Cap{0, time.Second, 0, 50}},
+			Address: Cap{30, time.Second, 0, 9}, Terminal: Cap{20, time.Minute, 5, 2}, Merchant: Cap{0, time.Second, 0, 50}},
 		Day: TerminalDay{ForeignBINs: []string{"4", "51-55"}, CountVoided: true, ShortMAKGroups: []int{7}, Signals: "ABC",
 			Downloads: []Download{{Code: 370, File: "/etc/ca.bin", Version: "3", Groups: []int{1, 2}, Block: 200}}},
 		Rules: Rules{CompletionPercent: 10},

@@ -55,6 +55,7 @@ type FlowControl struct {
 	Code      string `json:"code,omitempty" jsonschema:"超限应答码 F39；96 使终端提示稍后再试，且不冲正 · F39 over a limit; 96 makes a terminal ask to try again later, and reverse nothing"`
 	Payments  Cap    `json:"payments,omitempty" jsonschema:"全节点除查询外的请求 · all requests of the node but enquiries"`
 	Enquiries Cap    `json:"enquiries,omitempty" jsonschema:"全节点余额与状态查询，与消费互不占用 · balance and status enquiries of the node, apart from sales"`
+	Address   Cap    `json:"address,omitempty" jsonschema:"每个来源地址（IPv6 按 /64） · each address that terminals call from, of IPv6 each /64"`
 	Terminal  Cap    `json:"terminal,omitempty" jsonschema:"每台终端 · each terminal"`
 	Merchant  Cap    `json:"merchant,omitempty" jsonschema:"每家商户 · each merchant"`
 }
@@ -75,7 +76,7 @@ func (c *Cap) On() bool { return c.Rate > 0 || c.InFlight > 0 }
 // Limited says that any flow control is configured.
 func (c *Config) Limited() bool {
 	f := &c.FlowControl
-	return f.Payments.On() || f.Enquiries.On() || f.Terminal.On() || f.Merchant.On() ||
+	return f.Payments.On() || f.Enquiries.On() || f.Address.On() || f.Terminal.On() || f.Merchant.On() ||
 		slices.ContainsFunc(c.Links, func(l Link) bool { return l.Limit.On() })
 }
 
@@ -201,6 +202,10 @@ func (r *reader) flowControl(c *Config) {
 	if f.Terminal.InFlight == 1 {
 		r.faultAt("flow_control.terminal.in_flight", "须至少为 2，为重发留一位 · at least 2 is wanted: a repeat needs a place", "2")
 	}
+	if f.Address.InFlight == 1 {
+		r.faultAt("flow_control.address.in_flight", "须至少为 2，为重发留一位 · at least 2 is wanted: a repeat needs a place", "2")
+	}
+	r.burst("flow_control.address", &f.Address)
 	r.burst("flow_control.payments", &f.Payments)
 	r.burst("flow_control.enquiries", &f.Enquiries)
 	r.burst("flow_control.terminal", &f.Terminal)

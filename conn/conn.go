@@ -8,6 +8,7 @@ import (
 	"net/netip"
 
 	"tongka/conn/framing"
+	"tongka/conn/gate"
 )
 
 // ID names one connection of one loop: index<<32 | generation. It is never
@@ -28,6 +29,9 @@ type Peer struct {
 	Remote   netip.AddrPort // its address
 	Holder   string         // whose TLS certificate it has shown: a verified one's common name
 }
+
+// Subscriber is the address by which limits know the peer: of IPv6, its /64.
+func (p *Peer) Subscriber() netip.Addr { return gate.Subscriber(p.Remote.Addr()) }
 
 // Handler is told what happens on one loop, always by that loop's goroutine,
 // never by two calls at once and never by one call inside another.

@@ -98,6 +98,7 @@ var counters = []counter{
 	{"offline_records", Words{"脱机记录", "offline records"}, "Offline transactions taken in messages.", func(c *engine.Counters) uint64 { return c.OfflineRecords }},
 	{"echoes", Words{"链路测试", "echoes"}, "Echo tests of terminals answered.", func(c *engine.Counters) uint64 { return c.Echoes }},
 	{"enquiries", Words{"查询", "enquiries"}, "Enquiries that a bank was to answer, however they ended; no money moves.", func(c *engine.Counters) uint64 { return c.Enquiries }},
+	{"over_address", Words{"地址超限", "over address limit"}, "Requests refused because the address that they came from was over its limit.", func(c *engine.Counters) uint64 { return c.OverAddress }},
 	{"over_terminal", Words{"终端超限", "over terminal limit"}, "Requests refused because their terminal was over its limit.", func(c *engine.Counters) uint64 { return c.OverTerminal }},
 	{"over_merchant", Words{"商户超限", "over merchant limit"}, "Requests refused because their merchant was over its limit.", func(c *engine.Counters) uint64 { return c.OverMerchant }},
 	{"over_payments", Words{"全节点超限", "over node limit"}, "Requests refused because the node was over its limit.", func(c *engine.Counters) uint64 { return c.OverPayments }},
@@ -116,7 +117,7 @@ var counters = []counter{
 
 // Which counters stand where on the page. Trouble is lit while it grows.
 var (
-	troubleKeys = []string{"timed_out", "bad_mac", "bad_bank_mac", "bad_format", "unregistered", "refused", "no_space", "over_terminal", "over_merchant", "over_payments", "over_enquiries", "over_link", "late_answers", "unmatched", "hsm_faults"}
+	troubleKeys = []string{"timed_out", "bad_mac", "bad_bank_mac", "bad_format", "unregistered", "refused", "no_space", "over_address", "over_terminal", "over_merchant", "over_payments", "over_enquiries", "over_link", "late_answers", "unmatched", "hsm_faults"}
 	totalKeys   = []string{"received", "approved", "declined", "reversed", "delivered", "repeats", "sign_ins"}
 )
 

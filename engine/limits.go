@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"net/netip"
 
 	"tongka/flow"
 	"tongka/router"
@@ -9,13 +10,14 @@ import (
 	"tongka/txn"
 )
 
-// FlowControl bounds what a shard lets through. Terminal and Merchant are the
-// caps of each one; Payments and Enquiries are of the whole shard, so that a
+// FlowControl bounds what a shard lets through. Address, Terminal and Merchant are
+// the caps of each one; Payments and Enquiries are of the whole shard, so that a
 // storm of enquiries takes nothing from sales. Reversals pass in any case.
 type FlowControl struct {
-	Code                                    txn.Code // F39 over a limit
-	Payments, Enquiries, Terminal, Merchant limit.Cap
-	Links                                   []limit.Cap // by txn.LinkID
+	Code                        txn.Code // F39 over a limit
+	Payments, Enquiries         limit.Cap
+	Address, Terminal, Merchant limit.Cap
+	Links                       []limit.Cap // by txn.LinkID
 }
 
 // gates are the counters of a shard's flow control. Those of a terminal and its
@@ -25,6 +27,8 @@ type gates struct {
 	classes   [2]limit.Gate
 	links     []limit.Gate
 	merchants map[[15]byte]*limit.Gate
+	origins   map[netip.Addr]*origin
+	away      int      // of them, those without a connection
 	linkOver  []uint64 // requests that found the links of their route full, by the one that was wanted
 }
 
@@ -86,7 +90,7 @@ func (s *Shard) FullCode(id txn.LinkID) txn.Code {
 
 // pass lets a request in, or gives the code that refuses it. It comes before its
 // MAC is looked at: what is too much must cost nothing.
-func (s *Shard) pass(sl *slot) txn.Code {
+func (s *Shard) pass(p *peer, sl *slot) txn.Code {
 	c, class := s.gates.caps, flow.ClassOf(sl.Kind)
 	if c == nil || class == flow.Exempt {
 		return txn.Code{}
@@ -97,6 +101,11 @@ func (s *Shard) pass(sl *slot) txn.Code {
 		most, over = &c.Enquiries, &s.stats.OverEnquiries
 	}
 	h := sl.hist
+	if sl.origin = s.cameFrom(p, c); sl.origin != nil && !sl.origin.gate.Open(&c.Address, s.now) {
+		s.stats.OverAddress++
+		s.refusedLine(sl, "its address is over its limit")
+		return c.Code
+	}
 	switch {
 	case !h.gate.Open(&c.Terminal, s.now):
 		over = &s.stats.OverTerminal
@@ -114,6 +123,9 @@ func (s *Shard) pass(sl *slot) txn.Code {
 // enter counts a request and takes its tokens.
 func (s *Shard) enter(sl *slot, c *FlowControl) {
 	sl.entered = true
+	if sl.origin != nil {
+		sl.origin.gate.Enter(&c.Address, s.now)
+	}
 	sl.hist.gate.Enter(&c.Terminal, s.now)
 	sl.hist.merchant.Enter(&c.Merchant, s.now)
 	most := &c.Payments
@@ -128,10 +140,14 @@ func (s *Shard) enter(sl *slot, c *FlowControl) {
 func (s *Shard) exit(sl *slot) {
 	if sl.entered {
 		sl.entered = false
+		if sl.origin != nil {
+			sl.origin.gate.Leave()
+		}
 		sl.hist.gate.Leave()
 		sl.hist.merchant.Leave()
 		s.gates.classes[flow.ClassOf(sl.Kind)].Leave()
 	}
+	sl.origin = nil
 }
 
 // merchantGate gives the gate of a merchant, made when it is first heard of.

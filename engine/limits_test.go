@@ -60,6 +60,8 @@ func TestOverItsLimitARequestIsRefusedAtOnce(t *testing.T) {
 		through int
 		counter func(*Counters) uint64
 	}{
+		{"address's bucket", FlowControl{Address: perSecond(1, 7), Terminal: perSecond(1, 9)}, 7, func(c *Counters) uint64 { return c.OverAddress }},
+		{"address's transactions in flight", FlowControl{Address: limit.Cap{InFlight: 3}}, 3, func(c *Counters) uint64 { return c.OverAddress }},
 		{"terminal's bucket", FlowControl{Terminal: perSecond(1, 3)}, 3, func(c *Counters) uint64 { return c.OverTerminal }},
 		{"terminal's transactions in flight", FlowControl{Terminal: limit.Cap{InFlight: 4}}, 4, func(c *Counters) uint64 { return c.OverTerminal }},
 		{"merchant's bucket", FlowControl{Merchant: perSecond(1, 2)}, 2, func(c *Counters) uint64 { return c.OverMerchant }},
@@ -96,7 +98,7 @@ func TestPlacesComeBack(t *testing.T) {
 	w := newWorld(t)
 	bank := w.bankUp(0)
 	p := w.terminal()
-	w.limits(FlowControl{Terminal: limit.Cap{InFlight: 2}, Merchant: limit.Cap{InFlight: 2}, Payments: limit.Cap{InFlight: 2}, Links: []limit.Cap{{InFlight: 2}, {}}})
+	w.limits(FlowControl{Address: limit.Cap{InFlight: 2}, Terminal: limit.Cap{InFlight: 2}, Merchant: limit.Cap{InFlight: 2}, Payments: limit.Cap{InFlight: 2}, Links: []limit.Cap{{InFlight: 2}, {}}})
 	for round := range uint64(20) {
 		p.sale(3*round+1, 100, false)
 		q := w.bankGot(bank)
@@ -262,7 +264,7 @@ func TestSalePathUnderLimitsAllocatesNothing(t *testing.T) {
 	const turns = 100
 	m := ready(t, (turns+60)*perTurn)
 	wide := limit.Cap{Rate: limit.NewRate(1_000_000, int64(time.Second), 1_000_000), InFlight: 1000}
-	m.w.shard.limit(&FlowControl{Code: txn.SystemFault, Payments: wide, Enquiries: wide, Terminal: wide, Merchant: wide, Links: []limit.Cap{wide, wide}})
+	m.w.shard.limit(&FlowControl{Code: txn.SystemFault, Payments: wide, Enquiries: wide, Address: wide, Terminal: wide, Merchant: wide, Links: []limit.Cap{wide, wide}})
 	m.grind(0, 50*perTurn)
 	at := 50 * perTurn
 	perRun := testing.AllocsPerRun(turns, func() {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +31,7 @@ type slot struct {
 	term    *registry.Terminal
 	sess    *registry.Session
 	hist    *history
+	origin  *origin // where it came from, nil when that has no limits
 	timer   timeout.Token
 	line    *line  // that it was sent on
 	use     uint32 // and which use of it
@@ -199,6 +201,9 @@ type peer struct {
 	term  *registry.Terminal // the last terminal that spoke here
 	hist  *history           // and its history
 	snap  *registry.Snapshot // where term was found
+
+	from   netip.Addr // of a terminal: whose limits it is under
+	origin *origin    // and what counts them, nil while nothing does
 }
 
 type peerKind uint8
@@ -263,7 +268,7 @@ func newShard(cfg Config, log Journal, reg *registry.Registry) *Shard {
 		chains:    map[object]owner{},
 		done:      make([]finished, 64),
 		commands:  make(chan posted, maxCommands),
-		gates:     gates{merchants: map[[15]byte]*limit.Gate{}},
+		gates:     gates{merchants: map[[15]byte]*limit.Gate{}, origins: map[netip.Addr]*origin{}},
 	}
 	s.daily.merchants = map[[15]byte]*limits.Uses{}
 	if b := cfg.Books.Blacklist; b != nil {

@@ -70,7 +70,7 @@ type Counters struct {
 	// a limit of the day. Greylisted are cards that were let pass.
 	Blacklisted, Greylisted, WhenClosed, OverDaily uint64
 	// Requests refused by flow control, by the limit that they were over.
-	OverTerminal, OverMerchant, OverPayments, OverEnquiries, OverLink uint64
+	OverAddress, OverTerminal, OverMerchant, OverPayments, OverEnquiries, OverLink uint64
 }
 
 // Latency is a histogram of durations in microseconds: of terminal request to terminal

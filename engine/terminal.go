@@ -137,7 +137,7 @@ func (s *Shard) admit(p *peer, sl *slot) txn.Code {
 		s.refusedLine(sl, "no MAC")
 		return txn.BadMAC
 	}
-	return s.pass(sl)
+	return s.pass(p, sl)
 }
 
 // unreadable answers a frame that is not in the dialect: format error, when

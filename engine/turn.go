@@ -194,6 +194,7 @@ func (s *Shard) Opened(id conn.ID, from conn.Peer) {
 	p := &s.peers[id.Index()]
 	*p = peer{id: id, kind: terminalPeer, index: uint16(from.Index)}
 	if from.Listener {
+		p.from = from.Subscriber()
 		return
 	}
 	w := s.wires[from.Index]
@@ -223,6 +224,7 @@ func (s *Shard) Closed(id conn.ID, err error) {
 		s.dropSeals(p.out)
 		s.release(p, p.out)
 	}
+	s.leftFrom(p.origin)
 	*p = peer{}
 	switch kind {
 	case bankPeer:

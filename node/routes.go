@@ -108,7 +108,7 @@ func FlowControl(cfg *config.Config) *engine.FlowControl {
 		return nil
 	}
 	in := &cfg.FlowControl
-	f := &engine.FlowControl{Payments: bound(&in.Payments), Enquiries: bound(&in.Enquiries), Terminal: bound(&in.Terminal), Merchant: bound(&in.Merchant)}
+	f := &engine.FlowControl{Payments: bound(&in.Payments), Enquiries: bound(&in.Enquiries), Address: bound(&in.Address), Terminal: bound(&in.Terminal), Merchant: bound(&in.Merchant)}
 	copy(f.Code[:], in.Code)
 	for i := range cfg.Links {
 		f.Links = append(f.Links, bound(&cfg.Links[i].Limit))

@@ -140,12 +140,19 @@ func (g *Gate) Enter(a netip.Addr, now int64) (*Guest, Verdict) {
 	return x, In
 }
 
+// Subscriber is the address that one subscriber counts as: of IPv6, which hands
+// them out by the /64, the first of its network.
+func Subscriber(a netip.Addr) netip.Addr {
+	if a = a.Unmap().WithZone(""); !a.Is6() {
+		return a
+	}
+	p, _ := a.Prefix(64) // has an error for more bits than there are
+	return p.Addr()
+}
+
 // guest finds the address, or takes it up.
 func (g *Gate) guest(a netip.Addr, now int64) *Guest {
-	if a.Is6() {
-		p, _ := a.Prefix(64) // has an error for more bits than there are
-		a = p.Addr()
-	}
+	a = Subscriber(a)
 	if x := g.guests[a]; x != nil {
 		return x
 	}

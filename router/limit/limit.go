@@ -65,5 +65,9 @@ func (g *Gate) Take(r Rate, now int64) {
 	}
 }
 
+// Rested says that nothing is lost when the gate is forgotten: its bucket is full,
+// and nothing is under way.
+func (g *Gate) Rested(now int64) bool { return g.inFlight == 0 && g.full <= now }
+
 // InFlight is how many have entered and not left.
 func (g *Gate) InFlight() int { return int(g.inFlight) }
