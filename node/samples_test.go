@@ -116,9 +116,9 @@ console: {address: ""}
 // until waits for something that will happen soon.
 func (s *started) until(what string, ok func() bool) {
 	s.t.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); {
+	for end := time.Now().Add(time.Minute); !ok(); {
 		if time.Now().After(end) {
-			s.t.Fatalf("%s: not within 10 s", what)
+			s.t.Fatalf("%s: not within a minute", what)
 		}
 		time.Sleep(5 * time.Millisecond) // polled: the picture is made four times a second
 	}
