@@ -29,6 +29,7 @@ type fake struct {
 	err   error
 	edits []string
 	file  string // of tokens
+	heard chan struct{}
 }
 
 func (f *fake) tokens() string { return f.file }
@@ -55,6 +56,15 @@ func (f *fake) Ask(_ context.Context, who audit.Who, topic string, question []by
 	f.by = append(f.by, who)
 	if topic == "half" {
 		panic(http.ErrAbortHandler)
+	}
+	if topic == JournalVerify {
+		err := out(json.RawMessage(`{"done":false}`))
+		select {
+		case <-f.heard: // the first line is out before there is a second
+		case <-time.After(30 * time.Second):
+			err = errors.New("nobody heard the first line")
+		}
+		return errors.Join(err, out(json.RawMessage(`{"done":true}`)))
 	}
 	return errors.Join(out(map[string]string{"topic": topic}), out(json.RawMessage(question)), f.err)
 }
@@ -313,6 +323,21 @@ func TestEditsCarryTheirFile(t *testing.T) {
 	a, err := NewClient(path).Registry(t.Context(), Edit{"limits", "import", "a/b", "c", "值", "x.csv"}, strings.NewReader("l,m\n1,2\n"))
 	if err != nil || !a.OK || a.Text != "行\n" || len(f.edits) != 1 || f.edits[0] != `limits import a/b c 值 x.csv "l,m\n1,2\n"` {
 		t.Errorf("%+v, %v, %q", a, err, f.edits)
+	}
+}
+
+// Who waits for a long verification hears how far it is while it runs.
+func TestProgressIsHeardAtOnce(t *testing.T) {
+	f, path := listening(t)
+	f.heard = make(chan struct{}, 2)
+	n := 0
+	err := NewClient(path).Ask(context.Background(), JournalVerify, struct{}{}, func([]byte) error {
+		n++
+		f.heard <- struct{}{}
+		return nil
+	})
+	if err != nil || n != 2 {
+		t.Errorf("%d lines, %v", n, err)
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 const (
 	JournalFind   = "journal-find"   // query.Query → query.Row …
 	JournalShow   = "journal-show"   // Story → query.Story
-	JournalVerify = "journal-verify" // → query.Report
+	JournalVerify = "journal-verify" // → query.Report: how far it is, once a second, then the whole one
 	JournalKeys   = "journal-keys"   // → journal.KeyUse …
 	DebtList      = "saf-list"       // DebtQuery → Debt …
 	DebtShow      = "saf-show"       // DebtQuery → Debt …
@@ -157,7 +157,11 @@ func ask(sw Switch, w http.ResponseWriter, r *http.Request) {
 	e.SetEscapeHTML(false)
 	who, _ := r.Context().Value(whoKey{}).(audit.Who)
 	end := last{End: true}
-	if err := sw.Ask(r.Context(), who, r.PathValue("topic"), body, e.Encode); err != nil {
+	line := e.Encode
+	if r.PathValue("topic") == JournalVerify { // its lines say how far it is, now
+		line = func(v any) error { return errors.Join(e.Encode(v), out.Flush(), http.NewResponseController(w).Flush()) }
+	}
+	if err := sw.Ask(r.Context(), who, r.PathValue("topic"), body, line); err != nil {
 		end = last{Error: err.Error()}
 	}
 	_ = errors.Join(e.Encode(end), out.Flush()) // the client may be gone

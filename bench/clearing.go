@@ -52,7 +52,7 @@ func (b *bench) clearing(ctx context.Context, dir string, bank bankReady) (_ *Cl
 		return nil, err
 	}
 	defer stopped(&err, s.stop)
-	b.sw = target{switchName, s.cmd.Process.Pid, load.Spec{Address: p.pos}}
+	b.sw = target{switchName, s.cmd.Process.Pid, load.Spec{Address: p.pos}, true}
 	began := time.Now()
 	if err := b.clear(ctx, &p, day, "first"); err != nil {
 		return nil, err

@@ -41,7 +41,7 @@ func (b *bench) startPeers(ctx context.Context, bank bankReady) (started []*chil
 			return started, err
 		}
 		started = append(started, c)
-		b.peers = append(b.peers, target{name, c.cmd.Process.Pid, load.Spec{Address: at, Echo: !p.translate, Loose: true}})
+		b.peers = append(b.peers, target{name, c.cmd.Process.Pid, load.Spec{Address: at, Echo: !p.translate, Loose: true}, false})
 	}
 	return started, nil
 }

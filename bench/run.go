@@ -31,9 +31,10 @@ type bench struct {
 
 // target is a system under test.
 type target struct {
-	name string // as the report calls it
-	pid  int
-	spec load.Spec // what all its measurements have in common
+	name  string // as the report calls it
+	pid   int
+	spec  load.Spec // what all its measurements have in common
+	knows bool      // terminals and their repeats: each measurement takes fresh ones
 }
 
 // run measures and gives the report. Figures with faults in them are no
@@ -71,7 +72,7 @@ func (b *bench) run(ctx context.Context) (rep *Report, err error) {
 		return nil, err
 	}
 	defer stopped(&err, relay.stop)
-	b.raw = target{rawName, relay.cmd.Process.Pid, load.Spec{Address: at, Echo: true}}
+	b.raw = target{rawName, relay.cmd.Process.Pid, load.Spec{Address: at, Echo: true}, false}
 	if !b.o.Raw {
 		s, err := b.startSwitch(ctx, dir, ready)
 		if err != nil {
@@ -172,7 +173,7 @@ func (b *bench) startSwitch(ctx context.Context, dir string, bank bankReady) (*s
 		return nil, err
 	}
 	b.console = s.console
-	b.sw = target{switchName, s.cmd.Process.Pid, load.Spec{Address: p.pos}}
+	b.sw = target{switchName, s.cmd.Process.Pid, load.Spec{Address: p.pos}, true}
 	return s, nil
 }
 
@@ -256,12 +257,19 @@ func (b *bench) load(ctx context.Context, t *target, s load.Spec) (load.Result, 
 
 // startLoad lets the load begin; loaded gives what came of it.
 func (b *bench) startLoad(ctx context.Context, t *target, s load.Spec) (*child, error) {
+	return b.role(ctx, roleLoad, b.specOf(t, s))
+}
+
+// specOf completes what a load generator is told. A switch would answer a terminal that
+// begins its trace numbers again from its books, which is an approval too, but no sale:
+// so terminals are used once.
+func (b *bench) specOf(t *target, s load.Spec) load.Spec {
 	s.FirstTrace, s.PID, s.PIN, s.Drain = 1, t.pid, b.o.PIN, 12*time.Second
-	if t.name == switchName { // who knows terminals, and refuses their repeats
+	if t.knows {
 		s.First = b.fresh
 		b.fresh += s.Terminals
 	}
-	return b.role(ctx, roleLoad, s)
+	return s
 }
 
 func loaded(ctx context.Context, c *child) (r load.Result, err error) {

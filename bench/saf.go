@@ -43,10 +43,11 @@ func (s *SAF) growth() float64 { return float64(s.RSSBeside-s.RSSAlone) / 1e6 }
 // saf measures two switches in turns, one without debts and one with, then lets
 // the debtor come back.
 func (b *bench) saf(ctx context.Context, dir string, bank bankReady) (_ *SAF, err error) {
-	nobody, err := closedPort()
+	nobody, release, err := closedPort()
 	if err != nil {
 		return nil, err
 	}
+	defer stopped(&err, release)
 	r := &SAF{Debts: b.o.Debts}
 	var places [2]place
 	for i, name := range []string{"alone", "owing"} {
@@ -84,7 +85,7 @@ func (b *bench) safSales(ctx context.Context, places [2]place, r *SAF) (err erro
 		}
 		defer stopped(&err, s.stop)
 		r.Opened = time.Since(began).Seconds() // the second one counts
-		both[i] = target{[]string{"alone", "owing"}[i], s.cmd.Process.Pid, load.Spec{Address: p.pos}}
+		both[i] = target{[]string{"alone", "owing"}[i], s.cmd.Process.Pid, load.Spec{Address: p.pos}, true}
 	}
 	if err := shows(ctx, places[1].console, func(a *owing) bool { return *a.Owed == r.Debts }); err != nil {
 		return err
@@ -204,8 +205,8 @@ func owed(ctx context.Context, console netip.AddrPort) (*owing, error) {
 	return a, nil
 }
 
-// owe writes debts to the second link into the journal of a switch that has not
-// started yet, each of a card of its own.
+// owe writes sales that timed out, and their debts to the second link, into the journal
+// of a switch that has not started yet, each of a card of its own.
 func owe(file string, n int) (err error) {
 	cfg, err := config.Load(file)
 	if err != nil {
@@ -226,15 +227,18 @@ func owe(file string, n int) (err error) {
 	q := storefwd.New(log, make([]storefwd.Policy, 2), 1)
 	now := time.Now().UnixNano()
 	for i := range n {
-		f := txn.Facts{ID: txn.ID(i + 1), Kind: txn.Sale, MTI: 0x0200, Amount: int64(100 + i%1000), At: now, Link: 1, Trace: uint32(1 + i%999_999), Result: txn.TimedOut}
+		f := txn.Facts{ID: txn.ID(i + 1), Kind: txn.Sale, MTI: 0x0200, Amount: int64(100 + i%1000), At: now, Sent: now, Link: 1, Trace: uint32(1 + i%999_999)}
 		copy(f.Terminal.Number[:], "90000001")
 		copy(f.Terminal.Merchant[:], "898310048160001")
 		if f.PAN, err = txn.ParsePAN(fmt.Appendf(nil, "6225880%09d", i)); err != nil {
 			return err
 		}
+		log.Append(&journal.Record{Kind: journal.Intent, Facts: f})
+		f.Result, f.Code = txn.TimedOut, txn.NoAnswer
+		log.Append(&journal.Record{Kind: journal.Outcome, Facts: f})
 		q.Owe(&f, storefwd.Reversal, nil, 1, now)
 		if i%1000 == 999 || i == n-1 {
-			log.Mark(0, txn.ID(n+1))
+			log.Mark(log.Next(), txn.ID(n+1)) // nothing is open
 			if err := errors.Join(log.Commit(), log.Sync()); err != nil {
 				return err
 			}
@@ -243,13 +247,20 @@ func owe(file string, n int) (err error) {
 	return nil
 }
 
-// closedPort is one that nobody listens at.
-func closedPort() (netip.AddrPort, error) {
-	fd, at, err := poll.Listen(netip.MustParseAddrPort("127.0.0.1:0"))
+// closedPort is one that nobody listens at, and nobody else can take until it is
+// released: it is bound.
+func closedPort() (at netip.AddrPort, release func() error, err error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return at, err
+		return at, nil, os.NewSyscallError("socket", err)
 	}
-	return at, unix.Close(fd)
+	if err = unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err == nil {
+		at, err = poll.Bound(fd)
+	}
+	if err != nil {
+		return at, nil, errors.Join(fmt.Errorf("bench: a port that is closed: %w", err), unix.Close(fd))
+	}
+	return at, func() error { return unix.Close(fd) }, nil
 }
 
 func (s *SAF) check(o *Options) (missed []error) {

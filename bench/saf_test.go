@@ -3,11 +3,17 @@ package bench
 import (
 	"bytes"
 	"context"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
+
+	"tongka/bench/internal/load"
+	"tongka/config"
+	"tongka/journal"
+	"tongka/journal/query"
 )
 
 func TestSAFLimits(t *testing.T) {
@@ -61,5 +67,77 @@ func TestSAFOptions(t *testing.T) {
 		if code := Main(strings.Fields(c.args), &out, &errs); code != exitUsage || !strings.Contains(errs.String(), c.want) {
 			t.Errorf("%s: exit %d: %s", c.args, code, errs.String())
 		}
+	}
+}
+
+// What is owed to begin with is owed for sales that are in the journal, so that its
+// verification holds, and no other.
+func TestOweWritesAWholeJournal(t *testing.T) {
+	any := netip.MustParseAddrPort("127.0.0.1:1")
+	p, err := provision(t.TempDir(), 1, settings{Bank: any, Connections: 10, Debtor: any})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const debts = 1500
+	if err := owe(p.config, debts); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(p.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := journal.LoadKey(cfg.Journal.KeyFile, cfg.JournalDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, err := journal.OpenReadOnly(journal.Options{Dir: cfg.JournalDir(), Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	desk, err := query.NewDesk(kept.Reader, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rep, err := desk.Verify(t.Context(), nil)
+	if err != nil || !rep.OK || rep.Debts != debts || rep.Ended != debts || rep.Open != 0 {
+		t.Errorf("%+v, %v", rep, err)
+	}
+}
+
+// A switch that saw a terminal's trace number before answers from its books, which is no
+// sale: whatever its name, each measurement of one takes terminals of its own.
+func TestNoTerminalSellsTwice(t *testing.T) {
+	b := &bench{o: &Options{}}
+	next := 0
+	for range 3 {
+		for _, name := range []string{"alone", "owing", switchName} {
+			s := b.specOf(&target{name: name, pid: 7, knows: true}, load.Spec{Terminals: 500})
+			if s.First != next || s.FirstTrace != 1 || s.PID != 7 {
+				t.Errorf("%s: %+v, want terminals from %d", name, s, next)
+			}
+			next += 500
+		}
+		if s := b.specOf(&target{name: rawName}, load.Spec{Terminals: 500}); s.First != 0 {
+			t.Errorf("raw: %+v", s)
+		}
+	}
+}
+
+func TestClosedPortStaysOurs(t *testing.T) {
+	at, release, err := closedPort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := net.Dial("tcp", at.String()); err == nil {
+		c.Close()
+		t.Error("somebody listens")
+	}
+	if ln, err := net.Listen("tcp", at.String()); err == nil {
+		ln.Close()
+		t.Error("somebody else took it")
+	}
+	if err := release(); err != nil {
+		t.Error(err)
 	}
 }

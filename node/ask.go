@@ -170,7 +170,7 @@ func (n *Node) askJournal(ctx context.Context, who audit.Who, topic string, ques
 		}
 		return out(story)
 	}
-	report, err := desk.Verify(ctx)
+	report, err := desk.Verify(ctx, func(r *query.Report) { _ = out(r) }) // who does not hear it any more is met at the end
 	if err != nil {
 		return err
 	}

@@ -175,7 +175,7 @@ func (c *clerk) prove(ctx context.Context, dir string) (records int, err error) 
 	if err != nil {
 		return 0, err
 	}
-	rep, err := desk.Verify(ctx)
+	rep, err := desk.Verify(ctx, nil)
 	if err == nil && !rep.OK {
 		err = fmt.Errorf("%d 处错误 · faults: %v", rep.Total, rep.Faults)
 	}

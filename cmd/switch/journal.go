@@ -302,10 +302,10 @@ func (c *journalVerifyCmd) Run(s *streams) (err error) {
 	var rep query.Report
 	var head audit.Head
 	if src.live != nil {
-		if err = src.ask(s.ctx, admin.JournalVerify, struct{}{}, false, func(line []byte) error { return json.Unmarshal(line, &rep) }); err == nil {
+		if err = verifyLive(s, src, &rep); err == nil {
 			head, err = src.live.AuditHead(s.ctx)
 		}
-	} else if rep, err = verifyFolder(s.ctx, src); err == nil {
+	} else if rep, err = verifyFolder(s, src); err == nil {
 		var b []byte
 		var ok bool
 		if b, ok, err = src.kept.Lookup([]byte("kept/audit"), nil); err == nil && ok {
@@ -323,12 +323,34 @@ func (c *journalVerifyCmd) Run(s *streams) (err error) {
 	return c.print(s, &rep)
 }
 
-func verifyFolder(ctx context.Context, src *source) (query.Report, error) {
+// verifyLive has the running switch verify, which takes a share of a processor only.
+func verifyLive(s *streams, src *source, rep *query.Report) error {
+	err := src.ask(s.ctx, admin.JournalVerify, struct{}{}, false, func(line []byte) error {
+		*rep = query.Report{}
+		if err := json.Unmarshal(line, rep); err != nil || rep.Done {
+			return err
+		}
+		printProgress(s.err, rep)
+		return nil
+	})
+	if err == nil && !rep.Done {
+		err = errors.New("核对中断，交换未报告结果 · it was broken off: the switch did not say what came of it")
+	}
+	return err
+}
+
+// printProgress says on standard error how far it is, so that what goes to standard
+// output stays the report alone.
+func printProgress(w io.Writer, rep *query.Report) {
+	fmt.Fprintf(w, "… 页 · pages %d, 记录 · records %d, 欠款 · debts %d, 关联 · chains %d, 错误 · faults %d\n", rep.Pages, rep.Records, rep.Debts, rep.Chains, rep.Total)
+}
+
+func verifyFolder(s *streams, src *source) (query.Report, error) {
 	d, err := src.desk(false, "")
 	if err != nil {
 		return query.Report{}, err
 	}
-	rep, err := d.Verify(ctx)
+	rep, err := d.Verify(s.ctx, func(r *query.Report) { printProgress(s.err, r) })
 	if err != nil {
 		return query.Report{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tongka/journal"
+	"tongka/storefwd"
 	"tongka/txn"
 )
 
@@ -96,4 +97,57 @@ func BenchmarkFind(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkVerify verifies a folder of two million records with half a million
+// debts that are owed for them, or as many as TONGKA_RECORDS says.
+//
+//	go test ./journal/query -run xx -bench Verify -benchtime 1x
+func BenchmarkVerify(b *testing.B) {
+	sales := 500_000
+	if s := os.Getenv("TONGKA_RECORDS"); s != "" {
+		var err error
+		if sales, err = strconv.Atoi(s); err != nil {
+			b.Fatal(err)
+		}
+		sales /= 4
+	}
+	dir := b.TempDir()
+	manySales(b, dir, 2*sales)
+	log, err := journal.Open(journal.Options{Dir: dir, Key: key, NoWarm: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	q := storefwd.New(log, []storefwd.Policy{{}}, 1)
+	for i := range sales {
+		f := facts(txn.ID(sales+i+1), txn.Open)
+		log.Append(&journal.Record{Kind: journal.Intent, Facts: f})
+		f.Result = txn.TimedOut
+		log.Append(&journal.Record{Kind: journal.Outcome, Facts: f})
+		q.Owe(&f, storefwd.Reversal, nil, 0, 1)
+		if i%64 == 0 || i == sales-1 {
+			if err := log.Commit(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	if err := log.Close(); err != nil {
+		b.Fatal(err)
+	}
+	kept, err := journal.OpenReadOnly(journal.Options{Dir: dir, Key: key})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer kept.Close()
+	d, err := NewDesk(kept.Reader, 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		rep, err := d.Verify(context.Background(), nil)
+		if err != nil || !rep.OK || rep.Records != 4*sales || rep.Debts != sales {
+			b.Fatal(err, rep)
+		}
+	}
+	b.ReportMetric(float64(b.N)*float64(4*sales)/b.Elapsed().Seconds(), "records/s")
 }

@@ -21,10 +21,11 @@ const stepsAtOnce = 64
 
 func newPace(share float64) *pace { return &pace{share: share, since: time.Now()} }
 
-// step is called for every page. Its error is the context's.
-func (p *pace) step(ctx context.Context) error {
+// step is called for every page. It says whether it looked at the clock; its error is
+// the context's.
+func (p *pace) step(ctx context.Context) (looked bool, err error) {
 	if p.steps++; p.steps%stepsAtOnce != 0 {
-		return nil
+		return false, nil
 	}
 	if p.share < 1 {
 		busy := time.Since(p.since)
@@ -36,7 +37,7 @@ func (p *pace) step(ctx context.Context) error {
 		}
 		p.since = time.Now()
 	}
-	return ctx.Err()
+	return true, ctx.Err()
 }
 
 func sorted[V any](m map[txn.ID]V) []txn.ID { return slices.Sorted(maps.Keys(m)) }

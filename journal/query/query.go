@@ -282,7 +282,7 @@ func (d *Desk) scan(ctx context.Context, from, to int64, f func(journal.LSN, *jo
 		end = to
 	}
 	err = d.read.Pages(tick, func(p *journal.Page) error {
-		if err := d.pace.step(ctx); err != nil {
+		if _, err := d.pace.step(ctx); err != nil {
 			return err
 		}
 		if p.Turn > end {

@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"tongka/flow"
 	"tongka/journal"
 	"tongka/storefwd"
 	"tongka/txn"
@@ -226,7 +228,7 @@ func TestVerify(t *testing.T) {
 		b := newBook(t)
 		good(b)
 		c.spoil(b)
-		rep, err := b.desk().Verify(context.Background())
+		rep, err := b.desk().Verify(context.Background(), nil)
 		if err != nil {
 			t.Fatal(c.name, err)
 		}
@@ -257,7 +259,7 @@ func TestVerifyBesideARunningSwitch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &verifier{d: d, open: map[txn.ID]txn.Facts{}, owing: map[txn.ID]txn.LinkID{}, prints: map[journal.LSN]uint64{}}
+	v := newVerifier(d, nil)
 	if err := v.pages(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -265,7 +267,7 @@ func TestVerifyBesideARunningSwitch(t *testing.T) {
 	b.event(1, journal.DebtDelivered)
 	q.Settle(2, storefwd.Reversal, 0) // as a fault would: nothing says what became of it
 	b.sale(4, txn.Approved)
-	if err := v.debts(); err != nil {
+	if err := v.owed(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	if v.rep.Total != 1 || v.rep.Faults[0].Place != "transaction 2" {
@@ -273,6 +275,73 @@ func TestVerifyBesideARunningSwitch(t *testing.T) {
 	}
 	if err := b.log.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What a debt or a chain names may have been written behind the pages that were read.
+func TestVerifyKnowsWhatIsWrittenMeanwhile(t *testing.T) {
+	b := newBook(t)
+	q := storefwd.New(b.log, []storefwd.Policy{{}}, 1)
+	b.sale(1, txn.Approved)
+	d, err := NewDesk(b.log.NewReader(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := newVerifier(d, nil)
+	if err := v.pages(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	f := b.sale(5000, txn.TimedOut)
+	q.Owe(&f, storefwd.Reversal, nil, 0, 1)
+	f.ID = 6000 // nobody's
+	q.Owe(&f, storefwd.Reversal, nil, 0, 1)
+	b.log.Put(binary.BigEndian.AppendUint64([]byte("chain/"), 5000), flow.AppendChain(nil, &flow.Chain{Closed: 7000}))
+	b.sale(2, txn.Approved)
+	if err := v.owed(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if v.rep.Debts != 2 || v.rep.Chains != 1 || v.rep.Total != 2 ||
+		v.rep.Faults[0].Place != "debt 6000 to bank-a" || !strings.Contains(v.rep.Faults[1].En, "transaction 7000") {
+		t.Errorf("%+v", v.rep)
+	}
+	if err := b.log.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Somebody who waits hears how far it is, without faults that would come twice.
+func TestVerifyTellsHowFarItIs(t *testing.T) {
+	b := newBook(t)
+	b.turn(1, 99, txn.Facts{ID: 1}, nil) // a fault
+	for id := range txn.ID(stepsAtOnce) {
+		b.sale(id+2, txn.Approved)
+	}
+	var told []Report
+	v := newVerifier(b.desk(), func(r *Report) { told = append(told, *r) })
+	v.told = time.Time{} // a second ago, at least
+	if err := v.pages(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if len(told) == 0 || told[0].Done || told[0].Records < stepsAtOnce/2 || told[0].Records >= v.rep.Records || told[0].Total != 1 || len(told[0].Faults) != 0 {
+		t.Errorf("%+v", told)
+	}
+}
+
+func TestNumbers(t *testing.T) {
+	n, ids := numbers{}, []txn.ID{0, 1, 63, 64, 4095, 4096, 1 << 40, 1<<64 - 1}
+	for i, id := range ids {
+		if n.has(id) {
+			t.Errorf("%d is in before it was added", id)
+		}
+		n.add(id)
+		for j, other := range ids {
+			if n.has(other) != (j <= i) {
+				t.Errorf("after %d: %d is %v", id, other, n.has(other))
+			}
+		}
+	}
+	if n.has(2) || n.has(4097) || len(n) != 4 {
+		t.Errorf("%d blocks", len(n))
 	}
 }
 
@@ -308,7 +377,7 @@ func TestReadingStopsWithItsContext(t *testing.T) {
 	if err := d.Find(ctx, &Query{}, func(*Row) error { return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
-	if _, err := d.Verify(ctx); !errors.Is(err, context.Canceled) {
+	if _, err := d.Verify(ctx, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 }

@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"slices"
+	"time"
 
 	"tongka/flow"
 	"tongka/journal"
@@ -22,6 +24,7 @@ type Fault struct {
 
 // Report is what Verify saw.
 type Report struct {
+	Done    bool    `json:"done"` // false: it is the state of a run that goes on
 	OK      bool    `json:"ok"`
 	Pages   int     `json:"pages"`
 	Records int     `json:"records"`
@@ -44,36 +47,66 @@ func (r *Report) fault(place, zh, en string) {
 	}
 }
 
-// verifier walks once over all pages.
+// verifier walks once over all pages. What it keeps is bounded by what is open or owed
+// at one time, beside a bit for each transaction.
 type verifier struct {
 	d      *Desk
 	rep    Report
 	last   journal.Page // the one before
 	any    bool
-	open   map[txn.ID]txn.Facts
+	known  numbers               // of all transactions with a record
+	open   map[txn.ID]uint64     // what an outcome must have in common with its intent, as a hash
 	owing  map[txn.ID]txn.LinkID // timed out with money: a debt, or what became of it, must be there
 	prints map[journal.LSN]uint64
 	chunks []journal.LSN
 	upTo   journal.LSN
 	floor  journal.Floor // what is before it is gone, by order
+	seed   maphash.Seed
+	told   time.Time // the last time that somebody heard how far it is
+	tell   func(*Report)
 }
+
+// tellEvery is the pause between two words about how far a run is.
+const tellEvery = time.Second
 
 // Verify unseals every record and holds the journal against itself: no turn
 // missing, every intent with one outcome that fits, every timed-out payment
 // delivered or still owed, every chain's and every debt's transaction there, the
 // index neither behind what it says nor beside the records. Its error says that
-// it could not go on; what is wrong stands in the report.
-func (d *Desk) Verify(ctx context.Context) (*Report, error) {
-	v := &verifier{d: d, open: map[txn.ID]txn.Facts{}, owing: map[txn.ID]txn.LinkID{}, prints: map[journal.LSN]uint64{}}
+// it could not go on; what is wrong stands in the report. tell, if it is given,
+// hears once a second how far it is, without the faults.
+func (d *Desk) Verify(ctx context.Context, tell func(*Report)) (*Report, error) {
+	v := newVerifier(d, tell)
 	if err := v.pages(ctx); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(v.indexUpTo(^journal.LSN(0)), v.debts(), v.chained()); err != nil {
+	if err := errors.Join(v.indexUpTo(^journal.LSN(0)), v.owed(ctx)); err != nil {
 		return nil, err
 	}
 	v.rep.Open = len(v.open)
 	v.rep.OK = v.rep.Total == 0
+	v.rep.Done = true
 	return &v.rep, nil
+}
+
+func newVerifier(d *Desk, tell func(*Report)) *verifier {
+	return &verifier{d: d, known: numbers{}, open: map[txn.ID]uint64{}, owing: map[txn.ID]txn.LinkID{}, prints: map[journal.LSN]uint64{},
+		seed: maphash.MakeSeed(), told: time.Now(), tell: tell}
+}
+
+// step is called for every page, debt and chain.
+func (v *verifier) step(ctx context.Context) error {
+	looked, err := v.d.pace.step(ctx)
+	if !looked || err != nil || v.tell == nil {
+		return err
+	}
+	if now := time.Now(); now.Sub(v.told) >= tellEvery {
+		v.told = now
+		so := v.rep
+		so.Faults = []Fault{}
+		v.tell(&so)
+	}
+	return nil
 }
 
 // pages goes through all turns as they are at the call.
@@ -87,15 +120,18 @@ func (v *verifier) pages(ctx context.Context) (err error) {
 		v.rep.Index = false
 	}
 	return v.d.read.Pages(0, func(p *journal.Page) error {
-		if err := v.d.pace.step(ctx); err != nil {
+		if err := v.step(ctx); err != nil {
 			return err
 		}
 		return v.page(p)
-	}, func(tick uint64, err error) error {
-		v.rep.fault(fmt.Sprintf("%d", tick), "无法解密："+err.Error(), "cannot be unsealed: "+err.Error())
-		v.any = false
-		return nil
-	})
+	}, v.sealed)
+}
+
+// sealed takes a page that cannot be unsealed.
+func (v *verifier) sealed(tick uint64, err error) error {
+	v.rep.fault(fmt.Sprintf("%d", tick), "无法解密："+err.Error(), "cannot be unsealed: "+err.Error())
+	v.any = false
+	return nil
 }
 
 // page checks that a page follows from the one before.
@@ -120,16 +156,17 @@ func (v *verifier) page(p *journal.Page) error {
 
 func (v *verifier) record(lsn journal.LSN, r *journal.Record) error {
 	v.rep.Records++
-	f, place := &r.Facts, lsn.String()
+	f := &r.Facts
+	v.known.add(f.ID)
 	switch r.Kind {
 	case journal.Intent:
 		v.rep.Intents++
 		if _, twice := v.open[f.ID]; twice {
-			v.rep.fault(place, fmt.Sprintf("流水 %d 有两个意向", f.ID), fmt.Sprintf("a second intent of %d", f.ID))
+			v.rep.fault(lsn.String(), fmt.Sprintf("流水 %d 有两个意向", f.ID), fmt.Sprintf("a second intent of %d", f.ID))
 		}
-		v.open[f.ID] = *f
+		v.open[f.ID] = v.common(f)
 	case journal.Outcome:
-		v.outcome(place, f)
+		v.outcome(lsn, f)
 		v.prints[lsn] = journal.Fingerprint(&f.Terminal, f.MTI, f.Batch, f.Trace)
 		if len(v.chunks) > 0 && lsn >= v.chunks[0] {
 			return v.indexUpTo(lsn)
@@ -139,11 +176,11 @@ func (v *verifier) record(lsn journal.LSN, r *journal.Record) error {
 		}
 	case journal.Owing:
 		if err := v.settled(r); err != nil {
-			v.rep.fault(place, "欠款记录损坏："+err.Error(), "a damaged owing record: "+err.Error())
+			v.rep.fault(lsn.String(), "欠款记录损坏："+err.Error(), "a damaged owing record: "+err.Error())
 		}
 	case journal.SignedIn, journal.SignedOff, journal.KeyLoad, journal.LinkChanged, journal.Started:
 	default:
-		v.rep.fault(place, fmt.Sprintf("未知记录种类 %d", r.Kind), fmt.Sprintf("unknown kind of record %d", r.Kind))
+		v.rep.fault(lsn.String(), fmt.Sprintf("未知记录种类 %d", r.Kind), fmt.Sprintf("unknown kind of record %d", r.Kind))
 	}
 	return nil
 }
@@ -157,34 +194,46 @@ func (v *verifier) settled(r *journal.Record) error {
 	return err
 }
 
-// meanwhile takes the ends of debts that a running switch has written since the
-// pages were read: debts are looked up later than these, and one that is not there
-// any more has its end in the same batch.
-func (v *verifier) meanwhile() error {
-	if len(v.owing) == 0 {
-		return nil
-	}
+// meanwhile takes the transactions and the ends of debts that a running switch has
+// written since the pages were read: debts and chains are looked up later than these,
+// and one that is not there any more has its end in the same batch.
+func (v *verifier) meanwhile(ctx context.Context) error {
 	return v.d.read.Pages(v.last.Tick+1, func(p *journal.Page) error {
+		if err := v.step(ctx); err != nil {
+			return err
+		}
 		return p.Records(func(_ journal.LSN, r *journal.Record) error {
+			v.known.add(r.Facts.ID)
 			if r.Kind == journal.Owing {
 				return v.settled(r)
 			}
 			return nil
 		})
-	}, nil)
+	}, v.sealed)
+}
+
+// common is the hash of what an outcome must share with its intent.
+func (v *verifier) common(f *txn.Facts) uint64 {
+	return maphash.Comparable(v.seed, struct {
+		amount   int64
+		pan      txn.PAN
+		terminal txn.Terminal
+		kind     txn.Kind
+		link     txn.LinkID
+	}{f.Amount, f.PAN, f.Terminal, f.Kind, f.Link})
 }
 
 // outcome holds an outcome against its intent.
-func (v *verifier) outcome(place string, f *txn.Facts) {
+func (v *verifier) outcome(lsn journal.LSN, f *txn.Facts) {
 	v.rep.Ended++
 	intent, ok := v.open[f.ID]
 	delete(v.open, f.ID)
 	switch {
-	case ok && (intent.Amount != f.Amount || intent.PAN != f.PAN || intent.Terminal != f.Terminal || intent.Kind != f.Kind || intent.Link != f.Link):
-		v.rep.fault(place, fmt.Sprintf("流水 %d 的结果与意向不符", f.ID), fmt.Sprintf("the outcome of %d does not fit its intent", f.ID))
+	case ok && intent != v.common(f):
+		v.rep.fault(lsn.String(), fmt.Sprintf("流水 %d 的结果与意向不符", f.ID), fmt.Sprintf("the outcome of %d does not fit its intent", f.ID))
 	case f.ID <= v.floor.Last: // its intent may be gone
 	case !ok && f.Sent != 0 && flow.Forwarded(f.Kind) && flow.MovesMoney(f.Kind):
-		v.rep.fault(place, fmt.Sprintf("流水 %d 曾发往银行而无意向，或有两个结果", f.ID), fmt.Sprintf("%d went to a bank without an intent, or has two outcomes", f.ID))
+		v.rep.fault(lsn.String(), fmt.Sprintf("流水 %d 曾发往银行而无意向，或有两个结果", f.ID), fmt.Sprintf("%d went to a bank without an intent, or has two outcomes", f.ID))
 	}
 	if f.Result == txn.TimedOut && f.Sent != 0 && flow.Forwarded(f.Kind) && flow.MovesMoney(f.Kind) {
 		v.owing[f.ID] = f.Link
@@ -224,33 +273,64 @@ func (v *verifier) indexUpTo(lsn journal.LSN) error {
 	return nil
 }
 
-// debts holds what is owed against the journal.
-func (v *verifier) debts() error {
-	err := storefwd.EachOnDisk(v.d.read.Each, func(to txn.LinkID, d *storefwd.Debt) error {
-		v.rep.Debts++
-		delete(v.owing, d.ID)
-		_, err := v.d.read.FindID(d.ID, new(journal.Record))
-		if errors.Is(err, journal.ErrNotFound) {
-			v.rep.fault(fmt.Sprintf("debt %d to %s", d.ID, v.d.link(to)), "所欠交易不在流水中", "its transaction is not in the journal")
-			return nil
-		}
-		return err
-	})
+// wanted is a transaction that a debt or a chain names, and that had no record when the
+// pages were read.
+type wanted struct {
+	id     txn.ID
+	place  string
+	zh, en string
+}
+
+// owed holds debts and chains against the journal.
+func (v *verifier) owed(ctx context.Context) error {
+	lost, err := v.debts(ctx)
 	if err != nil {
-		v.rep.fault("debts", "欠款无法读取："+err.Error(), "debts cannot be read: "+err.Error())
+		return err
 	}
-	if err := v.meanwhile(); err != nil {
+	loose, err := v.chained(ctx)
+	if err != nil {
+		return err
+	}
+	if err := v.meanwhile(ctx); err != nil {
 		return err
 	}
 	for _, id := range sorted(v.owing) {
 		v.rep.fault(fmt.Sprintf("transaction %d", id), "超时而冲正既未送达也不再欠 "+v.d.link(v.owing[id]), "timed out, and its reversal is neither delivered nor owed to "+v.d.link(v.owing[id]))
 	}
+	for _, w := range slices.Concat(lost, loose) {
+		if !v.known.has(w.id) {
+			v.rep.fault(w.place, w.zh, w.en)
+		}
+	}
 	return nil
 }
 
-// chained holds the chains against the transactions that made them.
-func (v *verifier) chained() error {
-	return v.d.read.Each([]byte("chain/"), func(key, plain []byte) error {
+// debts looks at what is owed, and gives the debts whose transaction was not met.
+func (v *verifier) debts(ctx context.Context) (lost []wanted, err error) {
+	var over error
+	err = storefwd.EachOnDisk(v.d.read.Each, func(to txn.LinkID, d *storefwd.Debt) error {
+		if over = v.step(ctx); over != nil {
+			return over
+		}
+		v.rep.Debts++
+		delete(v.owing, d.ID)
+		if !v.known.has(d.ID) {
+			lost = append(lost, wanted{d.ID, fmt.Sprintf("debt %d to %s", d.ID, v.d.link(to)), "所欠交易不在流水中", "its transaction is not in the journal"})
+		}
+		return nil
+	})
+	if over == nil && err != nil {
+		v.rep.fault("debts", "欠款无法读取："+err.Error(), "debts cannot be read: "+err.Error())
+	}
+	return lost, over
+}
+
+// chained looks at the chains, and gives what they name and was not met.
+func (v *verifier) chained(ctx context.Context) (loose []wanted, err error) {
+	err = v.d.read.Each([]byte("chain/"), func(key, plain []byte) error {
+		if err := v.step(ctx); err != nil {
+			return err
+		}
 		v.rep.Chains++
 		place := fmt.Sprintf("chain %x", key)
 		c, err := flow.ReadChain(plain)
@@ -260,19 +340,11 @@ func (v *verifier) chained() error {
 		}
 		id := txn.ID(binary.BigEndian.Uint64(key[len("chain/"):]))
 		for _, want := range slices.Compact([]txn.ID{id, c.Closed}) {
-			if want == 0 {
-				continue
-			}
-			_, err := v.d.read.FindID(want, new(journal.Record))
-			if errors.Is(err, journal.ErrNotFound) && want <= v.floor.Last {
-				continue
-			}
-			if errors.Is(err, journal.ErrNotFound) {
-				v.rep.fault(place, fmt.Sprintf("所涉流水 %d 不存在", want), fmt.Sprintf("transaction %d is not there", want))
-			} else if err != nil {
-				return err
+			if want != 0 && want > v.floor.Last && !v.known.has(want) {
+				loose = append(loose, wanted{want, place, fmt.Sprintf("所涉流水 %d 不存在", want), fmt.Sprintf("transaction %d is not there", want)})
 			}
 		}
 		return nil
 	})
+	return loose, err
 }
