@@ -153,24 +153,23 @@ func TestDrainWaitsForWhatIsUnderWay(t *testing.T) {
 func TestDrainSpreads(t *testing.T) {
 	const n, window = 20, 400 * time.Millisecond
 	f, probes := run(t, door1())
-	ends := make(chan time.Duration, n)
-	var start time.Time
+	ends := make(chan time.Time, n)
 	for range n {
 		c := dial(t, f)
 		ask(t, c, "in")
 		go func() {
 			_, _ = io.Copy(io.Discard, c)
-			ends <- time.Since(start)
+			ends <- time.Now()
 			_ = c.Close()
 		}()
 	}
-	start = time.Now()
+	start := time.Now()
 	if err := f.Drain(t.Context(), window); err != nil {
 		t.Fatal(err)
 	}
 	var last time.Duration
 	for range n {
-		last = max(last, <-ends)
+		last = max(last, (<-ends).Sub(start))
 	}
 	if last < window/2 {
 		t.Errorf("all of them were closed within %v", last)

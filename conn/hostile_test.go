@@ -20,7 +20,8 @@ import (
 // The doors that the hostile ones knock at, by index.
 const (
 	plainDoor = iota
-	tlsOnly
+	tlsOnly   // with all the patience for a handshake
+	hastyTLS  // with none, and for eight at a time
 	textDoor  // ASCII4
 	smallDoor // three connections
 	cappedDoor
@@ -55,7 +56,10 @@ func hostileConfig(t *testing.T, ca *certtest.CA) Config {
 	return Config{Links: []LinkConfig{ourBank: bank, otherBank: other}, Listeners: []ListenerConfig{
 		plainDoor: door("plain", func(*ListenerConfig) {}),
 		tlsOnly: door("tls", func(l *ListenerConfig) {
-			l.TLS = &TLS{Cert: own.Cert, Key: own.Key, Timeout: 800 * time.Millisecond}
+			l.TLS = &TLS{Cert: own.Cert, Key: own.Key, Timeout: patience}
+		}),
+		hastyTLS: door("hasty", func(l *ListenerConfig) {
+			l.TLS = &TLS{Cert: own.Cert, Key: own.Key, Timeout: 300 * time.Millisecond}
 			l.Guard.MaxHandshakes = 8
 		}),
 		textDoor:   door("text", func(l *ListenerConfig) { l.Framing = ASCII4 }),
@@ -125,18 +129,17 @@ func (h *attack) session() (*tls.Conn, *net.TCPConn) {
 func hello(t *testing.T) []byte {
 	t.Helper()
 	a, b := net.Pipe()
-	defer b.Close()
+	defer a.Close()
 	got := make(chan []byte, 1)
 	go func() {
-		buf := make([]byte, 4096)
-		n, _ := b.Read(buf)
-		more, _ := b.Read(buf[n:]) // fails when one write was all
-		got <- buf[:n+more]
+		record := make([]byte, 5, 1<<14)
+		_, _ = io.ReadFull(b, record)
+		record = record[:5+int(record[3])<<8+int(record[4])]
+		_, _ = io.ReadFull(b, record[5:])
+		_ = b.Close()
+		got <- record
 	}()
-	c := tls.Client(a, &tls.Config{ServerName: "127.0.0.1"})
-	_ = a.SetDeadline(time.Now().Add(100 * time.Millisecond))
-	_ = c.Handshake() // nobody answers
-	_ = a.Close()
+	_ = tls.Client(a, &tls.Config{ServerName: "127.0.0.1"}).Handshake() // nobody answers
 	return <-got
 }
 
@@ -256,9 +259,9 @@ var gatePatterns = []pattern{
 
 var tlsPatterns = []pattern{
 	{"a frame at a TLS door", func(h *attack) { h.says(tlsOnly, framed("hello")) }, nil, badTLS, 1},
-	{"silence at a TLS door", func(h *attack) { h.caller(tlsOnly) }, nil, lateTLS, 1},
-	{"a ClientHello, then silence", func(h *attack) { h.says(tlsOnly, hello(h.T)) }, nil, lateTLS, 1},
-	{"half a ClientHello", func(h *attack) { h.says(tlsOnly, hello(h.T)[:60]) }, nil, lateTLS, 1},
+	{"silence at a TLS door", func(h *attack) { h.caller(hastyTLS) }, nil, lateTLS, 1},
+	{"a ClientHello, then silence", func(h *attack) { h.says(hastyTLS, hello(h.T)) }, nil, lateTLS, 1},
+	{"half a ClientHello", func(h *attack) { h.says(hastyTLS, hello(h.T)[:60]) }, nil, lateTLS, 1},
 	{"a ClientHello of 16 MiB", func(h *attack) {
 		h.says(tlsOnly, []byte{0x16, 3, 1, 0, 6, 1, 0xFF, 0xFF, 0xFF, 3, 3})
 	}, nil, badTLS, 1},
@@ -276,7 +279,7 @@ var tlsPatterns = []pattern{
 	{"a hundred half handshakes at once", func(h *attack) {
 		start := hello(h.T)
 		for range 100 {
-			h.says(tlsOnly, start)
+			h.says(hastyTLS, start)
 		}
 	}, nil, func(s Stats) uint64 { return s.HandshakesRefused }, 50}, // some of the eight places become free meanwhile
 	{"a renegotiation, or what looks like one", func(h *attack) {
@@ -392,7 +395,9 @@ func hostileRow(t *testing.T, f *Front, p *probe, client *tls.Config, row patter
 			_ = c.Close()
 		}
 	}
-	within(t, "all are gone", func() bool { return f.Stats().Open == 2 && f.doors[tlsOnly].pending.Load() == 0 })
+	within(t, "all are gone", func() bool {
+		return f.Stats().Open == 2 && f.doors[tlsOnly].pending.Load()+f.doors[hastyTLS].pending.Load() == 0
+	})
 	for _, c := range h.held {
 		_ = c.Close()
 	}

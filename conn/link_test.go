@@ -58,7 +58,7 @@ func (b *bank) next() net.Conn {
 func linkTo(b *bank) Config {
 	return Config{Links: []LinkConfig{{
 		Name: "bank", Addr: b.addr, Framing: Binary2,
-		DialTimeout: time.Second, BackoffMin: 5 * time.Millisecond, BackoffMax: 50 * time.Millisecond,
+		DialTimeout: patience, BackoffMin: 5 * time.Millisecond, BackoffMax: 50 * time.Millisecond,
 	}}}
 }
 

@@ -23,7 +23,7 @@ import (
 func tlsDoor(t *testing.T, ca *certtest.CA, change ...func(*ListenerConfig)) (Config, *tls.Config) {
 	t.Helper()
 	own := ca.Issue(t, certtest.Leaf{Name: "switch"})
-	cfg := door1(func(l *ListenerConfig) { l.TLS = &TLS{Cert: own.Cert, Key: own.Key} })
+	cfg := door1(func(l *ListenerConfig) { l.TLS = &TLS{Cert: own.Cert, Key: own.Key, Timeout: patience} })
 	for _, c := range change {
 		c(&cfg.Listeners[0])
 	}
@@ -323,15 +323,11 @@ func TestTLSWrongRecords(t *testing.T) {
 
 // A handshake that never ends is given up, and does not hold Stop up.
 func TestTLSStopDuringHandshake(t *testing.T) {
-	cfg, _ := tlsDoor(t, certtest.NewCA(t))
+	cfg, _ := tlsDoor(t, certtest.NewCA(t), func(l *ListenerConfig) { l.TLS.Timeout = time.Hour })
 	f, probes := run(t, cfg)
 	c := dial(t, f)
 	within(t, "it is under way", func() bool { return f.doors[0].pending.Load() == 1 })
-	start := time.Now()
 	stop(t, f, probes)
-	if after := time.Since(start); after > 2*time.Second {
-		t.Errorf("stopped after %v", after)
-	}
 	readEnd(t, c)
 }
 

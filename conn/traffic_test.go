@@ -91,10 +91,18 @@ func TestHostilePeers(t *testing.T) {
 	for _, h := range hostile {
 		t.Run(h.name, func(t *testing.T) {
 			t.Parallel()
-			f, probes := run(t, door1(func(l *ListenerConfig) {
-				l.Framing, l.MaxFrame = h.framing, hostileMax
-				l.FrameTimeout, l.Idle = 100*time.Millisecond, 400*time.Millisecond
-			}))
+			// Both have the same loop, and only who shall lose it a time limit.
+			cfg := Config{Listeners: []ListenerConfig{
+				listenerNamed("honest", func(l *ListenerConfig) { l.Framing = h.framing }),
+				listenerNamed("hostile", func(l *ListenerConfig) { l.Framing, l.MaxFrame = h.framing, hostileMax }),
+			}}
+			switch h.want {
+			case ErrHalfFrame:
+				cfg.Listeners[1].FrameTimeout = 100 * time.Millisecond
+			case ErrIdle:
+				cfg.Listeners[1].Idle = 400 * time.Millisecond
+			}
+			f, probes := run(t, cfg)
 			honest := dial(t, f)
 			quiet := h.framing == ASCII4
 			greet := func() {
@@ -105,7 +113,7 @@ func TestHostilePeers(t *testing.T) {
 				}
 			}
 			greet()
-			c := dial(t, f)
+			c := dialAt(t, f, 1)
 			write(t, c, h.send)
 			if h.then != nil {
 				within(t, "the bytes were read", func() bool { return f.Stats().BytesIn >= uint64(len(h.send)) })
@@ -113,7 +121,7 @@ func TestHostilePeers(t *testing.T) {
 			}
 			var errs []error
 			within(t, "the hostile connection closed", func() bool {
-				greet() // and the honest one never idle
+				greet()
 				probes[0].see(func() {
 					for _, err := range probes[0].closed {
 						errs = append(errs, err)
@@ -161,41 +169,77 @@ func TestHalfFrameDeadlineIsNotRenewed(t *testing.T) {
 
 // A slow frame in time, then another, each with a deadline of its own.
 func TestSlowFramesInTime(t *testing.T) {
-	f, _ := run(t, door1(func(l *ListenerConfig) { l.FrameTimeout = 400 * time.Millisecond }))
-	c := dial(t, f)
-	tick := time.NewTicker(60 * time.Millisecond)
-	defer tick.Stop()
+	const limit, pause = 400 * time.Millisecond, 60 * time.Millisecond
+	f, _ := run(t, door1(func(l *ListenerConfig) { l.FrameTimeout = limit }))
+	var parts [][]byte
 	for i := range 4 { // together longer than one deadline
 		msg := framed(fmt.Sprint("slow", i))
-		for _, part := range [][]byte{msg[:1], msg[1:4], msg[4:]} {
-			<-tick.C
-			write(t, c, part)
+		parts = append(parts, msg[:1], msg[1:4], msg[4:])
+	}
+	inTime(t, f, parts, pause, limit/4, func(c net.Conn) error {
+		for i := range 4 {
+			b := make([]byte, 7)
+			if _, err := io.ReadFull(c, b); err != nil || string(b) != string(framed(fmt.Sprint("slow", i))) {
+				return fmt.Errorf("%q, %w", b, err)
+			}
 		}
-		if got := read(t, c); got != fmt.Sprint("slow", i) {
-			t.Fatalf("got %q", got)
+		return nil
+	})
+}
+
+// inTime writes parts with a pause before each, on a connection of its own, and
+// has the answers read. Where that fails and a pause was of late or longer, the
+// machine stood still: it is done again.
+func inTime(t *testing.T, f *Front, parts [][]byte, pause, late time.Duration, answers func(net.Conn) error) {
+	t.Helper()
+	for range 100 {
+		c := dial(t, f)
+		longest, last := time.Duration(0), time.Now()
+		var err error
+		for _, p := range parts {
+			<-time.After(pause)
+			if _, err = c.Write(p); err != nil {
+				break
+			}
+			longest, last = max(longest, time.Since(last)), time.Now()
+		}
+		longest = max(longest, time.Since(last)) // the write that failed, too
+		if err = errors.Join(err, answers(c)); err == nil {
+			return
+		}
+		_ = c.Close()
+		if longest < late {
+			t.Fatalf("%v, with pauses of at most %v", err, longest)
 		}
 	}
+	t.Fatal("the machine stands still again and again")
 }
 
 func TestIdleIsRenewedByFramesAndKeepAlives(t *testing.T) {
+	const limit = 150 * time.Millisecond
 	f, probes := run(t, door1(func(l *ListenerConfig) {
-		l.Framing, l.Idle = ASCII4, 150*time.Millisecond
+		l.Framing, l.Idle = ASCII4, limit
 	}), func(p *probe) { p.on = func(ID, []byte) bool { return true } })
-	c := dial(t, f)
-	tick := time.NewTicker(40 * time.Millisecond)
-	defer tick.Stop()
-	for i := range 12 { // more than three times the limit
-		<-tick.C
-		write(t, c, []byte([]string{"0000", "0001x"}[i%2]))
+	var parts [][]byte
+	for range 6 { // together more than three times the limit
+		parts = append(parts, []byte("0000"), []byte("0001x"))
 	}
-	if _, closed, _ := probes[0].count(); closed != 0 {
-		t.Fatal("closed though it was not idle")
+	before := f.Stats()
+	inTime(t, f, parts, limit/4, limit/2, func(c net.Conn) error {
+		// Idle in the end, and not before all of it was read.
+		_, err := io.Copy(io.Discard, c)
+		s := f.Stats()
+		k, n := s.KeepAlives-before.KeepAlives, s.FramesIn-before.FramesIn
+		if before = s; k != 6 || n != 6 {
+			return fmt.Errorf("closed after %d keep-alives and %d frames: %w", k, n, err)
+		}
+		return err
+	})
+	for _, err := range probes[0].ends(1) {
+		if !errors.Is(err, ErrIdle) {
+			t.Errorf("closed for %v", err)
+		}
 	}
-	within(t, "6 keep-alives", func() bool { s := f.Stats(); return s.KeepAlives == 6 && s.FramesIn == 6 })
-	if errs := probes[0].ends(1); !errors.Is(errs[0], ErrIdle) {
-		t.Errorf("closed for %v", errs[0])
-	}
-	readEnd(t, c)
 }
 
 // What the handler keeps of a lent frame is overwritten, alone or in a row.
