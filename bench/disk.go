@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 )
@@ -33,21 +34,30 @@ type commits struct {
 	seconds  float64
 }
 
-// commitsOf asks the switch's console.
-func commitsOf(ctx context.Context, console netip.AddrPort) (c commits, err error) {
+// metricsOf asks the switch's console for its figures.
+func metricsOf(ctx context.Context, console netip.AddrPort) (map[string]*dto.MetricFamily, error) {
 	q, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/metrics", console), nil)
 	if err != nil {
-		return c, err
+		return nil, err
 	}
 	r, err := http.DefaultClient.Do(q)
 	if err != nil {
-		return c, fmt.Errorf("bench: the switch's figures: %w", err)
+		return nil, fmt.Errorf("bench: the switch's figures: %w", err)
 	}
 	defer r.Body.Close()
 	p := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := p.TextToMetricFamilies(r.Body)
 	if err != nil {
-		return c, fmt.Errorf("bench: the switch's figures: %w", err)
+		return nil, fmt.Errorf("bench: the switch's figures: %w", err)
+	}
+	return families, nil
+}
+
+// commitsOf reads those of the journal.
+func commitsOf(ctx context.Context, console netip.AddrPort) (c commits, err error) {
+	families, err := metricsOf(ctx, console)
+	if err != nil {
+		return c, err
 	}
 	f := families[commitMetric]
 	if f == nil || len(f.GetMetric()) != 1 {

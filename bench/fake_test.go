@@ -59,7 +59,7 @@ func fakeSwitch(file, fault string) error {
 		switch {
 		case q.URL.Path == "/healthz":
 		case q.URL.Path == "/metrics":
-			fmt.Fprint(w, fakeCommits)
+			fmt.Fprint(w, fakeCommits, fakeHeap)
 		case q.URL.Path == "/debug/pprof/profile" && slices.Contains(os.Args, "--profile") && fault != "hides":
 			pprof.Profile(w, q)
 		case q.URL.Path == "/debug/pprof/allocs":
@@ -96,6 +96,12 @@ tongka_journal_commit_seconds_bucket{le="0.016384"} 8
 tongka_journal_commit_seconds_bucket{le="+Inf"} 9
 tongka_journal_commit_seconds_sum 0.3
 tongka_journal_commit_seconds_count 9
+`
+
+const fakeHeap = `# TYPE go_memstats_mallocs_total counter
+go_memstats_mallocs_total 5000
+# TYPE go_memstats_alloc_bytes_total counter
+go_memstats_alloc_bytes_total 1e6
 `
 
 // signOn wants a 0830 from the bank.

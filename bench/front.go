@@ -43,7 +43,7 @@ type Front struct {
 type Honest struct {
 	Figures
 	P90    float64 `json:"p90_us"`
-	Unsent int64   `json:"unsent"` // sales that fell due while two before them were held up
+	Unsent int64   `json:"unsent"` // sales that fell due when no terminal was free, and waited
 	Disk   Disk    `json:"disk"`
 
 	// To those alone in the same round; 0 for those alone.

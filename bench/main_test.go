@@ -76,6 +76,15 @@ func TestWholeRun(t *testing.T) {
 				t.Errorf("%s %s: %v, raw %v", name, key, s[key], raw[key])
 			}
 		}
+		for _, key := range []string{"allocs_per_txn", "syscalls_per_txn", "disk_bytes_per_txn", "written_bytes_per_txn"} {
+			why, _ := s["unmeasured"].(map[string]any)
+			if v, ok := s[key]; !ok || v == nil && why[key] == nil {
+				t.Errorf("%s %s: %v, and no reason", name, key, v)
+			}
+		}
+		if v, _ := s["rss_bytes"].(float64); v < 1<<20 {
+			t.Errorf("%s memory: %v", name, s["rss_bytes"])
+		}
 		for _, key := range []string{"cpu_ratio_raw", "tps_ratio_raw", "p99_ratio_raw"} {
 			if s[key].(float64) <= 0 {
 				t.Errorf("%s %s: %v", name, key, s[key])

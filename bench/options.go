@@ -209,7 +209,7 @@ func (o *Options) bound() time.Duration {
 	if o.SAF || o.Clearing {
 		return 3*2*once*time.Duration(o.Pairs) + 15*time.Minute
 	}
-	return 3*once*time.Duration((2+len(o.peerNames()))*o.Pairs*len(o.Shape)) + 3*time.Minute
+	return 3*once*time.Duration(((2+len(o.peerNames()))*o.Pairs+1)*len(o.Shape)) + 3*time.Minute
 }
 
 // terminals is how many the run needs: each measurement takes fresh ones, so
@@ -225,8 +225,8 @@ func (o *Options) terminals() int {
 	if o.SAF || o.Clearing { // both under the same shape
 		return n + 2*o.Pairs*shapes[safShape].terminals
 	}
-	for _, name := range o.Shape {
-		n += o.Pairs * shapes[name].terminals
+	for _, name := range o.Shape { // and once more to count
+		n += (o.Pairs + 1) * shapes[name].terminals
 	}
 	return n
 }

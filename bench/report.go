@@ -62,8 +62,8 @@ type Figures struct {
 type Sample struct {
 	Figures
 	OverTime []float64 `json:"tps_over_time"` // in each tenth of a second
-	// Unsent is what was due in an open loop and still waited at the end: the rate was not kept.
-	Unsent int64 `json:"unsent,omitempty"`
+	// Behind is what was due in an open loop and still waited at the end: the rate was not kept.
+	Behind int64 `json:"behind,omitempty"`
 }
 
 // Names of the systems in a report, beside those of the peers.
@@ -87,8 +87,9 @@ type Shape struct {
 	CPURatio float64 `json:"cpu_ratio_raw,omitempty"`
 	TPSRatio float64 `json:"tps_ratio_raw,omitempty"`
 	P99Ratio float64 `json:"p99_ratio_raw,omitempty"`
-	Raw      Figures `json:"raw"`
-	Disk     *Disk   `json:"disk,omitempty"` // of the switch, in all rounds
+	Counts
+	Raw  Figures `json:"raw"`
+	Disk *Disk   `json:"disk,omitempty"` // of the switch, in all rounds
 	// Behind is the most that a round of the switch had unsent at its end, in an open loop.
 	Behind int64 `json:"behind,omitempty"`
 	// Rounds are the measurements that belong together, by the system's name.
@@ -100,14 +101,18 @@ func newReport(o *Options, m proc.Machine) *Report {
 }
 
 // add books the measurements of one shape, as many of each system as there were
-// rounds, and what the switch's disk did meanwhile, nil when nobody knows.
-func (r *Report) add(name string, measured map[string][]load.Result, disk *Disk) error {
+// rounds, what the switch's disk did meanwhile and what the switch took, both nil when
+// nobody knows.
+func (r *Report) add(name string, measured map[string][]load.Result, disk *Disk, counts *Counts) error {
 	raw, sw := measured[rawName], measured[switchName]
 	s := Shape{Raw: medians(raw), Disk: disk}
+	if counts != nil {
+		s.Counts = *counts
+	}
 	for i := range raw {
 		round := map[string]Sample{}
 		for system, list := range measured {
-			round[system] = Sample{figures(&list[i]), list[i].OverTime, list[i].Unsent}
+			round[system] = Sample{figures(&list[i]), list[i].OverTime, list[i].Behind}
 		}
 		s.Rounds = append(s.Rounds, round)
 	}
@@ -118,7 +123,7 @@ func (r *Report) add(name string, measured map[string][]load.Result, disk *Disk)
 		s.P99Ratio = ratios(sw, raw, func(f *Figures) float64 { return f.P99 })
 	}
 	for i := range sw {
-		s.Behind = max(s.Behind, sw[i].Unsent)
+		s.Behind = max(s.Behind, sw[i].Behind)
 	}
 	for system, list := range measured {
 		if err := r.took.add(name+"."+system, list); err != nil {

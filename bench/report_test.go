@@ -39,7 +39,7 @@ func TestRatiosAreMediansOfNeighbours(t *testing.T) {
 		"raw":    {result(100_000, 7, 100), result(50_000, 14, 200), result(120_000, 7, 100)},
 		"switch": {result(60_000, 14, 300), result(30_000, 28, 600), result(60_000, 14, 200)},
 		"moov":   {result(5_000, 140, 3000), result(2_000, 560, 6000), result(5_000, 140, 2000)},
-	}, nil); err != nil {
+	}, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	s := r.Shapes["D"]
@@ -99,7 +99,7 @@ func TestLimits(t *testing.T) {
 func TestTable(t *testing.T) {
 	r := newReport(&Options{Seconds: 3, Pairs: 2}, proc.Machine{CPU: "x", Cores: 2, FileSystem: "tmpfs"})
 	if err := r.add("D", map[string][]load.Result{"raw": {result(100_000, 7, 100)}, "switch": {result(60_000, 14, 300)}, "net": {result(50_000, 21, 200)}},
-		&Disk{Commits: 300, Mean: 612, Slow: 4, Share: 0.184}); err != nil {
+		&Disk{Commits: 300, Mean: 612, Slow: 4, Share: 0.184}, nil); err != nil {
 		t.Fatal(err)
 	}
 	r.Codec = 273.4
@@ -147,7 +147,7 @@ func TestOptionsSayEverythingThatIsWrong(t *testing.T) {
 // Every measurement of a switch takes fresh terminals, and so does the idle one.
 func TestTerminalsSuffice(t *testing.T) {
 	o := Options{Shape: []string{"A", "D", "W", "C"}, Pairs: 3, Seconds: 3, WarmUp: 1}
-	if got, want := o.terminals(), idleTerminals+3*(50+500+16+500); got != want {
+	if got, want := o.terminals(), idleTerminals+(3+1)*(50+500+16+500); got != want {
 		t.Errorf("%d terminals, want %d", got, want)
 	}
 	if o.bound() < 2*time.Minute || o.bound() > 20*time.Minute {
@@ -159,15 +159,15 @@ func TestTerminalsSuffice(t *testing.T) {
 func TestOpenLoopSaysWhoIsBehind(t *testing.T) {
 	r := newReport(&Options{Seconds: 1, Pairs: 2, Rate: 20_000}, proc.Machine{})
 	late := result(15_000, 14, 300)
-	late.Unsent = 5_000
-	if err := r.add("D", map[string][]load.Result{"raw": {result(20_000, 7, 100), result(20_000, 7, 100)}, "switch": {late, result(20_000, 14, 300)}}, nil); err != nil {
+	late.Behind = 5_000
+	if err := r.add("D", map[string][]load.Result{"raw": {result(20_000, 7, 100), result(20_000, 7, 100)}, "switch": {late, result(20_000, 14, 300)}}, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	var b bytes.Buffer
 	r.print(&b)
 	lines(t, b.String(), "20000 arrive a second", "up to 5000 were due and not sent")
-	if got := r.Shapes["D"].Rounds[0]["switch"].Unsent; got != 5_000 {
-		t.Errorf("%d unsent in the round", got)
+	if got := r.Shapes["D"].Rounds[0]["switch"].Behind; got != 5_000 {
+		t.Errorf("%d behind in the round", got)
 	}
 }
 

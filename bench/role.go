@@ -39,6 +39,9 @@ type relayReady struct {
 	Address netip.AddrPort `json:"address"`
 }
 
+// mark is what the load generator says as its window begins and ends.
+type mark struct{}
+
 type held struct {
 	Connections int `json:"connections"`
 }
@@ -64,7 +67,7 @@ func play(name string, in *json.Decoder, out *json.Encoder, complaints io.Writer
 		if err := in.Decode(&s); err != nil {
 			return err
 		}
-		r, err := load.Run(s)
+		r, err := load.Run(s, func() error { return out.Encode(mark{}) })
 		if err != nil {
 			return err
 		}

@@ -26,6 +26,7 @@ type bench struct {
 	peers   []target
 	bar     *bar
 	console netip.AddrPort // of the switch
+	dir     string         // of the run's files, the switch's data among them
 	fresh   int            // index of the next unused terminal
 }
 
@@ -50,6 +51,7 @@ func (b *bench) run(ctx context.Context) (rep *Report, err error) {
 		return nil, err
 	}
 	defer stopped(&err, remove)
+	b.dir = dir
 	if _, err := proc.RaiseFiles(); err != nil {
 		return nil, fmt.Errorf("bench: open files: %w", err)
 	}
@@ -187,26 +189,39 @@ func (b *bench) measureAll(ctx context.Context, rep *Report) error {
 	for i := range b.peers {
 		systems = append(systems, &b.peers[i])
 	}
-	b.bar.begin(len(b.o.Shape) * b.o.Pairs * len(systems))
+	b.bar.begin(len(b.o.Shape) * (b.o.Pairs*len(systems) + 1))
 	defer b.bar.end()
 	for _, name := range b.o.Shape {
-		measured := map[string][]load.Result{}
-		var disk *Disk
-		for range b.o.Pairs {
-			for _, t := range systems {
-				b.bar.step(name + " " + t.name)
-				r, err := b.watched(ctx, t, name, &disk)
-				if err != nil {
-					return err
-				}
-				measured[t.name] = append(measured[t.name], r)
-			}
-		}
-		if err := rep.add(name, measured, disk); err != nil {
+		if err := b.measureShape(ctx, rep, name, systems); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// measureShape takes the rounds of one shape, and then counts.
+func (b *bench) measureShape(ctx context.Context, rep *Report, name string, systems []*target) error {
+	measured := map[string][]load.Result{}
+	var disk *Disk
+	for range b.o.Pairs {
+		for _, t := range systems {
+			b.bar.step(name + " " + t.name)
+			r, err := b.watched(ctx, t, name, &disk)
+			if err != nil {
+				return err
+			}
+			measured[t.name] = append(measured[t.name], r)
+		}
+	}
+	var counts *Counts
+	if !b.o.Raw {
+		b.bar.step(name + " 计数 counting")
+		var err error
+		if counts, err = b.census(ctx, name); err != nil {
+			return err
+		}
+	}
+	return rep.add(name, measured, disk, counts)
 }
 
 // watched measures and, when it is the switch, looks at its disk before and after.
@@ -231,6 +246,15 @@ func (b *bench) watched(ctx context.Context, t *target, name string, disk **Disk
 
 // measure loads one system in one shape.
 func (b *bench) measure(ctx context.Context, t *target, name string) (load.Result, error) {
+	r, err := b.load(ctx, t, b.spec(t, name))
+	if err != nil {
+		return r, fmt.Errorf("%s: %s: %w", name, t.name, err)
+	}
+	return r, nil
+}
+
+// spec is how a system is loaded in one shape.
+func (b *bench) spec(t *target, name string) load.Spec {
 	sh, s := shapes[name], t.spec
 	s.Connections, s.Depth, s.Reconnect, s.Terminals = sh.connections, sh.depth, sh.reconnect, sh.terminals
 	s.WarmUp, s.Window = b.o.warmUp(), b.o.window()
@@ -239,11 +263,7 @@ func (b *bench) measure(ctx context.Context, t *target, name string) (load.Resul
 		s.Rate, s.Shortfall, most = b.o.Rate, true, min(b.o.Rate, sh.rate)
 	}
 	s.Ahead = min(most*int((s.WarmUp+s.Window)/time.Millisecond)/1000, 8<<20)
-	r, err := b.load(ctx, t, s)
-	if err != nil {
-		return r, fmt.Errorf("%s: %s: %w", name, t.name, err)
-	}
-	return r, nil
+	return s
 }
 
 // load runs the load generator against fresh terminals.

@@ -69,6 +69,7 @@ func (r *Report) printShapes(w io.Writer) {
 		if s.Behind > int64(r.Rate)/100 { // a few are always on their way
 			fmt.Fprintf(w, "%s跟不上：一轮结束时至多 %d 笔应到未发 · behind: up to %d were due and not sent at the end of a round\n", strings.Repeat(" ", columns[0].width), s.Behind, s.Behind)
 		}
+		s.Counts.print(w, strings.Repeat(" ", columns[0].width))
 		if s.Disk != nil {
 			fmt.Fprintf(w, "%s落盘 disk: %v\n", strings.Repeat(" ", columns[0].width), s.Disk)
 		}

@@ -13,7 +13,7 @@ func TestRefusedEnquiriesAreCounted(t *testing.T) {
 	}{{"96", true, true, ""}, {"00", true, false, ""}, {"51", true, false, "F39 51"}, {"96", false, false, "F39 96"}} {
 		s := short(scripted(t, func(frame []byte) []byte { return reply(frame, c.code) }))
 		s.Enquiry, s.Echo, s.Reconnect = c.enquiry, false, false
-		r, err := Run(s)
+		r, err := Run(s, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -39,6 +39,7 @@ type Spec struct {
 	Drain       time.Duration  `json:"drain"` // how long the last answers may take
 	PID         int            `json:"pid"`   // the system under test
 	Ahead       int            `json:"ahead"` // MACs to make before the run, all terminals together
+	Marks       bool           `json:"marks"` // somebody waits for Run's mark
 }
 
 // validate reports everything that is wrong at once.
@@ -87,7 +88,8 @@ type Result struct {
 	Histogram string `json:"histogram"`
 
 	Refused int64            `json:"refused,omitempty"` // of the answers, code 96: Enquiry only
-	Unsent  int64            `json:"unsent,omitempty"`  // of what was due at Rate, at the window's end
+	Unsent  int64            `json:"unsent,omitempty"`  // of what was due at Rate: found no connection free, and was sent later or never
+	Behind  int64            `json:"behind,omitempty"`  // of these, not sent by the window's end
 	Faults  map[string]int64 `json:"faults,omitempty"`  // what came instead of approvals, warm-up included
 }
 
@@ -98,8 +100,10 @@ var Quantiles = []float64{1, 10, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 99.99, 100}
 const beat = 100 * time.Millisecond
 
 // Run connects, warms up, measures one window and closes. Requests that the
-// system does not approve are Faults; a connection that breaks is an error.
-func Run(s Spec) (Result, error) {
+// system does not approve are Faults; a connection that breaks is an error. With Marks it
+// calls mark as the window begins and as it ends, for others to look at their own
+// counters; the loop stands still meanwhile.
+func Run(s Spec, mark func() error) (Result, error) {
 	g, err := open(&s)
 	if err != nil {
 		return Result{}, err
@@ -111,15 +115,15 @@ func Run(s Spec) (Result, error) {
 	if err := g.until(time.Now().Add(s.WarmUp)); err != nil {
 		return Result{}, err
 	}
-	r, err := g.window()
+	r, err := g.marked(mark)
 	if err != nil {
 		return r, err
 	}
 	if err := g.drain(); err != nil {
 		return r, err
 	}
-	if r.Unsent > int64(s.Connections) && !s.Shortfall {
-		g.faults["sale that could not be sent in time"] += r.Unsent
+	if r.Behind > int64(s.Connections) && !s.Shortfall {
+		g.faults["sale that could not be sent in time"] += r.Behind
 	}
 	r.Faults, r.Refused = g.faults, g.refused
 	return r, nil
@@ -162,13 +166,27 @@ func (r *Result) charge(before, after spent) {
 	}
 }
 
+// marked is the window between two marks, if there are to be any.
+func (g *generator) marked(mark func() error) (r Result, err error) {
+	if !g.spec.Marks {
+		return g.window()
+	}
+	if err := mark(); err != nil {
+		return r, err
+	}
+	if r, err = g.window(); err != nil {
+		return r, err
+	}
+	return r, mark()
+}
+
 // window measures.
 func (g *generator) window() (r Result, err error) {
 	before, err := look(g.spec.PID)
 	if err != nil {
 		return r, err
 	}
-	began := time.Now()
+	began, held := time.Now(), g.pacer.held
 	whole := newHistogram()
 	for at := time.Duration(0); at < g.spec.Window; {
 		end := min(at+g.spec.slice(), g.spec.Window)
@@ -186,16 +204,17 @@ func (g *generator) window() (r Result, err error) {
 		}
 		whole.Merge(g.latency)
 	}
+	end := time.Now()
+	r.Seconds = end.Sub(began).Seconds()
 	after, err := look(g.spec.PID)
 	if err != nil {
 		return r, err
 	}
-	r.Seconds = time.Since(began).Seconds()
 	r.charge(before, after)
 	r.Answers = whole.TotalCount()
 	if g.paced() {
-		end := time.Now()
-		r.Unsent = g.pacer.behind(end)
+		r.Behind = g.pacer.behind(end)
+		r.Unsent = g.pacer.held - held + r.Behind
 		g.book(end, func(took time.Duration) { _ = whole.RecordValue(int64(min(took, time.Minute))) })
 	}
 	return r, r.distribution(whole)

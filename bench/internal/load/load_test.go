@@ -1,6 +1,7 @@
 package load
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -58,7 +59,7 @@ func TestShapes(t *testing.T) {
 				// F26 stands behind F11, so the echo still has it in its place.
 				s.Ahead = 0
 			}
-			r, err := Run(s)
+			r, err := Run(s, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -180,7 +181,7 @@ func TestWhatIsNotApprovedIsAFault(t *testing.T) {
 			t.Parallel()
 			s := short(scripted(t, c.answer))
 			s.Echo, s.Connections, s.Drain = false, 1, 50*time.Millisecond
-			r, err := Run(s)
+			r, err := Run(s, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -198,7 +199,7 @@ func TestWhatIsNotApprovedIsAFault(t *testing.T) {
 func TestApprovalsOfASwitchCount(t *testing.T) {
 	s := short(scripted(t, func(f []byte) []byte { return reply(f, "00") }))
 	s.Echo = false
-	r, err := Run(s)
+	r, err := Run(s, nil)
 	if err != nil || len(r.Faults) != 0 || r.Answers == 0 {
 		t.Fatalf("%+v, %v", r, err)
 	}
@@ -206,7 +207,7 @@ func TestApprovalsOfASwitchCount(t *testing.T) {
 
 func TestClosedConnectionIsAnError(t *testing.T) {
 	s := short(scripted(t, func([]byte) []byte { return nil }))
-	if _, err := Run(s); err == nil || !strings.Contains(err.Error(), "load: connection") {
+	if _, err := Run(s, nil); err == nil || !strings.Contains(err.Error(), "load: connection") {
 		t.Fatalf("error %v", err)
 	}
 }
@@ -226,10 +227,25 @@ func TestHold(t *testing.T) {
 }
 
 func TestSpecSaysEverythingThatIsWrong(t *testing.T) {
-	_, err := Run(Spec{Depth: 2, First: -1, Reconnect: true, Ahead: -1})
+	_, err := Run(Spec{Depth: 2, First: -1, Reconnect: true, Ahead: -1}, nil)
 	for _, word := range []string{"address", "connections", "depth", "terminals", "first ", "first_trace", "ahead"} {
 		if err == nil || !strings.Contains(err.Error(), word) {
 			t.Errorf("%q is not named in %v", word, err)
 		}
+	}
+}
+
+// Whoever counts for himself hears when the window begins and when it ends; his errors end
+// the run.
+func TestMarks(t *testing.T) {
+	s := short(echoBank(t))
+	s.Marks = true
+	n := 0
+	if r, err := Run(s, func() error { n++; return nil }); err != nil || n != 2 || r.Answers == 0 {
+		t.Errorf("%d marks, %+v, %v", n, r, err)
+	}
+	gone := errors.New("nobody listens")
+	if _, err := Run(s, func() error { return gone }); err != gone {
+		t.Errorf("error %v", err)
 	}
 }

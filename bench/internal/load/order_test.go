@@ -92,7 +92,7 @@ func TestAnswersInAnyOrderAndInPieces(t *testing.T) {
 			s := short(perverse(t, c.depth, c.answer))
 			// At the end of the window fewer than depth may be under way.
 			s.Echo, s.Connections, s.Depth, s.Drain = false, 2, c.depth, 20*time.Millisecond
-			r, err := Run(s)
+			r, err := Run(s, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -120,7 +120,7 @@ func TestForgottenRequestIsAFault(t *testing.T) {
 		return err
 	}))
 	s.Echo, s.Connections, s.Depth, s.Drain = false, 1, 7, 20*time.Millisecond
-	r, err := Run(s)
+	r, err := Run(s, nil)
 	if err == nil && r.Faults["no answer"] == 0 {
 		t.Fatalf("%+v", r)
 	}

@@ -20,6 +20,7 @@ type pacer struct {
 	free  []int32   // a ring of sessions, longest free first
 	head  int
 	n     int
+	held  int64 // sales that found no connection free
 }
 
 func (p *pacer) start(rate, sessions int) {
@@ -85,12 +86,17 @@ func (g *generator) sendDue() error {
 	return nil
 }
 
-// release makes a session free again when its sale is answered.
+// release makes a session free again when its sale is answered. The sale that it is for
+// was held up when it was due before, and all who are free already have one.
 func (g *generator) release(s *session) {
 	if g.spec.Reconnect {
 		g.leave(s)
 	}
-	g.pacer.put(s.Tag)
+	p := &g.pacer
+	if p.due.Add(time.Duration(p.n) * p.every).Before(g.clock) {
+		p.held++
+	}
+	p.put(s.Tag)
 }
 
 // book counts what was still to come at the end of a window: sales that were due and
