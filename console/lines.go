@@ -41,7 +41,7 @@ func lineRows(l *engine.LinkView) []Line {
 	rows := []Line{} // never null in JSON
 	for i := range l.Lines {
 		n := &l.Lines[i]
-		rows = append(rows, Line{Line: n.Number, State: n.State, StateWords: wordsOfLink(n.State), Since: clockTime(n.Since),
+		rows = append(rows, Line{Line: n.Number, State: n.State, StateWords: WordsOfLink(n.State), Since: clockTime(n.Since),
 			Trial: n.Trial, Serving: n.Serving, Priority: n.Priority, Window: n.Window, InFlight: n.InFlight,
 			Sent: n.Sent, Answered: n.Answered, TimedOut: n.TimedOut})
 	}
@@ -56,7 +56,7 @@ func changeRow(c *engine.LineChange) Change {
 			level = "bad"
 		}
 	}
-	return Change{At: clockTime(c.At), Link: c.Link, Line: c.Line, From: c.From, To: c.To, ToWords: wordsOfLink(c.To),
+	return Change{At: clockTime(c.At), Link: c.Link, Line: c.Line, From: c.From, To: c.To, ToWords: WordsOfLink(c.To),
 		Cause: c.Cause, Hint: Words(engine.LineHint(c.Cause)), Level: level}
 }
 

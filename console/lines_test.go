@@ -75,7 +75,7 @@ func TestLineWordsAreComplete(t *testing.T) {
 		}
 	}
 	for st := flow.LineState(0); st.String() != "invalid"; st++ {
-		if w := wordsOfLink(st.String()); !hasHan(w.ZH) || w.EN == "" {
+		if w := WordsOfLink(st.String()); !hasHan(w.ZH) || w.EN == "" {
 			t.Errorf("%v: %+v", st, w)
 		}
 	}

@@ -261,7 +261,7 @@ func wholeLatency(l *engine.Latency) Latency {
 
 func linkRow(l *engine.LinkView) Link {
 	return Link{
-		Name: l.Name, State: l.State, StateWords: wordsOfLink(l.State), Since: clockTime(l.Since),
+		Name: l.Name, State: l.State, StateWords: WordsOfLink(l.State), Since: clockTime(l.Since),
 		InFlight: l.InFlight, Owed: l.Owed, Sent: l.Sent, Answered: l.Answered, TimedOut: l.TimedOut,
 		Lines: lineRows(l),
 	}

@@ -209,7 +209,7 @@ func TestWordsAreComplete(t *testing.T) {
 
 func TestUnknownWordsStayReadable(t *testing.T) {
 	for name, w := range map[string]Words{
-		"kind": wordsOfKind(250), "result": wordsOfResult(250), "link": wordsOfLink("moon"),
+		"kind": wordsOfKind(250), "result": wordsOfResult(250), "link": WordsOfLink("moon"),
 		"no code": wordsOfCode(txn.Code{}), "strange code": wordsOfCode(txn.Code{'Z', 'Z'}),
 	} {
 		if w.ZH == "" || w.EN == "" {

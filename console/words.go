@@ -147,7 +147,8 @@ func wordsOfResult(r txn.Result) Words {
 	return Words{r.String(), r.String()}
 }
 
-func wordsOfLink(state string) Words {
+// WordsOfLink says what the state of a link or line means to people.
+func WordsOfLink(state string) Words {
 	if w, ok := linkWords[state]; ok {
 		return w
 	}

@@ -11,6 +11,7 @@ import (
 	"tongka/admin"
 	"tongka/audit"
 	"tongka/config"
+	"tongka/console"
 )
 
 // ctlCmd talks to a running switch over its Unix socket.
@@ -126,7 +127,8 @@ func printStatus(w io.Writer, st *admin.Status) {
 		fmt.Fprintf(w, "终端接入 · listener %s: %s\n", d.Name, d.Address)
 	}
 	for _, l := range st.Links {
-		fmt.Fprintf(w, "银行线路 · link %s: %s, 在途 · in flight %d, 欠冲正 · owed %d\n", l.Name, l.State, l.InFlight, l.Owed)
+		state := console.WordsOfLink(l.State)
+		fmt.Fprintf(w, "银行线路 · link %s: %s（%s · %s）, 在途 · in flight %d, 欠冲正 · owed %d\n", l.Name, l.State, state.ZH, state.EN, l.InFlight, l.Owed)
 	}
 	if r := st.Reloaded; r != nil {
 		fmt.Fprintf(w, "上次重新加载 · last reload %s: %s · %s\n", r.At.Format(time.DateTime), r.Zh, r.En)

@@ -240,6 +240,9 @@ func TestReloadOfARunningSwitch(t *testing.T) {
 		s, err := g.client().Status(context.Background())
 		return err == nil && s.Links[0].State == "down"
 	})
+	if r := g.mustCtl("status"); !strings.Contains(r.out, "link bank: down（停用 · out of service）") {
+		t.Error(r)
+	}
 	g.mustCtl("undrain", "bank")
 	g.up()
 	g.selling()

@@ -138,7 +138,11 @@ func (c *decodeCmd) read(stdin io.Reader) ([]byte, error) {
 		return []byte(strings.Join(c.Input, " ")), nil
 	}
 	info, err := os.Stat(c.Input[0])
-	if err == nil && info.Mode().IsRegular() {
+	switch {
+	case err != nil: // not a file: hexadecimal
+	case info.IsDir():
+		return nil, fmt.Errorf("%s 是目录 · is a directory", clip(c.Input[0]))
+	default:
 		f, err := os.Open(c.Input[0])
 		if err != nil {
 			return nil, err

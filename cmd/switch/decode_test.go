@@ -110,10 +110,11 @@ func TestDecodeRefuses(t *testing.T) {
 	}{
 		"cut short":    {"", []string{whole[:len(whole)-6]}, []string{"F41", "byte 44"}},
 		"a card":       {"", []string{"6225880000000000003"}, []string{"hexadecimal: 622588…: "}},
+		"a folder":     {"", []string{t.TempDir()}, []string{"目录", "is a directory"}},
 		"not a file":   {"", []string{"none.hex"}, []string{"neither a file nor hexadecimal", "none.hex"}},
 		"half a byte":  {"", []string{"012"}, []string{"1:4"}},
 		"pieces":       {"", []string{"01", "xy"}, []string{"'x'"}},
-		"empty":        {"", nil, []string{"1:1"}},
+		"empty":        {"", nil, []string{"1:1", "the input is empty"}},
 		"too large":    {strings.Repeat("0", maxInput+1), nil, []string{"larger than"}},
 		"long nothing": {"", []string{strings.Repeat("z", 100)}, []string{"zzz…"}},
 	} {

@@ -32,15 +32,15 @@ const maxDelay = 10 * time.Minute
 func (b *Behaviour) validate() error {
 	switch {
 	case b.Delay < 0 || b.DelayJitter < 0 || b.Delay+b.DelayJitter > maxDelay:
-		return fmt.Errorf("behaviour: delay %v + jitter %v: wanted 0 to %v", b.Delay, b.DelayJitter, maxDelay)
+		return fmt.Errorf("延时 %v 加 %v：须在 0 至 %v 之间 · delay %[1]v + jitter %[2]v: wanted 0 to %[3]v", b.Delay, b.DelayJitter, maxDelay)
 	case !(b.DeclineRate >= 0 && b.DeclineRate <= 1): // written so that NaN fails
-		return fmt.Errorf("behaviour: decline rate %v: wanted 0 to 1", b.DeclineRate)
+		return fmt.Errorf("拒绝比例 %v：须在 0 至 1 之间 · decline rate %[1]v: wanted 0 to 1", b.DeclineRate)
 	case b.CloseAfter < 0:
-		return fmt.Errorf("behaviour: close after %d: wanted 0 or more", b.CloseAfter)
+		return fmt.Errorf("close after %d：须不小于 0 · wanted 0 or more", b.CloseAfter)
 	case b.CloseEvery < 0:
-		return fmt.Errorf("behaviour: close every %d: wanted 0 or more", b.CloseEvery)
+		return fmt.Errorf("close every %d：须不小于 0 · wanted 0 or more", b.CloseEvery)
 	case b.Decline == txn.OK:
-		return fmt.Errorf("behaviour: decline code 00 is an approval")
+		return fmt.Errorf("拒绝应答码 00 是批准 · decline code 00 is an approval")
 	}
 	return nil
 }

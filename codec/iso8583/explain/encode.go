@@ -109,6 +109,11 @@ func jsonError(text []byte, err error) error {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("%s: JSON 不完整 / the JSON ends too early", position(text, int64(len(text))))
 	}
+	// Package json names an unknown key in its message, and no place.
+	if key, unknown := strings.CutPrefix(err.Error(), "json: unknown field "); unknown {
+		at := int64(bytes.Index(text, []byte(key)))
+		return fmt.Errorf("%s: 没有此项 / %w", position(text, at+1), err)
+	}
 	return fmt.Errorf("JSON 有误 / %w", err)
 }
 

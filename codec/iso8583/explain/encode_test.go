@@ -115,7 +115,7 @@ func TestEncodeRefusesAndNamesThePlace(t *testing.T) {
 		"{\n \"mti\": \"0200\",\n}":         "3:1: ",
 		`{"dialect":"pos"`:                  "ends too early",
 		`{"dialect":"pos","mti":"0200"} {}`: "more behind",
-		`{"dialect":"pos","mit":"0200"}`:    `unknown field "mit"`,
+		`{"dialect":"pos","mit":"0200"}`:    `1:18: 没有此项 / json: unknown field "mit"`,
 		`{"dialect":"pos","mti":200}`:       "mti must not be of type number",
 		`[]`:                                "JSON must not be of type array",
 		`{"dialect":"pos","mti":"02A0"}`:    `mti "02A0" must be 4 digits`,
