@@ -114,7 +114,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"not a file":   {"", []string{"none.hex"}, []string{"neither a file nor hexadecimal", "none.hex"}},
 		"half a byte":  {"", []string{"012"}, []string{"1:4"}},
 		"pieces":       {"", []string{"01", "xy"}, []string{"'x'"}},
-		"empty":        {"", nil, []string{"1:1", "the input is empty"}},
+		"empty":        {"", nil, []string{"1:1", "there is no input"}},
 		"too large":    {strings.Repeat("0", maxInput+1), nil, []string{"larger than"}},
 		"long nothing": {"", []string{strings.Repeat("z", 100)}, []string{"zzz…"}},
 	} {

@@ -16,7 +16,7 @@ type HexError struct {
 
 func (e *HexError) Error() string {
 	if e.Found == 0 && e.Line == 1 && e.Column == 1 {
-		return "1:1: 输入为空 / the input is empty"
+		return "1:1: 输入为空，应为十六进制 / there is no input, hexadecimal is wanted"
 	}
 	if e.Found == 0 {
 		return fmt.Sprintf("%d:%d: 缺一位十六进制数字 / a hexadecimal digit is missing", e.Line, e.Column)
