@@ -83,6 +83,7 @@ var house = map[string]room{
 	"clearing/station": {[]string{"clearing/day", "clearing/layouts", "clearing/row", "clearing/run", "txn", "yamlfile"},
 		[]string{"github.com/cockroachdb/pebble/v2", "github.com/goccy/go-yaml", "github.com/pkg/sftp", "golang.org/x/crypto/ssh", "golang.org/x/sys/unix"},
 		"files in and out, by folders and SFTP; the stores that work on them are handed in"},
+	"clearing/purses": {[]string{"clearing/row", "clearing/run", "hsm", "offline", "txn"}, nil, "the store of offline transactions as the nightly run asks for it; where it lies is the command's"},
 	"clearing/casefile": {[]string{"clearing/day", "clearing/fee", "clearing/recon", "clearing/row"}, nil,
 		"the words between the nightly run and the desk for disputes; neither imports the other"},
 	"clearing/clean":   {[]string{"clearing/day", "flow", "journal", "storefwd", "txn"}, nil, "what of old days goes and what stays; when is its caller's"},

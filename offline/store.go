@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -72,6 +73,9 @@ type Store struct {
 	secret []byte // of the pages and the index
 }
 
+// ErrBusy is a store that another process is at.
+var ErrBusy = errors.New("另一进程正在使用 · another process is at it")
+
 // Open opens the store, or makes it. One process at a time may.
 func Open(o Options) (*Store, error) {
 	if o.Dir == "" || o.Key == ([32]byte{}) {
@@ -96,7 +100,10 @@ func Open(o Options) (*Store, error) {
 		}
 	}
 	var err error
-	if s.db, err = pebble.Open(s.path("db"), databaseOptions(&o)); err != nil {
+	if s.db, err = pebble.Open(s.path("db"), databaseOptions(&o)); errors.Is(err, syscall.EAGAIN) {
+		return nil, fmt.Errorf("offline: open %s: %w", o.Dir, ErrBusy)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("offline: open %s: %w", o.Dir, err)
 	}
 	if err = s.openSecret(); err == nil {

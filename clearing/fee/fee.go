@@ -44,6 +44,7 @@ type Rule struct {
 	Name      string
 	Kinds     []txn.Kind // none = all that move money
 	Merchant  string     // the beginning of the merchant's number; empty = any
+	Purse     bool       // only what was paid from purses offline
 	Payer     Party      // whose account the fee is taken from
 	Tiers     []Tier     // at least one, ascending; the amount as a whole is in one
 	Shares    []Share
@@ -88,9 +89,9 @@ func (r *Rule) Validate() error {
 	return errors.Join(faults...)
 }
 
-// fits says whether a rule is for a row of this kind and merchant.
-func (r *Rule) fits(kind txn.Kind, merchant *[15]byte) bool {
-	if !strings.HasPrefix(string(merchant[:]), r.Merchant) {
+// fits says whether a rule is for a row, which is of this kind or takes it back.
+func (r *Rule) fits(kind txn.Kind, line *row.Row) bool {
+	if !strings.HasPrefix(string(line.Merchant[:]), r.Merchant) || r.Purse && line.Flags&row.Purse == 0 {
 		return false
 	}
 	for _, k := range r.Kinds {
@@ -148,15 +149,12 @@ func (t *Table) Book(p *Positions, r *row.Row) error {
 	if r.Amount > MaxAmount {
 		return fmt.Errorf("row %d: amount %d is above %d", r.ID, r.Amount, int64(MaxAmount))
 	}
-	kind := r.Kind
-	if kind == txn.Reversal {
-		kind = r.Of
-	}
+	kind := kindOf(r)
 	from, to := sides(kind, r)
 	p.Move(from, to, signed)
 	p.count(to)
 	for i := range t.rules {
-		if rule := &t.rules[i]; rule.fits(kind, &r.Merchant) {
+		if rule := &t.rules[i]; rule.fits(kind, r) {
 			rule.charge(p, r, signed)
 			return nil
 		}

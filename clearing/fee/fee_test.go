@@ -196,3 +196,65 @@ func TestParties(t *testing.T) {
 		}
 	}
 }
+
+// A difference within the tolerance is between who bears it and who settles what the
+// other side says; the merchant gets what we say, and the sum stays zero.
+func TestTolerate(t *testing.T) {
+	for _, c := range []struct {
+		kind   txn.Kind
+		less   bool
+		issuer int64
+		fund   int64
+	}{{txn.Sale, false, -3, 0}, {txn.Sale, true, 3, 0}, {txn.Refund, true, 3, 0}, {txn.LoadAccount, false, -3, 0}, {txn.LoadCash, false, 0, 3}, {txn.LoadVoid, true, 0, -3}} {
+		p, r := NewPositions(), line(c.kind, 3)
+		if c.less {
+			r.Flags |= row.Less
+		}
+		p.Tolerate(r, acquirer)
+		bank, fund := p.Get(Party{Issuer, "2"}).Net, p.Get(Party{Role: Fund}).Net
+		if bank != c.issuer || fund != c.fund || p.Get(acquirer).Net != -bank-fund || p.Sum() != 0 || p.Get(Party{Merchant, "123456789012345"}).Net != 0 {
+			t.Errorf("%+v: issuer %d, fund %d, sum %d", c, bank, fund, p.Sum())
+		}
+	}
+}
+
+// What a card paid offline is paid by the card fund, which is also its issuer.
+func TestPurse(t *testing.T) {
+	rule := flat(Price{Fixed: 10})
+	rule.Shares, rule.Purse = []Share{{issuer, 500_000}}, true
+	table, err := NewTable([]Rule{rule})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for flags, want := range map[row.Flags][3]int64{row.Purse: {90, 0, -95}, 0: {100, -100, 0}} {
+		p, r := NewPositions(), line(txn.OfflineSale, 100)
+		r.Flags = flags
+		if err := table.Book(p, r); err != nil {
+			t.Fatal(err)
+		}
+		got := [3]int64{p.Get(Party{Merchant, "123456789012345"}).Net, p.Get(Party{Issuer, "2"}).Net, p.Get(Party{Role: Fund}).Net}
+		if got != want || p.Sum() != 0 {
+			t.Errorf("flags %d: %v, want %v, sum %d", flags, got, want, p.Sum())
+		}
+	}
+}
+
+// Adding up keeps nets and counts.
+func TestAddTo(t *testing.T) {
+	a, b, sum := NewPositions(), NewPositions(), NewPositions()
+	table, err := NewTable([]Rule{flat(Price{Fixed: 1})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range []*Positions{a, b, b} {
+		if err := table.Book(p, line(txn.Sale, int64(10*(i+1)))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, p := range []*Positions{a, b} {
+		p.AddTo(sum, func(who Party) Party { return Party{Role: who.Role} })
+	}
+	if m := sum.Get(merchant); m.Net != 57 || m.Moved != 3 || sum.Fees != 3 || sum.Sum() != 0 {
+		t.Errorf("%+v, fees %d", m, sum.Fees)
+	}
+}

@@ -76,16 +76,26 @@ func ParseParty(s string) (Party, error) {
 	return Party{role, name}, nil
 }
 
-// of gives the party of a row.
+// of gives the party of a row. Who issued a purse is the card fund.
 func (p Party) of(r *row.Row) Party {
 	switch {
 	case p.Name != "":
+	case p.Role == Issuer && r.Flags&row.Purse != 0:
+		p.Role = Fund
 	case p.Role == Merchant:
 		p.Name = strings.TrimRight(string(r.Merchant[:]), " \x00")
 	case p.Role == Issuer:
 		p.Name = fmt.Sprint(r.Link)
 	}
 	return p
+}
+
+// kindOf is what a row is, or takes back.
+func kindOf(r *row.Row) txn.Kind {
+	if r.Kind == txn.Reversal {
+		return r.Of
+	}
+	return r.Kind
 }
 
 // sides gives who pays and who gets what a kind moves, when it is positive.
@@ -142,6 +152,34 @@ func (p *Positions) Move(from, to Party, fen int64) {
 }
 
 func (p *Positions) count(who Party) { p.at(who).Moved++ }
+
+// Tolerate books a difference within the tolerance: r is the row with the difference
+// for its amount, and Less when their net is the smaller. Beside the merchant, who gets
+// what we say, the row's other party pays or gets what they say; who bears the
+// difference makes both true.
+func (p *Positions) Tolerate(r *row.Row, bears Party) {
+	fen := r.Amount
+	if r.Flags&row.Less != 0 {
+		fen = -fen
+	}
+	from, to := sides(kindOf(r), r)
+	switch {
+	case from.Role == Issuer:
+		p.Move(from, bears, fen)
+	case to.Role == Fund:
+		p.Move(bears, to, fen)
+	}
+}
+
+// AddTo adds all positions to others. named says under which party one is added.
+func (p *Positions) AddTo(sum *Positions, named func(Party) Party) {
+	for who, x := range p.of {
+		to := sum.at(named(who))
+		to.Net += x.Net
+		to.Moved += x.Moved
+	}
+	sum.Fees += p.Fees
+}
 
 // Get gives one position.
 func (p *Positions) Get(who Party) Position {

@@ -48,9 +48,11 @@ type Flags uint8
 
 // Flags.
 const (
-	Owed Flags = 1 << iota // ours: the bank has not confirmed yet that it took it back
-	Held                   // it was looked for on the day before already
-	Late                   // there is a case about it, and it waits for its partner still
+	Owed  Flags = 1 << iota // ours: the bank has not confirmed yet that it took it back
+	Held                    // it was looked for on the day before already
+	Late                    // there is a case about it, and it waits for its partner still
+	Less                    // of a difference within the tolerance: theirs says less than ours
+	Purse                   // paid from a card's purse without the switch: the card fund pays it, and no bank
 )
 
 // KeySize is the length in bytes of a Key.

@@ -7,7 +7,9 @@ package rules
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"tongka/clearing/day"
@@ -22,6 +24,7 @@ type Rules struct {
 	Schedule  day.Schedule // for days that the switch has not cut itself
 	Match     []row.Fields // passes, the first first; what one leaves alone goes to the next
 	Tolerance int64        // fen
+	Tolerated fee.Party    // bears differences within the tolerance; the issuer: nothing is booked, it settles what we say
 	Many      bool
 	Hold      time.Duration // before the cut: rows without a partner are held one day
 	LateDays  int           // how many days a row without a partner waits for one
@@ -32,8 +35,55 @@ type Rules struct {
 	Weekends  bool // are days on which money is paid
 	Holidays  []day.Date
 	Disputes  []Level
+	Cities    []City // the first that fits a merchant; others are in OtherCity
+	Purses    []PurseRule
 	Digest    string // SHA-256 of the file, hex
 }
+
+// City is a place of merchants.
+type City struct {
+	Name      string
+	Merchants []string // patterns of their numbers, as path.Match has them
+}
+
+// OtherCity is where merchants are whom no city has.
+const OtherCity = "other"
+
+// CityOf finds a merchant's.
+func (r *Rules) CityOf(merchant string) string {
+	for i := range r.Cities {
+		for _, p := range r.Cities[i].Merchants {
+			if ok, err := path.Match(p, merchant); ok && err == nil {
+				return r.Cities[i].Name
+			}
+		}
+	}
+	return OtherCity
+}
+
+// PurseRule says whose a record of the offline store is: it has no merchant's number.
+type PurseRule struct {
+	Company, Terminal, SAM string // patterns; empty = any
+	Merchant               string // the number, which may hold {company}, {terminal}, {sam}
+}
+
+// PurseMerchant finds the merchant's number of an offline record; false when no rule
+// fits, or none gives a number of 1 to 15 letters and digits.
+func (r *Rules) PurseMerchant(company, terminal, sam string) (string, bool) {
+	fits := func(pattern, s string) bool {
+		ok, err := path.Match(pattern, s)
+		return pattern == "" || ok && err == nil
+	}
+	for _, p := range r.Purses {
+		if fits(p.Company, company) && fits(p.Terminal, terminal) && fits(p.SAM, sam) {
+			m := strings.NewReplacer("{company}", company, "{terminal}", terminal, "{sam}", sam).Replace(p.Merchant)
+			return m, len(m) > 0 && len(m) <= 15 && strings.Trim(m, alphanumeric) == ""
+		}
+	}
+	return "", false
+}
+
+const alphanumeric = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 // Level says how grave a case is, and how long it may wait.
 type Level struct {
@@ -68,7 +118,7 @@ func Parse(name string, b []byte, names []string) (*Rules, error) {
 	root, faults := yamlfile.Tree(name, b, maxFile, "match: [{by: [rrn]}]")
 	p.faults = faults
 	sum := sha256.Sum256(b)
-	r := &Rules{LateDays: 7, Many: true, Weekends: true, Hold: 30 * time.Minute, Digest: hex.EncodeToString(sum[:])}
+	r := &Rules{LateDays: 7, Many: true, Weekends: true, Hold: 30 * time.Minute, Digest: hex.EncodeToString(sum[:]), Tolerated: fee.Party{Role: fee.Acquirer}}
 	r.Schedule = day.Schedule{Zone: time.FixedZone("UTC+8", 8*3600), At: 23 * time.Hour}
 	if root != nil {
 		p.rules(root, r)

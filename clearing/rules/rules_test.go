@@ -37,6 +37,11 @@ fees:
     remainder: acquirer
     returned: true
 disputes: [{name: high, least: 5000, days: 1, classes: [ours-only]}, {name: low, days: 5}]
+tolerated: centre
+cities: [{name: bj, merchants: ["???1100*"]}, {name: sh, merchants: ["???2900*", "1*"]}]
+offline:
+  - {company: "00*", merchant: "M{company}{terminal}"}
+  - {terminal: "T?", sam: "S1", merchant: "104110045110001"}
 settle:
   - {of: "merchant:104110", days: 0}
   - {of: merchant, days: 1, least: 100}
@@ -74,6 +79,14 @@ func TestParse(t *testing.T) {
 			t.Errorf("%v: %+v %v", c.p, got, ok)
 		}
 	}
+	if r.Tolerated.Role != fee.Centre || r.CityOf("104110045110001") != "bj" || r.CityOf("104290000000000") != "sh" || r.CityOf("2") != OtherCity {
+		t.Errorf("%v, cities %+v", r.Tolerated, r.Cities)
+	}
+	for who, want := range map[[3]string]string{{"0012", "7", ""}: "M00127", {"1", "T1", "S1"}: "104110045110001", {"1", "T1", "S2"}: "", {"0012", "123456789012", ""}: "", {"00", "a-b", ""}: ""} {
+		if m, ok := r.PurseMerchant(who[0], who[1], who[2]); ok != (want != "") || ok && m != want {
+			t.Errorf("%v: %q %v, want %q", who, m, ok, want)
+		}
+	}
 	// Wednesday 30 September + 1: two holidays, then a weekend.
 	if d := r.Due(20260930, 1); d != 20261005 {
 		t.Errorf("due %s", d)
@@ -84,37 +97,44 @@ func TestParse(t *testing.T) {
 func TestFaultsNameThePlace(t *testing.T) {
 	const least = "match: [{by: [rrn]}]\nfiles: []\n"
 	for text, want := range map[string]string{
-		"":                                     "1:1: 空文件",
-		"match: []\nfiles: []":                 "1:8: 须为 1 至 4 遍",
-		"files: []":                            "match is missing",
-		"match: [{by: [pan]}]\nfiles: []":      "1:14: 没有匹配字段",
-		"match: [{by: [rrn, rrn]}]\nfiles: []": "1:14: 匹配字段 rrn 重复",
-		least + "tolerence: 1":                 `3:1: 未知的键 "tolerence" · unknown key "tolerence" (是否为 "tolerance"`,
-		least + "many: 1":                      "3:7: 须为 true",
-		least + "many: true\nmany: false":      `4:1: 键 "many" 重复`,
-		least + "tolerance: -1":                "3:12: ",
-		least + "tolerance: 1.5":               "3:12: ",
-		least + "hold: 25h":                    "3:7: 须为 0s",
-		least + "cut: 25:00":                   "3:6: 须为时刻",
-		least + "zone: Local":                  "3:7: 没有时区",
-		least + "holidays: [20260230]":         "3:12: ",
-		least + "disputes: [{name: x, days: 1, classes: [lost]}]":                                                                      `no class of differences "lost"`,
-		least + "disputes: [{name: x y, days: 1}]":                                                                                     "one word is wanted",
-		least + "disputes: [{name: x}]":                                                                                                "days is missing",
-		least + "settle: [{of: acquirer}]":                                                                                             "本方",
-		least + "settle: [{of: nobody}]":                                                                                               "3:15: ",
-		least + "settle: [{of: \"merchant:\"}]":                                                                                        "3:15: ",
-		least + "fees: 3":                                                                                                              "3:7: 须为列表",
-		least + "fees: [{name: x, payer: merchant}]":                                                                                   "tiers is missing",
-		"match: [{by: [rrn]}]\nfiles: [{name: \"a/b\", link: bank-a}]":                                                                 "2:16: ",
-		"match: [{by: [rrn]}]\nfiles: [{name: \"[\", link: bank-a}]":                                                                   "2:16: ",
-		"match: [{by: [rrn]}]\nfiles: [{name: a, link: bank}]":                                                                         `2:25: 没有线路 "bank"`,
-		"match: [{by: [rrn]}]\nfiles: [{name: a, link: 2}]":                                                                            `2:25: 没有线路`,
-		least + "fees: [{name: x, payer: merchant, remainder: acquirer, tiers: [{rate: 0.38}]}]":                                       "0.38%",
-		least + "fees: [{name: x, payer: merchant, remainder: acquirer, tiers: [{rate: 0.38001%}]}]":                                   "3:",
-		least + "fees: [{name: x, payer: merchant, remainder: acquirer, tiers: [{rate: 100.01%}]}]":                                    "100%",
-		least + "fees: [{name: x, payer: merchant, remainder: acquirer, tiers: [{up_to: 5}]}]":                                         "without a bound",
-		least + "fees: [{name: x, kinds: [balance], payer: merchant, remainder: acquirer, tiers: [{}]}]":                               "no kind that is cleared",
+		"":                                               "1:1: 空文件",
+		"match: []\nfiles: []":                           "1:8: 须为 1 至 4 遍",
+		"files: []":                                      "match is missing",
+		"match: [{by: [pan]}]\nfiles: []":                "1:14: 没有匹配字段",
+		"match: [{by: [rrn, rrn]}]\nfiles: []":           "1:14: 匹配字段 rrn 重复",
+		least + "tolerence: 1":                           `3:1: 未知的键 "tolerence" · unknown key "tolerence" (是否为 "tolerance"`,
+		least + "many: 1":                                "3:7: 须为 true",
+		least + "many: true\nmany: false":                `4:1: 键 "many" 重复`,
+		least + "tolerance: -1":                          "3:12: ",
+		least + "tolerance: 1.5":                         "3:12: ",
+		least + "hold: 25h":                              "3:7: 须为 0s",
+		least + "cut: 25:00":                             "3:6: 须为时刻",
+		least + "tolerated: fund":                        "3:12: 商户与卡基金",
+		least + "tolerated: merchant":                    "3:12: ",
+		least + "cities: [{name: other, merchants: []}]": "3:10: 城市名",
+		least + "cities: [{name: a, merchants: []}, {name: a, merchants: []}]":                           "3:36: 城市名",
+		least + "cities: [{name: a, merchants: [\"[\"]}]":                                                "3:",
+		least + "offline: [{company: x}]":                                                                "merchant is missing",
+		least + "offline: [{merchant: \"a-{x}\"}]":                                                       "3:11: merchant 须为",
+		least + "zone: Local":                                                                            "3:7: 没有时区",
+		least + "holidays: [20260230]":                                                                   "3:12: ",
+		least + "disputes: [{name: x, days: 1, classes: [lost]}]":                                        `no class of differences "lost"`,
+		least + "disputes: [{name: x y, days: 1}]":                                                       "one word is wanted",
+		least + "disputes: [{name: x}]":                                                                  "days is missing",
+		least + "settle: [{of: acquirer}]":                                                               "本方",
+		least + "settle: [{of: nobody}]":                                                                 "3:15: ",
+		least + "settle: [{of: \"merchant:\"}]":                                                          "3:15: ",
+		least + "fees: 3":                                                                                "3:7: 须为列表",
+		least + "fees: [{name: x, payer: merchant}]":                                                     "tiers is missing",
+		"match: [{by: [rrn]}]\nfiles: [{name: \"a/b\", link: bank-a}]":                                   "2:16: ",
+		"match: [{by: [rrn]}]\nfiles: [{name: \"[\", link: bank-a}]":                                     "2:16: ",
+		"match: [{by: [rrn]}]\nfiles: [{name: a, link: bank}]":                                           `2:25: 没有线路 "bank"`,
+		"match: [{by: [rrn]}]\nfiles: [{name: a, link: 2}]":                                              `2:25: 没有线路`,
+		least + "fees: [{name: x, payer: merchant, remainder: acquirer, tiers: [{rate: 0.38}]}]":         "0.38%",
+		least + "fees: [{name: x, payer: merchant, remainder: acquirer, tiers: [{rate: 0.38001%}]}]":     "3:",
+		least + "fees: [{name: x, payer: merchant, remainder: acquirer, tiers: [{rate: 100.01%}]}]":      "100%",
+		least + "fees: [{name: x, payer: merchant, remainder: acquirer, tiers: [{up_to: 5}]}]":           "without a bound",
+		least + "fees: [{name: x, kinds: [balance], payer: merchant, remainder: acquirer, tiers: [{}]}]": "no kind that is cleared",
 		least + "fees: [{name: x, payer: merchant, remainder: acquirer, tiers: [{max: 1}], shares: [{to: \"merchant:1\", part: 1%}]}]": "no party here",
 	} {
 		_, err := Parse("c.yaml", []byte(text), []string{"bank-a", "bank-b"})

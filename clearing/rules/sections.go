@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ func (p *parser) rules(n ast.Node, r *Rules) {
 		"cut":       func(n ast.Node) { p.clock(n, &r.Schedule.At) },
 		"match":     func(n ast.Node) { p.passes(n, r) },
 		"tolerance": func(n ast.Node) { p.fen(n, &r.Tolerance) },
+		"tolerated": func(n ast.Node) { p.tolerated(n, r) },
 		"many":      func(n ast.Node) { p.yes(n, &r.Many) },
 		"hold":      func(n ast.Node) { p.span(n, 24*time.Hour, &r.Hold) },
 		"late_days": func(n ast.Node) { p.whole(n, 366, &r.LateDays) },
@@ -29,6 +31,8 @@ func (p *parser) rules(n ast.Node, r *Rules) {
 		"fees":      func(n ast.Node) { p.list(n, func(n ast.Node) { p.feeRule(n, r) }) },
 		"disputes":  func(n ast.Node) { p.list(n, func(n ast.Node) { p.level(n, r) }) },
 		"settle":    func(n ast.Node) { p.list(n, func(n ast.Node) { p.cycle(n, r) }) },
+		"cities":    func(n ast.Node) { p.list(n, func(n ast.Node) { p.city(n, r) }) },
+		"offline":   func(n ast.Node) { p.list(n, func(n ast.Node) { p.purse(n, r) }) },
 	}, "match", "files")
 	// Each rule was checked where it stands.
 	r.Fees, _ = fee.NewTable(r.FeeRules)
@@ -82,6 +86,57 @@ func (p *parser) level(n ast.Node, r *Rules) {
 	r.Disputes = append(r.Disputes, l)
 }
 
+// tolerated reads who bears differences within the tolerance. A merchant is paid what
+// our journal says, and the card fund is money of customers: neither may.
+func (p *parser) tolerated(n ast.Node, r *Rules) {
+	p.party(n, false, &r.Tolerated)
+	if role := r.Tolerated.Role; role == fee.Merchant || role == fee.Fund {
+		p.fault(n, "商户与卡基金不承担容差 · neither merchants nor the card fund bear differences", "acquirer, centre, issuer")
+	}
+}
+
+// city reads a place and its merchants.
+func (p *parser) city(n ast.Node, r *Rules) {
+	c := City{}
+	p.mapping(n, form{
+		"name": func(n ast.Node) { c.Name, _ = p.scalar(n) },
+		"merchants": func(n ast.Node) {
+			p.list(n, func(n ast.Node) {
+				s := ""
+				p.pattern(n, &s)
+				c.Merchants = append(c.Merchants, s)
+			})
+		},
+	}, "name", "merchants")
+	same := func(o City) bool { return o.Name == c.Name }
+	if c.Name == "" || c.Name == OtherCity || strings.ContainsAny(c.Name, " ,:/\n") || slices.ContainsFunc(r.Cities, same) {
+		p.fault(n, "城市名须为一个词，不可为 other，不可重复 · a city's name is one word, not other, and stands once", "beijing")
+	}
+	r.Cities = append(r.Cities, c)
+	if len(r.Cities) == maxCities+1 {
+		p.fault(n, fmt.Sprintf("城市超过 %d 个 · more than %d cities", maxCities, maxCities), "")
+	}
+}
+
+// maxCities bounds the books that a day is cleared in.
+const maxCities = 400
+
+// purse reads whose offline records are.
+func (p *parser) purse(n ast.Node, r *Rules) {
+	u := PurseRule{}
+	p.mapping(n, form{
+		"company":  func(n ast.Node) { p.pattern(n, &u.Company) },
+		"terminal": func(n ast.Node) { p.pattern(n, &u.Terminal) },
+		"sam":      func(n ast.Node) { p.pattern(n, &u.SAM) },
+		"merchant": func(n ast.Node) { u.Merchant, _ = p.scalar(n) },
+	}, "merchant")
+	bare := strings.NewReplacer("{company}", "", "{terminal}", "", "{sam}", "").Replace(u.Merchant)
+	if u.Merchant == "" || len(bare) > 15 || strings.Trim(bare, alphanumeric) != "" {
+		p.fault(n, "merchant 须为商户号，可含 {company} {terminal} {sam} · merchant: a number of 15 letters and digits at most, which may hold {company}, {terminal}, {sam}", "104110045110001")
+	}
+	r.Purses = append(r.Purses, u)
+}
+
 func (p *parser) feeRule(n ast.Node, r *Rules) {
 	f := fee.Rule{}
 	faults := len(p.faults)
@@ -89,6 +144,7 @@ func (p *parser) feeRule(n ast.Node, r *Rules) {
 		"name":      func(n ast.Node) { f.Name, _ = p.scalar(n) },
 		"kinds":     func(n ast.Node) { p.list(n, func(n ast.Node) { f.Kinds = append(f.Kinds, p.kind(n)) }) },
 		"merchant":  func(n ast.Node) { f.Merchant, _ = p.scalar(n) },
+		"purse":     func(n ast.Node) { p.yes(n, &f.Purse) },
 		"payer":     func(n ast.Node) { p.party(n, false, &f.Payer) },
 		"tiers":     func(n ast.Node) { p.list(n, func(n ast.Node) { f.Tiers = append(f.Tiers, p.tier(n)) }) },
 		"shares":    func(n ast.Node) { p.list(n, func(n ast.Node) { f.Shares = append(f.Shares, p.share(n)) }) },

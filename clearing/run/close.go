@@ -34,7 +34,10 @@ func (j *job) close() error {
 	for i := range reg.Files {
 		c.Files = append(c.Files, reg.Files[i].SHA256)
 	}
-	if err := balanced(clr.Positions); err != nil {
+	for i := range reg.Purses {
+		c.Files = append(c.Files, reg.Purses[i].SHA256)
+	}
+	if err := clr.balanced(); err != nil {
 		return err
 	}
 	outputs, err := j.published()

@@ -62,6 +62,7 @@ func runAndDie() int {
 
 const testRules = `match: [{by: [rrn]}, {by: [stan, sent, amount]}]
 cut: "23:00"
+offline: [{company: "C*", merchant: "10411004511{terminal}"}]
 files: [{name: "bank-*.csv", link: 0, required: true}]
 fees:
   - {name: all, payer: merchant, tiers: [{rate: 0.38%, max: 2000}], shares: [{to: issuer, part: 70%}], remainder: acquirer, returned: true}
@@ -156,6 +157,63 @@ func (g *ground) file(d day.Date) {
 	g.write(fmt.Sprintf("in/%s/bank-%s.csv", d, d), fmt.Sprintf("rrn,stan,sent,amount,kind\n%s\nend,%d,%d\n", strings.Join(g.csv[d], "\n"), len(g.csv[d]), sum))
 }
 
+// tills is a folder with files of what was paid offline: a line has company, terminal,
+// SAM, fen, and load or pay. What is settled has another name beside it.
+type tills string
+
+// Files implements Purses.
+func (t tills) Files() (all []PurseFile, err error) {
+	names, err := filepath.Glob(filepath.Join(string(t), "*.csv"))
+	for _, n := range names {
+		if _, err := os.Stat(n + ".settled"); err == nil {
+			continue
+		}
+		size, sum, err := digest(n)
+		if err != nil {
+			return nil, err
+		}
+		text, err := os.ReadFile(n)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, PurseFile{FileInfo{Name: filepath.Base(n), Size: size, SHA256: sum}, uint32(strings.Count(string(text), "\n"))})
+	}
+	return all, err
+}
+
+// Records implements Purses.
+func (t tills) Records(name string, add func(*PurseRecord) error) error {
+	text, err := os.ReadFile(filepath.Join(string(t), name))
+	if err != nil {
+		return err
+	}
+	for i, l := range strings.Split(strings.TrimSpace(string(text)), "\n") {
+		f := strings.Split(l, ",")
+		p := PurseRecord{Company: f[0], Terminal: f[1], SAM: f[2], Place: fmt.Sprint(i + 1)}
+		p.Row.ID, p.Row.Kind = uint64(i+1), txn.OfflineSale
+		if f[4] == "load" {
+			p.Row.Kind = txn.LoadCash
+		}
+		if p.Row.Amount, err = strconv.ParseInt(f[3], 10, 64); err == nil {
+			err = add(&p)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Settled implements Purses.
+func (t tills) Settled(names []string) error {
+	for _, n := range names {
+		if err := os.WriteFile(filepath.Join(string(t), n+".settled"), nil, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // stop ends the writing of the journal.
 func (g *ground) stop() { g.must(errors.Join(g.log.Commit(), g.log.Close())) }
 
@@ -171,7 +229,7 @@ func optionsOf(dir string, d day.Date) (Options, error) {
 	}
 	all, err := ParseSteps("")
 	return Options{Dir: filepath.Join(dir, "clearing"), Date: d, Rules: r, Inbox: Folder{filepath.Join(dir, "in"), zone}, Links: []string{"bank"}, Steps: all,
-		Memory: 1, AsOf: 1 << 62,
+		Memory: 1, AsOf: 1 << 62, Purses: tills(filepath.Join(dir, "tills")),
 		Journal: func() (Journal, error) {
 			return journal.OpenReadOnly(journal.Options{Dir: filepath.Join(dir, "journal"), Key: [32]byte{1}})
 		}}, err

@@ -72,7 +72,7 @@ func (r *Report) partyBars() (bars []bar) {
 
 // html is the report as one page that needs nothing else.
 func (r *Report) html(w io.Writer) error {
-	t, err := template.New("report").Funcs(template.FuncMap{"yuan": yuan, "role": roleWords,
+	t, err := template.New("report").Funcs(template.FuncMap{"yuan": yuan, "role": roleWords, "sum": sumOfNets,
 		"height": func(n int) int { return 24*n + 12 }}).Parse(page)
 	if err != nil {
 		return err

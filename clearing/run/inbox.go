@@ -119,6 +119,10 @@ type registered struct {
 	End       int64       `json:"end"`       // the moment of the cut
 	// Caps are what parties with a reserve account may lose, fen.
 	Caps map[string]int64 `json:"caps,omitempty"`
+	// Purses are files of offline transactions that the day takes. PursesLeft is how
+	// many wait because the rules do not say whose they are.
+	Purses     []PurseFile `json:"purses,omitempty"`
+	PursesLeft int         `json:"purses_left,omitempty"`
 }
 
 // maxFiles is how many files a day may have: their numbers are in rows.
@@ -162,7 +166,7 @@ func (j *job) register() (any, error) {
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
-	if err := j.findDecisions(&r); err != nil {
+	if err := errors.Join(j.findDecisions(&r), j.findPurses(&r)); err != nil {
 		return nil, err
 	}
 	if err := j.window(&r); err != nil || j.o.Caps == nil {

@@ -29,6 +29,7 @@ type matcher struct {
 	out    reconciled
 	agreed *file
 	held   *file
+	odd    *file // differences within the tolerance
 	cases  *file
 	diffs  func(...any) error
 	encode *json.Encoder
@@ -46,7 +47,7 @@ func (j *job) reconcile() (any, error) {
 		f    **file
 		name string
 		temp bool
-	}{{&m.agreed, agreedRows, true}, {&m.held, heldRows, false}, {&m.cases, CasesFile, false}} {
+	}{{&m.agreed, agreedRows, true}, {&m.odd, tolerated, true}, {&m.held, heldRows, false}, {&m.cases, CasesFile, false}} {
 		if err == nil {
 			*o.f, err = j.create(o.name, o.temp)
 		}
@@ -61,7 +62,7 @@ func (j *job) reconcile() (any, error) {
 		m.diffs = add
 		return m.passes()
 	})
-	for _, f := range []*file{m.agreed, m.held, m.cases} {
+	for _, f := range []*file{m.agreed, m.odd, m.held, m.cases} {
 		err = errors.Join(err, f.end(nil))
 	}
 	if err == nil && m.out.Unbalanced() != 0 {
@@ -180,8 +181,25 @@ func (m *matcher) matched(v *recon.Result) error {
 		if err := m.append(m.agreed, &v.Ours); err != nil {
 			return err
 		}
+		if err := m.tolerate(v); err != nil {
+			return err
+		}
 	}
 	return m.resolve(v, false)
+}
+
+// tolerate keeps by how much a match within the tolerance differs: our row with the
+// difference for its amount.
+func (m *matcher) tolerate(v *recon.Result) error {
+	d := v.Theirs.Net() - v.Ours.Net()
+	if !v.HasTheirs || v.Reason != recon.WithinLimits || d == 0 {
+		return nil
+	}
+	r := v.Ours
+	if r.Amount = max(d, -d); d < 0 {
+		r.Flags |= row.Less
+	}
+	return m.append(m.odd, &r)
 }
 
 // resolve ends the cases about rows that found a partner. Where they differ, the

@@ -74,20 +74,23 @@ func (j *job) totals() (any, error) {
 
 // position is what one party gets of the day, fen.
 type position struct {
-	Party fee.Party `json:"party"`
-	Moved int64     `json:"moved"` // transactions towards it
-	Gross int64     `json:"gross"`
-	Fees  int64     `json:"fees"`  // negative: it pays
-	Cases int64     `json:"cases"` // by decisions about cases
-	Net   int64     `json:"net"`
+	Party     fee.Party `json:"party"`
+	Moved     int64     `json:"moved"` // transactions towards it
+	Gross     int64     `json:"gross"`
+	Fees      int64     `json:"fees"`      // negative: it pays
+	Cases     int64     `json:"cases"`     // by decisions about cases
+	Tolerated int64     `json:"tolerated"` // differences within the tolerance
+	Net       int64     `json:"net"`
 }
 
 // cleared is what Clear leaves.
 type cleared struct {
-	Positions []position `json:"positions"`
-	Fees      int64      `json:"fees"`
-	Decisions int64      `json:"decisions"`
-	Fund      [3]int64   `json:"fund"` // fen onto cards, back from them, by decisions
+	Positions []position      `json:"positions"`
+	Cities    []cityPositions `json:"cities"`
+	Fees      int64           `json:"fees"`
+	Decisions int64           `json:"decisions"`
+	Fund      fundMoves       `json:"fund"`
+	Purses    sideTotals      `json:"purses"` // what was paid offline
 }
 
 // balanced refuses positions that are not zero together.
@@ -95,8 +98,8 @@ func balanced(all []position) error {
 	var sum int64
 	for _, p := range all {
 		sum += p.Net
-		if p.Net != p.Gross+p.Fees+p.Cases {
-			return fmt.Errorf("%s: %d + %d + %d ≠ %d: %w", p.Party, p.Gross, p.Fees, p.Cases, p.Net, ErrBalance)
+		if p.Net != p.Gross+p.Fees+p.Cases+p.Tolerated {
+			return fmt.Errorf("%s: %d + %d + %d + %d ≠ %d: %w", p.Party, p.Gross, p.Fees, p.Cases, p.Tolerated, p.Net, ErrBalance)
 		}
 	}
 	if sum != 0 {
@@ -105,93 +108,71 @@ func balanced(all []position) error {
 	return nil
 }
 
-// clear books what both sides agree on, and what was decided.
+// clear books what both sides agree on, what was paid offline, and what was decided.
 func (j *job) clear() (any, error) {
-	free, err := fee.NewTable(nil)
+	c, err := newClearer(j.o.Rules)
 	if err != nil {
-		return nil, err
-	}
-	gross, all, cases := fee.NewPositions(), fee.NewPositions(), fee.NewPositions()
-	out := cleared{}
-	var rec reconciled
-	if _, err := j.st.step(j.o.Date, Reconcile, &rec); err != nil {
 		return nil, err
 	}
 	kept, err := j.details()
 	if err != nil {
 		return nil, err
 	}
-	err = j.each(Reconcile, agreedRows, func(r *row.Row) error {
-		out.fund(r)
-		if err := errors.Join(free.Book(gross, r), j.o.Rules.Fees.Book(all, r), kept.add(r)); err != nil {
-			return err
-		}
-		j.part = float64(j.rows) / float64(max(1, rec.Agreed))
-		return j.row()
-	})
-	if err := kept.end(err); err != nil {
+	if err := kept.end(j.book(c, kept)); err != nil {
 		return nil, err
 	}
-	err = j.decisions(func(d *casefile.Decision) error {
-		moves, err := d.Transfers()
-		out.Decisions++
-		for _, m := range moves {
-			cases.Move(m.From, m.To, m.Fen)
-			if m.To.Role == fee.Fund {
-				out.Fund[2] += m.Fen
-			}
-			if m.From.Role == fee.Fund {
-				out.Fund[2] -= m.Fen
-			}
-		}
-		return err
+	err = j.each(Reconcile, tolerated, func(r *row.Row) error {
+		c.tolerate(r)
+		return nil
 	})
+	if err := errors.Join(err, j.decisions(c.decide)); err != nil {
+		return nil, err
+	}
+	out, err := c.end()
 	if err != nil {
 		return nil, err
 	}
-	out.Fees = all.Fees
-	out.Positions = j.positions(gross, all, cases)
-	if err := balanced(out.Positions); err != nil {
-		return nil, err
-	}
-	return &out, j.writeCSV(positionsCSV, []string{"role", "name", "transactions", "gross_fen", "fees_fen", "cases_fen", "net_fen"}, func(add func(...any) error) error {
+	err = j.writeCSV(positionsCSV, []string{"role", "name", "transactions", "gross_fen", "fees_fen", "cases_fen", "tolerated_fen", "net_fen"}, func(add func(...any) error) error {
 		for _, p := range out.Positions {
-			if err := add(p.Party.Role, j.partyName(p.Party), p.Moved, p.Gross, p.Fees, p.Cases, p.Net); err != nil {
+			if err := add(p.Party.Role, j.partyName(p.Party), p.Moved, p.Gross, p.Fees, p.Cases, p.Tolerated, p.Net); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+	return out, errors.Join(err, j.writeCities(out.Cities))
+}
+
+// book takes all rows of the day into the books.
+func (j *job) book(c *clearer, kept *details) error {
+	var rec reconciled
+	var reg registered
+	var in intaken
+	_, err1 := j.st.step(j.o.Date, Reconcile, &rec)
+	_, err2 := j.st.step(j.o.Date, Register, &reg)
+	_, err3 := j.st.step(j.o.Date, Intake, &in)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return err
+	}
+	for i := range in.Purses {
+		t := &in.Purses[i]
+		c.out.Purses.Rows += t.Rows
+		c.out.Purses.Settled += t.Settled
+		c.out.Purses.Net += t.Net
+	}
+	all := float64(max(1, rec.Agreed+c.out.Purses.Rows))
+	one := func(r *row.Row) error {
+		j.part = float64(j.rows) / all
+		return errors.Join(c.book(r), kept.add(r), j.row())
+	}
+	if err := j.each(Reconcile, agreedRows, one); err != nil || len(reg.Purses) == 0 {
+		return err
+	}
+	return j.each(Intake, pursesRows, one)
 }
 
 func byParty(a, b fee.Party) int {
 	return cmp.Or(cmp.Compare(a.Role, b.Role), cmp.Compare(a.Name, b.Name))
-}
-
-// positions puts the three books beside each other, by role and name.
-func (j *job) positions(gross, all, cases *fee.Positions) []position {
-	who := append(all.Parties(), cases.Parties()...)
-	slices.SortFunc(who, byParty)
-	var out []position
-	for _, p := range slices.Compact(who) {
-		g, a, c := gross.Get(p), all.Get(p), cases.Get(p)
-		out = append(out, position{p, a.Moved, g.Net, a.Net - g.Net, c.Net, a.Net + c.Net})
-	}
-	return out
-}
-
-// fund adds up what goes onto purse cards and comes back.
-func (c *cleared) fund(r *row.Row) {
-	kind := r.Kind
-	if kind == txn.Reversal {
-		kind = r.Of
-	}
-	switch kind {
-	case txn.LoadAccount, txn.LoadOther, txn.LoadCash:
-		c.Fund[0] += r.Net()
-	case txn.LoadVoid, txn.Unload:
-		c.Fund[1] += r.Net()
-	}
 }
 
 // partyName is a party's name for people: a link's is that of the config.
@@ -260,6 +241,10 @@ type settled struct {
 	Balances []balance `json:"balances"` // what waits, by party; their sum is 0
 	Drawn    []balance `json:"drawn"`    // taken out of reserve accounts, by party
 	Refused  []refusal `json:"refused"`  // not settled: the reserve is too small
+	// Consumed is what is taken out of the fund's account for what was paid with cards,
+	// Unpaid what it does not cover and waits, fen, both negative.
+	Consumed int64 `json:"consumed,omitempty"`
+	Unpaid   int64 `json:"unpaid,omitempty"`
 }
 
 // refusal is a party whose reserve does not cover what it owes: nothing of it is
@@ -291,12 +276,13 @@ func (j *job) settle() (any, error) {
 	if _, err := j.st.step(j.o.Date, Register, &reg); err != nil {
 		return nil, err
 	}
-	out := settled{}
+	out := settled{Consumed: c.Fund.Consume + yesterday.Unpaid}
+	out.fund(&c.Fund, yesterday.Unpaid, reg.Caps)
 	house := fee.Party{Role: fee.Acquirer}
 	for _, who := range slices.SortedFunc(maps.Keys(of), byParty) {
 		cycle, ok := j.o.Rules.CycleOf(who)
 		fen := of[who]
-		if free, has := reg.Caps[j.shown(who)]; has && fen < 0 {
+		if free, has := reg.Caps[j.shown(who)]; has && fen < 0 && who.Role != fee.Fund {
 			if -fen > free {
 				out.Refused = append(out.Refused, refusal{who, -fen, free})
 				continue
@@ -340,6 +326,18 @@ func (j *job) settle() (any, error) {
 	})
 }
 
+// fund holds what cards paid against the fund's account, if it has one. Beyond its
+// limit nothing of that is taken out, and it waits. Its other movements are booked as
+// they happened, and are part of the sum that is held against the limit.
+func (s *settled) fund(f *fundMoves, unpaid int64, caps map[string]int64) {
+	who := fee.Party{Role: fee.Fund}
+	free, has := caps[who.String()]
+	if due := f.sum() + unpaid; has && due < 0 && -due > free {
+		s.Refused = append(s.Refused, refusal{who, -due, free})
+		s.Consumed, s.Unpaid = 0, s.Consumed
+	}
+}
+
 // writeRefused lists who was not settled.
 func (j *job) writeRefused(all []refusal) error {
 	return j.writeCSV(refusedCSV, []string{"party", "owes_fen", "free_fen"}, func(add func(...any) error) error {
@@ -373,22 +371,27 @@ func (j *job) reserve() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	entries := []entry{}
-	for i, kind := range []reserve.Kind{reserve.Load, reserve.Refund, reserve.Adjust} {
-		if fen := c.Fund[i]; fen != 0 {
-			entries = append(entries, entry{fmt.Sprintf("clear-%s-%s", j.o.Date, kind), j.o.Date.String(), kind.String(), fee.Fund.String(), fen})
-		}
-	}
 	var stl settled
 	if _, err := j.st.step(j.o.Date, Settle, &stl); err != nil {
 		return nil, err
+	}
+	entries := []entry{}
+	for _, e := range []struct {
+		name string
+		kind reserve.Kind
+		fen  int64
+	}{{"load", reserve.Load, c.Fund.Load}, {"consume", reserve.Consume, stl.Consumed}, {"refund", reserve.Refund, c.Fund.Refund},
+		{"adjust", reserve.Adjust, c.Fund.Adjust}, {"fees", reserve.Adjust, c.Fund.Fees}} {
+		if e.fen != 0 {
+			entries = append(entries, entry{fmt.Sprintf("clear-%s-%s", j.o.Date, e.name), j.o.Date.String(), e.kind.String(), fee.Fund.String(), e.fen})
+		}
 	}
 	for _, b := range stl.Drawn {
 		name := j.shown(b.Party)
 		entries = append(entries, entry{fmt.Sprintf("clear-%s-%s", j.o.Date, name), j.o.Date.String(), reserve.Consume.String(), name, b.Fen})
 	}
-	s := reserve.Statement{Date: j.o.Date, Account: fee.Fund.String(), Opening: yesterday.Fund, Load: c.Fund[0], Refund: c.Fund[1], Adjusted: c.Fund[2],
-		Closing: yesterday.Fund}
+	s := reserve.Statement{Date: j.o.Date, Account: fee.Fund.String(), Opening: yesterday.Fund, Load: c.Fund.Load, Consume: c.Fund.Consume, Refund: c.Fund.Refund,
+		Adjusted: c.Fund.Adjust + c.Fund.Fees, Closing: yesterday.Fund}
 	for _, p := range c.Positions {
 		if p.Party.Role == fee.Fund {
 			s.Closing += p.Net
@@ -409,7 +412,7 @@ func (j *job) reserve() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &s, j.writeCSV(reserveCSV, []string{"account", "opening_fen", "loads_fen", "refunds_fen", "adjusted_fen", "closing_fen"}, func(add func(...any) error) error {
-		return add(s.Account, s.Opening, s.Load, s.Refund, s.Adjusted, s.Closing)
+	return &s, j.writeCSV(reserveCSV, []string{"account", "opening_fen", "loads_fen", "consumption_fen", "refunds_fen", "adjusted_fen", "closing_fen"}, func(add func(...any) error) error {
+		return add(s.Account, s.Opening, s.Load, s.Consume, s.Refund, s.Adjusted, s.Closing)
 	})
 }

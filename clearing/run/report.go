@@ -31,6 +31,7 @@ type Report struct {
 	Missing   []string          `json:"missing"` // required files that the day was run without
 	Links     []linkTotals      `json:"links"`
 	Parties   []ReportParty     `json:"parties"`
+	Cities    []ReportCity      `json:"cities"`
 	Fees      int64             `json:"fees_fen"`
 	Payments  []ReportPayment   `json:"payments"`
 	Waiting   []ReportBalance   `json:"waiting"` // not paid yet
@@ -38,6 +39,7 @@ type Report struct {
 	Proof     ReportProof       `json:"proof"`
 	Cases     []casefile.Event  `json:"cases"` // the first of them; all are in cases.jsonl
 	Decisions int64             `json:"decisions"`
+	Unpaid    int64             `json:"fund_unpaid_fen,omitempty"` // paid with cards, beyond what the fund's account may lose
 	// Traces tell what happened to ours of the first cases, by case.
 	Traces map[string][]string `json:"traces,omitempty"`
 }
@@ -56,6 +58,9 @@ type ReportCounts struct {
 	Resolved      int64 `json:"cases_resolved"`
 	Held          int64 `json:"held"`
 	Tolerated     int64 `json:"tolerated_fen"`
+	Purses        int64 `json:"purses"` // paid offline, of the store of offline transactions
+	PursesNet     int64 `json:"purses_net_fen"`
+	PursesLeft    int64 `json:"purses_left"` // files of it that the rules say nothing of
 	Unbalanced    int64 `json:"unbalanced_fen"`
 }
 
@@ -86,7 +91,14 @@ type ReportParty struct {
 	Gross int64  `json:"gross_fen"`
 	Fees  int64  `json:"fees_fen"`
 	Cases int64  `json:"cases_fen"`
+	Odd   int64  `json:"tolerated_fen"`
 	Net   int64  `json:"net_fen"`
+}
+
+// ReportCity is one city's business. The sum of its parties is 0.
+type ReportCity struct {
+	City    string        `json:"city"`
+	Parties []ReportParty `json:"parties"` // merchants as one
 }
 
 // ReportPayment is one of the instructions.
@@ -155,7 +167,7 @@ func (j *job) report() (any, error) {
 	r.Window = [2]string{lsn(reg.From), lsn(reg.To)}
 	r.Rules, r.Missing, r.Fees, r.Decisions = reg.Rules, reg.Missing, c.Fees, c.Decisions
 	r.Counts = ReportCounts{f.Records, rec.Ours, rec.Theirs, f.Carried, in.Carried, rec.OursNet, rec.TheirsNet, rec.Differences(), rec.Raised, rec.Resolved,
-		rec.Held, rec.Tolerated, rec.Unbalanced()}
+		rec.Held, rec.Tolerated, c.Purses.Rows, c.Purses.Net, int64(reg.PursesLeft), rec.Unbalanced()}
 	for i := range recon.Classes {
 		w := i.Words()
 		r.Classes = append(r.Classes, ReportClass{i.String(), w.ZH, w.EN, rec.Count[i], rec.Difference[i]})
@@ -163,9 +175,12 @@ func (j *job) report() (any, error) {
 	for i, file := range reg.Files {
 		r.Files = append(r.Files, ReportFile{file.Name, j.linkName(txn.LinkID(file.Link)), file.SHA256, in.Files[i].Rows, in.Files[i].Net})
 	}
+	for i, file := range reg.Purses {
+		r.Files = append(r.Files, ReportFile{file.Name, offlineLink, file.SHA256, in.Purses[i].Rows, in.Purses[i].Net})
+	}
 	r.money(j, &c, &s)
 	r.prove(j, &f, len(yesterday.Open))
-	r.Balanced = balanced(c.Positions) == nil && rec.Unbalanced() == 0 && r.Fund.Balanced()
+	r.Balanced = c.balanced() == nil && rec.Unbalanced() == 0 && r.Fund.Balanced()
 	if r.Cases, err = j.firstCases(); err != nil {
 		return nil, err
 	}
@@ -198,15 +213,24 @@ func (r *Report) trace(j *job, reg *registered) error {
 }
 
 func (r *Report) money(j *job, c *cleared, s *settled) {
-	for _, p := range c.Positions {
-		r.Parties = append(r.Parties, ReportParty{p.Party.Role.String(), p.Party.Role.Words().ZH, j.partyName(p.Party), p.Moved, p.Gross, p.Fees, p.Cases, p.Net})
+	r.Parties = j.reported(c.Positions)
+	for i := range c.Cities {
+		r.Cities = append(r.Cities, ReportCity{c.Cities[i].City, j.reported(c.Cities[i].Positions)})
 	}
+	r.Unpaid = s.Unpaid
 	for _, p := range s.Payments {
 		r.Payments = append(r.Payments, ReportPayment{p.Due.Dashed(), j.shown(p.From), j.shown(p.To), p.Fen})
 	}
 	for _, b := range s.Balances {
 		r.Waiting = append(r.Waiting, ReportBalance{j.shown(b.Party), b.Fen})
 	}
+}
+
+func (j *job) reported(all []position) (out []ReportParty) {
+	for _, p := range all {
+		out = append(out, ReportParty{p.Party.Role.String(), p.Party.Role.Words().ZH, j.partyName(p.Party), p.Moved, p.Gross, p.Fees, p.Cases, p.Tolerated, p.Net})
+	}
+	return out
 }
 
 func (r *Report) prove(j *job, f *folded, carried int) {
@@ -239,7 +263,7 @@ func (j *job) firstCases() (all []casefile.Event, err error) {
 
 // carryOver is what the next day begins with.
 func (j *job) carryOver(f *folded, s *settled, r *Report) error {
-	return j.writeJSON(carryFile, carriedOver{f.StillOwe, s.Balances, r.Fund.Closing})
+	return j.writeJSON(carryFile, carriedOver{f.StillOwe, s.Balances, r.Fund.Closing, s.Unpaid})
 }
 
 // csv is the report's figures as lines: what, its words, its value.
@@ -266,6 +290,12 @@ func (r *Report) csv(w io.Writer) error {
 	}
 	for _, p := range r.Parties {
 		add("net_fen", strings.TrimSuffix(p.Role+":"+p.Name, ":"), p.ZH, p.Net)
+	}
+	for i := range r.Cities {
+		c := &r.Cities[i]
+		for _, p := range c.Parties {
+			add("city_net_fen", c.City+" "+strings.TrimSuffix(p.Role+":"+p.Name, ":"), p.ZH, p.Net)
+		}
 	}
 	for _, p := range r.Payments {
 		add("payment_fen", p.Due+" "+p.From+" > "+p.To, "付款 · payment", p.Fen)
@@ -298,6 +328,9 @@ func (r *Report) figures() []figure {
 		{"held", "暂挂", "held for the next day", c.Held, false},
 		{"fees_fen", "手续费", "fees", r.Fees, true},
 		{"tolerated_fen", "容差内之差", "difference within the tolerance", c.Tolerated, true},
+		{"purses", "脱机交易笔数", "paid offline", c.Purses, false},
+		{"purses_net_fen", "脱机交易净额", "net of these", c.PursesNet, true},
+		{"purses_left", "规则未涉及的脱机文件", "offline files that the rules do not name", c.PursesLeft, false},
 		{"unbalanced_fen", "未平", "not explained", c.Unbalanced, true},
 		{"owed", "当日应冲正", "reversals owed that day", p.Owed, false},
 		{"open", "未了冲正", "reversals without an end", int64(len(p.Open)), false},
@@ -305,8 +338,10 @@ func (r *Report) figures() []figure {
 }
 
 // sumNet is of all positions: 0.
-func (r *Report) sumNet() (sum int64) {
-	for _, p := range r.Parties {
+func (r *Report) sumNet() int64 { return sumOfNets(r.Parties) }
+
+func sumOfNets(all []ReportParty) (sum int64) {
+	for _, p := range all {
 		sum += p.Net
 	}
 	return sum

@@ -111,7 +111,8 @@ type Options struct {
 	// Traces cases of the report open to it.
 	Trace   func(id uint64, to journal.LSN) ([]string, error)
 	Traces  int
-	Details bool // what is booked is kept by merchant, for files to merchants and cities
+	Purses  Purses // nil: nothing that was paid offline is cleared
+	Details bool   // what is booked is kept by merchant, for files to merchants and cities
 	// Decide has what the desk decided written for the day, in its file, before the
 	// day is frozen; nil: the file is as it is.
 	Decide func(day.Date) error
@@ -197,7 +198,7 @@ func (j *job) after(c *closedDay) (*Summary, error) {
 	if j.o.Redo != nil {
 		return nil, fmt.Errorf("%s: %w", j.o.Date, ErrClosed)
 	}
-	if err := errors.Join(j.publish(), j.took(Close)); err != nil {
+	if err := errors.Join(j.publish(), j.took(Close), j.settlePurses()); err != nil {
 		return nil, err
 	}
 	files, err := j.o.Inbox.Files(j.o.Date)
@@ -264,7 +265,7 @@ func (j *job) step(s Step) error {
 		if err := j.close(); err != nil {
 			return err
 		}
-		return j.took(s)
+		return errors.Join(j.took(s), j.settlePurses())
 	}
 	data, err := do()
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"tongka/clearing/casefile"
 	"tongka/clearing/day"
+	"tongka/clearing/fee"
 	"tongka/journal"
 	"tongka/txn"
 )
@@ -43,6 +44,7 @@ func twoDays(t *testing.T, sales int) *ground {
 	last := len(g.csv[first]) - 1
 	g.csv[first][last] = "999999999999" + g.csv[first][last][12:]
 	g.file(first)
+	g.write("tills/bus-1.csv", "C1,0001,S1,200,pay\nC1,0002,S2,150,pay\nC2,0002,S3,5000,load\n")
 
 	g.record(at(2, 8, 0), &journal.Record{Kind: journal.Owing, Facts: txn.Facts{ID: owed.ID},
 		Body: journal.AppendDebtChange(nil, &journal.DebtChange{What: journal.DebtDelivered})})
@@ -73,7 +75,7 @@ func TestTwoDays(t *testing.T) {
 	if got := counts(r); !maps.Equal(got, want) {
 		t.Errorf("the first day: %v, want %v", got, want)
 	}
-	if c := r.Counts; c.Raised != 5 || c.Held != 3 || c.Resolved != 0 || len(r.Proof.Open) != 1 || r.Proof.Owed != 1 || r.Fund.Closing != 10_000 {
+	if c := r.Counts; c.Raised != 5 || c.Held != 3 || c.Resolved != 0 || len(r.Proof.Open) != 1 || r.Proof.Owed != 1 || r.Fund.Closing != 10_000+5000-350+13 || r.Fund.Adjusted != 13 || r.Fund.Consume != -350 || c.Purses != 3 {
 		t.Errorf("%+v %+v %+v", c, r.Proof, r.Fund)
 	}
 	r = g.clear(first + 1)
@@ -81,7 +83,7 @@ func TestTwoDays(t *testing.T) {
 	if got := counts(r); !maps.Equal(got, want) {
 		t.Errorf("the second day: %v, want %v", got, want)
 	}
-	if c := r.Counts; c.Raised != 0 || c.Resolved != 1 || c.OursCarried != 3 || len(r.Proof.Open) != 0 || r.Proof.Confirmed != 1 || r.Fund.Opening != 10_000 {
+	if c := r.Counts; c.Raised != 0 || c.Resolved != 1 || c.OursCarried != 3 || len(r.Proof.Open) != 0 || r.Proof.Confirmed != 1 || r.Fund.Opening != 14_663 || c.Purses != 0 {
 		t.Errorf("%+v %+v %+v", c, r.Proof, r.Fund)
 	}
 	if r.Cases[0].Event != casefile.Resolved || r.Cases[0].Theirs == nil || !strings.HasPrefix(r.Cases[0].Case, "20261001-o-") {
@@ -102,7 +104,8 @@ func TestKilledAnywhere(t *testing.T) {
 	}
 	// The same ground: a journal's seals differ each time it is written.
 	g := &ground{t: t, dir: t.TempDir()}
-	for _, name := range []string{"journal", "in", "rules.yaml"} {
+	g.must(os.Remove(filepath.Join(want.dir, "tills/bus-1.csv.settled")))
+	for _, name := range []string{"journal", "in", "tills", "rules.yaml"} {
 		g.must(os.Rename(filepath.Join(want.dir, name), filepath.Join(g.dir, name)))
 	}
 	deaths := 0
@@ -289,6 +292,88 @@ func TestBalanced(t *testing.T) {
 	for _, p := range [][]position{{{Gross: 5, Net: 5}}, {{Gross: 4, Net: 5}, {Gross: -5, Net: -5}}} {
 		if err := balanced(p); !errors.Is(err, ErrBalance) {
 			t.Errorf("%+v: %v", p, err)
+		}
+	}
+}
+
+// What cards paid offline is of the first day that is registered with it; a record of
+// nobody refuses its file, with its place, and the file waits for a later day.
+func TestPaidOffline(t *testing.T) {
+	g := twoDays(t, 20)
+	g.write("tills/bad.csv", "C1,0001,S1,5,pay\nD1,0001,S7,6,pay\nD1,1/2,S7,6,pay\n")
+	_, err := g.run(first, nil)
+	if err == nil || !strings.Contains(err.Error(), `bad.csv:2: `) || !strings.Contains(err.Error(), `bad.csv:3: `) || !strings.Contains(err.Error(), "--without") {
+		t.Fatalf("a record of nobody: %v", err)
+	}
+	redo := Register
+	s, err := g.run(first, func(o *Options) { o.Redo, o.GoWithout = &redo, []string{"bad.csv"} })
+	if err != nil || s.Report.Counts.Purses != 3 || s.Report.Fund.Consume != -350 {
+		t.Fatalf("without it: %+v, %v", s, err)
+	}
+	if last := s.Report.Files[len(s.Report.Files)-1]; last.Name != "bus-1.csv" || last.Link != "offline" || last.Rows != 3 {
+		t.Errorf("%+v", s.Report.Files)
+	}
+	// The rules of today do not name offline files: they are counted, and wait.
+	was := testRules
+	g.write("rules.yaml", strings.Replace(was, "offline:", "cities: [{name: a, merchants: [\"1*\"]}]\n#", 1))
+	if s, err = g.run(first+1, func(o *Options) { o.Steps = []Step{Register, Intake, Fold, Totals, Reconcile, Clear, Settle, Reserve, Reporting} }); err != nil {
+		t.Fatal(err)
+	}
+	if s.Report.Counts.PursesLeft != 1 || s.Report.Cities[0].City != "a" {
+		t.Errorf("%+v", s.Report.Counts)
+	}
+	g.write("rules.yaml", strings.Replace(was, `company: "C*"`, `company: "[CD]*"`, 1))
+	g.write("tills/bad.csv", "C1,0001,S1,5,pay\nD1,0001,S7,6,pay\n")
+	s, err = g.run(first+1, func(o *Options) { o.Redo = &redo })
+	if err != nil || !s.Closed || s.Report.Counts.Purses != 2 || s.Report.Fund.Consume != -11 {
+		t.Fatalf("mended: %+v, %v", s, err)
+	}
+	if _, err := os.Stat(filepath.Join(g.dir, "tills/bad.csv.settled")); err != nil {
+		t.Error("nobody was told that it is settled")
+	}
+}
+
+// What the fund's account does not cover is not taken out of it: it stands among the
+// refused, and is taken with the first day that covers it.
+func TestFundCap(t *testing.T) {
+	g := twoDays(t, 20)
+	g.write("rules.yaml", strings.Replace(testRules, "fees:", "fees:\n  - {name: free, purse: true, payer: merchant, tiers: [{}], remainder: acquirer}", 1))
+	g.write("tills/bus-1.csv", "C1,0001,S1,20000,pay\n") // and 10,000 are loaded that day
+	entries := func(d day.Date, free int64) (string, *Report) {
+		s, err := g.run(d, func(o *Options) {
+			o.Caps = func(day.Date) (map[string]int64, error) { return map[string]int64{"fund": free}, nil }
+		})
+		g.must(err)
+		b, err := os.ReadFile(filepath.Join(s.Folder, EntriesFile))
+		g.must(err)
+		refused, err := os.ReadFile(filepath.Join(s.Folder, refusedCSV))
+		g.must(err)
+		return string(b) + string(refused), s.Report
+	}
+	text, r := entries(first, 9999)
+	if strings.Contains(text, "consume") || !strings.Contains(text, `"load","account":"fund","fen":10000`) || !strings.Contains(text, "fund,10000,9999") || r.Unpaid != -20_000 || r.Fund.Closing != -10_000 {
+		t.Errorf("beyond the limit: %s %+v", text, r.Fund)
+	}
+	if text, r = entries(first+1, 20_000); !strings.Contains(text, `"consume","account":"fund","fen":-20000`) || r.Unpaid != 0 || r.Fund.Opening != -10_000 {
+		t.Errorf("a day later: %s %+v", text, r.Fund)
+	}
+}
+
+// Cities that are not zero, or are not the whole, are refused.
+func TestCitiesBalance(t *testing.T) {
+	one := func(fen ...int64) (all []position) {
+		for i, n := range fen {
+			all = append(all, position{Party: fee.Party{Role: fee.Role(i + 1)}, Gross: n, Net: n})
+		}
+		return all
+	}
+	for name, c := range map[string]cleared{
+		"":                        {Positions: one(5, -5), Cities: []cityPositions{{"a", one(3, -3)}, {"b", one(2, -2)}}},
+		"b: 1 ":                   {Positions: one(5, -5), Cities: []cityPositions{{"a", one(3, -3)}, {"b", one(2, -1)}}},
+		"the whole differ by 1 f": {Positions: one(5, -5), Cities: []cityPositions{{"a", one(3, -3)}, {"b", one(1, -1)}}},
+	} {
+		if err := c.balanced(); (err == nil) != (name == "") || err != nil && !strings.Contains(err.Error(), name) {
+			t.Errorf("%q: %v", name, err)
 		}
 	}
 }

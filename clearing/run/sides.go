@@ -46,6 +46,7 @@ type intaken struct {
 	Links   byLink        `json:"links"`
 	Files   []fileTotals  `json:"files"`
 	Refused []refusedFile `json:"refused"` // and gone without
+	Purses  []fileTotals  `json:"purses,omitempty"`
 }
 
 type fileTotals struct {
@@ -63,6 +64,8 @@ const (
 	oursRows   = "ours.rows"
 	theirsRows = "theirs.rows"
 	agreedRows = "agreed.rows"
+	pursesRows = "purses.rows"
+	tolerated  = "tolerated.rows"
 	heldRows   = carry + "/held.rows" // this one is kept for the next day
 	carryFile  = carry + "/carry.json"
 )
@@ -75,6 +78,7 @@ const (
 	diffCSV      = "differences.csv"
 	CasesFile    = "cases.jsonl"
 	positionsCSV = "positions.csv"
+	citiesCSV    = "cities.csv"
 	paymentsCSV  = "payments.csv"
 	refusedCSV   = "refused.csv"
 	reserveCSV   = "reserve.csv"
@@ -166,7 +170,7 @@ func (j *job) intake() (any, error) {
 	if in.Carried, err = j.carried(false, func(r *row.Row) error { return s.add(r, j.o.Rules.Match[0]) }); err != nil {
 		return nil, errors.Join(err, s.s.Close())
 	}
-	if err := s.store(theirsRows, true); err != nil {
+	if err := errors.Join(s.store(theirsRows, true), j.intakePurses(&reg, &in)); err != nil {
 		return nil, err
 	}
 	return &in, j.writeCSV(filesCSV, []string{"name", "link", "bytes", "sha256", "rows", "settled", "net_fen"}, func(add func(...any) error) error {
@@ -176,9 +180,18 @@ func (j *job) intake() (any, error) {
 				return err
 			}
 		}
+		for i, f := range reg.Purses {
+			t := in.Purses[i]
+			if err := add(f.Name, offlineLink, f.Size, f.SHA256, t.Rows, t.Settled, t.Net); err != nil {
+				return err
+			}
+		}
 		return nil
 	})
 }
+
+// offlineLink stands where a link does, of files that came by none.
+const offlineLink = "offline"
 
 // takeIn reads one file.
 func (j *job) takeIn(f *theirFile, s *sorter, in *intaken, far func(at int64)) (t sideTotals, err error) {
@@ -215,6 +228,9 @@ type carriedOver struct {
 	Open     []fold.Open `json:"open"`     // reversals owed
 	Balances []balance   `json:"balances"` // what is not paid yet
 	Fund     int64       `json:"fund"`     // fen on purse cards
+	// Unpaid is what was paid with cards, and the fund's account did not cover, fen,
+	// negative.
+	Unpaid int64 `json:"unpaid,omitempty"`
 }
 
 // yesterday reads what the day before left.

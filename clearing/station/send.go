@@ -51,6 +51,9 @@ type City struct {
 // otherCity is where merchants of no city are: their money is somewhere.
 const otherCity = "other"
 
+// Cities are those of the config.
+func (s *Station) Cities() []City { return s.o.Config.Cities }
+
 // cityOf finds a merchant's.
 func (c *Config) cityOf(merchant string) string {
 	for i := range c.Cities {

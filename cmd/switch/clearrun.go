@@ -57,6 +57,7 @@ func (c *clearRunCmd) Run(s *streams) (err error) {
 	if o.AsOf, err = src.asOf(s.ctx); err != nil {
 		return err
 	}
+	o.Purses = pursesOf(s.ctx, cfg, o.Rules.Schedule.Zone)
 	o.Journal = func() (clearrun.Journal, error) { return src.open(s.ctx) }
 	o.Traces = c.Traces
 	o.Trace = func(id uint64, to journal.LSN) ([]string, error) { return src.trace(s.ctx, id, to) }
@@ -162,7 +163,7 @@ func (c *clearRunCmd) station(s *streams, o *clearrun.Options) error {
 		printStationFile(s.err, f)
 	}
 	o.Inbox, o.Took, o.Details = st, st.Took, st.Sends()
-	return nil
+	return shareCities(o.Rules, st.Cities())
 }
 
 // cuts reads the book, if there is one: nobody's folder gets one by being read.

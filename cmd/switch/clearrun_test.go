@@ -132,3 +132,49 @@ func TestClearRunRefuses(t *testing.T) {
 		t.Errorf("%d %s", code, errs)
 	}
 }
+
+// A day pays the merchants what cards paid offline, by the file that came, once.
+func TestClearRunPaysOffline(t *testing.T) {
+	file := clearGround(t)
+	dir := filepath.Dir(file)
+	_, pack := placeOffline(t)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := filepath.Dir(pack)
+	text = fmt.Appendf(text, "offline: {tac_keys: %s/tac.csv}\n", from)
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := call("", "offline", "import", "-c", file, pack); r.code != exitDone || !strings.Contains(r.out, "T 18") {
+		t.Fatal(r)
+	}
+	rules := "match: [{by: [rrn]}]\nfiles: [{name: a.csv, link: a, required: true}]\n"
+	if err := os.WriteFile(filepath.Join(dir, "clearing.yaml"), []byte(rules+"offline: [{terminal: NO, merchant: X}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := clearRun(t, "-c", file, "--date", "20261001"); code != exitFailed || !strings.Contains(errs, "XF.zip:XF01.csv:1: ") {
+		t.Fatalf("records of nobody: %d %s", code, errs)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "clearing.yaml"), []byte(rules+"offline: [{merchant: \"104110045110001\"}]\ncities: [{name: bj, merchants: [\"104*\"]}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs := clearRun(t, "-c", file, "--date", "20261001", "--json", "--redo", "register")
+	var s clearrun.Summary
+	if err := json.Unmarshal([]byte(out), &s); code != exitDone || err != nil || !s.Closed || s.Report.Counts.Purses != 18 || s.Report.Fund.Consume >= 0 || s.Report.Fund.Consume != s.Report.Fund.Closing {
+		t.Fatalf("%d: %s %s %v", code, out, errs, err)
+	}
+	var paid int64
+	for _, p := range s.Report.Parties {
+		if p.Role == "merchant" && p.Name == "104110045110001" {
+			paid = p.Gross
+		}
+	}
+	if paid != -s.Report.Fund.Consume {
+		t.Errorf("the merchant gets %d, the fund pays %d", paid, s.Report.Fund.Consume)
+	}
+	if r := call("", "offline", "status", "-c", file); !strings.Contains(r.out, "S 18") {
+		t.Error(r)
+	}
+}
