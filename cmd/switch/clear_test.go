@@ -54,3 +54,22 @@ func TestClearBenchRefusesAndStops(t *testing.T) {
 		t.Errorf("stopped, and %d files stay", len(left))
 	}
 }
+
+// What is asked for and missed is an error, behind the figures.
+func TestClearBenchLimits(t *testing.T) {
+	t.Setenv("TONGKA_IS_SWITCH", "1") // what it starts is this program
+	dir := t.TempDir()
+	for want, args := range map[string][]string{
+		"it took":             {"--max-seconds", "0.000001"},
+		"the peak of memory":  {"--max-mb", "0.5"},
+		"grows with the rows": {"--flat", "0.01"},
+	} {
+		code, out, errs := clearBench(t.Context(), append([]string{"--rows", "1000", "--dir", dir, "--json"}, args...)...)
+		if code != exitFailed || !strings.Contains(errs, want) || !strings.Contains(out, `"rows"`) {
+			t.Errorf("%v: %d %s %s", args, code, out, errs)
+		}
+	}
+	if code, out, errs := clearBench(t.Context(), "--rows", "1000", "--dir", dir, "--json", "--flat", "50", "--max-mb", "4096", "--max-seconds", "600"); code != exitDone {
+		t.Errorf("%d %s %s", code, out, errs)
+	}
+}

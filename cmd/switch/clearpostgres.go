@@ -236,12 +236,33 @@ func (c *clearBenchCmd) comparePostgres(s *streams, dir string) (err error) {
 	}
 	m.Seconds, m.Postgres, m.Ratio = middle(ours), middle(theirs), middle(ratios)
 	if c.JSON {
-		return writeJSON(s.out, m)
+		err = writeJSON(s.out, m)
+	} else {
+		_, err = fmt.Fprintf(s.out, "双方各 %d 行，同样的文件 · rows of each side, the same files: %d\n通卡 · tongka: %.2f s\nPostgreSQL %s: %.2f s（COPY 与连接 COPY and join）\n比值 · ratio: %.2f\n",
+			m.Rows, m.Rows, m.Seconds, m.Version, m.Postgres, m.Ratio)
 	}
-	fmt.Fprintf(s.out, "双方各 %d 行，同样的文件 · rows of each side, the same files: %d\n通卡 · tongka: %.2f s\nPostgreSQL %s: %.2f s（COPY 与连接 COPY and join）\n比值 · ratio: %.2f\n",
-		m.Rows, m.Rows, m.Seconds, m.Version, m.Postgres, m.Ratio)
-	return nil
+	if err == nil && m.Ratio < c.MinRatio {
+		err = fmt.Errorf("比值 %.2f，至少 %.2f · the ratio is %.2f, at least %.2f is wanted", m.Ratio, c.MinRatio, m.Ratio, c.MinRatio)
+	}
+	return err
 }
+
+// newestPostgres is where the programs of the newest PostgreSQL are that the system's
+// packages have installed; empty without one.
+func newestPostgres() (bin string) {
+	best := 0
+	all, _ := filepath.Glob(postgresBins) // the pattern is ours
+	for _, name := range all {
+		n, err := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(name))))
+		if err == nil && n > best {
+			best, bin = n, filepath.Dir(name)
+		}
+	}
+	return bin
+}
+
+// postgresBins is where Debian's packages put a version's server.
+var postgresBins = "/usr/lib/postgresql/*/bin/postgres"
 
 func middle(x []float64) float64 {
 	slices.Sort(x)
