@@ -122,6 +122,15 @@ type Status struct {
 	Doors    []Door     `json:"listeners"`
 	Links    []Link     `json:"links"`
 	Reloaded *Reloading `json:"reload,omitempty"` // the last try, if there was one
+	// HandOver is the last hot restart that failed after the new process was prepared.
+	HandOver *HandOver `json:"hand_over,omitempty"`
+}
+
+// HandOver is a hot restart that failed, and why. Another process serves again.
+type HandOver struct {
+	At  time.Time `json:"at"`
+	PID int       `json:"pid"` // of the process that was to follow
+	Answer
 }
 
 // Door is one listener.

@@ -96,6 +96,12 @@ func (r *Ring) find(check [CheckSize]byte) (key *[32]byte, newest bool) {
 	return nil, false
 }
 
+// Holds says whether a key of the ring has this check value.
+func (r *Ring) Holds(check [CheckSize]byte) bool {
+	key, _ := r.find(check)
+	return key != nil
+}
+
 // Each gives the keys, the newest first, until f says that it has found one.
 func (r *Ring) Each(f func(key *[32]byte, newest bool) (found bool)) bool {
 	if f(&r.Key, true) {

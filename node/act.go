@@ -162,6 +162,9 @@ func (n *Node) Status() admin.Status {
 	if n.opts.Level != nil {
 		st.Level = n.opts.Level.Level().String()
 	}
+	if n.opts.Unfollowed != nil {
+		st.HandOver = n.opts.Unfollowed()
+	}
 	n.view.RLock()
 	st.Loaded, st.Reloaded = n.loaded, n.reloaded
 	n.view.RUnlock()

@@ -24,6 +24,10 @@ import (
 // at a start, where nobody waits in a hurry.
 const askWithin = 5 * time.Second
 
+// KeyCheck is the check value of the key under which all of the journal lies while this
+// node runs: opening takes what lay under earlier ones to it. Who follows needs it.
+func (n *Node) KeyCheck() [keyfile.CheckSize]byte { return keyfile.Check(&n.masterKey) }
+
 // OpenKey gives what has a wrapped key file opened by the module of a config.
 func OpenKey(cfg *config.Config) keyfile.Opener {
 	return func(w *keyfile.Wrapped) (key [32]byte, err error) {

@@ -54,6 +54,9 @@ type Options struct {
 	// HandOver asks for the change itself. Both nil: there can be no other.
 	Prepare  func(context.Context) (pid int, err error)
 	HandOver func()
+	// Unfollowed gives the last hand-over that failed, nil when none did; a nil
+	// function, too.
+	Unfollowed func() *admin.HandOver
 }
 
 // Node is one running switch.

@@ -3,26 +3,30 @@
 //
 //	old                                     new
 //	starts the new one ──────────────────▶  reads its config and all that can be read
-//	                    ◀────── prepared ─  (or ends, and the old one goes on)
+//	                    ◀────── prepared ─  (or says why not and ends, and the old one goes on)
 //	listening sockets  ──────────────────▶  holds them; newcomers wait in their backlog
 //	drains, closes its stores
 //	go                 ──────────────────▶  opens the stores, recovers, accepts
-//	                    ◀───────── ready ─  (or ends, and the old one opens again)
+//	                    ◀───────── ready ─  (or says why not and ends, and the old one opens again)
 //	ends
 //
 // They speak over a Unix stream that the new one inherits: one byte for each
-// word, the sockets as conn.HandOver sends them. When the old one dies in the
+// word, the sockets as conn.HandOver sends them, behind the word of a failure two
+// bytes of length and a text. What the new one must know beforehand is a variable of
+// its environment. When the old one dies in the
 // middle, the stores are free, and the new one goes on without being told.
 package successor
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,12 +39,19 @@ import (
 // with the one before it.
 const env = "TONGKA_SUCCESSOR_FD"
 
+// noteEnv is what the process before this one has to say to it.
+const noteEnv = "TONGKA_SUCCESSOR_NOTE"
+
 // The words.
 const (
 	wordPrepared byte = 'P'
 	wordGo       byte = 'G'
 	wordReady    byte = 'R'
+	wordFailed   byte = 'F'
 )
+
+// maxReason is the most of a failure's text that is told, in bytes.
+const maxReason = 4 << 10
 
 // ReadyWithin is how long a successor may take to recover and open its doors.
 const ReadyWithin = 5 * time.Minute
@@ -53,15 +64,16 @@ type Successor struct {
 }
 
 // Spawn starts this program again, with the same command line, and waits until
-// it is prepared. It is the file of now: an update of the program takes effect.
-func Spawn(ctx context.Context, program string, args []string) (*Successor, error) {
+// it is prepared. It is the file of now: an update of the program takes effect. The
+// note is for the new process, see Heir.Note; it is no secret.
+func Spawn(ctx context.Context, program string, args []string, note string) (*Successor, error) {
 	ours, theirs, err := pair()
 	if err != nil {
 		return nil, err
 	}
 	s := &Successor{cmd: exec.Command(program, args...), line: ours, ended: make(chan error, 1)}
 	// The watchdog watches whoever follows, not the number of the one before.
-	s.cmd.Env = append(without(without(os.Environ(), env), "WATCHDOG_PID"), env+"=3") // the first of ExtraFiles
+	s.cmd.Env = append(without(os.Environ(), env, noteEnv, "WATCHDOG_PID"), env+"=3", noteEnv+"="+note) // 3 is the first of ExtraFiles
 	s.cmd.Stdout, s.cmd.Stderr = os.Stdout, os.Stderr
 	s.cmd.ExtraFiles = []*os.File{theirs}
 	err = s.cmd.Start()
@@ -108,10 +120,25 @@ func (s *Successor) hear(ctx context.Context, word byte) error {
 		return fmt.Errorf("新进程未按时就绪 · the new process took too long: %w", ctx.Err())
 	case err != nil:
 		return errors.New("新进程未就绪即退出，原因见其日志 · the new process ended, its log says why")
+	case b[0] == wordFailed:
+		return s.reason()
 	case b[0] != word:
 		return fmt.Errorf("successor: heard %q, want %q", b[0], word)
 	}
 	return nil
+}
+
+// reason reads what a new process says of its failure.
+func (s *Successor) reason() error {
+	var n [2]byte
+	if _, err := io.ReadFull(s.line, n[:]); err != nil {
+		return fmt.Errorf("successor: a failure without its reason: %w", err)
+	}
+	text := make([]byte, min(int(binary.BigEndian.Uint16(n[:])), maxReason))
+	if _, err := io.ReadFull(s.line, text); err != nil {
+		return fmt.Errorf("successor: a failure without its reason: %w", err)
+	}
+	return errors.New(strings.ToValidUTF8(string(text), ""))
 }
 
 // Kill ends the new process and waits for its end.
@@ -142,16 +169,22 @@ func Keep(f *conn.Front) (map[string]*net.TCPListener, error) {
 }
 
 // Heir is the old process, as the new one sees it.
-type Heir struct{ line *net.UnixConn }
+type Heir struct {
+	line *net.UnixConn
+	note string
+}
+
+// Note is what the old process had to say when it started this one.
+func (h *Heir) Note() string { return h.note }
 
 // FromEnv gives the process that is to be followed; nil when there is none. What
 // this process starts is no successor.
 func FromEnv() (*Heir, error) {
-	text := os.Getenv(env)
+	text, note := os.Getenv(env), os.Getenv(noteEnv)
 	if text == "" {
 		return nil, nil
 	}
-	if err := os.Unsetenv(env); err != nil {
+	if err := errors.Join(os.Unsetenv(env), os.Unsetenv(noteEnv)); err != nil {
 		return nil, err
 	}
 	if text != "3" {
@@ -162,7 +195,7 @@ func FromEnv() (*Heir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", env, err)
 	}
-	return &Heir{line}, nil
+	return &Heir{line, note}, nil
 }
 
 // Take says that this process is prepared, receives the sockets, and waits until
@@ -194,6 +227,15 @@ func (h *Heir) Ready() {
 	_ = h.line.Close()
 }
 
+// Fail says why this process ends and does not follow. The old one goes on, or opens
+// again, and passes it on to whoever asked for the change.
+func (h *Heir) Fail(why error) {
+	text := why.Error()
+	text = text[:min(len(text), maxReason)]
+	_, _ = h.line.Write(append(binary.BigEndian.AppendUint16([]byte{wordFailed}, uint16(len(text))), text...)) // the old one may be gone
+	_ = h.line.Close()
+}
+
 // pair is two ends of a stream: one for us, one to give away.
 func pair() (*net.UnixConn, *os.File, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -222,10 +264,10 @@ func asConn(f *os.File) (*net.UnixConn, error) {
 	return u, nil
 }
 
-// without drops one variable of an environment.
-func without(vars []string, name string) (kept []string) {
+// without drops variables of an environment.
+func without(vars []string, names ...string) (kept []string) {
 	for _, v := range vars {
-		if !strings.HasPrefix(v, name+"=") {
+		if name, _, _ := strings.Cut(v, "="); !slices.Contains(names, name) {
 			kept = append(kept, v)
 		}
 	}

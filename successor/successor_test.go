@@ -2,12 +2,14 @@ package successor
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"os"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"tongka/conn"
 )
@@ -31,9 +33,21 @@ func play(r string) int {
 	if r == "hangs" {
 		select {}
 	}
+	if r == "says why" {
+		h.Fail(errors.New("密钥 · a key is missing, said " + h.Note()))
+		return 1
+	}
+	if r == "says half" {
+		_, _ = h.line.Write([]byte{wordFailed, 0, 9, 'x'})
+		return 1
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	got, err := h.Take(ctx)
+	if r == "says why later" {
+		h.Fail(errors.New(strings.Repeat("钥", maxReason)))
+		return 1
+	}
 	if err != nil || r == "dies later" {
 		return 1
 	}
@@ -80,7 +94,7 @@ func spawn(t *testing.T, as string) (*Successor, error) {
 	t.Setenv(role, as)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	return Spawn(ctx, os.Args[0], nil)
+	return Spawn(ctx, os.Args[0], nil, "a note")
 }
 
 // TestHandOver: who calls while nobody accepts waits, and the new one serves him.
@@ -114,11 +128,24 @@ func TestHandOver(t *testing.T) {
 // TestNewProcessFails at each of its steps: the old one is told, soon, and
 // nothing of the new one is left.
 func TestNewProcessFails(t *testing.T) {
-	for as, says := range map[string]string{"dies at once": "ended", "hangs": "too long"} {
+	for as, says := range map[string]string{"dies at once": "ended", "hangs": "too long", "says why": "a key is missing, said a note", "says half": "without its reason"} {
 		if _, err := spawn(t, as); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", as, err)
 		}
 	}
+	t.Run("later", func(t *testing.T) {
+		f := front(t, nil)
+		s, err := spawn(t, "says why later")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Give(f); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Go(context.Background()); err == nil || strings.Count(err.Error(), "钥") < maxReason/3-1 || !utf8.ValidString(err.Error()) {
+			t.Errorf("%v", err)
+		}
+	})
 	f := front(t, nil)
 	kept, err := Keep(f)
 	if err != nil || len(kept) != 1 {
@@ -144,7 +171,7 @@ func TestNewProcessFails(t *testing.T) {
 	if got := front(t, kept).Addr(0).String(); got != addr {
 		t.Logf("opened again at %s, was %s", got, addr)
 	}
-	if _, err := Spawn(context.Background(), "/nowhere/at/all", nil); err == nil {
+	if _, err := Spawn(context.Background(), "/nowhere/at/all", nil, ""); err == nil {
 		t.Error("a program that is not there was started")
 	}
 }
@@ -160,7 +187,7 @@ func TestOldProcessDies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &Heir{line}
+	h := &Heir{line: line}
 	type taken struct {
 		got map[string]*net.TCPListener
 		err error
@@ -203,7 +230,7 @@ func TestTakeIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
-		if got, err := (&Heir{line}).Take(ctx); err == nil {
+		if got, err := (&Heir{line: line}).Take(ctx); err == nil {
 			t.Errorf("%q: took %v", say, got)
 		}
 		cancel()

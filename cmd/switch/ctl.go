@@ -130,6 +130,12 @@ func printStatus(w io.Writer, st *admin.Status) {
 		state := console.WordsOfLink(l.State)
 		fmt.Fprintf(w, "银行线路 · link %s: %s（%s · %s）, 在途 · in flight %d, 欠冲正 · owed %d\n", l.Name, l.State, state.ZH, state.EN, l.InFlight, l.Owed)
 	}
+	if h := st.HandOver; h != nil {
+		fmt.Fprintf(w, "上次热重启未成 · last hot restart failed %s: %s · %s\n", h.At.Format(time.DateTime), h.Zh, h.En)
+		for _, line := range h.Lines {
+			fmt.Fprintf(w, "  %s\n", line)
+		}
+	}
 	if r := st.Reloaded; r != nil {
 		fmt.Fprintf(w, "上次重新加载 · last reload %s: %s · %s\n", r.At.Format(time.DateTime), r.Zh, r.En)
 		for _, line := range r.Lines {
@@ -232,7 +238,8 @@ type ctlRestartCmd struct {
 	Wait time.Duration `default:"5m" help:"至多等待多久，0 不等待 · how long to wait for the new process, 0 does not"`
 }
 
-// Run asks for it and waits until the new process answers.
+// Run asks for it and waits until the new process answers, or the old one says that
+// nobody follows it.
 func (c *ctlRestartCmd) Run(s *streams) error {
 	client, err := c.client()
 	if err != nil {
@@ -247,10 +254,21 @@ func (c *ctlRestartCmd) Run(s *streams) error {
 	if err := c.print(s, &answer); err != nil || c.Wait == 0 {
 		return err
 	}
-	return poll(s.ctx, c.Wait, "新进程尚未就绪 · the new process is not there yet", func(ctx context.Context) bool {
+	var failed *admin.HandOver
+	err = poll(s.ctx, c.Wait, "新进程尚未就绪 · the new process is not there yet", func(ctx context.Context) bool {
 		st, err := client.Status(ctx)
-		return err == nil && st.PID == answer.PID
+		if err != nil {
+			return false
+		}
+		if h := st.HandOver; h != nil && h.PID == answer.PID {
+			failed = h
+		}
+		return st.PID == answer.PID || failed != nil
 	})
+	if err == nil && failed != nil {
+		return c.print(s, &failed.Answer)
+	}
+	return err
 }
 
 // pollEvery is the pause between two looks at another process.

@@ -412,7 +412,7 @@ func TestRestartWithABadConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := call("", "ctl", "restart", "--socket", cfg.Admin.Socket)
-	if r.code != 1 || !strings.Contains(r.err, "the old one goes on") {
+	if r.code != 1 || !strings.Contains(r.err, "the old one goes on") || !strings.Contains(r.err, "nonsense") {
 		t.Error(r)
 	}
 	if err := os.WriteFile(g.file, good, 0o600); err != nil {
@@ -428,6 +428,37 @@ func TestRestartWithABadConfig(t *testing.T) {
 	if r := g.mustCtl("audit", "verify"); !strings.Contains(r.out, "2 lines") || !strings.Contains(r.out, "not compared") {
 		t.Error(r)
 	}
+}
+
+// TestRestartWithoutTheOldKey: the new process finds before anything stops that it could
+// not open the journal, and whoever asked is told why.
+func TestRestartWithoutTheOldKey(t *testing.T) {
+	g := newGround(t)
+	g.start()
+	t.Cleanup(g.killLast)
+	pid := g.up().PID
+	if err := g.fleet.Start(); err != nil {
+		t.Fatal(err)
+	}
+	g.selling()
+	if r := call("", "journal", "newkey", filepath.Join(filepath.Dir(g.file), "journal-2.key")); r.code != exitDone {
+		t.Fatal(r)
+	}
+	g.edit("log:", "journal: {key_file: journal-2.key}\nlog:")
+	if r := g.ctl("restart"); r.code != exitFailed || !strings.Contains(r.err, "the old one goes on") || !strings.Contains(r.err, "one of journal.old_keys") {
+		t.Errorf("%v\n%s", r, g.log())
+	}
+	if st := g.up(); st.PID != pid || st.HandOver != nil || strings.Contains(g.log(), "opens again") {
+		t.Errorf("the old process stopped for it: %+v\n%s", st, g.log())
+	}
+	g.selling()
+	g.edit("{key_file: journal-2.key}", "{key_file: journal-2.key, old_keys: [data/journal.key]}")
+	g.mustCtl("restart")
+	if st := g.up(); st.PID == pid {
+		t.Error("no restart is possible with it")
+	}
+	g.selling()
+	g.agree()
 }
 
 // TestOldProcessOpensAgain: the new process fails when it has the stores already.
@@ -447,10 +478,14 @@ func TestOldProcessOpensAgain(t *testing.T) {
 	}
 	g.edit("links: [{name: bank,", "links: [{name: other,") // not this folder's first link
 	g.edit("routes: [{link: bank}]", "routes: [{link: other}]")
-	g.mustCtl("restart", "--wait", "0s")
-	g.until("the old process has opened again", func() bool { return strings.Contains(g.log(), "this one opens again") })
-	if st := g.up(); st.PID != pid || st.Links[0].Name != "bank" {
+	if r := g.ctl("restart"); r.code != exitFailed || !strings.Contains(r.err, "could not follow, the old one goes on") || !strings.Contains(r.err, "other") {
+		t.Errorf("%v\n%s", r, g.log())
+	}
+	if st := g.up(); st.PID != pid || st.Links[0].Name != "bank" || st.HandOver == nil {
 		t.Errorf("%+v", st)
+	}
+	if r := g.mustCtl("status"); !strings.Contains(r.out, "last hot restart failed") {
+		t.Error(r)
 	}
 	g.selling()
 	if err := os.WriteFile(g.file, good, 0o600); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -20,6 +21,7 @@ import (
 	"tongka/config"
 	"tongka/fault"
 	"tongka/journal"
+	"tongka/keyfile"
 	"tongka/node"
 	"tongka/sdnotify"
 	"tongka/successor"
@@ -48,8 +50,9 @@ type runner struct {
 	stop     chan struct{}
 	handOver chan struct{}
 
-	mu   sync.Mutex           // guards next: actions come by other goroutines
-	next *successor.Successor // from the action that prepared it to the end of its handing over
+	mu     sync.Mutex           // guards what follows: actions and questions come by other goroutines
+	next   *successor.Successor // from the action that prepared it to the end of its handing over
+	failed *admin.HandOver      // the last that came to nothing
 }
 
 // Run starts the switch and waits for a signal, or for the store to fail: then
@@ -63,7 +66,26 @@ func (c *runCmd) Run(s *streams) error {
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR2)
 	defer signal.Stop(signals)
 	r := &runner{s: s, file: c.Config, profile: c.Profile, faults: new(fault.Book), fatal: make(chan error, 1), stop: make(chan struct{}, 1), handOver: make(chan struct{}, 1)}
-	cfg, err := config.Load(c.Config)
+	var err error
+	if r.heir, err = successor.FromEnv(); err != nil {
+		return err
+	}
+	err = r.begin()
+	if r.log != nil {
+		defer func() { _ = r.log.Sync() }() // standard error cannot be synced
+	}
+	if err != nil {
+		if r.heir != nil {
+			r.heir.Fail(err)
+		}
+		return err
+	}
+	return r.serve(signals)
+}
+
+// begin does all up to the open doors.
+func (r *runner) begin() error {
+	cfg, err := config.Load(r.file)
 	if err != nil {
 		return err
 	}
@@ -71,7 +93,6 @@ func (c *runCmd) Run(s *streams) error {
 		return err
 	}
 	r.log = r.faults.Watch(r.log)
-	defer func() { _ = r.log.Sync() }() // standard error cannot be synced
 	if err := supervised(r.faults); err != nil {
 		return err
 	}
@@ -82,10 +103,7 @@ func (c *runCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
-	if err := r.start(cfg, sockets); err != nil {
-		return err
-	}
-	return r.serve(signals)
+	return r.start(cfg, sockets)
 }
 
 // widen gives the Go runtime two places to run for each processor, unless the
@@ -105,9 +123,8 @@ const inheritWithin = 11 * time.Minute
 // inherit waits for the sockets of the process that this one follows. By then
 // all is known to be right that can be known without the stores.
 func (r *runner) inherit(cfg *config.Config) (map[string]*net.TCPListener, error) {
-	var err error
-	if r.heir, err = successor.FromEnv(); err != nil || r.heir == nil {
-		return nil, err
+	if r.heir == nil {
+		return nil, nil
 	}
 	if _, err := tryImport(cfg); err != nil {
 		return nil, err
@@ -115,13 +132,29 @@ func (r *runner) inherit(cfg *config.Config) (map[string]*net.TCPListener, error
 	if err := errors.Join(usable(cfg, mayUse), node.Check(cfg)); err != nil {
 		return nil, err
 	}
-	// A security module that does not open them must stop this process, not the other.
-	if _, err := journal.LoadRing(cfg.Journal.KeyFile, cfg.Journal.OldKeys, cfg.JournalDir(), node.OpenKey(cfg)); err != nil {
+	// A security module that does not open them, or a key that is missing, must stop this
+	// process, not the other.
+	ring, err := journal.LoadRing(cfg.Journal.KeyFile, cfg.Journal.OldKeys, cfg.JournalDir(), node.OpenKey(cfg))
+	if err == nil {
+		err = opens(&ring, r.heir.Note())
+	}
+	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(r.s.ctx, inheritWithin)
 	defer cancel()
 	return r.heir.Take(ctx)
+}
+
+// opens says whether a ring has the key under which the journal of the process before
+// this one lies; it is known by its check value. One that said nothing is not asked.
+func opens(ring *keyfile.Ring, note string) error {
+	var check [keyfile.CheckSize]byte
+	if n, err := hex.Decode(check[:], []byte(note)); note == "" || err == nil && n == len(check) && ring.Holds(check) {
+		return nil
+	}
+	return fmt.Errorf("%w: 运行中的流水以校验值 %s 的密钥封存，须为 journal.key_file 或列入 journal.old_keys · the running journal lies under the key of check value %[2]s: it must be journal.key_file or one of journal.old_keys",
+		journal.ErrKey, note)
 }
 
 func (r *runner) start(cfg *config.Config, sockets map[string]*net.TCPListener) (err error) {
@@ -131,7 +164,7 @@ func (r *runner) start(cfg *config.Config, sockets map[string]*net.TCPListener) 
 		Fatal:     func(err error) { r.fatal <- err },
 		Stop:      func() { ring(r.stop) },
 		Prepare:   r.prepare,
-		HandOver:  func() { ring(r.handOver) }})
+		HandOver:  func() { ring(r.handOver) }, Unfollowed: r.unfollowed})
 	if err != nil {
 		return err
 	}
@@ -243,7 +276,8 @@ func (r *runner) prepare(ctx context.Context) (pid int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	next, err := successor.Spawn(ctx, program, os.Args[1:])
+	check := r.node.KeyCheck()
+	next, err := successor.Spawn(ctx, program, os.Args[1:], fmt.Sprintf("%X", check))
 	if err != nil {
 		return 0, err
 	}
@@ -268,7 +302,9 @@ func (r *runner) succeed() (done bool, err error) {
 		err = next.Give(r.node.Sockets())
 	}
 	if err != nil {
-		r.log.Error("sockets not handed over: this process goes on", fault.Field(fault.HandOverFailed), zap.Error(errors.Join(err, next.Kill())))
+		err = errors.Join(err, next.Kill())
+		r.log.Error("sockets not handed over: this process goes on", fault.Field(fault.HandOverFailed), zap.Error(err))
+		r.notFollowed(next.PID(), err)
 		closeAll(kept)
 		return false, nil
 	}
@@ -293,7 +329,22 @@ func (r *runner) succeed() (done bool, err error) {
 		return true, nil
 	}
 	r.log.Error("the new process failed: this one opens again", fault.Field(fault.HandOverFailed), zap.Error(err))
+	r.notFollowed(next.PID(), err)
 	return false, r.start(reopening(cfg, r.file), kept)
+}
+
+// notFollowed keeps why a hand-over failed, for who asked for it.
+func (r *runner) notFollowed(pid int, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.failed = &admin.HandOver{At: time.Now(), PID: pid,
+		Answer: admin.Failed(fmt.Sprintf("进程 %d 未能接替，旧进程继续运行", pid), fmt.Sprintf("process %d could not follow, the old one goes on", pid), err)}
+}
+
+func (r *runner) unfollowed() *admin.HandOver {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failed
 }
 
 func closeAll(sockets map[string]*net.TCPListener) {
