@@ -23,6 +23,17 @@ func (n LSN) index() int { return int(n & (1<<indexBits - 1)) }
 // String is tick.index, as logs and errors show it.
 func (n LSN) String() string { return fmt.Sprintf("%d.%d", n.tick(), n.index()) }
 
+// ParseLSN reads what String writes.
+func ParseLSN(s string) (LSN, error) {
+	var tick uint64
+	var index uint16
+	n, err := fmt.Sscanf(s, "%d.%d", &tick, &index)
+	if at := lsnAt(tick, int(index)); err == nil && n == 2 && at.tick() == tick && at.String() == s {
+		return at, nil
+	}
+	return 0, fmt.Errorf("journal: %q is no place (tick.index)", s)
+}
+
 // Kind says what a record tells.
 type Kind uint8
 

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -34,37 +36,75 @@ const ManifestFile = "MANIFEST.json"
 // half is the end of a name that is not finished.
 const half = ".half"
 
-// Backup makes a backup in dir, which must not be there, or finishes what a crash
-// left: checkpoint makes the journal's copy in a folder, extra are files and folders
-// of the house to go with it, by their names in the backup. prove restores a copy of
-// the whole and says how many records its journal has; what it cannot restore is no
-// backup. The folder has its name once all of this is done.
-func Backup(dir string, checkpoint func(to string) error, extra map[string]string, prove func(copy string) (int, error), now time.Time) (*Manifest, error) {
-	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-		return nil, errors.Join(err, fmt.Errorf("%s: 已存在 · is there already", dir))
+// Job is a backup to be made.
+type Job struct {
+	Dir        string                         // must not be there
+	Checkpoint func(to string) error          // copies the journal
+	Extra      map[string]string              // files and folders of the house to go with it, by their names in the backup
+	Prove      func(copy string) (int, error) // restores a copy of the whole, and counts the records of its journal
+	Step       func(name string) error        // between any two parts, for tests of crashes; may be nil
+	Now        time.Time
+}
+
+// Backup makes it, or begins anew what a crash left. What cannot be restored is no
+// backup; the folder has its name once all is done.
+func Backup(j *Job) (*Manifest, error) {
+	if _, err := os.Stat(j.Dir); !errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.Join(err, fmt.Errorf("%s: 已存在 · is there already", j.Dir))
 	}
-	work, trial := dir+half, dir+".trial"+half
-	if err := errors.Join(os.RemoveAll(work), os.RemoveAll(trial), os.MkdirAll(work, 0o700)); err != nil {
-		return nil, err
-	}
-	if err := checkpoint(filepath.Join(work, "journal")); err != nil {
-		return nil, err
-	}
-	for name, from := range extra {
-		if err := copyTree(from, filepath.Join(work, name)); err != nil {
+	work := j.Dir + half
+	m := &Manifest{Made: j.Now.UTC()}
+	for _, part := range []struct {
+		name string
+		do   func() error
+	}{
+		{"emptied", func() error {
+			return errors.Join(os.RemoveAll(work), os.RemoveAll(j.trial()), os.MkdirAll(work, 0o700))
+		}},
+		{"checkpoint", func() error { return j.Checkpoint(filepath.Join(work, "journal")) }},
+		{"copied", func() error { return j.extra(work) }},
+		{"proved", func() error { return j.prove(work, m) }},
+		{"listed", func() error { return m.write(work) }},
+		{"named", func() error { return errors.Join(os.Rename(work, j.Dir), syncFolder(filepath.Dir(j.Dir))) }},
+	} {
+		if err := part.do(); err != nil {
 			return nil, err
 		}
+		if j.Step != nil {
+			if err := j.Step(part.name); err != nil {
+				return nil, err
+			}
+		}
 	}
-	m := &Manifest{Made: now.UTC()}
-	var err error
-	if err = copyTree(work, trial); err == nil {
-		m.Records, err = prove(trial)
+	return m, nil
+}
+
+// trial is where a copy is opened: who restores writes into it.
+func (j *Job) trial() string { return j.Dir + ".trial" + half }
+
+func (j *Job) extra(work string) error {
+	for _, name := range slices.Sorted(maps.Keys(j.Extra)) {
+		if err := copyTree(j.Extra[name], filepath.Join(work, name)); err != nil {
+			return err
+		}
 	}
-	if err := errors.Join(err, os.RemoveAll(trial)); err != nil {
-		return nil, fmt.Errorf("备份未能恢复 · the backup cannot be restored: %w", err)
+	return nil
+}
+
+func (j *Job) prove(work string, m *Manifest) (err error) {
+	if err = copyTree(work, j.trial()); err == nil {
+		m.Records, err = j.Prove(j.trial())
 	}
+	if err := errors.Join(err, os.RemoveAll(j.trial())); err != nil {
+		return fmt.Errorf("备份未能恢复 · the backup cannot be restored: %w", err)
+	}
+	return nil
+}
+
+// write lists all there is, and gets the whole onto the disk.
+func (m *Manifest) write(work string) (err error) {
 	if m.Files, err = list(work); err != nil {
-		return nil, err
+		return err
 	}
 	b, err := json.MarshalIndent(m, "", "  ")
 	if err == nil {
@@ -73,10 +113,15 @@ func Backup(dir string, checkpoint func(to string) error, extra map[string]strin
 	if err == nil {
 		err = syncTree(work)
 	}
-	if err == nil {
-		err = os.Rename(work, dir)
+	return err
+}
+
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
 	}
-	return m, err
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // Check holds a backup against its manifest.

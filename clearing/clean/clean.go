@@ -48,15 +48,15 @@ type Summary struct {
 
 var errPast = errors.New("past")
 
-// Summarize reads a day's window.
-func Summarize(src Source, cuts day.Cuts, date day.Date) (*Summary, error) {
-	from, to, ok := cuts.Window(date)
-	if !ok {
-		return nil, fmt.Errorf("%s: 日切簿中没有此日 · the book of cuts does not have it", date)
-	}
+// ErrGone is a day whose journal was taken away before it had a summary.
+var ErrGone = errors.New("流水已清理 · its journal is gone")
+
+// Summarize reads a day's window: the places from inclusive, to exclusive, that it was
+// cleared by.
+func Summarize(src Source, date day.Date, from, to uint64) (*Summary, error) {
 	floor, err := src.Floor()
 	if err == nil && from < uint64(floor.At) {
-		err = fmt.Errorf("%s: 流水已清理 · its journal is gone", date)
+		err = fmt.Errorf("%s: %w", date, ErrGone)
 	}
 	if err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func Summarize(src Source, cuts day.Cuts, date day.Date) (*Summary, error) {
 
 // Plan says how far a journal may be cut: all days up to and with date. Everything
 // that keeps it is named. waits gives the numbers of transactions that a person has
-// still to decide about.
+// still to decide about. What was cut further before stays as it is.
 func Plan(src Source, cuts day.Cuts, date day.Date, now time.Time, waits func(func(txn.ID)) error) (f journal.Floor, err error) {
 	_, to, ok := cuts.Window(date)
 	if !ok {
@@ -108,6 +108,10 @@ func Plan(src Source, cuts day.Cuts, date day.Date, now time.Time, waits func(fu
 	}
 	if date.Add(LeastKept) >= today {
 		return f, fmt.Errorf("%s: 至少保留 %d 日 · at least %d days are kept", date, LeastKept, LeastKept)
+	}
+	was, err := src.Floor()
+	if err != nil || was.At >= journal.LSN(to) {
+		return was, err
 	}
 	f.At = journal.LSN(to)
 	if f.Last, err = src.LastBefore(f.At); err != nil {

@@ -51,8 +51,6 @@ func (s *Station) further(ctx context.Context, f *File) error {
 		return s.offline(ctx, f, k)
 	case f.State == Cleared:
 		return s.archive(f)
-	case f.State == Archived && !f.Purged && f.Date.Add(s.o.Config.Keep) < s.today():
-		return s.purge(f)
 	}
 	return nil
 }
@@ -143,17 +141,4 @@ func (s *Station) archive(f *File) error {
 		return nil
 	})
 	return errors.Join(err, s.at("archived"))
-}
-
-// purge deletes the bytes of a file whose time is over. What is known of it stays.
-func (s *Station) purge(f *File) error {
-	for _, p := range s.places(f) {
-		if err := os.RemoveAll(p); err != nil {
-			return err
-		}
-	}
-	return s.change(f.ID, Archived, func(_ *store, _ *batch, f *File) error {
-		f.Purged = true
-		return nil
-	})
 }

@@ -164,6 +164,9 @@ func (s *Station) keep(in *incoming, f *File) error {
 	if err := os.Rename(in.path, spool.path(f.stem())); err != nil {
 		return err
 	}
+	if err := s.at("named"); err != nil {
+		return err
+	}
 	if err := syncFolder(string(spool)); err != nil {
 		return err
 	}
@@ -179,6 +182,9 @@ func (s *Station) enter(f *File, e *Entry) error {
 		by := "pass"
 		if e == nil {
 			by = s.o.By
+			if err := s.audit(Act{Do: "files-import", What: f.auditName(), After: f.Kind}); err != nil {
+				return err
+			}
 		}
 		f.move(Received, by, s.o.Now(), "")
 		b := st.batch()

@@ -29,8 +29,12 @@ func (s *Station) Retry(ctx context.Context, o Order) (*File, error) {
 		if f.Number != "" {
 			b.drop(numberKey(f))
 		}
+		was := f.auditState()
 		f.Date, f.Tries, f.Next, f.Number = o.Date, 0, 0, ""
 		f.move(Received, s.o.By, s.o.Now(), o.Why)
+		if err := s.audit(Act{Do: "files-retry", What: f.auditName(), Before: was, After: f.auditState(), Why: o.Why}); err != nil {
+			return err
+		}
 		return s.bring(f, s.path("spool", f.stem()))
 	})
 	if err != nil {
@@ -56,7 +60,11 @@ func (s *Station) Reject(o Order) (*File, error) {
 		return nil, fmt.Errorf("%s 处于 %s，不可拒绝 · is %s and cannot be rejected", f.Name, f.State.Words().ZH, f.State)
 	}
 	err = s.change(f.ID, f.State, func(_ *store, _ *batch, f *File) error {
+		was := f.auditState()
 		f.move(Rejected, s.o.By, s.o.Now(), o.Why)
+		if err := s.audit(Act{Do: "files-reject", What: f.auditName(), Before: was, After: f.auditState(), Why: o.Why}); err != nil {
+			return err
+		}
 		return s.bring(f, s.path("quarantine", f.stem()))
 	})
 	if err != nil {

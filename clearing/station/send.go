@@ -139,10 +139,11 @@ type Sent struct {
 	SHA256  string   `json:"sha256"`
 	Records int64    `json:"records"`
 	Sum     int64    `json:"sum_fen"`
-	Times   int      `json:"times"`           // put at the other side
-	At      string   `json:"at,omitempty"`    // last
-	Acked   string   `json:"acked,omitempty"` // when, and by whom
-	Why     string   `json:"why,omitempty"`   // it is not there, or its acknowledgement is wrong
+	Times   int      `json:"times"`            // put at the other side
+	At      string   `json:"at,omitempty"`     // last
+	Acked   string   `json:"acked,omitempty"`  // when, and by whom
+	Why     string   `json:"why,omitempty"`    // it is not there, or its acknowledgement is wrong
+	Purged  bool     `json:"purged,omitempty"` // what was made is deleted here: kept long enough
 }
 
 func sentKey(x *Sent) []byte {
@@ -172,6 +173,11 @@ func (s *Station) Send(ctx context.Context, o SendOrder) (all []*Sent, err error
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
+	if o.Again {
+		if err := s.audit(Act{Do: "files-resend", What: strings.TrimSpace(fmt.Sprintf("%s %s %s", o.Date, strings.Join(o.Only, ","), o.Name))}); err != nil {
+			return nil, err
+		}
+	}
 	for i := range s.o.Config.Send {
 		d := &s.o.Config.Send[i]
 		if len(o.Only) > 0 && !slices.Contains(o.Only, d.Name) {
@@ -203,25 +209,20 @@ const listName = ".list.json"
 
 // made gives a day's files of a distribution, and makes them if they are not here.
 func (s *Station) made(d *Send, o *SendOrder) (all []*Sent, err error) {
-	dir := s.path("sent", o.Date.String(), d.Name)
-	list := filepath.Join(dir, listName)
+	list := filepath.Join(s.path("sent", o.Date.String(), d.Name), listName)
 	b, err := os.ReadFile(list)
 	if errors.Is(err, os.ErrNotExist) {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+		before, err := s.sentBefore(d, o.Date)
+		cleaned := len(before) > 0 && !slices.ContainsFunc(before, func(x *Sent) bool { return !x.Purged })
+		if err != nil || cleaned && !o.Again {
+			return before, err // all of it was sent, its time is over, and nobody wants it again
+		}
+		if b, err = s.anew(d, o, before); err != nil {
 			return nil, err
 		}
-		if all, err = s.make(d, o, localDir(dir)); err != nil {
-			return nil, err
-		}
-		if b, err = json.Marshal(all); err != nil {
-			return nil, err
-		}
-		err = errors.Join(localDir(dir).Put(listName, func(w io.Writer) error { _, err := w.Write(b); return err }), s.at("made"))
-	}
-	if err != nil {
+	} else if err != nil {
 		return nil, err
 	}
-	all = nil
 	if err := json.Unmarshal(b, &all); err != nil {
 		return nil, fmt.Errorf("%s: %w", list, err)
 	}
@@ -233,6 +234,50 @@ func (s *Station) made(d *Send, o *SendOrder) (all []*Sent, err error) {
 		}
 		return nil
 	})
+}
+
+// anew makes them, and their list last. What was sent before is made the same or not at all.
+func (s *Station) anew(d *Send, o *SendOrder, before []*Sent) (list []byte, err error) {
+	dir := localDir(s.path("sent", o.Date.String(), d.Name))
+	if err := os.MkdirAll(string(dir), 0o700); err != nil {
+		return nil, err
+	}
+	all, err := s.make(d, o, dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := sameAs(before, all); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(string(dir)))
+	}
+	if list, err = json.Marshal(all); err != nil {
+		return nil, err
+	}
+	if err := s.at("before the list"); err != nil {
+		return nil, err
+	}
+	if err := dir.Put(listName, func(w io.Writer) error { _, err := w.Write(list); return err }); err != nil {
+		return nil, err
+	}
+	return list, s.at("made")
+}
+
+// sentBefore gives what was sent of a day, of one distribution.
+func (s *Station) sentBefore(d *Send, date day.Date) (all []*Sent, err error) {
+	all, err = s.SentOf(date)
+	return slices.DeleteFunc(all, func(x *Sent) bool { return x.Send != d.Name || x.Times == 0 }), err
+}
+
+// sameAs refuses what is made anew, when what was sent was other: a party that has two
+// files of one name and day could not say which one counts.
+func sameAs(before, now []*Sent) error {
+	var faults []error
+	for _, x := range before {
+		if !slices.ContainsFunc(now, func(y *Sent) bool { return y.Name == x.Name && y.SHA256 == x.SHA256 }) {
+			faults = append(faults, fmt.Errorf("%s: 原件已清理，现在做出的与当时所发（%.16s）不同，不重发 · what was sent (%.16s) is cleaned away, and what is made now is not the same: not sent again",
+				x.Name, x.SHA256, x.SHA256))
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // put puts files where they belong, each as details, totals and digest.
@@ -263,7 +308,7 @@ func (s *Station) put(ctx context.Context, d *Send, all []*Sent, again bool) err
 		}
 		if err == nil {
 			x.Times++
-			x.At, x.Why, x.Acked = s.o.Now().UTC().Format(time.RFC3339), "", ""
+			x.At, x.Why, x.Acked, x.Purged = s.o.Now().UTC().Format(time.RFC3339), "", "", false
 		} else {
 			x.Why = err.Error()
 		}
@@ -338,6 +383,9 @@ func (s *Station) Ack(d day.Date, name string) (*Sent, error) {
 	}
 	for _, x := range all {
 		if x.Name == name && x.Times > 0 {
+			if err := s.audit(Act{Do: "files-ack", What: fmt.Sprintf("%s %s/%s %s", x.Date, x.Send, x.Name, x.SHA256), Before: strings.TrimSpace(x.Acked + " " + x.Why)}); err != nil {
+				return nil, err
+			}
 			x.Acked, x.Why = s.o.Now().UTC().Format(time.RFC3339)+" "+s.o.By, ""
 			return x, s.note(x)
 		}

@@ -161,39 +161,6 @@ func TestSendFails(t *testing.T) {
 	}
 }
 
-func TestSendKilledAnywhere(t *testing.T) {
-	play := func(die int) (steps int, what string) {
-		g := newGround(t, sendConfig)
-		g.must(os.MkdirAll(filepath.Join(g.dir, "out"), 0o700))
-		g.must(os.WriteFile(filepath.Join(g.dir, "black.csv"), []byte("x\n"), 0o600))
-		dir := g.closedDay("104110000000001", "104290000000002")
-		g.o.step = func(string) error {
-			if steps++; steps == die {
-				return own(errors.New("killed"))
-			}
-			return nil
-		}
-		for range 2 {
-			g.open()
-			_, _ = g.Send(t.Context(), SendOrder{Date: first, Run: dir})
-		}
-		list, err := os.ReadDir(filepath.Join(g.dir, "out"))
-		g.must(err)
-		for _, e := range list {
-			what += e.Name() + "\n" + g.out(e.Name())
-		}
-		all, err := g.SentOf(first)
-		g.must(err)
-		return steps, fmt.Sprint(what, len(all))
-	}
-	steps, want := play(0)
-	for die := range steps {
-		if _, got := play(die + 1); got != want {
-			t.Errorf("killed at step %d:\n got %s\nwant %s", die+1, got, want)
-		}
-	}
-}
-
 func TestSendConfigFaults(t *testing.T) {
 	for text, want := range map[string]string{
 		`send: [{name: a, per: merchant, files: "x.csv", to: {folder: y}}]`:                         "{merchant} 与 {yyyymmdd}",

@@ -23,9 +23,37 @@ type Options struct {
 	// that is there; nil: such files stay verified.
 	Offline func(ctx context.Context, f *OfflineFile) (OfflineResult, error)
 	Heed    func(f *File) // what a pass has done; may be nil
-
-	step func(name string) error // tests end a run here
+	// Audit writes down what a person has the station do, before it is done: what cannot
+	// be audited does not happen. nil: nobody keeps one.
+	Audit func(Act) error
+	// Step is called between any two changes on disk; an error ends the work there. Tests
+	// of crashes have it.
+	Step func(name string) error
 }
+
+// Act is something that a person has the station do.
+type Act struct {
+	Do     string // files-retry, files-reject, files-import, files-ack, files-resend, files-purge
+	What   string
+	Before string
+	After  string
+	Why    string
+}
+
+// audit writes an act down.
+func (s *Station) audit(a Act) error {
+	if s.o.Audit == nil {
+		return nil
+	}
+	return s.o.Audit(a)
+}
+
+// auditName is a file as the audit has it: a number for us, a name and a digest for
+// whoever sent it.
+func (f *File) auditName() string { return fmt.Sprintf("%d %s %s", f.ID, f.Name, f.SHA256) }
+
+// auditState is where a file is, for the audit.
+func (f *File) auditState() string { return fmt.Sprintf("%s %s", f.State, f.Date) }
 
 // OfflineFile is a file with what lies beside it.
 type OfflineFile struct {
@@ -69,15 +97,15 @@ func (s *Station) path(parts ...string) string {
 }
 
 func (s *Station) at(name string) error {
-	if s.o.step == nil {
+	if s.o.Step == nil {
 		return nil
 	}
-	return s.o.step(name)
+	return s.o.Step(name)
 }
 
 // with opens the state for f.
 func (s *Station) with(f func(*store) error) (err error) {
-	st, err := openStore(s.o.Dir)
+	st, err := openStore(s.o.Dir, s.at)
 	if err != nil {
 		return err
 	}
@@ -163,7 +191,13 @@ func (s *Station) bring(f *File, to string) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 		return err
 	}
-	return errors.Join(os.Rename(from, to), syncFolder(filepath.Dir(to)), syncFolder(filepath.Dir(from)))
+	if err := os.Rename(from, to); err != nil {
+		return err
+	}
+	if err := s.at("moved"); err != nil {
+		return err
+	}
+	return errors.Join(syncFolder(filepath.Dir(to)), syncFolder(filepath.Dir(from)))
 }
 
 // today is the day that it is, in the station's zone.

@@ -2,7 +2,6 @@ package station
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -43,7 +42,12 @@ type ground struct {
 
 func newGround(t *testing.T, config string) *ground {
 	t.Helper()
-	g := &ground{t: t, dir: t.TempDir(), now: time.Date(2026, 10, 1, 15, 0, 0, 0, time.UTC)}
+	return groundIn(t, t.TempDir(), config)
+}
+
+func groundIn(t *testing.T, dir, config string) *ground {
+	t.Helper()
+	g := &ground{t: t, dir: dir, now: time.Date(2026, 10, 1, 15, 0, 0, 0, time.UTC)}
 	c, err := Parse("station.yaml", g.dir, []byte(config))
 	g.must(err)
 	g.must(os.MkdirAll(filepath.Join(g.dir, "in"), 0o700))
@@ -173,14 +177,6 @@ func TestWayOfAFile(t *testing.T) {
 	f, err = g.Retry(t.Context(), Order{What: "2", Date: 20261002, Why: "late"})
 	if err != nil || f.State != Verified || f.Date != 20261002 {
 		t.Fatalf("%+v, %v", f, err)
-	}
-	g.now = g.now.AddDate(0, 0, 40)
-	g.pass()
-	if f, err = g.Find("1"); err != nil || !f.Purged {
-		t.Errorf("%+v, %v", f, err)
-	}
-	if _, err := g.bytesOf(f); err == nil {
-		t.Error("its bytes are kept for ever")
 	}
 }
 
@@ -401,7 +397,7 @@ func TestTrouble(t *testing.T) {
 func TestRetries(t *testing.T) {
 	g := newGround(t, testConfig)
 	g.file("bank-20261001-01.csv", ownCSV(3))
-	g.o.step = func(name string) error {
+	g.o.Step = func(name string) error {
 		if name == "received" {
 			return errors.New("killed")
 		}
@@ -412,7 +408,7 @@ func TestRetries(t *testing.T) {
 		_ = g.Pass(t.Context())
 		g.now = g.now.Add(time.Minute)
 	}
-	g.o.step = nil
+	g.o.Step = nil
 	g.open()
 	f, err := g.Find("1")
 	g.must(err)
@@ -427,63 +423,5 @@ func TestRetries(t *testing.T) {
 	g.must(os.Rename(g.path("spool", "away"), g.path("spool", f.stem())))
 	if f, err = g.Retry(t.Context(), Order{What: "1"}); err != nil || f.State != Verified {
 		t.Errorf("%+v, %v", f, err)
-	}
-}
-
-// Killed at any point and run again, the station comes to know the same.
-func TestKilledAnywhere(t *testing.T) {
-	play := func(die int) (steps int, what string) {
-		g := newGround(t, testConfig)
-		count := func(string) error {
-			if steps++; steps == die {
-				return errors.New("killed")
-			}
-			return nil
-		}
-		g.o.step = count
-		g.open()
-		g.file("bank-20261001-01.csv", ownCSV(3))
-		g.file("bank-20261001-02.csv", "rrn,amount\n1,x\nend,1,1\n")
-		g.file("bare.csv", ownCSV(3))
-		for range 3 {
-			if err := g.Pass(t.Context()); err != nil && err.Error() == "killed" == (die == 0) {
-				t.Fatal(err)
-			}
-			g.open()
-			g.now = g.now.Add(time.Minute)
-		}
-		for range 2 {
-			files, err := g.Files(first)
-			g.must(err)
-			for _, at := range []run.Step{run.Intake, run.Close} {
-				if err := g.Took(first, at, files); err != nil && die == 0 {
-					t.Fatal(err)
-				}
-			}
-		}
-		l, err := g.List()
-		g.must(err)
-		for _, f := range l.Files {
-			f.History = nil
-		}
-		b, err := json.Marshal(l.Files)
-		g.must(err)
-		left, err := filepath.Glob(g.path("*", "*"))
-		g.must(err)
-		for _, p := range left {
-			if rel, _ := filepath.Rel(g.o.Dir, p); !strings.HasPrefix(rel, "state") {
-				b = append(b, "\n"+rel...)
-			}
-		}
-		return steps, string(b)
-	}
-	steps, want := play(0)
-	if steps < 10 || !strings.Contains(want, "archive/20261001") {
-		t.Fatalf("%d steps: %s", steps, want)
-	}
-	for die := range steps {
-		if _, got := play(die + 1); got != want {
-			t.Errorf("killed at step %d:\n got %s\nwant %s", die+1, got, want)
-		}
 	}
 }

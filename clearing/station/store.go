@@ -9,7 +9,8 @@
 //	dir/quarantine/SHA-* bytes of those that are set aside
 //	dir/archive/DATE/NAME
 //	dir/sent/DATE/SEND  what was made for others
-//	dir/sent/DATE      what was made for others, until they say that they have it
+//
+// How long bytes stay is said by Config.Keep; Purge deletes them.
 package station
 
 import (
@@ -94,7 +95,7 @@ type File struct {
 	Tries   int      `json:"tries,omitempty"`
 	Next    int64    `json:"next,omitempty"`   // Unix seconds: not tried before
 	Faults  []string `json:"faults,omitempty"` // why, with line and column
-	Purged  bool     `json:"purged,omitempty"` // its archived bytes are deleted
+	Purged  bool     `json:"purged,omitempty"` // its bytes are deleted: kept long enough
 	Beside  []string `json:"beside,omitempty"` // suffixes of what came with it
 	History []Event  `json:"history"`
 }
@@ -142,6 +143,7 @@ type Trouble struct {
 type store struct {
 	db   *pebble.DB
 	lock *os.File
+	at   func(step string) error
 }
 
 // busyFor is how long a command waits for another that is at the state, and busyLook
@@ -171,7 +173,7 @@ func lockFile(name string) (*os.File, error) {
 	}
 }
 
-func openStore(dir string) (*store, error) {
+func openStore(dir string, at func(string) error) (*store, error) {
 	lock, err := lockFile(filepath.Join(dir, "lock"))
 	if err != nil {
 		return nil, err
@@ -180,7 +182,7 @@ func openStore(dir string) (*store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("文件站状态库打不开 · the station's state does not open: %w", err), lock.Close())
 	}
-	return &store{db, lock}, nil
+	return &store{db, lock, at}, nil
 }
 
 func (s *store) close() error { return errors.Join(s.db.Close(), s.lock.Close()) }
@@ -249,10 +251,11 @@ func (s *store) byID(id uint32) (*File, error) {
 // batch is what becomes true at once.
 type batch struct {
 	b   *pebble.Batch
+	at  func(step string) error
 	err error
 }
 
-func (s *store) batch() *batch { return &batch{b: s.db.NewBatch()} }
+func (s *store) batch() *batch { return &batch{b: s.db.NewBatch(), at: s.at} }
 
 func (b *batch) put(key []byte, v any) {
 	text, err := json.Marshal(v)
@@ -269,9 +272,15 @@ func (b *batch) file(f *File) { b.put(fileKey(f.ID), f) }
 // commit makes it true, durably.
 func (b *batch) commit() error {
 	if b.err == nil {
+		b.err = b.at("before a batch")
+	}
+	if b.err == nil {
 		b.err = b.b.Commit(pebble.Sync)
 	}
-	return errors.Join(b.err, b.b.Close())
+	if err := errors.Join(b.err, b.b.Close()); err != nil {
+		return err
+	}
+	return b.at("after a batch")
 }
 
 // each reads all values of a prefix.

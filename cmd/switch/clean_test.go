@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,13 +13,13 @@ import (
 	"tongka/journal"
 )
 
-// Old days go once they have a summary and nobody needs them; all of it can be done
-// again, and the backup has what went.
-func TestCleanByCommands(t *testing.T) {
-	file, ann, bob := house(t)
+// later is a day on which those of the ground are old.
+var later = time.Date(2027, 1, 1, 9, 0, 0, 0, time.UTC)
+
+// cut ends days of a house's journal, with nothing after its last record.
+func cut(t *testing.T, file string, dates ...day.Date) {
+	t.Helper()
 	dir := filepath.Dir(file)
-	backups := filepath.Join(dir, "backups")
-	dayBook(t, file, 20260930)
 	book, err := day.OpenBook(filepath.Join(dir, "data/cuts"))
 	if err != nil {
 		t.Fatal(err)
@@ -31,8 +32,12 @@ func TestCleanByCommands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range []day.Date{20261001, 20261002} {
-		if err := book.Decide(day.Cut{Date: d, End: uint64(log.Next()), At: time.Date(2026, 10, int(d%100), 15, 0, 0, 0, time.UTC).UnixNano(), By: day.Scheduled}); err != nil {
+	for i, d := range dates {
+		by := day.Scheduled
+		if len(book.Cuts()) == 0 && i == 0 {
+			by = day.Origin
+		}
+		if err := book.Decide(day.Cut{Date: d, End: uint64(log.Next()), At: time.Date(2026, 10, int(d%100), 15, 0, 0, 0, time.UTC).UnixNano(), By: by}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -42,6 +47,16 @@ func TestCleanByCommands(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// Old days go once they have a summary and nobody needs them; all of it can be done
+// again, and the backup has what went.
+func TestCleanByCommands(t *testing.T) {
+	file, ann, bob := house(t)
+	dir := filepath.Dir(file)
+	backups := filepath.Join(dir, "backups")
+	dayBook(t, file, 20260930)
+	cut(t, file, 20261001, 20261002)
 	want(t, exitFailed, "no day is cleared yet", "clean", "run", "-c", file, "--backups", backups)
 	want(t, exitDone, "closed", "clear", "run", "-c", file, "--date", "20261001")
 	want(t, exitDone, "closed", "clear", "run", "-c", file, "--date", "20261002")
@@ -51,8 +66,7 @@ func TestCleanByCommands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	later := time.Date(2027, 1, 1, 9, 0, 0, 0, time.UTC)
-	s := streams{t.Context(), strings.NewReader(""), os.Stderr, os.Stderr}
+	s := streams{ctx: t.Context(), in: strings.NewReader(""), out: os.Stderr, err: os.Stderr}
 	if err := c.purge(&s, 30, later); err == nil || !strings.Contains(err.Error(), "no summary yet") {
 		t.Errorf("without a summary: %v", err)
 	}
@@ -99,4 +113,48 @@ func TestCleanByCommands(t *testing.T) {
 	if _, err := clean.Check(filepath.Join(backups, "20261002")); err != nil {
 		t.Errorf("the backup: %v", err)
 	}
+}
+
+// Days that were cleared by the clock, before there was a book of cuts, have their summary
+// as well, by the window that they were cleared by; when their journal goes is said.
+func TestCleanBeforeTheBook(t *testing.T) {
+	file, _, _ := house(t)
+	dir := filepath.Dir(file)
+	want(t, exitDone, "closed", "clear", "run", "-c", file, "--date", "20261001")
+	want(t, exitDone, "closed", "clear", "run", "-c", file, "--date", "20261002")
+	c, err := (&clerkFlags{Config: file}).clerk()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	s := streams{ctx: t.Context(), in: strings.NewReader(""), out: &out, err: os.Stderr}
+	purge := func(says string) {
+		t.Helper()
+		out.Reset()
+		if err := c.purge(&s, 30, later); !strings.Contains(fmt.Sprint(err, out.String()), says) {
+			t.Errorf("%v %s, want %s", err, out.String(), says)
+		}
+	}
+	purge("switch clean summary -c " + file)
+	got := want(t, exitDone, "", "clean", "summary", "-c", file)
+	if !strings.Contains(got, "20261001: 10") || !strings.Contains(got, "20261002: 0") {
+		t.Error(got)
+	}
+	purge("the switch makes it when it starts")
+	cut(t, file, 20261002, 20261003)
+	purge("they go with its first day 20261003, from 20261103 on (--keep 30)")
+
+	// A report that somebody has touched is no window.
+	if err := os.Remove(filepath.Join(dir, "data/clearing/summaries/20261001.json")); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, "data/clearing/days/20261001/report.json")
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(strings.Replace(string(b), `"window": [`, `"window": ["x",`, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want(t, exitFailed, "report.json: window", "clean", "summary", "-c", file)
 }

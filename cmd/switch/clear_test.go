@@ -11,7 +11,7 @@ import (
 
 func clearBench(ctx context.Context, args ...string) (code int, out, errs string) {
 	var o, e bytes.Buffer
-	code = runIn(append([]string{"clear", "bench"}, args...), streams{ctx, strings.NewReader(""), &o, &e})
+	code = runIn(append([]string{"clear", "bench"}, args...), streams{ctx: ctx, in: strings.NewReader(""), out: &o, err: &e})
 	return code, o.String(), e.String()
 }
 

@@ -15,6 +15,7 @@ import (
 	"tongka/clearing/day"
 	"tongka/clearing/rules"
 	clearrun "tongka/clearing/run"
+	"tongka/clearing/station"
 	"tongka/config"
 	"tongka/journal"
 	"tongka/journal/query"
@@ -150,7 +151,7 @@ func (c *clearRunCmd) station(s *streams, o *clearrun.Options) error {
 	if _, err := os.Stat(name); c.Files != "" || errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	st, err := openStation(name, o.Dir, nil, nil)
+	st, err := openStation(name, o.Dir, station.Options{By: fmt.Sprintf("uid %d", os.Getuid())})
 	if err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ limits: {in_flight: 64}
 func clearRun(t *testing.T, args ...string) (code int, out, errs string) {
 	t.Helper()
 	var o, e bytes.Buffer
-	code = runIn(append([]string{"clear", "run"}, args...), streams{t.Context(), strings.NewReader(""), &o, &e})
+	code = runIn(append([]string{"clear", "run"}, args...), streams{ctx: t.Context(), in: strings.NewReader(""), out: &o, err: &e})
 	return code, o.String(), e.String()
 }
 

@@ -31,17 +31,20 @@ type clerkFlags struct {
 // clerk is somebody at work.
 type clerk struct {
 	cfg   *config.Config
+	file  string       // the config's name: others lie beside it
 	rules *rules.Rules // nil without a file
 	dir   string       // of the clearing
 	who   audit.Who
 }
 
-func (f *clerkFlags) clerk() (*clerk, error) {
+// someone says who works, and where, without the rules: whoever looks after files need
+// not know how money is cleared.
+func (f *clerkFlags) someone() (*clerk, error) {
 	cfg, err := config.Load(f.Config)
 	if err != nil {
 		return nil, err
 	}
-	c := &clerk{cfg: cfg, dir: f.Dir, who: audit.Who{UID: os.Getuid(), PID: os.Getpid(), Via: "command"}}
+	c := &clerk{cfg: cfg, file: f.Config, dir: f.Dir, who: audit.Who{UID: os.Getuid(), PID: os.Getpid(), Via: "command"}}
 	if c.dir == "" {
 		c.dir = filepath.Join(cfg.Data, "clearing")
 	}
@@ -49,6 +52,14 @@ func (f *clerkFlags) clerk() (*clerk, error) {
 		if c.who.Token, err = tokenName(cfg.Admin.Tokens, f.Token); err != nil {
 			return nil, err
 		}
+	}
+	return c, nil
+}
+
+func (f *clerkFlags) clerk() (*clerk, error) {
+	c, err := f.someone()
+	if err != nil {
+		return nil, err
 	}
 	name := f.Rules
 	if name == "" {
@@ -62,8 +73,8 @@ func (f *clerkFlags) clerk() (*clerk, error) {
 		return nil, fmt.Errorf("清分规则 · rules: %w", err)
 	}
 	var links []string
-	for i := range cfg.Links {
-		links = append(links, cfg.Links[i].Name)
+	for i := range c.cfg.Links {
+		links = append(links, c.cfg.Links[i].Name)
 	}
 	c.rules, err = rules.Parse(name, text, links)
 	return c, err

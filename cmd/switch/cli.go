@@ -27,6 +27,17 @@ type streams struct {
 	in  io.Reader
 	out io.Writer
 	err io.Writer
+	// step is called between changes on disk of work that may be killed anywhere; nil but
+	// for tests of that.
+	step func(name string) error
+}
+
+// at is a place where such work may end.
+func (s *streams) at(name string) error {
+	if s.step == nil {
+		return nil
+	}
+	return s.step(name)
 }
 
 // errShown is the error of a command that has written its faults already.
@@ -70,7 +81,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	defer stop()
 	// After the first signal the default is back, so that a second one kills.
 	context.AfterFunc(ctx, stop)
-	return runIn(args, streams{ctx, stdin, stdout, stderr})
+	return runIn(args, streams{ctx: ctx, in: stdin, out: stdout, err: stderr})
 }
 
 // exited is how kong's wish to exit, after it has printed help, comes back here.

@@ -271,7 +271,7 @@ func (brokenWriter) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 func TestWriteFaultIsSaid(t *testing.T) {
 	for _, args := range [][]string{{"config", "schema"}, {"version", "--json"}, {"sim", "provision"}} {
 		var stderr bytes.Buffer
-		code := runIn(args, streams{context.Background(), strings.NewReader(""), brokenWriter{}, &stderr})
+		code := runIn(args, streams{ctx: context.Background(), in: strings.NewReader(""), out: brokenWriter{}, err: &stderr})
 		if code != exitFailed || !strings.Contains(stderr.String(), io.ErrClosedPipe.Error()) {
 			t.Errorf("%v: code %d, %s", args, code, &stderr)
 		}
@@ -284,7 +284,7 @@ func TestForeignPanicIsNotSwallowed(t *testing.T) {
 			t.Error("the panic is gone")
 		}
 	}()
-	runIn([]string{"decode", "-"}, streams{context.Background(), panicReader{}, io.Discard, io.Discard})
+	runIn([]string{"decode", "-"}, streams{ctx: context.Background(), in: panicReader{}, out: io.Discard, err: io.Discard})
 }
 
 type panicReader struct{}

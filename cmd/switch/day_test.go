@@ -18,7 +18,7 @@ import (
 func play(t *testing.T, args ...string) (code int, out, errs string) {
 	t.Helper()
 	var o, e bytes.Buffer
-	code = runIn(args, streams{t.Context(), strings.NewReader(""), &o, &e})
+	code = runIn(args, streams{ctx: t.Context(), in: strings.NewReader(""), out: &o, err: &e})
 	return code, o.String(), e.String()
 }
 

@@ -13,11 +13,11 @@ import (
 	"strings"
 	"time"
 
+	"tongka/admin"
 	"tongka/clearing/day"
 	"tongka/clearing/layouts"
 	"tongka/clearing/row"
 	"tongka/clearing/station"
-	"tongka/config"
 	"tongka/offline"
 	"tongka/offline/layout"
 )
@@ -41,11 +41,12 @@ type stationFlags struct {
 	configFlag
 	Station string `placeholder:"FILE" help:"文件站配置，缺省为配置旁的 station.yaml · the station's config; station.yaml beside the config when left out"`
 	Dir     string `placeholder:"DIR" help:"清分目录，缺省为数据目录下 clearing · the clearing's folder; clearing in the data folder when left out"`
+	Token   string `placeholder:"FILE" help:"本人令牌文件，记入审计 · file with your token, for the audit"`
 }
 
 // open makes the station of a config.
 func (c *stationFlags) open(s *streams, heed func(*station.File)) (*station.Station, error) {
-	cfg, err := config.Load(c.Config)
+	k, err := (&clerkFlags{Config: c.Config, Dir: c.Dir, Token: c.Token}).someone()
 	if err != nil {
 		return nil, err
 	}
@@ -53,19 +54,25 @@ func (c *stationFlags) open(s *streams, heed func(*station.File)) (*station.Stat
 	if name == "" {
 		name = stationFile(c.Config)
 	}
-	dir := c.Dir
-	if dir == "" {
-		dir = filepath.Join(cfg.Data, "clearing")
-	}
-	return openStation(name, dir, func(ctx context.Context, f *station.OfflineFile) (station.OfflineResult, error) {
+	return k.station(s, name, station.Options{Heed: heed, Offline: func(ctx context.Context, f *station.OfflineFile) (station.OfflineResult, error) {
 		return takeOffline(ctx, s, c.Config, f)
-	}, heed)
+	}})
+}
+
+// station opens the station for somebody: what he has it do is audited in his name.
+func (c *clerk) station(s *streams, name string, o station.Options) (*station.Station, error) {
+	o.By, o.Step = whoIs(&c.who), s.step
+	o.Audit = func(a station.Act) error {
+		return c.note(s.ctx, admin.Note{Action: a.Do, What: a.What, Before: a.Before, After: a.After, Why: a.Why})
+	}
+	return openStation(name, c.dir, o)
 }
 
 // stationFile is the station's config beside the switch's.
 func stationFile(config string) string { return filepath.Join(filepath.Dir(config), "station.yaml") }
 
-func openStation(name, dir string, take func(context.Context, *station.OfflineFile) (station.OfflineResult, error), heed func(*station.File)) (*station.Station, error) {
+// openStation opens the one of a clearing's folder, by its config.
+func openStation(name, dir string, o station.Options) (*station.Station, error) {
 	text, err := os.ReadFile(name)
 	if err != nil {
 		return nil, fmt.Errorf("文件站配置 · config of the station: %w", err)
@@ -74,7 +81,8 @@ func openStation(name, dir string, take func(context.Context, *station.OfflineFi
 	if err != nil {
 		return nil, err
 	}
-	return station.Open(station.Options{Dir: filepath.Join(dir, "station"), Config: c, By: fmt.Sprintf("uid %d", os.Getuid()), Offline: take, Heed: heed})
+	o.Dir, o.Config = filepath.Join(dir, "station"), c
+	return station.Open(o)
 }
 
 // takeOffline has the store of offline transactions take a file, as `switch offline

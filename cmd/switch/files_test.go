@@ -36,7 +36,7 @@ func stationGround(t *testing.T) (config, in string) {
 func filesDo(t *testing.T, args ...string) (code int, out, errs string) {
 	t.Helper()
 	var o, e bytes.Buffer
-	code = runIn(append([]string{"files"}, args...), streams{t.Context(), strings.NewReader(""), &o, &e})
+	code = runIn(append([]string{"files"}, args...), streams{ctx: t.Context(), in: strings.NewReader(""), out: &o, err: &e})
 	return code, o.String(), e.String()
 }
 
@@ -84,6 +84,18 @@ func TestFilesToTheRun(t *testing.T) {
 	if code, out, errs := filesDo(t, "reject", "-c", file, "ab.csv", "--why", "rubbish"); code != exitDone || !strings.Contains(out, "已拒绝") {
 		t.Errorf("%d %s %s", code, out, errs)
 	}
+	// Each order of a person is in the audit, in its order.
+	_, _, _ = filesDo(t, "retry", "-c", file, "nobody.csv") // none of these happened
+	audited := want(t, exitDone, "", "ctl", "audit", "show", "-c", file)
+	at := 0
+	for _, says := range []string{"desk-files-import", "desk-files-retry", "desk-files-reject"} {
+		next := strings.Index(audited[at:], says)
+		if next < 0 || strings.Count(audited, says) != 1 {
+			t.Fatalf("%s: %s", says, audited)
+		}
+		at += next
+	}
+	want(t, exitDone, "", "ctl", "audit", "verify", "-c", file)
 	// A file that comes for a closed day.
 	if err := os.WriteFile(filepath.Join(in, "ac.csv"), []byte("rrn,amount\n7,1\nend,1,1\n"), 0o600); err != nil {
 		t.Fatal(err)

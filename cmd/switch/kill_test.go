@@ -24,6 +24,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv("TONGKA_IS_SWITCH") == "1" {
 		os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
+	if n := os.Getenv("TONGKA_CLEAN_DIE"); n != "" {
+		os.Exit(cleanAndDie(n, os.Args[1], os.Args[2]))
+	}
 	os.Exit(m.Run())
 }
 

@@ -96,7 +96,7 @@ func start(t *testing.T, word string, args ...string) (line string, stop func() 
 	var stderr bytes.Buffer
 	code := make(chan int, 1)
 	go func() {
-		c := runIn(args, streams{ctx, strings.NewReader(""), pw, &stderr})
+		c := runIn(args, streams{ctx: ctx, in: strings.NewReader(""), out: pw, err: &stderr})
 		pw.Close()
 		code <- c
 	}()
