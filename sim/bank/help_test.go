@@ -22,7 +22,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience ends a test that waits for what never comes.
-const patience = 10 * time.Second
+const patience = 60 * time.Second
 
 // testPAN is a test number with a right check digit.
 const testPAN = "6225880000000001"

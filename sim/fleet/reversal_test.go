@@ -37,7 +37,11 @@ func TestReversals(t *testing.T) {
 				}
 				return friendly(r)
 			}))
-			fl := play(t, f, Config{Sales: 2})
+			cfg := Config{Sales: 2}
+			if c.doubt.silent {
+				cfg.AnswerTimeout = aWhile
+			}
+			fl := play(t, f, cfg)
 			got := finish(t, fl)
 			if s := got[0]; s.State != book.Reversed || s.Reason != c.reason || s.Code != "00" || s.RRN != "" {
 				t.Errorf("%+v", s)
@@ -75,7 +79,7 @@ func TestReversalAnswers(t *testing.T) {
 		}
 		return friendly(r)
 	})
-	fl := play(t, f, Config{Sales: 1})
+	fl := play(t, f, Config{Sales: 1, AnswerTimeout: aWhile})
 	if s := finish(t, fl)[0]; s.State != book.Reversed || s.Code != "25" || s.Repeats != 2 {
 		t.Errorf("%+v", s)
 	}
