@@ -111,7 +111,7 @@ func signOn(bank string) error {
 		return err
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		return err
 	}
 	b := iso8583.Cups().Begin(iso8583.AppendCupsHeader([]byte("0000"), "1", "2"), 0x0820)

@@ -14,7 +14,7 @@ import (
 // eventually polls until ok or a deadline far beyond what it takes.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !ok() {
 		if time.Now().After(deadline) {
 			t.Fatal("never came: " + what)

@@ -20,7 +20,7 @@ func (p probe) perform(s *Shard) error { return p(s) }
 func (w *world) do(c Command) error {
 	w.t.Helper()
 	got := make(chan error, 1)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	go func() { got <- w.shard.Do(ctx, c) }()
 	for {

@@ -181,7 +181,7 @@ func BenchmarkFindMiss(b *testing.B) {
 // whenReady waits until the filter is filled from disk.
 func whenReady(t testing.TB, l *Log) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !l.index.filter.Ready(); runtime.Gosched() {
+	for deadline := time.Now().Add(time.Minute); !l.index.filter.Ready(); runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatal("the filter is never filled")
 		}

@@ -65,7 +65,7 @@ func (l *lives) start() {
 }
 
 func (l *lives) stop() {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := l.node.Stop(ctx); err != nil {
 		l.t.Error(err)

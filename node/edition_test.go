@@ -90,7 +90,7 @@ func TestABankOf1993WithMACs(t *testing.T) {
 			if err := fleet.Start(); err != nil {
 				t.Fatal(err)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			if err := fleet.Wait(ctx); err != nil {
 				t.Fatal(err)

@@ -83,7 +83,7 @@ func TestFollowerDiesBetweenImportAndHandingOver(t *testing.T) {
 	}
 	s := &started{t: t, node: again}
 	s.until("all is handed over", func() bool { return waits(t, again) == 0 })
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := again.Stop(ctx); err != nil {
 		t.Fatal(err)

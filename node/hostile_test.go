@@ -100,7 +100,7 @@ console: {address: ""}
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := s.node.Stop(ctx); err != nil {
 			t.Error(err)
@@ -315,7 +315,7 @@ func TestHalfFrames(t *testing.T) {
 		t.Error("a good sale is not approved")
 	}
 	for _, c := range open {
-		if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		if n, err := c.Read(make([]byte, 1)); n != 0 || err == nil || os.IsTimeout(err) {
@@ -336,7 +336,7 @@ func TestBadFramesInARow(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	bad := sale(t, 1, func(m []byte) []byte { return append(m, 0) })

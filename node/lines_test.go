@@ -67,7 +67,7 @@ console: {address: ""}
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := s.node.Stop(ctx); err != nil {
 			t.Error(err)
@@ -120,7 +120,7 @@ func TestOneOfThreeLinesGoesSilent(t *testing.T) {
 	if err := fleet.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := fleet.Wait(ctx); err != nil {
 		t.Fatal(err)

@@ -100,7 +100,7 @@ console: {address: ""}
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := s.node.Stop(ctx); err != nil {
 			t.Error(err)
@@ -139,7 +139,7 @@ func (s *started) ask(frame []byte) *iso8583.View {
 func (s *started) askBy(c net.Conn, frame []byte) *iso8583.View {
 	s.t.Helper()
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		s.t.Fatal(err)
 	}
 	if _, err := c.Write(frame); err != nil {

@@ -59,7 +59,7 @@ func TestRecoveryIsSeen(t *testing.T) {
 	heard := ""
 	b := make([]byte, 512)
 	for !strings.Contains(heard, "EXTEND_TIMEOUT_USEC=") {
-		if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		k, err := c.Read(b)

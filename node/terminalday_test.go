@@ -89,7 +89,7 @@ console: {address: ""}
 		t.Fatal(err)
 	}
 	w.stop = sync.OnceFunc(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := w.node.Stop(ctx); err != nil {
 			t.Error(err)

@@ -187,7 +187,7 @@ func TestSessionReachesBadgerBehind(t *testing.T) {
 	importText(t, r, two)
 	id := ident("M1", "T1")
 	r.Install(r.Snapshot().Terminal(&id), &Session{PIK: key(t, 1), Until: time.Now().Add(time.Hour).UnixNano()})
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for stored := 0; stored == 0; runtime.Gosched() {
 		err := scan(r.db, sessionPrefix, func(_, val []byte) error {
 			stored++

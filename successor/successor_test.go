@@ -41,7 +41,7 @@ func play(r string) int {
 		_, _ = h.line.Write([]byte{wordFailed, 0, 9, 'x'})
 		return 1
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	got, err := h.Take(ctx)
 	if r == "says why later" {
@@ -82,7 +82,7 @@ func front(t *testing.T, inherited map[string]*net.TCPListener) *conn.Front {
 }
 
 func stop(t *testing.T, f *conn.Front) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := f.Stop(ctx); err != nil {
 		t.Error(err)
@@ -92,7 +92,11 @@ func stop(t *testing.T, f *conn.Front) {
 func spawn(t *testing.T, as string) (*Successor, error) {
 	t.Helper()
 	t.Setenv(role, as)
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	within := time.Minute
+	if as == "hangs" {
+		within = time.Second
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	return Spawn(ctx, os.Args[0], nil, "a note")
 }

@@ -91,7 +91,7 @@ func TestExampleTerminalsAreTheProvisionedOnes(t *testing.T) {
 // line that holds word is sent to said.
 func start(t *testing.T, word string, args ...string) (line string, stop func() result) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	pr, pw := io.Pipe()
 	var stderr bytes.Buffer
 	code := make(chan int, 1)

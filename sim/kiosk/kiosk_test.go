@@ -114,7 +114,7 @@ func (w *town) start() {
 }
 
 func (w *town) stop() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := w.node.Stop(ctx); err != nil {
 		w.t.Error(err)

@@ -52,7 +52,7 @@ func connect(t *testing.T, at netip.AddrPort, terminal int) peer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	term := sale.NewTerminal(terminal)
