@@ -24,7 +24,7 @@ build: ## bin/switch
 
 bench: ## the switch, a raw relay and others in turns, and the clearing; fails when a goal is missed · 与裸转发等轮流压测，并测清分，未达标即失败
 	@missed=0; \
-	$(GO) run ./cmd/switch bench --json bench/out/latest.json --html bench/out/latest.html --goals bench/goals.yaml || missed=1; \
+	$(GO) run ./cmd/switch bench --json bench/out/latest.json --html bench/out/latest.html --hgrm bench/out --goals bench/goals.yaml || missed=1; \
 	$(MAKE) --no-print-directory clearspeed || missed=1; \
 	$(MAKE) --no-print-directory clearing || missed=1; \
 	exit $$missed
@@ -39,8 +39,8 @@ figures: ## the tables of both READMEs, from the last make bench · 以最近一
 	cp bench/out/latest.json bench/published.json
 	$(GO) run ./cmd/switch bench table bench/published.json README.md README.zh-CN.md
 
-SHAPE ?= A,D,W,C
-profile: ## flame graphs of CPU and allocations of SHAPE (A,D,W,C) into bench/out · 各形态的 CPU 与分配火焰图
+SHAPE ?= A,D,W,C,M
+profile: ## flame graphs of CPU and allocations of SHAPE (A,D,W,C,M) into bench/out · 各形态的 CPU 与分配火焰图
 	$(GO) run ./cmd/switch bench --profile bench/out --shape $(SHAPE)
 
 front: ## honest terminals beside slow senders and short-lived ones, and idle ones · 慢发送者、短连接与空闲终端

@@ -17,13 +17,14 @@ import (
 
 // Options are the flags of the command.
 type Options struct {
-	Shape       []string           `help:"压测形态 A,D,W,C。 Shapes: A 50 terminals, one sale each under way; D 500; W 16 with 64 each; C connect, one sale, close." default:"A,D,W,C"`
+	Shape       []string           `help:"压测形态 A,D,W,C,M。 Shapes: A 50 terminals, one sale each under way; D 500; W 16 with 64 each; C connect, one sale, close; M 500 terminals with a day's mix." default:"A,D,W,C,M"`
 	Seconds     float64            `help:"每次测量秒数。 Seconds of one measurement." default:"2"`
 	WarmUp      float64            `help:"每次预热秒数。 Seconds of warm-up before it." default:"1"`
 	Pairs       int                `help:"裸转发与交换轮流各测几次。 Measurements of each, raw and switch in turns; on a shared machine many short ones say more than few long ones." default:"7"`
 	Peers       []string           `help:"同场测量的其他做法：net 每连接一协程的转发，moov 用 moov-io/iso8583 写的转换；none 不测。 Peers in the same rounds: net, a forwarder with a goroutine a connection; moov, a relay written with moov-io/iso8583; none." default:"net,moov" placeholder:"NAME"`
 	Raw         bool               `help:"只测裸转发。 Measure the raw relay only."`
 	Rate        int                `help:"开环：每秒到达笔数，时延自应到时刻起算；0 为闭环。 Open loop: sales that arrive in a second, each timed from when it was due; 0 is a closed loop." placeholder:"20000"`
+	MixRate     int                `name:"mix-rate" help:"形态 M 另以此速率开环测量，0 不测。 Shape M is also measured as an open loop at this rate, 0: not." default:"20000"`
 	PIN         bool               `name:"pin" help:"交易带 PIN。 Sales carry a PIN block (F52)."`
 	Idle        int                `help:"空闲终端内存测量的连接数，0 不测。 Connections for the memory of an idle terminal, 0: none." default:"5000"`
 	Front       bool               `help:"改测接入：慢发送者与短连接旁的诚实终端。 Measure the front instead: honest terminals beside slow senders and short-lived ones."`
@@ -60,21 +61,24 @@ type Options struct {
 // few requests in each, so what a turn costs counts. D is a city: groups are
 // large, and commits and writes are shared. W is concentrators: system calls
 // hardly count any more, so what is left is the program's own work. C is
-// terminals that dial for every sale.
+// terminals that dial for every sale. M is a day of 500 terminals: sales, loads of cards,
+// reversals, enquiries, sign-ins and settlements.
 type shape struct {
 	connections int
 	depth       int
 	reconnect   bool
+	mix         bool
 	terminals   int
 	rate        int // transactions a second to make MACs ahead for: more than a switch does
 	about       string
 }
 
 var shapes = map[string]shape{
-	"A": {50, 1, false, 50, 150_000, "50 × 1"},
-	"D": {500, 1, false, 500, 150_000, "500 × 1"},
-	"W": {16, 64, false, 16, 600_000, "16 × 64"},
-	"C": {32, 1, true, 500, 20_000, "短连接 connect"},
+	"A": {50, 1, false, false, 50, 150_000, "50 × 1"},
+	"D": {500, 1, false, false, 500, 150_000, "500 × 1"},
+	"W": {16, 64, false, false, 16, 600_000, "16 × 64"},
+	"C": {32, 1, true, false, 500, 20_000, "短连接 connect"},
+	"M": {500, 1, false, true, 500, 0, "混合 mix"},
 }
 
 // Validate reports every fault at once.
@@ -89,7 +93,7 @@ func (o *Options) Validate() error {
 	seen := map[string]bool{}
 	for _, name := range o.Shape {
 		_, ok := shapes[name]
-		fault(!ok, "--shape %s：须为 A、D、W、C · not one of A, D, W, C", name)
+		fault(!ok, "--shape %s：须为 A、D、W、C、M · not one of A, D, W, C, M", name)
 		fault(seen[name], "--shape %s：重复 · twice", name)
 		seen[name] = true
 	}
@@ -101,6 +105,8 @@ func (o *Options) Validate() error {
 	fault(o.Profile != "" && (o.Front || o.Storm || o.Raw), "--profile：不与 --front、--storm、--raw 同用 · not with --front, --storm or --raw")
 	fault(o.Profile != "" && (o.window() < time.Second || o.window() > mostProfile), "--profile：--seconds 须在 1 至 8 之间 · wants --seconds from 1 to 8")
 	fault(o.Rate < 0 || o.Rate > mostRate, "--rate %d：须在 0 至 %d 之间 · from 0 to %d", o.Rate, mostRate, mostRate)
+	fault(o.MixRate < 0 || o.MixRate > mostRate, "--mix-rate %d：须在 0 至 %d 之间 · from 0 to %d", o.MixRate, mostRate, mostRate)
+	fault(o.PIN && seen["M"], "--pin：形态 M 的交易不带 PIN · the transactions of shape M carry none")
 	fault(o.Rate > 0 && seen["W"], "--rate：形态 W 一条连接在途多笔，只能闭环 · shape W has many under way on a connection, and is a closed loop only")
 	fault(o.Rate > 0 && o.special(), "--rate：不与 --front、--storm、--saf、--clearing、--profile 同用 · not with --front, --storm, --saf, --clearing or --profile")
 	fault(o.HGRM != "" && o.special(), "--hgrm：不与 --front、--storm、--saf、--clearing、--profile 同用 · not with --front, --storm, --saf, --clearing or --profile")
@@ -159,6 +165,11 @@ func (o *Options) special() bool {
 	return o.Front || o.Storm || o.SAF || o.Clearing || o.Profile != ""
 }
 
+// open says that a shape is measured as an open loop, too.
+func (o *Options) open(name string) bool {
+	return shapes[name].mix && o.MixRate > 0 && o.Rate == 0 && !o.Raw && !o.special()
+}
+
 // peerNames are the peers that take part.
 func (o *Options) peerNames() []string {
 	if o.Raw || o.special() || slices.Equal(o.Peers, []string{noPeers}) {
@@ -209,7 +220,7 @@ func (o *Options) bound() time.Duration {
 	if o.SAF || o.Clearing {
 		return 3*2*once*time.Duration(o.Pairs) + 15*time.Minute
 	}
-	return 3*once*time.Duration(((2+len(o.peerNames()))*o.Pairs+1)*len(o.Shape)) + 3*time.Minute
+	return 3*once*time.Duration(((2+len(o.peerNames()))*o.Pairs+1)*len(o.Shape)+o.Pairs) + 3*time.Minute
 }
 
 // terminals is how many the run needs: each measurement takes fresh ones, so
@@ -227,6 +238,9 @@ func (o *Options) terminals() int {
 	}
 	for _, name := range o.Shape { // and once more to count
 		n += (o.Pairs + 1) * shapes[name].terminals
+		if o.open(name) {
+			n += o.Pairs * shapes[name].terminals
+		}
 	}
 	return n
 }

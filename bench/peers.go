@@ -14,7 +14,8 @@ const noPeers = "none"
 
 // peer is another way to write a relay, measured in the same rounds. One that
 // translates connects to the centre's door of the bank and approves; one that forwards
-// connects to the raw door, whose answers are the requests.
+// connects to the raw door, whose answers are the requests. One that translates knows sales
+// only, and has no part in a mix.
 type peer struct {
 	about     string
 	translate bool

@@ -44,12 +44,10 @@ func (b *bench) profile(ctx context.Context) error {
 }
 
 func (b *bench) profileShape(ctx context.Context, name string) error {
-	s := b.sw.spec
-	sh := shapes[name]
-	s.Connections, s.Depth, s.Reconnect, s.Terminals = sh.connections, sh.depth, sh.reconnect, sh.terminals
 	// Longer than the profiles, which begin when the load has. MACs are not made ahead, so
 	// that it begins at once.
-	s.WarmUp, s.Window = b.o.warmUp(), b.o.window()+2*time.Second
+	s := b.spec(&b.sw, name)
+	s.Ahead, s.Window = 0, b.o.window()+2*time.Second
 	c, err := b.startLoad(ctx, &b.sw, s)
 	if err != nil {
 		return err

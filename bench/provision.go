@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"text/template"
 
+	"tongka/bench/internal/mix"
 	"tongka/bench/internal/sale"
 	"tongka/hsm"
 	"tongka/hsm/soft"
@@ -28,6 +29,7 @@ type place struct {
 type settings struct {
 	POS, Console, Bank netip.AddrPort
 	ZPK                hsm.Key
+	LoadKey, TACKey    hsm.Key // of the cards of a mix
 	Connections        int
 	Enquiries          int            // let through in a second, 0 for no limit
 	Debtor             netip.AddrPort // a second bank, which is owed; the zero value: there is none
@@ -53,6 +55,13 @@ links:
   - {link: bank}
 hsm: {mode: soft, test_lmk: true}
 registry: {import: terminals.csv}
+cards:
+  ceiling: 100000000
+  tunion_levels: 1
+  spent_since: true
+  keys:
+    - {family: t-union, use: load, index: 1, version: 1, key: {{.LoadKey}}}
+    - {family: t-union, use: tac, index: 1, version: 1, key: {{.TACKey}}}
 limits: {in_flight: 16384}
 {{if .Enquiries}}flow_control: {enquiries: {rate: {{.Enquiries}}, burst: {{.Enquiries}}, in_flight: 4096}}
 {{end}}console: {address: "{{.Console}}"}
@@ -72,6 +81,14 @@ func provision(dir string, terminals int, s settings) (p place, err error) {
 	zpk, err := module.Wrap(hsm.ZPK, bankKeys.PIK[:])
 	if err != nil {
 		return p, fmt.Errorf("bench: ZPK: %w", err)
+	}
+	for _, k := range []struct {
+		master [16]byte
+		to     *hsm.Key
+	}{{mix.LoadMaster, &s.LoadKey}, {mix.TACMaster, &s.TACKey}} {
+		if *k.to, err = module.Wrap(hsm.MKAC, k.master[:]); err != nil {
+			return p, fmt.Errorf("bench: card key: %w", err)
+		}
 	}
 	s.POS, s.Console, s.ZPK = p.pos, p.console, zpk
 	var text bytes.Buffer

@@ -92,16 +92,35 @@ type Shape struct {
 	Disk *Disk   `json:"disk,omitempty"` // of the switch, in all rounds
 	// Behind is the most that a round of the switch had unsent at its end, in an open loop.
 	Behind int64 `json:"behind,omitempty"`
+	Open   *Open `json:"open,omitempty"`
 	// Rounds are the measurements that belong together, by the system's name.
 	Rounds []map[string]Sample `json:"rounds"`
+}
+
+// Open is the switch at a rate, medians of rounds of their own.
+type Open struct {
+	Figures
+	Rate   int   `json:"rate"`
+	Behind int64 `json:"behind,omitempty"` // the most that a round had unsent at its end
+}
+
+// addOpen books the open loop of a shape that is booked already.
+func (r *Report) addOpen(name string, rate int, rounds []load.Result) error {
+	s := r.Shapes[name]
+	s.Open = &Open{Figures: medians(rounds), Rate: rate}
+	for i := range rounds {
+		s.Open.Behind = max(s.Open.Behind, rounds[i].Behind)
+	}
+	r.Shapes[name] = s
+	return r.took.add(name+".open", rounds)
 }
 
 func newReport(o *Options, m proc.Machine) *Report {
 	return &Report{Time: time.Now(), Seconds: o.Seconds, Pairs: o.Pairs, Rate: o.Rate, PIN: o.PIN, Machine: m, Shapes: map[string]Shape{}, Quantiles: load.Quantiles, took: histograms{}}
 }
 
-// add books the measurements of one shape, as many of each system as there were
-// rounds, what the switch's disk did meanwhile and what the switch took, both nil when
+// add books the measurements of one shape: of raw and switch as many as there were
+// rounds, of peers as many or fewer, what the switch's disk did meanwhile and what the switch took, both nil when
 // nobody knows.
 func (r *Report) add(name string, measured map[string][]load.Result, disk *Disk, counts *Counts) error {
 	raw, sw := measured[rawName], measured[switchName]
@@ -112,6 +131,9 @@ func (r *Report) add(name string, measured map[string][]load.Result, disk *Disk,
 	for i := range raw {
 		round := map[string]Sample{}
 		for system, list := range measured {
+			if i >= len(list) {
+				continue
+			}
 			round[system] = Sample{figures(&list[i]), list[i].OverTime, list[i].Behind}
 		}
 		s.Rounds = append(s.Rounds, round)
@@ -147,8 +169,8 @@ func (r *Report) add(name string, measured map[string][]load.Result, disk *Disk,
 
 // ratios is the median of a figure's ratios in the rounds.
 func ratios(over, under []load.Result, f func(*Figures) float64) float64 {
-	all := make([]float64, len(under))
-	for i := range under {
+	all := make([]float64, min(len(over), len(under)))
+	for i := range all {
 		a, b := figures(&over[i]), figures(&under[i])
 		all[i] = f(&a) / f(&b)
 	}

@@ -146,8 +146,8 @@ func TestOptionsSayEverythingThatIsWrong(t *testing.T) {
 
 // Every measurement of a switch takes fresh terminals, and so does the idle one.
 func TestTerminalsSuffice(t *testing.T) {
-	o := Options{Shape: []string{"A", "D", "W", "C"}, Pairs: 3, Seconds: 3, WarmUp: 1}
-	if got, want := o.terminals(), idleTerminals+(3+1)*(50+500+16+500); got != want {
+	o := Options{Shape: []string{"A", "D", "W", "C", "M"}, Pairs: 3, Seconds: 3, WarmUp: 1, MixRate: 100}
+	if got, want := o.terminals(), idleTerminals+(3+1)*(50+500+16+500+500)+3*500; got != want {
 		t.Errorf("%d terminals, want %d", got, want)
 	}
 	if o.bound() < 2*time.Minute || o.bound() > 20*time.Minute {
@@ -194,5 +194,50 @@ func TestHistogramsOfAllRounds(t *testing.T) {
 	}
 	if err := hs.save(filepath.Join(dir, "D.switch.hgrm", "below")); err == nil {
 		t.Error("a folder below a file")
+	}
+}
+
+// Shape M has an open loop beside the rounds; who translates sales only takes no part, and
+// peers only in the first rounds.
+func TestMix(t *testing.T) {
+	b := bench{o: &Options{Pairs: 4}}
+	systems := []*target{{name: "raw"}, {name: "switch"}, {name: "net"}, {name: "moov"}}
+	for _, c := range []struct {
+		shape string
+		round int
+		want  int
+	}{{"D", 0, 4}, {"D", 2, 4}, {"D", 3, 2}, {"M", 0, 3}, {"M", 3, 2}} {
+		if got := b.taking(systems, c.shape, c.round); len(got) != c.want {
+			t.Errorf("%s, round %d: %d systems, want %d", c.shape, c.round, len(got), c.want)
+		}
+	}
+	r := newReport(&Options{Seconds: 1, Pairs: 2}, proc.Machine{})
+	if err := r.add("M", map[string][]load.Result{"raw": {result(40_000, 7, 100), result(40_000, 7, 100)},
+		"switch": {result(20_000, 14, 300), result(20_000, 14, 300)}, "net": {result(30_000, 28, 200)}}, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	late := result(20_000, 16, 900)
+	late.Behind = 700
+	if err := r.addOpen("M", 20_000, []load.Result{late, result(20_000, 16, 700)}); err != nil {
+		t.Fatal(err)
+	}
+	if o := r.Shapes["M"].Open; o.P99 != 800 || o.Rate != 20_000 || o.Behind != 700 || r.took["M.open"] == nil {
+		t.Errorf("%+v", o)
+	}
+	if p := r.Peers["net"]["M"]; p.CPURatio < 1.99 || p.CPURatio > 2.01 || len(r.Shapes["M"].Rounds[1]) != 2 {
+		t.Errorf("%+v", p)
+	}
+	r.Peers["moov"] = map[string]Peer{"A": {}}
+	var out bytes.Buffer
+	r.print(&out)
+	lines(t, out.String(), "M 混合 mix", "开环 open 20000/s", "up to 700 were due", "net 转发 net")
+	if strings.Contains(out.String(), "moov") {
+		t.Error("a row of a peer that took no part")
+	}
+	bad := Options{Shape: []string{"M"}, Seconds: 1, Pairs: 1, PIN: true, MixRate: -1}
+	if err := bad.Validate(); err == nil {
+		t.Error("no error")
+	} else {
+		lines(t, err.Error(), "--pin：", "--mix-rate -1")
 	}
 }

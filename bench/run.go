@@ -189,7 +189,17 @@ func (b *bench) measureAll(ctx context.Context, rep *Report) error {
 	for i := range b.peers {
 		systems = append(systems, &b.peers[i])
 	}
-	b.bar.begin(len(b.o.Shape) * (b.o.Pairs*len(systems) + 1))
+	steps := 0
+	for _, name := range b.o.Shape {
+		steps++
+		for round := range b.o.Pairs {
+			steps += len(b.taking(systems, name, round))
+		}
+		if b.o.open(name) {
+			steps += b.o.Pairs
+		}
+	}
+	b.bar.begin(steps)
 	defer b.bar.end()
 	for _, name := range b.o.Shape {
 		if err := b.measureShape(ctx, rep, name, systems); err != nil {
@@ -199,12 +209,27 @@ func (b *bench) measureAll(ctx context.Context, rep *Report) error {
 	return nil
 }
 
+// peerRounds is in how many rounds of a shape peers take part: they are told from the switch
+// by factors and not by a tenth, and the time is better spent on the switch.
+const peerRounds = 3
+
+// taking are the systems that take part in a round of a shape.
+func (b *bench) taking(systems []*target, name string, round int) (part []*target) {
+	for _, t := range systems {
+		p, isPeer := peers[t.name]
+		if !isPeer || round < peerRounds && !(shapes[name].mix && p.translate) {
+			part = append(part, t)
+		}
+	}
+	return part
+}
+
 // measureShape takes the rounds of one shape, and then counts.
 func (b *bench) measureShape(ctx context.Context, rep *Report, name string, systems []*target) error {
 	measured := map[string][]load.Result{}
 	var disk *Disk
-	for range b.o.Pairs {
-		for _, t := range systems {
+	for round := range b.o.Pairs {
+		for _, t := range b.taking(systems, name, round) {
 			b.bar.step(name + " " + t.name)
 			r, err := b.watched(ctx, t, name, &disk)
 			if err != nil {
@@ -221,7 +246,26 @@ func (b *bench) measureShape(ctx context.Context, rep *Report, name string, syst
 			return err
 		}
 	}
-	return rep.add(name, measured, disk, counts)
+	if err := rep.add(name, measured, disk, counts); err != nil || !b.o.open(name) {
+		return err
+	}
+	return b.openLoop(ctx, rep, name)
+}
+
+// openLoop measures the switch in a shape at a rate.
+func (b *bench) openLoop(ctx context.Context, rep *Report, name string) error {
+	var rounds []load.Result
+	s := b.spec(&b.sw, name)
+	s.Rate, s.Shortfall = b.o.MixRate, true
+	for range b.o.Pairs {
+		b.bar.step(fmt.Sprintf("%s 开环 open loop %d/s", name, s.Rate))
+		r, err := b.load(ctx, &b.sw, s)
+		if err != nil {
+			return fmt.Errorf("%s: open loop: %w", name, err)
+		}
+		rounds = append(rounds, r)
+	}
+	return rep.addOpen(name, s.Rate, rounds)
 }
 
 // watched measures and, when it is the switch, looks at its disk before and after.
@@ -262,6 +306,7 @@ func (b *bench) spec(t *target, name string) load.Spec {
 	if b.o.Rate > 0 { // a system that cannot keep up is behind, which the report says
 		s.Rate, s.Shortfall, most = b.o.Rate, true, min(b.o.Rate, sh.rate)
 	}
+	s.Mix = sh.mix
 	s.Ahead = min(most*int((s.WarmUp+s.Window)/time.Millisecond)/1000, 8<<20)
 	return s
 }

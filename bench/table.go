@@ -16,7 +16,7 @@ type column struct {
 }
 
 var columns = []column{
-	{"形态", "shape", 18}, {"系统", "system", 16}, {"CPU µs/笔", "per txn", 10}, {"TPS", "", 11},
+	{"形态", "shape", 18}, {"系统", "system", 18}, {"CPU µs/笔", "per txn", 10}, {"TPS", "", 11},
 	{"p50 µs", "", 10}, {"p99 µs", "", 10}, {"CPU 比", "ratio", 8}, {"TPS 比", "ratio", 8}, {"p99 比", "ratio", 8},
 }
 
@@ -66,17 +66,29 @@ func (r *Report) printShapes(w io.Writer) {
 			ratios := []string{fmt.Sprintf("%.2f", s.CPURatio), fmt.Sprintf("%.2f", s.TPSRatio), fmt.Sprintf("%.2f", s.P99Ratio)}
 			row(w, append(append([]string{"", "交换 switch"}, s.cells()...), ratios...)...)
 		}
-		if s.Behind > int64(r.Rate)/100 { // a few are always on their way
-			fmt.Fprintf(w, "%s跟不上：一轮结束时至多 %d 笔应到未发 · behind: up to %d were due and not sent at the end of a round\n", strings.Repeat(" ", columns[0].width), s.Behind, s.Behind)
+		if o := s.Open; o != nil {
+			row(w, append([]string{"", fmt.Sprintf("开环 open %d/s", o.Rate)}, o.cells()...)...)
+			sayBehind(w, o.Behind, o.Rate)
 		}
+		sayBehind(w, s.Behind, r.Rate)
 		s.Counts.print(w, strings.Repeat(" ", columns[0].width))
 		if s.Disk != nil {
 			fmt.Fprintf(w, "%s落盘 disk: %v\n", strings.Repeat(" ", columns[0].width), s.Disk)
 		}
 		for _, peer := range slices.Sorted(maps.Keys(r.Peers)) {
-			p := r.Peers[peer][name]
+			p, ok := r.Peers[peer][name]
+			if !ok {
+				continue
+			}
 			row(w, append([]string{"", peers[peer].about}, p.cells()...)...)
 		}
+	}
+}
+
+// sayBehind names a rate that was not kept; a few are always on their way.
+func sayBehind(w io.Writer, behind int64, rate int) {
+	if behind > int64(rate)/100 {
+		fmt.Fprintf(w, "%s跟不上：一轮结束时至多 %d 笔应到未发 · behind: up to %d were due and not sent at the end of a round\n", strings.Repeat(" ", columns[0].width), behind, behind)
 	}
 }
 

@@ -28,6 +28,7 @@ var compared = []struct {
 const (
 	rawName    = "raw"
 	switchName = "switch"
+	openName   = "open" // the switch at a rate
 )
 
 // spread is a figure over the rounds of one run.

@@ -48,6 +48,21 @@ type Shape struct {
 	P99Ratio float64              `json:"p99_ratio_raw"`
 	Raw      Figures              `json:"raw"`
 	Rounds   []map[string]Figures `json:"rounds"` // by system
+	// Open is the switch at a rate, nil when that was not measured.
+	Open *Open `json:"open"`
+	// What a transaction takes of the switch; nil where it could not be counted.
+	Allocs     *float64          `json:"allocs_per_txn"`
+	Syscalls   *float64          `json:"syscalls_per_txn"`
+	Disk       *float64          `json:"disk_bytes_per_txn"`
+	Written    *float64          `json:"written_bytes_per_txn"`
+	Memory     *float64          `json:"rss_bytes"`
+	Unmeasured map[string]string `json:"unmeasured"` // why, by the figure's name
+}
+
+// Open is a shape's open loop.
+type Open struct {
+	Figures
+	Rate int `json:"rate"`
 }
 
 // Figures are of one system: microseconds, but for TPS.
@@ -55,6 +70,7 @@ type Figures struct {
 	CPU         float64   `json:"cpu_us"`
 	User        float64   `json:"user_us"`
 	System      float64   `json:"sys_us"`
+	Machine     float64   `json:"machine_us"`
 	TPS         float64   `json:"tps"`
 	P50         float64   `json:"p50_us"`
 	P99         float64   `json:"p99_us"`

@@ -6,13 +6,14 @@ import (
 	"html/template"
 	"io"
 	"maps"
+	"math"
 	"slices"
 )
 
 //go:embed page.html
 var pageText string
 
-var page = template.Must(template.New("page").Funcs(template.FuncMap{"short": short}).Parse(pageText))
+var page = template.Must(template.New("page").Funcs(template.FuncMap{"short": short, "value": func(v *float64) float64 { return *v }}).Parse(pageText))
 
 // system is one line of a chart and one row of a table.
 type system struct {
@@ -30,9 +31,9 @@ func (s *system) Colour() string {
 }
 
 var (
-	colours     = map[string]string{rawName: "#7f8c8d", switchName: "#c0392b", "net": "#2980b9", "moov": "#8e44ad"}
+	colours     = map[string]string{rawName: "#7f8c8d", switchName: "#c0392b", openName: "#e67e22", "net": "#2980b9", "moov": "#8e44ad"}
 	systemNames = map[string][2]string{
-		rawName: {"裸转发", "raw relay"}, switchName: {"通卡", "Tongka"}, "net": {"net 包转发", "net forwarder"}, "moov": {"moov-io/iso8583", "moov-io/iso8583"},
+		rawName: {"裸转发", "raw relay"}, switchName: {"通卡", "Tongka"}, openName: {"通卡，开环", "Tongka, open loop"}, "net": {"net 包转发", "net forwarder"}, "moov": {"moov-io/iso8583", "moov-io/iso8583"},
 	}
 )
 
@@ -75,6 +76,9 @@ func (f *File) systems(name string) (all []system) {
 	if s.TPS > 0 {
 		all = append(all, newSystem(switchName, s.Figures))
 	}
+	if s.Open != nil {
+		all = append(all, newSystem(openName, s.Open.Figures))
+	}
 	for _, peer := range slices.Sorted(maps.Keys(f.Peers)) {
 		if p, ok := f.Peers[peer][name]; ok {
 			all = append(all, newSystem(peer, p))
@@ -88,17 +92,21 @@ func (f *File) systems(name string) (all []system) {
 
 // overTime takes the middle of all rounds at each moment, as far as the shortest goes.
 func overTime(rounds []map[string]Figures, system string) (line []float64) {
-	if len(rounds) == 0 {
-		return nil
-	}
-	n := len(rounds[0][system].OverTime)
+	var took [][]float64 // of the rounds that it took part in
+	n := math.MaxInt
 	for _, r := range rounds {
-		n = min(n, len(r[system].OverTime))
+		if f, ok := r[system]; ok {
+			took = append(took, f.OverTime)
+			n = min(n, len(f.OverTime))
+		}
+	}
+	if len(took) == 0 {
+		return nil
 	}
 	for i := range n {
 		var at []float64
-		for _, r := range rounds {
-			at = append(at, r[system].OverTime[i])
+		for _, beats := range took {
+			at = append(at, beats[i])
 		}
 		slices.Sort(at)
 		line = append(line, (at[(len(at)-1)/2]+at[len(at)/2])/2)

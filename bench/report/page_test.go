@@ -15,19 +15,23 @@ import (
 // The page needs nothing from elsewhere, and what a file says is no markup.
 func TestPageIsSelfContained(t *testing.T) {
 	f := made(t, 1, 1.1, 1.2)
+	d := f.Shapes["D"]
+	allocs := 0.25
+	d.Open, d.Allocs, d.Unmeasured = &Open{Figures{CPU: 2, TPS: 7, P99: 9}, 20_000}, &allocs, map[string]string{"syscalls_per_txn": "<b>not root</b>"}
+	f.Shapes["D"] = d
 	f.Peers[`<script>alert("x")</script>`] = map[string]Figures{"A": {CPU: 1, TPS: 5}}
 	var w bytes.Buffer
 	if err := HTML(&w, f); err != nil {
 		t.Fatal(err)
 	}
 	text := w.String()
-	for _, bad := range []string{"http:", "https:", "<script", "src=", "href=", "url(", "@import", "<b>Made"} {
+	for _, bad := range []string{"http:", "https:", "<script", "src=", "href=", "url(", "@import", "<b>Made", "<b>not root"} {
 		if strings.Contains(text, bad) {
 			t.Errorf("the page has %q", bad)
 		}
 	}
 	contains(t, text, "通卡压测", "Tongka bench", "D：500 台终端", "500 terminals × 1", "moov-io/iso8583", "latency by percentile", "TPS over time",
-		"user + system", "6.00 + 4.00 µs", "an idle terminal: 650 B", "CPU 1.43", ">p99<")
+		"user + system", "6.00 + 4.00 µs", "an idle terminal: 650 B", "CPU 1.43", ">p99<", "20000 arrive a second", "Tongka, open loop", "allocations 0.250", "syscalls_per_txn")
 	if n := strings.Count(text, "<svg"); n != 6 {
 		t.Errorf("%d charts, want 6", n)
 	}
@@ -185,5 +189,16 @@ func TestCommands(t *testing.T) {
 	}
 	if _, err := os.Stat(page + "x"); err == nil {
 		t.Error("a page of nothing was written")
+	}
+}
+
+// A peer that took part in some rounds has the middle of these.
+func TestOverTimeOfWhoTookPart(t *testing.T) {
+	rounds := []map[string]Figures{{"net": {OverTime: []float64{1, 2, 3}}, "raw": {}}, {"raw": {}}, {"net": {OverTime: []float64{3, 4}}}}
+	if got := overTime(rounds, "net"); len(got) != 2 || got[0] != 2 || got[1] != 3 {
+		t.Errorf("%v", got)
+	}
+	if got := overTime(rounds, "moov"); got != nil {
+		t.Errorf("%v of nobody", got)
 	}
 }

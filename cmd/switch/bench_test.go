@@ -35,3 +35,36 @@ func TestBenchOfDebts(t *testing.T) {
 		t.Errorf("%s\n%s", b, out)
 	}
 }
+
+// A day's mix of the bench is one that a switch takes: any answer that a terminal would not
+// take ends the run. Closed and open loop, and what is counted behind them.
+func TestBenchOfMix(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "figures.json")
+	out, err := process(t, "bench", "--shape=M", "--pairs=1", "--seconds=0.3", "--warm-up=0.2", "--idle=0", "--peers=net", "--mix-rate=200",
+		"--dir="+t.TempDir(), "--json="+file).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type figures struct {
+		TPS float64 `json:"tps"`
+		P99 float64 `json:"p99_us"`
+	}
+	var got struct {
+		Shapes map[string]struct {
+			figures
+			Open   figures  `json:"open"`
+			Allocs *float64 `json:"allocs_per_txn"`
+			Memory *float64 `json:"rss_bytes"`
+		} `json:"shapes"`
+	}
+	if err := json.Unmarshal(b, &got); err != nil {
+		t.Fatal(err)
+	}
+	if m := got.Shapes["M"]; m.TPS <= 0 || m.Open.P99 <= 0 || m.Allocs == nil || m.Memory == nil {
+		t.Errorf("%s\n%s", b, out)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"golang.org/x/sys/unix"
 
+	"tongka/bench/internal/mix"
 	"tongka/bench/internal/poll"
 	"tongka/bench/internal/sale"
 )
@@ -38,8 +39,10 @@ type generator struct {
 // session is one connection and what is under way on it.
 type session struct {
 	poll.Stream
-	term int    // index of the terminal
-	sent []sent // ring by trace number, a power of two
+	term int       // index of the terminal
+	till *mix.Till // of a mix, else nil
+	more bool      // its deal goes on with another request
+	sent []sent    // ring by trace number, a power of two
 }
 
 // sent is a request under way; at is nanoseconds since generator.began, plus 1
@@ -55,9 +58,12 @@ func open(s *Spec) (*generator, error) {
 	if err := s.validate(); err != nil {
 		return nil, err
 	}
-	terminals, err := requests(s)
-	if err != nil {
-		return nil, err
+	var terminals []terminal
+	if !s.Mix {
+		var err error
+		if terminals, err = requests(s); err != nil {
+			return nil, err
+		}
 	}
 	p, err := poll.New()
 	if err != nil {
@@ -72,7 +78,10 @@ func open(s *Spec) (*generator, error) {
 	for i := range g.sessions {
 		g.sessions[i] = session{Stream: poll.Stream{FD: -1, Tag: int32(i)}, term: i % s.Terminals, sent: rings[i*ring : (i+1)*ring]}
 	}
-	return g, nil
+	if s.Mix {
+		err = g.openTills()
+	}
+	return g, err
 }
 
 // close drops all connections; the system under test sees them end as it does
@@ -193,12 +202,15 @@ func (g *generator) serve(s *session, events uint32) error {
 		if n == 0 || n > len(b) {
 			break
 		}
-		if g.answered(s, b[:n], now) {
+		if s.till != nil && g.told(s, b[:n], now) || s.till == nil && g.answered(s, b[:n], now) {
 			answers++
 		}
 		b = b[n:]
 	}
 	s.Keep(b)
+	if s.more {
+		return g.goOn(s)
+	}
 	switch {
 	case answers == 0 || !g.sending:
 		return nil
@@ -235,6 +247,9 @@ func (g *generator) begin(s *session, at int64) error {
 
 // send sends n requests in one write.
 func (g *generator) send(s *session, n int, now int64) error {
+	if s.till != nil {
+		return g.deal(s, now)
+	}
 	g.out = g.out[:0]
 	t := &g.terminals[s.term]
 	for range n {

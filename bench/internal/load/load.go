@@ -29,6 +29,7 @@ type Spec struct {
 	First       int            `json:"first"`     // index of the first terminal
 	FirstTrace  uint32         `json:"first_trace"`
 	PIN         bool           `json:"pin"`
+	Mix         bool           `json:"mix"`       // a day's mix in place of sales, see package mix
 	Enquiry     bool           `json:"enquiry"`   // balance enquiries, of which some may be refused for being too many
 	Shortfall   bool           `json:"shortfall"` // what a slow system keeps from being sent at Rate is no fault
 	Loose       bool           `json:"loose"`     // a request may be overtaken by many: the system has a thread of work for each
@@ -52,6 +53,7 @@ func (s *Spec) validate() error {
 		"rate":        s.Rate < 0 || s.Rate > 100_000 || s.Rate > 0 && s.Depth != 1,
 		"terminals":   s.Terminals < 1 || s.Terminals > 1_000_000 || s.Reconnect && s.Terminals < s.Connections,
 		"first":       s.First < 0 || s.First+s.Terminals > 1_000_000,
+		"mix":         s.Mix && (s.Depth != 1 || s.Reconnect || s.Terminals != s.Connections || s.Enquiry || s.PIN || s.Ahead != 0),
 		"first_trace": s.FirstTrace < 1 || s.FirstTrace > sale.MaxTrace,
 		"ahead":       s.Ahead < 0 || s.Ahead > 1<<26,
 	} {

@@ -50,6 +50,7 @@ func TestShapes(t *testing.T) {
 		"reconnect": func(s *Spec) { s.Reconnect, s.Terminals = true, 20 },
 		"shared":    func(s *Spec) { s.Terminals = 3 },
 		"pin":       func(s *Spec) { s.PIN = true },
+		"mix":       func(s *Spec) { s.Mix, s.Ahead = true, 0 },
 	}
 	for name, change := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -227,8 +228,8 @@ func TestHold(t *testing.T) {
 }
 
 func TestSpecSaysEverythingThatIsWrong(t *testing.T) {
-	_, err := Run(Spec{Depth: 2, First: -1, Reconnect: true, Ahead: -1}, nil)
-	for _, word := range []string{"address", "connections", "depth", "terminals", "first ", "first_trace", "ahead"} {
+	_, err := Run(Spec{Depth: 2, First: -1, Reconnect: true, Ahead: -1, Mix: true}, nil)
+	for _, word := range []string{"mix", "address", "connections", "depth", "terminals", "first ", "first_trace", "ahead"} {
 		if err == nil || !strings.Contains(err.Error(), word) {
 			t.Errorf("%q is not named in %v", word, err)
 		}

@@ -95,3 +95,37 @@ func TestConnectionsComeFromManyAddresses(t *testing.T) {
 		t.Errorf("%v, faults %v", err, g.faults)
 	}
 }
+
+// A deal of two requests is one answer, however it is cut, and what begins before the end is
+// brought to its end.
+func TestMixCountsDeals(t *testing.T) {
+	s := short(echoBank(t))
+	s.Mix, s.Ahead, s.Connections, s.Terminals = true, 0, 20, 20
+	g, err := open(&s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.close()
+	if err := g.start(); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(30 * time.Second); g.latency.TotalCount() < 400; {
+		if err := g.turn(time.Second); err != nil || time.Now().After(end) {
+			t.Fatalf("%d deals, %v", g.latency.TotalCount(), err)
+		}
+	}
+	if err := g.drain(); err != nil || g.underWay != 0 || len(g.faults) != 0 {
+		t.Fatalf("%d under way, faults %v, %v", g.underWay, g.faults, err)
+	}
+	// An answer that belongs to nobody, and one that is another request's.
+	if g.told(&g.sessions[0], make([]byte, 60), g.now()) || g.faults["answer that nobody waits for"] != 1 {
+		t.Errorf("faults %v", g.faults)
+	}
+	g.sending = true
+	if err := g.deal(&g.sessions[0], g.now()); err != nil {
+		t.Fatal(err)
+	}
+	if !g.told(&g.sessions[0], make([]byte, 9), g.now()) || len(g.faults) != 2 {
+		t.Errorf("faults %v", g.faults)
+	}
+}

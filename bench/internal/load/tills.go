@@ -1,0 +1,75 @@
+package load
+
+import (
+	"errors"
+	"runtime"
+	"sync"
+	"time"
+
+	"tongka/bench/internal/mix"
+)
+
+// openTills makes the terminals of a mix, one a session, on all processors.
+func (g *generator) openTills() error {
+	failed := make([]error, runtime.NumCPU())
+	var wg sync.WaitGroup
+	for worker := range failed {
+		wg.Go(func() {
+			for i := worker; i < len(g.sessions) && failed[worker] == nil; i += len(failed) {
+				g.sessions[i].till, failed[worker] = mix.New(g.spec.First+i, g.spec.FirstTrace)
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(failed...)
+}
+
+// deal begins a till's next deal. Its time counts from at until the last answer that
+// it wants, so a load is over when its confirmation is taken.
+func (g *generator) deal(s *session, at int64) error {
+	g.underWay++
+	s.sent[0].at = at
+	return g.speak(s)
+}
+
+// goOn sends what follows within a deal, also when no new ones are to begin.
+func (g *generator) goOn(s *session) error {
+	s.more = false
+	return g.speak(s)
+}
+
+func (g *generator) speak(s *session) error {
+	frame, err := s.till.Next()
+	if err != nil {
+		return err
+	}
+	return s.Write(g.p, frame)
+}
+
+// told takes an answer and says whether it ended a deal. What a terminal would not take
+// is a fault.
+func (g *generator) told(s *session, frame []byte, now int64) (ended bool) {
+	slot := &s.sent[0]
+	if slot.at == 0 || s.more {
+		g.faults["answer that nobody waits for"]++
+		return false
+	}
+	hear := s.till.Heard
+	if g.spec.Echo {
+		hear = s.till.Echoed
+	}
+	more, err := hear(frame)
+	if more {
+		s.more = true
+		return false
+	}
+	took := now - slot.at
+	slot.at = 0
+	g.underWay--
+	if err != nil {
+		g.faults[err.Error()]++
+		return true
+	}
+	_ = g.latency.RecordValue(min(took, int64(time.Minute)))
+	return true
+}
