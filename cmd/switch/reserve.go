@@ -13,6 +13,7 @@ import (
 
 	"tongka/admin"
 	"tongka/clearing/day"
+	"tongka/clearing/fee"
 	"tongka/clearing/ledger"
 	"tongka/clearing/reserve"
 	clearrun "tongka/clearing/run"
@@ -456,7 +457,7 @@ func (c *clerk) caps(s *streams, date day.Date) (free map[string]int64, err erro
 	}
 	free, err = l.Freeze(date, c.who)
 	for name := range free {
-		if !strings.Contains(name, ":") { // the fund is no party that pays
+		if !strings.Contains(name, ":") && name != fee.Fund.String() { // no party of a day
 			delete(free, name)
 		}
 	}
