@@ -326,6 +326,24 @@ func TestEditsCarryTheirFile(t *testing.T) {
 	}
 }
 
+// Of a switch that hangs nobody knows that it does not run.
+func TestNoAnswerIsNotNotRunning(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.sock")
+	ln, err := net.Listen("unix", path) // who calls waits in its backlog
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := NewClient(path).Status(ctx); err == nil || errors.Is(err, ErrNotRunning) || !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	if _, err := NewClient(path + "x").Status(context.Background()); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("nobody listens: %v", err)
+	}
+}
+
 // Who waits for a long verification hears how far it is while it runs.
 func TestProgressIsHeardAtOnce(t *testing.T) {
 	f, path := listening(t)

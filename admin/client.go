@@ -117,6 +117,9 @@ func (c *Client) do(r *http.Request) (*http.Response, error) {
 		if errors.Is(err, fs.ErrPermission) {
 			return nil, fmt.Errorf("无权管理此交换 · not allowed to manage this switch (%s): %w", c.path, err)
 		}
+		if over := r.Context().Err(); over != nil { // somebody listens, or nobody can tell
+			return nil, fmt.Errorf("交换未应答 · the switch does not answer (%s): %w", c.path, over)
+		}
 		return nil, fmt.Errorf("%w (%s): %w", ErrNotRunning, c.path, err)
 	}
 	return res, nil

@@ -61,7 +61,9 @@ func (f *journalFlags) open(ctx context.Context) (*source, error) {
 		return nil, err
 	}
 	s := &source{cfg: cfg, live: admin.NewClient(cfg.Admin.Socket)}
-	_, err = s.live.Status(ctx)
+	asked, cancel := context.WithTimeout(ctx, ctlWithin) // one that hangs is neither running nor at rest
+	defer cancel()
+	_, err = s.live.Status(asked)
 	running := err == nil
 	if !running && !errors.Is(err, admin.ErrNotRunning) {
 		return nil, err
@@ -199,6 +201,15 @@ func moment(s string) (time.Time, error) {
 		}
 	}
 	return time.Time{}, fmt.Errorf("时间 %q 须如 2026-11-01 或 2026-11-01T09:30:00 · time %q: wanted such as 2026-11-01 or 2026-11-01T09:30:00", s, s)
+}
+
+// dayOf reads a day of China's time.
+func dayOf(s string) (time.Time, error) {
+	t, err := time.ParseInLocation(time.DateOnly, s, translate.Zone)
+	if err != nil {
+		err = fmt.Errorf("日期 %q 须如 2026-11-01 · day %[1]q: wanted such as 2026-11-01", s)
+	}
+	return t, err
 }
 
 func writeLine(w io.Writer, v any) error {
@@ -389,13 +400,13 @@ type journalExportCmd struct {
 
 // Run exports. A file that is not whole does not stay.
 func (c *journalExportCmd) Run(s *streams) (err error) {
-	from, err := moment(c.Day)
+	from, err := dayOf(c.Day)
 	if err != nil {
 		return err
 	}
 	to := from
 	if c.Last != "" {
-		if to, err = moment(c.Last); err != nil {
+		if to, err = dayOf(c.Last); err != nil {
 			return err
 		}
 	}
@@ -426,7 +437,7 @@ func (c *journalExportCmd) Run(s *streams) (err error) {
 func (c *journalExportCmd) write(ctx context.Context, src *source, q *query.Query) (n int, sum string, err error) {
 	file, err := os.OpenFile(c.Out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return 0, "", err
+		return 0, "", fmt.Errorf("目标文件 · file to write: %w", err)
 	}
 	defer func() {
 		if err = errors.Join(err, file.Close()); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -176,6 +177,42 @@ func (g *ground) atRest(live, id string) {
 	r := call("6225880000000000123\n", "journal", "find", "--card", "-", "-c", g.file)
 	if r.code != 0 || !strings.Contains(r.out, "0 笔") {
 		t.Errorf("a card that nobody used: %v", r)
+	}
+}
+
+// What no journal can answer is refused in words, and leaves no file.
+func TestJournalRefusesWrongQuestions(t *testing.T) {
+	g := newGround(t)
+	g.start()
+	t.Cleanup(g.killLast)
+	g.up()
+	g.mustCtl("stop")
+	if err := g.child.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(t.TempDir(), "out.csv")
+	for _, c := range []struct{ args, want string }{
+		{"find --from yesterday", "wanted such as 2026-11-01"},
+		{"find --from 2026-11-02 --to 2026-11-02", "not a query: to"},
+		{"find --from 2026-11-02 --to 2026-11-01", "not a query: to"},
+		{"find --terminal 123456789", "not a query: terminal"},
+		{"find --merchant 1234567890123456", "not a query: merchant"},
+		{"find --rrn 12", "not a query: rrn"},
+		{"find --kind nonsense", "not a query: kind"},
+		{"show 99999", "has no such transaction"},
+		{"show 326000099999", "has no such transaction"},
+		{"show 0", "neither a number nor an RRN"},
+		{"export --day 2026-11-22T10:00:00 -o " + out, "day \"2026-11-22T10:00:00\": wanted such as"},
+		{"export --day 2026-11-22 --last 2026-11-21 -o " + out, "before the first"},
+		{"export --day 2026-11-22 -o " + filepath.Join(out, "x"), "file to write"},
+	} {
+		r := call("", append(append([]string{"journal"}, strings.Fields(c.args)...), "-c", g.file)...)
+		if r.code != exitFailed || !strings.Contains(r.err, c.want) {
+			t.Errorf("%s: %v", c.args, r)
+		}
+	}
+	if _, err := os.Stat(out); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a refused export left a file: %v", err)
 	}
 }
 

@@ -124,6 +124,15 @@ func (q *Query) read() (f filter, err error) {
 	if q.Result != "" && !known(q.Result) {
 		bad("result", q.Result)
 	}
+	if !q.To.IsZero() && !q.To.After(q.From) {
+		bad("to", q.To.Format(time.RFC3339)+" ≤ "+q.From.Format(time.RFC3339))
+	}
+	if len(q.Terminal) > len(txn.Terminal{}.Number) {
+		bad("terminal", q.Terminal)
+	}
+	if len(q.Merchant) > len(txn.Terminal{}.Merchant) {
+		bad("merchant", q.Merchant)
+	}
 	if len(q.Code) != 0 && len(q.Code) != 2 {
 		bad("code", q.Code)
 	}

@@ -89,6 +89,9 @@ func (d *Desk) locate(id txn.ID, rrn string) (txn.ID, txn.Facts, error) {
 	var r journal.Record
 	if id != 0 {
 		_, err := d.read.FindID(id, &r)
+		if errors.Is(err, journal.ErrNotFound) {
+			err = noSuch(err)
+		}
 		return id, r.Facts, err
 	}
 	q := Query{RRN: rrn}
@@ -117,7 +120,11 @@ func (d *Desk) locate(id txn.ID, rrn string) (txn.ID, txn.Facts, error) {
 			return 0, r.Facts, err
 		}
 	}
-	return 0, r.Facts, journal.ErrNotFound
+	return 0, r.Facts, noSuch(journal.ErrNotFound)
+}
+
+func noSuch(err error) error {
+	return fmt.Errorf("流水中没有这笔交易 · the journal has no such transaction: %w", err)
 }
 
 // teller gathers a story.
