@@ -76,8 +76,10 @@ KILLS ?= 100
 # Power cuts mount an ext4 image: root, and a kernel with loop devices. Without these there are none, and the last line says so.
 CUTS ?= $(shell [ "$$(id -u)" = 0 ] && [ -e /dev/loop-control ] && echo 20 || echo 0)
 MINUTES ?= 10
-soak: ## hostile callers for MINUTES (10), then kill -9 under load, KILLS times (100), and power cuts, CUTS times (20 as root) · 敌意连接、强杀与断电演练
+soak: ## hostile callers for MINUTES (10), many seeds of the tests that have some, then kill -9 under load, KILLS times (100), and power cuts, CUTS times (20 as root) · 敌意连接、更多随机种子、强杀与断电演练
 	TONGKA_SOAK_MINUTES=$(MINUTES) $(GO) test -count=1 -v -timeout 60m -run TestFrontSoak ./node
+	$(GO) test -count=1 -race -timeout 60m -run TestHistories ./sim/world -world.runs 100
+	$(GO) test -count=1 -race -timeout 60m -run '^(TestChaos|TestEachTransactionIsInOneDay|TestValueOnCardIsValuePaid)$$' ./engine -chaos.runs 200 -more-seeds 5
 	$(GO) run ./cmd/switch sim crash --kills $(KILLS) --power-cuts $(CUTS)
 
 faults: ## every operation of the journal's disk fails once, in three ways, and a process and a power cut end there · 磁盘错误逐一注入

@@ -421,7 +421,8 @@ func (c *chaos) empty() {
 
 var (
 	chaosFrom = flag.Uint64("chaos.from", 0, "first seed of TestChaos")
-	chaosRuns = flag.Uint64("chaos.runs", 60, "how many seeds TestChaos runs")
+	chaosRuns = flag.Uint64("chaos.runs", 30, "how many seeds TestChaos runs; from 60 on each kind must have been approved")
+	moreSeeds = flag.Int("more-seeds", 1, "how many times as many seeds other tests with seeds run")
 )
 
 // TestChaos runs seeded histories, every second one with modules behind

@@ -223,11 +223,7 @@ func (d *days) windows() map[uint64][]bizday.Date {
 // Whatever happens in whatever order around the cuts, each transaction is in exactly
 // one day, the one that its outcome's place says, and a replay finds the same.
 func TestEachTransactionIsInOneDay(t *testing.T) {
-	seeds := uint64(12)
-	if testing.Short() {
-		seeds = 4
-	}
-	for seed := range seeds {
+	for seed := range 4 * uint64(*moreSeeds) {
 		w := newWorld(t)
 		d := &days{w: w, bank: w.bankUp(0), p: w.terminal(), r: rand.New(rand.NewPCG(seed, 7))}
 		var err error

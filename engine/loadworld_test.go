@@ -237,12 +237,8 @@ func (w *loadTown) compare() {
 // a person knows of it by name and reason. Crashes, lost answers, torn lines,
 // repeats, reversals, and the power of the card gone before or after it wrote.
 func TestValueOnCardIsValuePaid(t *testing.T) {
-	seeds := 60
-	if testing.Short() {
-		seeds = 20
-	}
 	seen := map[string]int{}
-	for seed := range seeds {
+	for seed := range 20 * *moreSeeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := newLoadTown(t, uint64(seed))
 			for range 40 {

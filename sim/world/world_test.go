@@ -11,7 +11,7 @@ import (
 
 var (
 	from   = flag.Uint64("world.from", 0, "first seed of TestHistories")
-	runs   = flag.Uint64("world.runs", 40, "how many seeds TestHistories plays in memory; every tenth also on Pebble")
+	runs   = flag.Uint64("world.runs", 12, "how many seeds TestHistories plays in memory; every tenth also on Pebble")
 	length = flag.Int("world.length", 1000, "operations of each history")
 )
 
@@ -61,7 +61,7 @@ func hashes(t *testing.T) string {
 	seen := map[uint64]bool{}
 	for seed := range uint64(4) {
 		for _, pebble := range []bool{false, true} {
-			r, err := Run(Options{Seed: seed, Transactions: 700, Pebble: pebble})
+			r, err := Run(Options{Seed: seed, Transactions: 300, Pebble: pebble})
 			if err != nil || len(r.Violations) > 0 {
 				t.Fatalf("seed %d: %v %v", seed, err, r)
 			}
