@@ -121,6 +121,20 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 	}
 }
 
+// TestStopWithoutTime: a loop that cannot hear of the stop before the time is over,
+// as when its disk stalls, is stopped in order all the same.
+func TestStopWithoutTime(t *testing.T) {
+	l := newLives(t)
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 5 {
+		if err := l.node.Stop(over); err != nil {
+			t.Error(err)
+		}
+		l.start()
+	}
+}
+
 // TestListenersChangePlaces: added before the first, the first removed, added
 // again: each name stays at its door.
 func TestListenersChangePlaces(t *testing.T) {

@@ -19,6 +19,9 @@ const (
 	// lastWords is what answers, sign-offs and closing take at most once the time
 	// is over.
 	lastWords = 2 * time.Second
+	// lastCommit is what a disk may take then for what is open: a few milliseconds,
+	// unless it stalls.
+	lastCommit = 20 * time.Second
 )
 
 // Stop ends the switch in order: nothing is accepted any more, what is in flight
@@ -50,23 +53,27 @@ func (n *Node) Stop(ctx context.Context) error {
 
 // drainAll empties the switch, and gives how many transactions were out of time.
 func (n *Node) drainAll(ctx context.Context) (timedOut int, err error) {
-	if err := n.shard.Do(ctx, engine.Leave{}); err != nil {
+	// A loop that waits for its disk may not hear of it before the time is over. It
+	// hears it before Finish all the same: commands keep their order.
+	if err := n.shard.Do(ctx, engine.Leave{}); err != nil && ctx.Err() == nil {
 		return 0, notDead(err)
 	}
 	spread := time.Duration(n.front.Stats().Open) * perConnection
 	if end, ok := ctx.Deadline(); ok {
-		spread = min(spread, time.Until(end)/2)
+		spread = max(0, min(spread, time.Until(end)/2))
 	}
 	if n.front.Drain(ctx, spread) == nil {
 		return 0, nil
 	}
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
-	defer cancel()
+	disk, done := context.WithTimeout(context.WithoutCancel(ctx), lastCommit)
+	defer done()
 	var f engine.Finish
-	if err := n.shard.Do(last, &f); err != nil {
+	if err := n.shard.Do(disk, &f); err != nil {
 		return 0, notDead(err)
 	}
 	timedOut = f.TimedOut
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	defer cancel()
 	// What is left now is a module's MAC for the last answers, and sign-offs. Who
 	// has not taken his answer by the end is not waited for.
 	_ = n.front.Drain(last, 0)
