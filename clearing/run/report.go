@@ -35,6 +35,7 @@ type Report struct {
 	Fees      int64             `json:"fees_fen"`
 	Payments  []ReportPayment   `json:"payments"`
 	Waiting   []ReportBalance   `json:"waiting"` // not paid yet
+	Refused   []ReportRefusal   `json:"refused"` // not settled: their reserve does not cover it
 	Fund      reserve.Statement `json:"fund"`
 	Proof     ReportProof       `json:"proof"`
 	Cases     []casefile.Event  `json:"cases"` // the first of them; all are in cases.jsonl
@@ -107,6 +108,13 @@ type ReportPayment struct {
 	From string `json:"from"`
 	To   string `json:"to"`
 	Fen  int64  `json:"fen"`
+}
+
+// ReportRefusal is a party whose reserve account does not cover what it owes.
+type ReportRefusal struct {
+	Party string `json:"party"`
+	Owes  int64  `json:"owes_fen"`
+	Free  int64  `json:"free_fen"` // what the account may lose
 }
 
 // ReportBalance is what waits for a later day.
@@ -216,6 +224,9 @@ func (r *Report) money(j *job, c *cleared, s *settled) {
 	r.Parties = j.reported(c.Positions)
 	for i := range c.Cities {
 		r.Cities = append(r.Cities, ReportCity{c.Cities[i].City, j.reported(c.Cities[i].Positions)})
+	}
+	for _, f := range s.Refused {
+		r.Refused = append(r.Refused, ReportRefusal{j.shown(f.Party), f.Owes, f.Free})
 	}
 	r.Unpaid = s.Unpaid
 	for _, p := range s.Payments {

@@ -13,6 +13,7 @@ import (
 	"tongka/clearing/casefile"
 	"tongka/clearing/day"
 	"tongka/clearing/fee"
+	"tongka/clearing/rules"
 	"tongka/journal"
 	"tongka/txn"
 )
@@ -279,6 +280,11 @@ func TestReserveCaps(t *testing.T) {
 		if n := strings.Count(string(refused), "issuer:bank,"); n != c.refused {
 			t.Errorf("free %d: %s", c.free, refused)
 		}
+		page, err := os.ReadFile(filepath.Join(dir, ReportHTML))
+		g.must(err)
+		if len(s.Report.Refused) != c.refused || strings.Contains(string(page), "未结算") != (c.refused > 0) {
+			t.Errorf("free %d: the report has %+v", c.free, s.Report.Refused)
+		}
 		if strings.Contains(fmt.Sprint(s.Report.Payments), "issuer") {
 			t.Errorf("it pays twice: %+v", s.Report.Payments)
 		}
@@ -316,7 +322,9 @@ func TestPaidOffline(t *testing.T) {
 	// The rules of today do not name offline files: they are counted, and wait.
 	was := testRules
 	g.write("rules.yaml", strings.Replace(was, "offline:", "cities: [{name: a, merchants: [\"1*\"]}]\n#", 1))
-	if s, err = g.run(first+1, func(o *Options) { o.Steps = []Step{Register, Intake, Fold, Totals, Reconcile, Clear, Settle, Reserve, Reporting} }); err != nil {
+	if s, err = g.run(first+1, func(o *Options) {
+		o.Steps = []Step{Register, Intake, Fold, Totals, Reconcile, Clear, Settle, Reserve, Reporting}
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if s.Report.Counts.PursesLeft != 1 || s.Report.Cities[0].City != "a" {
@@ -375,5 +383,41 @@ func TestCitiesBalance(t *testing.T) {
 		if err := c.balanced(); (err == nil) != (name == "") || err != nil && !strings.Contains(err.Error(), name) {
 			t.Errorf("%q: %v", name, err)
 		}
+	}
+}
+
+// What a decision moves between merchants of two cities goes by our house, so that
+// each city is zero; other moves are of the city of their merchant, or of none.
+func TestDecisionsAcrossCities(t *testing.T) {
+	r, err := rules.Parse("r", []byte(testRules+"cities: [{name: a, merchants: [\"1*\"]}, {name: b, merchants: [\"2*\"]}]\n"), []string{"bank"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := newClearer(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := casefile.Decision{Case: "x", Act: "adjust", Moves: []casefile.Move{
+		{From: "merchant:1", To: "merchant:2", Fen: 7}, {From: "issuer:0", To: "merchant:2", Fen: 5}, {From: "merchant:1", To: "fund", Fen: 3}, {From: "issuer:0", To: "centre", Fen: 1}}}
+	if err := c.decide(&d); err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.end()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int64{}
+	for _, city := range out.Cities {
+		for _, p := range city.Positions {
+			if p.Net != 0 {
+				got[city.City+" "+p.Party.String()] = p.Cases
+			}
+		}
+	}
+	if want := map[string]int64{"a merchant": -10, "a acquirer": 7, "a fund": 3, "b acquirer": -7, "b issuer:0": -5, "b merchant": 12, "other issuer:0": -1, "other centre": 1}; !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if out.Fund.Adjust != 3 || c.decide(&casefile.Decision{Case: "x"}) == nil {
+		t.Errorf("the fund has %+v", out.Fund)
 	}
 }

@@ -367,6 +367,9 @@ func printSummary(w io.Writer, s *clearrun.Summary) {
 	}
 	fmt.Fprintf(w, "新增差错 · cases raised %d, 迟到匹配 · resolved %d, 暂挂 · held %d\n", r.Counts.Raised, r.Counts.Resolved, r.Counts.Held)
 	fmt.Fprintf(w, "冲正 · reversals: 应冲 · owed %d, 确认 · confirmed %d, 未了 · open %d\n", r.Proof.Owed, r.Proof.Confirmed, len(r.Proof.Open))
+	for _, f := range r.Refused {
+		fmt.Fprintf(w, "备付金不足，未结算 · not settled, the reserve is too small: %s 应付 · owes %s, 可用 · free %s\n", f.Party, yuan(f.Owes), yuan(f.Free))
+	}
 	for _, o := range r.Proof.Open {
 		fmt.Fprintf(w, "  未了 · open: %d %s %s %d 分 · fen, %s, %s\n", o.Txn, o.Kind, o.Link, o.Fen, o.Since, o.Last)
 	}
