@@ -6,6 +6,7 @@ package clearing
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"tongka/clearing/extsort"
 	"tongka/clearing/fee"
@@ -70,16 +71,20 @@ func (o *Outcome) Unbalanced() int64 {
 // keys. The day is over then, whatever the error.
 func (d *Day) Settle(emit func(*recon.Result) error) (out *Outcome, err error) {
 	defer func() { err = errors.Join(err, d.Close()) }()
-	ours, err := d.ours.Sort()
-	if err != nil {
+	var ours, theirs *extsort.Stream
+	var err2 error
+	var both sync.WaitGroup
+	both.Go(func() { ours, err = d.ours.Sort() })
+	both.Go(func() { theirs, err2 = d.theirs.Sort() })
+	both.Wait()
+	for _, st := range []*extsort.Stream{ours, theirs} {
+		if st != nil {
+			defer func() { err = errors.Join(err, st.Close()) }()
+		}
+	}
+	if err = errors.Join(err, err2); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, ours.Close()) }()
-	theirs, err := d.theirs.Sort()
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, theirs.Close()) }()
 	out = &Outcome{Positions: fee.NewPositions()}
 	out.Totals, err = recon.Reconcile(ours, theirs, d.o.Rules, func(r *recon.Result) error {
 		if r.Class == recon.Matched && r.HasOurs {

@@ -38,10 +38,14 @@ type Sorter struct {
 	runs  []string
 	made  int // runs ever: their names differ
 	count int64
+	// alike is how many bytes all records sorted so far have in common at their
+	// beginning with first, which is one of them.
+	alike int
+	first []byte
 }
 
-// place is a record in buf and its first eight bytes, which tell most apart
-// without a look at the record.
+// place is a record in buf and the eight bytes behind what all have in common, which
+// tell most apart without a look at the record.
 type place struct {
 	head uint64
 	at   int
@@ -85,13 +89,31 @@ func (s *Sorter) Add(rec []byte) error {
 // Count is how many records were added.
 func (s *Sorter) Count() int64 { return s.count }
 
+// compared makes sure that alike holds for what is in buf too.
+func (s *Sorter) compared() {
+	if s.first == nil && len(s.buf) > 0 {
+		s.first = bytes.Clone(s.buf[:s.o.Size])
+		s.alike = s.o.Size - 8 // the head is within the record
+	}
+	for at := 0; at < len(s.buf) && s.alike > 0; at += s.o.Size {
+		if rec := s.buf[at : at+s.alike]; !bytes.Equal(rec, s.first[:s.alike]) {
+			n := 0
+			for rec[n] == s.first[n] {
+				n++
+			}
+			s.alike = n
+		}
+	}
+}
+
 // sort puts the places of buf in the order of their records.
 func (s *Sorter) sort() {
-	s.order = slices.Grow(s.order[:0], len(s.buf)/s.o.Size)
-	for at := 0; at < len(s.buf); at += s.o.Size {
-		s.order = append(s.order, place{binary.BigEndian.Uint64(s.buf[at:]), at})
+	s.compared()
+	skip, size := s.alike, s.o.Size
+	s.order = slices.Grow(s.order[:0], len(s.buf)/size)
+	for at := 0; at < len(s.buf); at += size {
+		s.order = append(s.order, place{binary.BigEndian.Uint64(s.buf[at+skip:]), at})
 	}
-	size := s.o.Size
 	slices.SortFunc(s.order, func(a, b place) int {
 		switch {
 		case a.head < b.head:
@@ -99,7 +121,7 @@ func (s *Sorter) sort() {
 		case a.head > b.head:
 			return 1
 		}
-		return bytes.Compare(s.buf[a.at+8:a.at+size], s.buf[b.at+8:b.at+size])
+		return bytes.Compare(s.buf[a.at+skip+8:a.at+size], s.buf[b.at+skip+8:b.at+size])
 	})
 }
 
@@ -127,7 +149,7 @@ func (s *Sorter) spill() error {
 // join makes one run of all, so that no merge reads more than fan of them.
 func (s *Sorter) join() error {
 	old := s.runs
-	st, err := open(old, s.o.Size)
+	st, err := open(old, s.o.Size, s.alike)
 	if err != nil {
 		return err
 	}
@@ -175,7 +197,7 @@ func (s *Sorter) Sort() (*Stream, error) {
 		}
 	}
 	s.buf, s.order = nil, nil
-	return open(s.runs, s.o.Size)
+	return open(s.runs, s.o.Size, s.alike)
 }
 
 // Close removes the runs of a sorter that is not sorted after all.

@@ -151,3 +151,32 @@ func TestNextAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// Records that are alike for most of their length are in order as well, also when the
+// first that differs comes in a later run.
+func TestSortsWhatIsAlike(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 2))
+	for _, alike := range []int{0, 1, 7, 8, 11, 12, 13} {
+		for _, late := range []bool{false, true} {
+			recs := make([][]byte, 3000)
+			for i := range recs {
+				recs[i] = bytes.Repeat([]byte{5}, 20)
+				for j := alike; j < 20; j++ {
+					recs[i][j] = byte(rng.IntN(4))
+				}
+				if late && i > 2000 && i%100 == 0 {
+					recs[i][0] = byte(rng.IntN(9))
+				}
+			}
+			s, err := New(Options{Dir: t.TempDir(), Name: "t", Size: 20, Memory: 8000})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := sorted(t, s, recs)
+			slices.SortFunc(recs, bytes.Compare)
+			if !slices.EqualFunc(got, recs, bytes.Equal) {
+				t.Errorf("alike %d, late %v: another order", alike, late)
+			}
+		}
+	}
+}

@@ -26,17 +26,18 @@ type source struct {
 	f    *os.File
 	r    *bufio.Reader
 	rec  []byte
+	skip int // bytes that the records of all sources have in common
 	head uint64
 }
 
-func open(names []string, size int) (*Stream, error) {
+func open(names []string, size, skip int) (*Stream, error) {
 	st := &Stream{size: size}
 	for _, name := range names {
 		f, err := os.Open(name)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("extsort: %w", err), st.Close())
 		}
-		src := &source{name: name, f: f, r: bufio.NewReaderSize(f, readBuffer), rec: make([]byte, size)}
+		src := &source{name: name, f: f, r: bufio.NewReaderSize(f, readBuffer), rec: make([]byte, size), skip: skip}
 		st.all = append(st.all, src)
 		ok, err := src.next()
 		if err != nil {
@@ -59,12 +60,12 @@ func (s *source) next() (bool, error) {
 	case err != nil:
 		return false, fmt.Errorf("extsort: run %s: %w", s.name, err)
 	}
-	s.head = binary.BigEndian.Uint64(s.rec)
+	s.head = binary.BigEndian.Uint64(s.rec[s.skip:])
 	return true, nil
 }
 
 func (s *source) before(o *source) bool {
-	return s.head < o.head || s.head == o.head && bytes.Compare(s.rec[8:], o.rec[8:]) < 0
+	return s.head < o.head || s.head == o.head && bytes.Compare(s.rec[s.skip+8:], o.rec[s.skip+8:]) < 0
 }
 
 // sink restores the heap below i.

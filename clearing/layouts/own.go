@@ -57,6 +57,7 @@ type csvReader struct {
 	at     int64 // bytes read
 	col    []int // of each field, index into columns
 	fields []string
+	rec    row.Row // of the line, lent
 	faults Faults
 	count  int64
 	sum    int64
@@ -167,10 +168,11 @@ func (c *csvReader) record(line string, f func(*row.Row, int64) error) error {
 		c.fault(1, "%d 列，应为 %d · %d fields, %d are wanted", len(fields), len(c.col), len(fields), len(c.col))
 		return nil
 	}
-	r := row.Row{ID: uint64(c.line), Kind: txn.Sale, Status: row.Settled}
+	r := &c.rec
+	*r = row.Row{ID: uint64(c.line), Kind: txn.Sale, Status: row.Settled}
 	at, before := 1, c.faults.number()
 	for i, v := range fields {
-		if err := c.field(&r, c.col[i], v); err != nil {
+		if err := c.field(r, c.col[i], v); err != nil {
 			c.fault(at, "%s %q: %w", columns[c.col[i]], v, err)
 		}
 		at += len(v) + 1
@@ -183,7 +185,7 @@ func (c *csvReader) record(line string, f func(*row.Row, int64) error) error {
 	}
 	c.count++
 	c.sum += r.Amount
-	return f(&r, c.at)
+	return f(r, c.at)
 }
 
 // split cuts a line into its fields, lent until the next one.
