@@ -76,8 +76,10 @@ KILLS ?= 100
 # Power cuts mount an ext4 image: root, and a kernel with loop devices. Without these there are none, and the last line says so.
 CUTS ?= $(shell [ "$$(id -u)" = 0 ] && [ -e /dev/loop-control ] && echo 20 || echo 0)
 MINUTES ?= 10
-soak: ## hostile callers for MINUTES (10), many seeds of the tests that have some, then kill -9 under load, KILLS times (100), and power cuts, CUTS times (20 as root) · 敌意连接、更多随机种子、强杀与断电演练
+SUSTAIN ?= 30m
+soak: ## hostile callers for MINUTES (10), a day's mix at 20,000/s for SUSTAIN (30m), many seeds of the tests that have some, then kill -9 under load, KILLS times (100), and power cuts, CUTS times (20 as root) · 敌意连接、持续负载、更多随机种子、强杀与断电演练
 	TONGKA_SOAK_MINUTES=$(MINUTES) $(GO) test -count=1 -v -timeout 60m -run TestFrontSoak ./node
+	$(GO) run ./cmd/switch bench --sustain $(SUSTAIN) --rate 20000 --idle 0 --max-p99 10000 --json bench/out/sustain.json
 	$(GO) test -count=1 -race -timeout 60m -run TestHistories ./sim/world -world.runs 100
 	$(GO) test -count=1 -race -timeout 60m -run '^(TestChaos|TestEachTransactionIsInOneDay|TestValueOnCardIsValuePaid)$$' ./engine -chaos.runs 200 -more-seeds 5
 	$(GO) run ./cmd/switch sim crash --kills $(KILLS) --power-cuts $(CUTS)

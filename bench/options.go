@@ -6,12 +6,14 @@
 package bench
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"tongka/bench/internal/bank"
 	"tongka/bench/report"
 )
 
@@ -26,6 +28,8 @@ type Options struct {
 	Rate        int                `help:"开环：每秒到达笔数，时延自应到时刻起算；0 为闭环。 Open loop: sales that arrive in a second, each timed from when it was due; 0 is a closed loop." placeholder:"20000"`
 	MixRate     int                `name:"mix-rate" help:"形态 M 另以此速率开环测量，0 不测。 Shape M is also measured as an open loop at this rate, 0: not." default:"20000"`
 	PIN         bool               `name:"pin" help:"交易带 PIN。 Sales carry a PIN block (F52)."`
+	Bank        string             `help:"银行时延：0 即时，fixed:5ms 固定，lognormal:20ms,0.5 对数正态（中位数与离散度），stuck 四条线路之一只收不答。 How long the bank takes: at once, fixed, log-normal (median and spread), or one of four lines stuck." default:"0" placeholder:"PROFILE"`
+	HSM         string             `name:"hsm" help:"加密机在 TCP 之后，每条命令的时延；缺省为进程内软模块。 The security module behind a socket, with a time for each command; in the process when left out." placeholder:"tcp:1ms"`
 	Idle        int                `help:"空闲终端内存测量的连接数，0 不测。 Connections for the memory of an idle terminal, 0: none." default:"5000"`
 	Front       bool               `help:"改测接入：慢发送者与短连接旁的诚实终端。 Measure the front instead: honest terminals beside slow senders and short-lived ones."`
 	Slow        int                `help:"--front 的慢发送者数，每秒一字节。 Slow senders of --front, a byte a second each." default:"10000"`
@@ -43,6 +47,8 @@ type Options struct {
 	Clearing    bool               `help:"改测清分：当日清分与消费并行时的消费。 Measure the clearing instead: sales beside a run that clears a day of the same switch."`
 	Day         int                `name:"day" help:"--clearing 每方行数。 Rows a side of --clearing." default:"200000"`
 	MinClearing float64            `name:"min-clearing-ratio" help:"--clearing 消费 TPS 之比的下限。 Fail when the sales' TPS ratio of --clearing is below." placeholder:"0.8"`
+	Sustain     time.Duration      `help:"改测持续运行：形态 M 以 --rate 开环运行这么久，内存与 p99 须平稳；30m 约写 25 GB。 Measure a long run instead: shape M at --rate for so long, with flat memory and p99; 30m writes some 25 GB." placeholder:"30m"`
+	MaxP99      float64            `name:"max-p99" help:"--sustain 全程 p99 上限，微秒。 Fail when the p99 of --sustain is above, microseconds." placeholder:"10000"`
 	JSON        string             `name:"json" help:"结果写入文件。 Write the figures to a file." placeholder:"FILE"`
 	HTML        string             `name:"html" help:"结果画成可离线打开的网页。 Draw the figures as a page that opens offline." placeholder:"FILE"`
 	HGRM        string             `name:"hgrm" help:"各形态、各系统的时延分布写入目录，HdrHistogram 的 .hgrm 格式。 Write the latencies of each shape and system into a folder, as HdrHistogram's percentile files." placeholder:"DIR"`
@@ -107,8 +113,10 @@ func (o *Options) Validate() error {
 	fault(o.Rate < 0 || o.Rate > mostRate, "--rate %d：须在 0 至 %d 之间 · from 0 to %d", o.Rate, mostRate, mostRate)
 	fault(o.MixRate < 0 || o.MixRate > mostRate, "--mix-rate %d：须在 0 至 %d 之间 · from 0 to %d", o.MixRate, mostRate, mostRate)
 	fault(o.PIN && seen["M"], "--pin：形态 M 的交易不带 PIN · the transactions of shape M carry none")
-	fault(o.Rate > 0 && seen["W"], "--rate：形态 W 一条连接在途多笔，只能闭环 · shape W has many under way on a connection, and is a closed loop only")
-	fault(o.Rate > 0 && o.special(), "--rate：不与 --front、--storm、--saf、--clearing、--profile 同用 · not with --front, --storm, --saf, --clearing or --profile")
+	o.validateParties(fault, seen)
+	o.validateSustain(fault)
+	fault(o.Rate > 0 && o.Sustain == 0 && seen["W"], "--rate：形态 W 一条连接在途多笔，只能闭环 · shape W has many under way on a connection, and is a closed loop only")
+	fault(o.Rate > 0 && o.special() && o.Sustain == 0, "--rate：不与 --front、--storm、--saf、--clearing、--profile 同用 · not with --front, --storm, --saf, --clearing or --profile")
 	fault(o.HGRM != "" && o.special(), "--hgrm：不与 --front、--storm、--saf、--clearing、--profile 同用 · not with --front, --storm, --saf, --clearing or --profile")
 	fault(o.Profile != "" && (o.JSON != "" || o.HTML != "" || o.Goals != ""), "--profile：不产生数据 · gives no figures for --json, --html or --goals")
 	fault(o.HTML != "" && (o.Front || o.Storm), "--html：不与 --front、--storm 同用 · not with --front or --storm")
@@ -157,12 +165,60 @@ func (o *Options) validatePeers(fault func(bad bool, format string, args ...any)
 	fault(seen[noPeers] && len(o.Peers) > 1, "--peers none：不与其他同用 · not with others")
 }
 
+func (o *Options) validateSustain(fault func(bad bool, format string, args ...any)) {
+	fault(o.MaxP99 != 0 && o.Sustain == 0, "--max-p99：须与 --sustain 同用 · only with --sustain")
+	if o.Sustain == 0 {
+		return
+	}
+	fault(o.Sustain < time.Second || o.Sustain > 12*time.Hour, "--sustain %v：须在 1s 至 12h 之间 · from 1s to 12h", o.Sustain)
+	fault(o.Rate == 0, "--sustain：须有 --rate · wants --rate")
+	fault(o.Raw || o.Front || o.Storm || o.SAF || o.Clearing || o.Profile != "" || o.HTML != "" || o.Goals != "",
+		"--sustain：不与 --raw、--front、--storm、--saf、--clearing、--profile、--html、--goals 同用 · not with --raw, --front, --storm, --saf, --clearing, --profile, --html or --goals")
+}
+
+// validateParties looks at who stands beside the switch.
+func (o *Options) validateParties(fault func(bad bool, format string, args ...any), shape map[string]bool) {
+	p, err := bank.ParseProfile(o.bankForm())
+	fault(err != nil, "--bank %v", err)
+	fault(p.Stuck && shape["M"], "--bank stuck：形态 M 的终端要求每笔都成 · the terminals of shape M want every deal to end well")
+	fault(p != (bank.Profile{}) && (o.Front || o.Storm || o.SAF || o.Clearing), "--bank：不与 --front、--storm、--saf、--clearing 同用 · not with --front, --storm, --saf or --clearing")
+	if o.HSM != "" {
+		_, err := parseHSM(o.HSM)
+		fault(err != nil, "--hsm %v", err)
+		fault(o.Raw || o.SAF || o.Clearing, "--hsm：不与 --raw、--saf、--clearing 同用 · not with --raw, --saf or --clearing")
+	}
+}
+
+func (o *Options) bankForm() string { return cmp.Or(o.Bank, "0") }
+
+// bank is the profile of options that Validate has passed.
+func (o *Options) bank() bank.Profile {
+	p, _ := bank.ParseProfile(o.bankForm())
+	return p
+}
+
+// mostHSM is what a switch waits for a module at most.
+const mostHSM = 500 * time.Millisecond
+
+// parseHSM reads tcp, or tcp and the time that a command takes.
+func parseHSM(text string) (time.Duration, error) {
+	kind, rest, timed := strings.Cut(text, ":")
+	d, err := time.Duration(0), error(nil)
+	if timed {
+		d, err = time.ParseDuration(rest)
+	}
+	if kind != "tcp" || err != nil || d < 0 || d > mostHSM {
+		return 0, fmt.Errorf("%q：须为 tcp 或 tcp:1ms，至多 %v · want tcp or tcp:1ms, %v at most", text, mostHSM, mostHSM)
+	}
+	return d, nil
+}
+
 // mostRate is the highest rate of an open loop: more than a switch and its load do on one machine.
 const mostRate = 100_000
 
 // special says that something else than the shapes is measured.
 func (o *Options) special() bool {
-	return o.Front || o.Storm || o.SAF || o.Clearing || o.Profile != ""
+	return o.Front || o.Storm || o.SAF || o.Clearing || o.Sustain > 0 || o.Profile != ""
 }
 
 // open says that a shape is measured as an open loop, too.
@@ -217,6 +273,9 @@ func (o *Options) bound() time.Duration {
 	if o.Storm {
 		return 3*2*(once+time.Second)*time.Duration(o.Pairs) + 3*time.Minute
 	}
+	if o.Sustain > 0 { // with what a disk that stalls may take
+		return o.Sustain + o.Sustain/4 + 3*time.Minute
+	}
 	if o.SAF || o.Clearing {
 		return 3*2*once*time.Duration(o.Pairs) + 15*time.Minute
 	}
@@ -232,6 +291,9 @@ func (o *Options) terminals() int {
 	}
 	if o.Storm {
 		return n + o.Pairs*(2*stormTerminals+stormAskers)
+	}
+	if o.Sustain > 0 {
+		return n + shapes[sustainShape].terminals
 	}
 	if o.SAF || o.Clearing { // both under the same shape
 		return n + 2*o.Pairs*shapes[safShape].terminals

@@ -29,7 +29,9 @@ type place struct {
 type settings struct {
 	POS, Console, Bank netip.AddrPort
 	ZPK                hsm.Key
-	LoadKey, TACKey    hsm.Key // of the cards of a mix
+	LoadKey, TACKey    hsm.Key        // of the cards of a mix
+	Stuck              bool           // four lines to the bank, one of which hears and says nothing
+	Module             netip.AddrPort // a security module behind a socket; the zero value: in the process
 	Connections        int
 	Enquiries          int            // let through in a second, 0 for no limit
 	Debtor             netip.AddrPort // a second bank, which is owed; the zero value: there is none
@@ -43,17 +45,20 @@ listeners:
   - {name: pos, address: "{{.POS}}", dialect: pos, max_connections: {{.Connections}}}
 links:
   - name: bank
-    address: "{{.Bank}}"
-    dialect: cups
+{{if .Stuck}}    lines: [{address: "{{.Bank}}"}, {address: "{{.Bank}}"}, {address: "{{.Bank}}"}, {address: "{{.Bank}}"}]
+    max_missed: 20
+    answer_timeout: 1s
+{{else}}    address: "{{.Bank}}"
+    answer_timeout: 10s
+{{end}}    dialect: cups
     destination: "00010000"
     source: "48220000"
     zpk: {{.ZPK}}
-    answer_timeout: 10s
     echo_interval: 30s
 {{if .Debtor.IsValid}}  - {name: debtor, address: "{{.Debtor}}", destination: "00010000", zpk: {{.ZPK}}, reversal: {window: 1024}}
 {{end}}routes:
   - {link: bank}
-hsm: {mode: soft, test_lmk: true}
+hsm: {{if .Module.IsValid}}{mode: tcp, test_lmk: true, addresses: ["{{.Module}}"], connections: 4, window: 1024, commands: [{code: UB}]}{{else}}{mode: soft, test_lmk: true}{{end}}
 registry: {import: terminals.csv}
 cards:
   ceiling: 100000000

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,6 +24,8 @@ type Report struct {
 	Pairs   int              `json:"pairs"`
 	Rate    int              `json:"rate,omitempty"` // of an open loop, a second
 	PIN     bool             `json:"pin"`
+	Bank    string           `json:"bank"` // its profile, 0 answers at once
+	HSM     string           `json:"hsm"`  // soft: in the switch's process
 	Machine proc.Machine     `json:"machine"`
 	Shapes  map[string]Shape `json:"shapes"`
 	// Peers are by name and shape.
@@ -36,9 +39,11 @@ type Report struct {
 	Storm    *Storm    `json:"storm,omitempty"`
 	SAF      *SAF      `json:"saf,omitempty"`
 	Clearing *Clearing `json:"clearing,omitempty"`
-	Codec    float64   `json:"codec_ns,omitempty"` // see package codecspeed
-	order    []string
-	took     histograms
+	// Sustained is a long run at a rate.
+	Sustained *Sustained `json:"sustained,omitempty"`
+	Codec     float64    `json:"codec_ns,omitempty"` // see package codecspeed
+	order     []string
+	took      histograms
 }
 
 // Figures are medians over the measurements of one system in one shape. CPU is
@@ -92,7 +97,9 @@ type Shape struct {
 	Disk *Disk   `json:"disk,omitempty"` // of the switch, in all rounds
 	// Behind is the most that a round of the switch had unsent at its end, in an open loop.
 	Behind int64 `json:"behind,omitempty"`
-	Open   *Open `json:"open,omitempty"`
+	// Refused is the share of the switch's answers that said no to sales on a line that is stuck.
+	Refused float64 `json:"refused_share,omitempty"`
+	Open    *Open   `json:"open,omitempty"`
 	// Rounds are the measurements that belong together, by the system's name.
 	Rounds []map[string]Sample `json:"rounds"`
 }
@@ -116,7 +123,7 @@ func (r *Report) addOpen(name string, rate int, rounds []load.Result) error {
 }
 
 func newReport(o *Options, m proc.Machine) *Report {
-	return &Report{Time: time.Now(), Seconds: o.Seconds, Pairs: o.Pairs, Rate: o.Rate, PIN: o.PIN, Machine: m, Shapes: map[string]Shape{}, Quantiles: load.Quantiles, took: histograms{}}
+	return &Report{Time: time.Now(), Seconds: o.Seconds, Pairs: o.Pairs, Rate: o.Rate, PIN: o.PIN, Bank: o.bankForm(), HSM: cmp.Or(o.HSM, "soft"), Machine: m, Shapes: map[string]Shape{}, Quantiles: load.Quantiles, took: histograms{}}
 }
 
 // add books the measurements of one shape: of raw and switch as many as there were
@@ -146,6 +153,7 @@ func (r *Report) add(name string, measured map[string][]load.Result, disk *Disk,
 	}
 	for i := range sw {
 		s.Behind = max(s.Behind, sw[i].Behind)
+		s.Refused += float64(sw[i].Refused) / float64(sw[i].Answers) / float64(len(sw))
 	}
 	for system, list := range measured {
 		if err := r.took.add(name+"."+system, list); err != nil {
@@ -250,6 +258,9 @@ func (r *Report) check(o *Options) error {
 	}
 	if st := r.Storm; st != nil && st.Ratio < o.MinStorm {
 		missed = append(missed, fmt.Errorf("未达标 missed: --min-storm-ratio %g：%.3f", o.MinStorm, st.Ratio))
+	}
+	if s := r.Sustained; s != nil {
+		missed = append(missed, s.judge(o.MaxP99)...)
 	}
 	if s := r.SAF; s != nil {
 		missed = append(missed, s.check(o)...)

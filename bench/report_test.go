@@ -241,3 +241,33 @@ func TestMix(t *testing.T) {
 		lines(t, err.Error(), "--pin：", "--mix-rate -1")
 	}
 }
+
+func TestPartiesBesideTheSwitch(t *testing.T) {
+	good := Options{Shape: []string{"D"}, Seconds: 1, Pairs: 1, Bank: "lognormal:20ms,0.5", HSM: "tcp:1ms"}
+	if err := good.Validate(); err != nil {
+		t.Errorf("%v", err)
+	}
+	if good.bank().Median != 20*time.Millisecond {
+		t.Errorf("%+v", good.bank())
+	}
+	bad := Options{Shape: []string{"M"}, Seconds: 1, Pairs: 1, Bank: "stuck", HSM: "tcp:1h", Storm: true, StormRate: 1}
+	if err := bad.Validate(); err == nil {
+		t.Error("no error")
+	} else {
+		lines(t, err.Error(), "--bank stuck", "--bank：不与", `--hsm "tcp:1h"`)
+	}
+	for _, text := range []string{"tcp:", "tcp:x", "udp:1ms", "tcp:-1ms"} {
+		if _, err := parseHSM(text); err == nil {
+			t.Errorf("%q is taken", text)
+		}
+	}
+	r := newReport(&good, proc.Machine{})
+	refusing := result(100, 1, 1)
+	refusing.Refused = 2
+	if err := r.add("D", map[string][]load.Result{"raw": {result(100, 1, 1)}, "switch": {refusing}}, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	r.print(&out)
+	lines(t, out.String(), "bank: lognormal:20ms,0.5", "security module: tcp:1ms", "not approved (98, 91)：2.000%")
+}

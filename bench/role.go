@@ -1,15 +1,19 @@
 package bench
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
+	"time"
 
 	"tongka/bench/internal/bank"
 	"tongka/bench/internal/crowd"
 	"tongka/bench/internal/load"
 	"tongka/bench/internal/relay"
+	"tongka/sim"
 )
 
 // roleFlag is the hidden first argument of the processes that the bench starts.
@@ -23,6 +27,7 @@ const (
 	roleLoad  = "load"
 	roleHold  = "hold"
 	roleCrowd = "crowd"
+	roleHSM   = "hsm"
 )
 
 // bankReady, relayReady and held are what parts say when they are ready.
@@ -41,6 +46,11 @@ type relayReady struct {
 
 // mark is what the load generator says as its window begins and ends.
 type mark struct{}
+
+// hsmSpec is the security module behind a socket.
+type hsmSpec struct {
+	Delay time.Duration `json:"delay"`
+}
 
 type held struct {
 	Connections int `json:"connections"`
@@ -83,6 +93,8 @@ func play(name string, in *json.Decoder, out *json.Encoder, complaints io.Writer
 			}
 			return untilEnd(in)
 		})
+	case roleHSM:
+		return playHSM(in, out)
 	case roleCrowd:
 		return playCrowd(in, out)
 	}
@@ -115,11 +127,11 @@ func playCrowd(in *json.Decoder, out *json.Encoder) error {
 
 // playBank says where both doors are and serves until the end of its input.
 func playBank(in *json.Decoder, out *json.Encoder, complaints io.Writer) error {
-	var nothing struct{}
-	if err := in.Decode(&nothing); err != nil {
+	var p bank.Profile
+	if err := in.Decode(&p); err != nil {
 		return err
 	}
-	b, err := bank.Open()
+	b, err := bank.Open(p)
 	if err != nil {
 		return err
 	}
@@ -131,6 +143,30 @@ func playBank(in *json.Decoder, out *json.Encoder, complaints io.Writer) error {
 	go func() {
 		_ = untilEnd(in)
 		b.Stop()
+	}()
+	return <-ended
+}
+
+// playHSM is a module behind a socket, under the test LMK, that takes a time for each command.
+func playHSM(in *json.Decoder, out *json.Encoder) error {
+	var s hsmSpec
+	if err := in.Decode(&s); err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- sim.ServeHSM(ctx, ln, sim.HSMConfig{Delay: s.Delay}) }()
+	if err := out.Encode(relayReady{ln.Addr().(*net.TCPAddr).AddrPort()}); err != nil {
+		return err
+	}
+	go func() {
+		_ = untilEnd(in)
+		cancel()
 	}()
 	return <-ended
 }

@@ -26,6 +26,7 @@ type bench struct {
 	peers   []target
 	bar     *bar
 	console netip.AddrPort // of the switch
+	module  netip.AddrPort // the security module behind a socket, if there is one
 	dir     string         // of the run's files, the switch's data among them
 	fresh   int            // index of the next unused terminal
 }
@@ -76,6 +77,14 @@ func (b *bench) run(ctx context.Context) (rep *Report, err error) {
 	defer stopped(&err, relay.stop)
 	b.raw = target{rawName, relay.cmd.Process.Pid, load.Spec{Address: at, Echo: true}, false}
 	if !b.o.Raw {
+		if b.o.HSM != "" {
+			module, at, bad := b.startHSM(ctx)
+			if bad != nil {
+				return nil, bad
+			}
+			defer stopped(&err, module.stop)
+			b.module = at
+		}
 		s, err := b.startSwitch(ctx, dir, ready)
 		if err != nil {
 			return nil, err
@@ -98,7 +107,14 @@ func (b *bench) run(ctx context.Context) (rep *Report, err error) {
 	if err != nil {
 		return nil, err
 	}
+	return rep, b.measureWhat(ctx, rep)
+}
+
+// measureWhat takes what the options want of systems that run.
+func (b *bench) measureWhat(ctx context.Context, rep *Report) (err error) {
 	switch {
+	case b.o.Sustain > 0:
+		rep.Sustained, err = b.sustain(ctx)
 	case b.o.Front:
 		rep.Front, err = b.front(ctx)
 	case b.o.Storm:
@@ -106,7 +122,7 @@ func (b *bench) run(ctx context.Context) (rep *Report, err error) {
 	default:
 		err = b.measureAll(ctx, rep)
 	}
-	return rep, err
+	return err
 }
 
 // prepared measures switches whose journals are written before they start; there is no
@@ -138,7 +154,7 @@ func stopped(err *error, stop func() error) { *err = errors.Join(*err, stop()) }
 
 // startBank starts the one bank; raw and switch use it in turns.
 func (b *bench) startBank(ctx context.Context) (c *child, ready bankReady, err error) {
-	if c, err = b.role(ctx, roleBank, struct{}{}); err == nil {
+	if c, err = b.role(ctx, roleBank, b.o.bank()); err == nil {
 		err = c.hear(&ready)
 	}
 	return c, ready, err
@@ -148,6 +164,20 @@ func (b *bench) startBank(ctx context.Context) (c *child, ready bankReady, err e
 // the whole run; silent, it costs nothing.
 func (b *bench) startRelay(ctx context.Context, name string, bank netip.AddrPort) (c *child, at netip.AddrPort, err error) {
 	if c, err = b.role(ctx, name, relaySpec{bank}); err != nil {
+		return nil, at, err
+	}
+	var ready relayReady
+	err = c.hear(&ready)
+	return c, ready.Address, err
+}
+
+// startHSM starts the module behind a socket and says where it listens.
+func (b *bench) startHSM(ctx context.Context) (c *child, at netip.AddrPort, err error) {
+	delay, err := parseHSM(b.o.HSM)
+	if err != nil {
+		return nil, at, err
+	}
+	if c, err = b.role(ctx, roleHSM, hsmSpec{delay}); err != nil {
 		return nil, at, err
 	}
 	var ready relayReady
@@ -166,7 +196,7 @@ func (b *bench) program() string {
 // startSwitch writes the switch's folder and starts it. One switch
 // serves the whole run, as in life: tables fill and files grow.
 func (b *bench) startSwitch(ctx context.Context, dir string, bank bankReady) (*system, error) {
-	p, err := provision(dir, b.o.terminals(), settings{Bank: bank.Centre, Connections: b.o.connections(), Enquiries: b.o.enquiries()})
+	p, err := provision(dir, b.o.terminals(), settings{Bank: bank.Centre, Stuck: b.o.bank().Stuck, Module: b.module, Connections: b.o.connections(), Enquiries: b.o.enquiries()})
 	if err != nil {
 		return nil, err
 	}
@@ -306,7 +336,7 @@ func (b *bench) spec(t *target, name string) load.Spec {
 	if b.o.Rate > 0 { // a system that cannot keep up is behind, which the report says
 		s.Rate, s.Shortfall, most = b.o.Rate, true, min(b.o.Rate, sh.rate)
 	}
-	s.Mix = sh.mix
+	s.Mix, s.Timeouts = sh.mix, b.o.bank().Stuck && t.name == switchName
 	s.Ahead = min(most*int((s.WarmUp+s.Window)/time.Millisecond)/1000, 8<<20)
 	return s
 }

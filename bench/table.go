@@ -28,10 +28,15 @@ func (r *Report) print(w io.Writer) {
 	if r.Rate > 0 {
 		fmt.Fprintf(w, "开环 open loop: 每秒到达 %d 笔，时延自应到时刻起算 · %d arrive a second, each timed from when it was due\n", r.Rate, r.Rate)
 	}
+	if r.Bank != "0" || r.HSM != "soft" {
+		fmt.Fprintf(w, "银行 bank: %s，加密机 security module: %s\n", r.Bank, r.HSM)
+	}
 	if m.Volatile() {
 		fmt.Fprintln(w, "注意：数据在内存文件系统上，落盘不花时间，结果无意义 · The data is on tmpfs, where a sync costs nothing: these figures mean nothing. Use --dir.")
 	}
 	switch {
+	case r.Sustained != nil:
+		r.Sustained.print(w)
 	case r.Front != nil:
 		r.Front.print(w)
 	case r.Storm != nil:
@@ -71,6 +76,9 @@ func (r *Report) printShapes(w io.Writer) {
 			sayBehind(w, o.Behind, o.Rate)
 		}
 		sayBehind(w, s.Behind, r.Rate)
+		if s.Refused > 0 {
+			fmt.Fprintf(w, "%s未成 not approved (98, 91)：%.3f%%\n", strings.Repeat(" ", columns[0].width), 100*s.Refused)
+		}
 		s.Counts.print(w, strings.Repeat(" ", columns[0].width))
 		if s.Disk != nil {
 			fmt.Fprintf(w, "%s落盘 disk: %v\n", strings.Repeat(" ", columns[0].width), s.Disk)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -66,5 +67,19 @@ func TestBenchOfMix(t *testing.T) {
 	}
 	if m := got.Shapes["M"]; m.TPS <= 0 || m.Open.P99 <= 0 || m.Allocs == nil || m.Memory == nil {
 		t.Errorf("%s\n%s", b, out)
+	}
+}
+
+// A bank that takes its time, or of whose lines one is stuck, and a module behind a socket: what
+// a switch is configured with for them is a configuration that it takes.
+func TestBenchOfSlowParties(t *testing.T) {
+	for _, flags := range [][]string{{"--bank=lognormal:5ms,0.5", "--hsm=tcp:1ms", "--shape=M", "--mix-rate=100"}, {"--bank=stuck", "--shape=A"},
+		{"--sustain=1s", "--rate=100", "--bank=fixed:2ms"}} {
+		args := append([]string{"bench", "--pairs=1", "--seconds=0.2", "--warm-up=0.1", "--idle=0", "--peers=none", "--dir=" + t.TempDir()}, flags...)
+		out, err := process(t, args...).CombinedOutput()
+		// So short a run has grown; that it ran is what is tested here.
+		if err != nil && (flags[0] != "--sustain=1s" || !strings.Contains(string(out), "last third over second")) {
+			t.Errorf("%v: %v: %s", flags, err, out)
+		}
 	}
 }

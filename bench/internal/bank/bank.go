@@ -1,5 +1,5 @@
 // Package bank is the bench's other end: it approves everything, in one thread,
-// as fast as bytes come. It listens for a switch, which speaks the centre's
+// as fast as bytes come, or after the time that its profile says. It listens for a switch, which speaks the centre's
 // dialect, and for the raw relay, whose frames it sends back in place. It
 // checks no MAC and remembers nothing, so that what is measured is never this.
 package bank
@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/netip"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -27,6 +29,7 @@ const (
 const (
 	scratchLen = 256 << 10
 	rawMTI     = 2 + 5 + 6 // length, TPDU, header
+	mtiClass   = lengthLen + headerLen + 1
 )
 
 // Bank serves both listeners. All but Stop belongs to one goroutine.
@@ -41,16 +44,24 @@ type Bank struct {
 	free    []int32
 	scratch []byte
 	out     []byte
+	profile Profile
+	random  *rand.Rand
+	late    queue  // answers that take their time
+	lives   uint32 // connections so far
+	stuck   bool   // a line is stuck already
 }
 
 type peer struct {
 	poll.Stream
-	raw bool
+	raw   bool
+	stuck bool
+	life  uint32
 }
 
-// Open starts to listen at two ports of the loopback interface.
-func Open() (b *Bank, err error) {
-	b = &Bank{rawFD: -1, cupsFD: -1, scratch: make([]byte, scratchLen), out: make([]byte, 0, 2*scratchLen)}
+// Open starts to listen at two ports of the loopback interface. The same profile draws the
+// same times.
+func Open(profile Profile) (b *Bank, err error) {
+	b = &Bank{profile: profile, random: rand.New(rand.NewPCG(1, 2)), rawFD: -1, cupsFD: -1, scratch: make([]byte, scratchLen), out: make([]byte, 0, 2*scratchLen)}
 	defer func() {
 		if err != nil {
 			b.close()
@@ -89,10 +100,11 @@ func (b *Bank) Stop() { _ = b.stop[1].Close() }
 func (b *Bank) Run(errors io.Writer) error {
 	defer b.close()
 	for {
-		events, err := b.p.Wait(-1)
+		events, err := b.p.WaitFor(b.late.wait(time.Now()))
 		if err != nil {
 			return err
 		}
+		b.release(errors)
 		for _, ev := range events {
 			switch ev.Fd {
 			case tagStop:
@@ -133,7 +145,9 @@ func (b *Bank) accept(listener int, raw bool) error {
 		} else {
 			b.peers = append(b.peers, peer{})
 		}
-		b.peers[tag] = peer{Stream: poll.Stream{FD: fd, Tag: tag}, raw: raw}
+		b.lives++
+		b.peers[tag] = peer{Stream: poll.Stream{FD: fd, Tag: tag}, raw: raw, life: b.lives, stuck: !raw && b.profile.Stuck && !b.stuck}
+		b.stuck = b.stuck || b.peers[tag].stuck
 		if err := b.p.Add(fd, tag, poll.Read); err != nil {
 			return err
 		}
@@ -154,6 +168,9 @@ func (b *Bank) serve(s *peer, events uint32) error {
 	if err != nil || len(got) == 0 {
 		return err
 	}
+	if b.profile.Median > 0 || s.stuck {
+		return b.serveLate(s, got)
+	}
 	rest, answers := got, b.out[:0]
 	if s.raw {
 		rest = echo(got)
@@ -166,6 +183,54 @@ func (b *Bank) serve(s *peer, events uint32) error {
 		return nil
 	}
 	return s.Write(b.p, answers)
+}
+
+// serveLate answers each frame when its time has come, or never on a line that is stuck.
+func (b *Bank) serveLate(s *peer, got []byte) error {
+	now := time.Now()
+	for {
+		n, err := sale.FrameLen(got), error(nil)
+		if !s.raw {
+			n, err = frameLen(got)
+		}
+		if err != nil || n == 0 || n > len(got) {
+			s.Keep(got)
+			return err
+		}
+		frame := got[:n]
+		got = got[n:]
+		network := !s.raw && len(frame) > mtiClass && frame[mtiClass] == '8'
+		if s.stuck && !network {
+			continue
+		}
+		if s.raw {
+			echo(frame)
+		} else if frame, err = answer(b.out[:0], frame); err != nil {
+			return err
+		}
+		if network || len(frame) == 0 { // a sign-on is not what is measured
+			if err := s.Write(b.p, frame); err != nil {
+				return err
+			}
+			continue
+		}
+		b.late.push(held{due: now.Add(b.profile.next(b.random)), tag: s.Tag, life: s.life}, frame)
+	}
+}
+
+// release sends the answers whose time has come.
+func (b *Bank) release(complaints io.Writer) {
+	now := time.Now()
+	for len(b.late.list) > 0 && !b.late.list[0].due.After(now) {
+		h := b.late.pop()
+		if s := &b.peers[h.tag]; s.life == h.life && s.FD >= 0 {
+			if err := s.Write(b.p, h.frame); err != nil {
+				fmt.Fprintf(complaints, "bank: connection %d dropped: %v\n", h.tag, err)
+				b.drop(h.tag)
+			}
+		}
+		b.late.free = append(b.late.free, h.frame)
+	}
 }
 
 // echo turns all whole frames into answers in place and gives the rest.

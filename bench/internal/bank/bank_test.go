@@ -183,7 +183,12 @@ func TestAnswerDoesNotAllocate(t *testing.T) {
 // run starts a bank and stops it at the end of the test.
 func run(t *testing.T) (*Bank, *bytes.Buffer) {
 	t.Helper()
-	b, err := Open()
+	return runWith(t, Profile{})
+}
+
+func runWith(t *testing.T, p Profile) (*Bank, *bytes.Buffer) {
+	t.Helper()
+	b, err := Open(p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +269,7 @@ func TestServesRawInPlace(t *testing.T) {
 }
 
 func TestDropsWhoBreaksTheDialect(t *testing.T) {
-	b, err := Open()
+	b, err := Open(Profile{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,3 +22,15 @@ func TestRefusedEnquiriesAreCounted(t *testing.T) {
 		}
 	}
 }
+
+// What a stuck line of a bank costs is counted where it is expected.
+func TestTimeoutsAreCounted(t *testing.T) {
+	for code, refused := range map[string]bool{"98": true, "91": true, "96": false} {
+		s := short(scripted(t, func(frame []byte) []byte { return reply(frame, code) }))
+		s.Timeouts, s.Echo = true, false
+		r, err := Run(s, nil)
+		if err != nil || (r.Refused > 0) != refused || (len(r.Faults) > 0) == refused {
+			t.Errorf("%s: %+v, %v", code, r, err)
+		}
+	}
+}

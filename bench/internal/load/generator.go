@@ -289,7 +289,7 @@ func (g *generator) answered(s *session, frame []byte, now int64) bool {
 	took := now - slot.at
 	slot.at = 0
 	g.underWay--
-	if s := g.spec; s.Enquiry && code == [2]byte{'9', '6'} {
+	if g.spec.mayRefuse(code) {
 		g.refused++
 	} else if code != [2]byte{'0', '0'} {
 		g.faults["F39 "+string(code[:])]++
@@ -297,6 +297,17 @@ func (g *generator) answered(s *session, frame []byte, now int64) bool {
 	}
 	_ = g.latency.RecordValue(min(took, int64(time.Minute)))
 	return true
+}
+
+// mayRefuse says that a code which is no approval was to be expected.
+func (s *Spec) mayRefuse(code [2]byte) bool {
+	switch string(code[:]) {
+	case "96":
+		return s.Enquiry
+	case "98", "91":
+		return s.Timeouts
+	}
+	return false
 }
 
 // now is nanoseconds since the start, never 0.

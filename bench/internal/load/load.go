@@ -5,6 +5,7 @@
 package load
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -31,12 +32,14 @@ type Spec struct {
 	PIN         bool           `json:"pin"`
 	Mix         bool           `json:"mix"`       // a day's mix in place of sales, see package mix
 	Enquiry     bool           `json:"enquiry"`   // balance enquiries, of which some may be refused for being too many
+	Timeouts    bool           `json:"timeouts"`  // 98 and 91 are no faults: a bank's line is stuck
 	Shortfall   bool           `json:"shortfall"` // what a slow system keeps from being sent at Rate is no fault
 	Loose       bool           `json:"loose"`     // a request may be overtaken by many: the system has a thread of work for each
 	Silent      bool           `json:"silent"`    // connect and say nothing
 	Echo        bool           `json:"echo"`      // answers are the requests sent back, without F39
 	WarmUp      time.Duration  `json:"warm_up"`
 	Window      time.Duration  `json:"window"`
+	Slice       time.Duration  `json:"slice"` // of SliceP99, half a second when 0
 	Drain       time.Duration  `json:"drain"` // how long the last answers may take
 	PID         int            `json:"pid"`   // the system under test
 	Ahead       int            `json:"ahead"` // MACs to make before the run, all terminals together
@@ -53,6 +56,7 @@ func (s *Spec) validate() error {
 		"rate":        s.Rate < 0 || s.Rate > 100_000 || s.Rate > 0 && s.Depth != 1,
 		"terminals":   s.Terminals < 1 || s.Terminals > 1_000_000 || s.Reconnect && s.Terminals < s.Connections,
 		"first":       s.First < 0 || s.First+s.Terminals > 1_000_000,
+		"slice":       s.Slice < 0,
 		"mix":         s.Mix && (s.Depth != 1 || s.Reconnect || s.Terminals != s.Connections || s.Enquiry || s.PIN || s.Ahead != 0),
 		"first_trace": s.FirstTrace < 1 || s.FirstTrace > sale.MaxTrace,
 		"ahead":       s.Ahead < 0 || s.Ahead > 1<<26,
@@ -89,7 +93,7 @@ type Result struct {
 	// compressed and in base64.
 	Histogram string `json:"histogram"`
 
-	Refused int64            `json:"refused,omitempty"` // of the answers, code 96: Enquiry only
+	Refused int64            `json:"refused,omitempty"` // of the answers: code 96 of Enquiry, 98 and 91 of Timeouts
 	Unsent  int64            `json:"unsent,omitempty"`  // of what was due at Rate: found no connection free, and was sent later or never
 	Behind  int64            `json:"behind,omitempty"`  // of these, not sent by the window's end
 	Faults  map[string]int64 `json:"faults,omitempty"`  // what came instead of approvals, warm-up included
@@ -135,7 +139,7 @@ func Run(s Spec, mark func() error) (Result, error) {
 // on hundreds of answers at a thousand a second.
 func (s *Spec) slice() time.Duration {
 	if s.Rate > 0 {
-		return 500 * time.Millisecond
+		return cmp.Or(s.Slice, 500*time.Millisecond)
 	}
 	return s.Window
 }

@@ -19,7 +19,7 @@ import (
 // requests as a relay would.
 func echoBank(t *testing.T) netip.AddrPort {
 	t.Helper()
-	b, err := bank.Open()
+	b, err := bank.Open(bank.Profile{})
 	if err != nil {
 		t.Fatal(err)
 	}

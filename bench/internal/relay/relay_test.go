@@ -17,7 +17,7 @@ import (
 // start runs a bank and a relay for one test.
 func start(t *testing.T) netip.AddrPort {
 	t.Helper()
-	b, err := bank.Open()
+	b, err := bank.Open(bank.Profile{})
 	if err != nil {
 		t.Fatal(err)
 	}

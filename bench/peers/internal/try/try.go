@@ -17,7 +17,7 @@ import (
 // Bank serves until the test ends.
 func Bank(t *testing.T) *bank.Bank {
 	t.Helper()
-	b, err := bank.Open()
+	b, err := bank.Open(bank.Profile{})
 	if err != nil {
 		t.Fatal(err)
 	}
