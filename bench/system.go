@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tongka/bench/internal/poll"
+	"tongka/sim/port"
 )
 
 // readyLimit is how long a switch may take to open its doors: on a slow disk
@@ -101,17 +101,13 @@ func (s *system) stop() error {
 	return nil
 }
 
-// freePorts finds two ports of the loopback interface that nobody uses now.
+// freePorts finds two ports of the loopback interface for a switch that is yet to
+// start, and perhaps again. They are held until this process ends: thousands of
+// lines are dialled meanwhile, and one of them could have such a port.
 func freePorts() (a, b netip.AddrPort, err error) {
-	any := netip.MustParseAddrPort("127.0.0.1:0")
-	one, a, err := poll.Listen(any)
+	_, both, err := port.Hold(2)
 	if err != nil {
-		return a, b, err
+		return a, b, fmt.Errorf("bench: %w", err)
 	}
-	defer unix.Close(one)
-	two, b, err := poll.Listen(any)
-	if err != nil {
-		return a, b, err
-	}
-	return a, b, unix.Close(two)
+	return both[0], both[1], nil
 }

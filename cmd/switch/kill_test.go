@@ -200,9 +200,12 @@ func TestKillTheDemo(t *testing.T) {
 		time.Sleep(50 * time.Millisecond) // between two looks at another process
 	}
 	kill(t, first)
-	out, err := process(t, "demo", "--for", "3s", "--rate", "300", "--json", "--data", dir).Output()
+	second := process(t, "demo", "--for", "3s", "--rate", "300", "--json", "--data", dir)
+	var said bytes.Buffer
+	second.Stderr = &said
+	out, err := second.Output()
 	if err != nil {
-		t.Fatalf("%v: %s", err, out)
+		t.Fatalf("%v: %s\n%s", err, out, said.Bytes())
 	}
 	var sum struct {
 		Sent, Approved, Lost, Duplicated, Owed, Unresolved *int

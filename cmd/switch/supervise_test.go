@@ -42,7 +42,7 @@ func (g *ground) follower(before int) (st admin.Status) {
 // without anybody's help, and the books agree.
 func TestSupervisedUnderLoad(t *testing.T) {
 	g := newGround(t)
-	g.edit("limits:", "supervisor: {heartbeat: 3s}\nlimits:")
+	g.edit("limits:", "supervisor: {heartbeat: 8s}\nlimits:")
 	g.supervise()
 	pid := g.up().PID
 	if pid == g.child.Process.Pid {
