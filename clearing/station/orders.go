@@ -81,7 +81,10 @@ func (s *Station) Import(ctx context.Context, dir, name, kind string, d day.Date
 		k = s.o.Config.kindOf("", name)
 	}
 	if k == nil || !k.name.MatchString(name) {
-		return nil, fmt.Errorf("%s: kinds 中没有此文件名（%s） · no name under kinds fits (%s)", name, kind, kind)
+		if kind != "" {
+			kind = fmt.Sprintf(" (--kind %s)", kind)
+		}
+		return nil, fmt.Errorf("%s: kinds 中没有此文件名%s · no name under kinds fits%s", name, kind, kind)
 	}
 	lock, err := lockFile(s.path("pass.lock"))
 	if err != nil {

@@ -107,10 +107,6 @@ func (p *purge) old(at string) bool {
 // planSent finds folders of ours of which every file is old, there, and acknowledged
 // where the other side does so: what is owed to somebody does not go.
 func (p *purge) planSent(st *store) error {
-	acks := map[string]bool{}
-	for i := range p.o.Config.Send {
-		acks[p.o.Config.Send[i].Name] = p.o.Config.Send[i].Acks
-	}
 	folders := map[string][]*Sent{}
 	stays := map[string]bool{}
 	err := each(st, "s ", func(x *Sent) error {
@@ -119,7 +115,7 @@ func (p *purge) planSent(st *store) error {
 			stays[dir] = true
 			return nil
 		}
-		owed := x.Times == 0 || acks[x.Send] && x.Acked == ""
+		owed := p.Open(x)
 		if stays[dir] = stays[dir] || owed || !p.old(x.At); owed && x.Date < p.before {
 			p.did.Owed = append(p.did.Owed, fmt.Sprintf("%s %s/%s", x.Date, x.Send, x.Name))
 		}

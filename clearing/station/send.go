@@ -143,6 +143,7 @@ type Sent struct {
 	At      string   `json:"at,omitempty"`     // last
 	Acked   string   `json:"acked,omitempty"`  // when, and by whom
 	Why     string   `json:"why,omitempty"`    // it is not there, or its acknowledgement is wrong
+	Owed    bool     `json:"owed,omitempty"`   // the last try to put it failed: the next Send tries again
 	Purged  bool     `json:"purged,omitempty"` // what was made is deleted here: kept long enough
 }
 
@@ -174,7 +175,7 @@ func (s *Station) Send(ctx context.Context, o SendOrder) (all []*Sent, err error
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
 	if o.Again {
-		if err := s.audit(Act{Do: "files-resend", What: strings.TrimSpace(fmt.Sprintf("%s %s %s", o.Date, strings.Join(o.Only, ","), o.Name))}); err != nil {
+		if err := s.audit(Act{Do: "files-resend", What: strings.Join(append(append([]string{o.Date.String()}, o.Only...), strings.Fields(o.Name)...), " ")}); err != nil {
 			return nil, err
 		}
 	}
@@ -282,7 +283,7 @@ func sameAs(before, now []*Sent) error {
 
 // put puts files where they belong, each as details, totals and digest.
 func (s *Station) put(ctx context.Context, d *Send, all []*Sent, again bool) error {
-	due := func(x *Sent) bool { return again || x.Times == 0 }
+	due := func(x *Sent) bool { return again || x.Times == 0 || x.Owed }
 	if !slices.ContainsFunc(all, due) {
 		return nil
 	}
@@ -308,9 +309,9 @@ func (s *Station) put(ctx context.Context, d *Send, all []*Sent, again bool) err
 		}
 		if err == nil {
 			x.Times++
-			x.At, x.Why, x.Acked, x.Purged = s.o.Now().UTC().Format(time.RFC3339), "", "", false
+			x.At, x.Why, x.Acked, x.Owed, x.Purged = s.o.Now().UTC().Format(time.RFC3339), "", "", false, false
 		} else {
-			x.Why = err.Error()
+			x.Why, x.Owed = err.Error(), true
 		}
 		if err := s.note(x); err != nil {
 			return errors.Join(err, to.Close())
@@ -344,7 +345,7 @@ func (s *Station) copyOut(from localDir, to Dir, x *Sent) error {
 func (s *Station) noted(all []*Sent, due func(*Sent) bool, why error) error {
 	for _, x := range all {
 		if due(x) {
-			x.Why = why.Error()
+			x.Why, x.Owed = why.Error(), true
 			if err := s.note(x); err != nil {
 				return err
 			}
@@ -373,6 +374,13 @@ func (s *Station) SentOf(d day.Date) (all []*Sent, err error) {
 			return nil
 		})
 	})
+}
+
+// Open says that somebody should look at a file that was to be sent: it is not there, its
+// acknowledgement is wrong, or there is none from one who gives them.
+func (s *Station) Open(x *Sent) bool {
+	acks := slices.ContainsFunc(s.o.Config.Send, func(d Send) bool { return d.Name == x.Send && d.Acks })
+	return x.Times == 0 || x.Owed || x.Why != "" || acks && x.Acked == ""
 }
 
 // Ack writes down by a person's word that the other side has a file.

@@ -143,6 +143,15 @@ func TestSendFails(t *testing.T) {
 	if all, err = g.Send(t.Context(), SendOrder{Date: first, Run: dir}); err != nil || all[0].Times != 1 || all[0].Why != "" {
 		t.Errorf("%+v, %v", all, err)
 	}
+	// Sent again and not there: what the other side had before does not make it done.
+	g.must(os.Rename(filepath.Join(g.dir, "out"), filepath.Join(g.dir, "away")))
+	if all, err = g.Send(t.Context(), SendOrder{Date: first, Run: dir, Again: true}); err != nil || !all[2].Owed || !g.Open(all[2]) {
+		t.Errorf("%+v, %v", all[2], err)
+	}
+	g.must(os.Rename(filepath.Join(g.dir, "away"), filepath.Join(g.dir, "out")))
+	if all, err = g.Send(t.Context(), SendOrder{Date: first, Run: dir}); err != nil || all[2].Owed || all[2].Why != "" || all[2].Times != 2 || g.Open(all[2]) || !g.Open(all[0]) {
+		t.Errorf("%+v, %v", all[2], err)
+	}
 	for _, o := range []SendOrder{{Date: first, Run: dir, Only: []string{"nobody"}}, {Date: first, Run: dir, Name: "nothing"}} {
 		if _, err := g.Send(t.Context(), o); err == nil {
 			t.Errorf("%+v is sent", o)

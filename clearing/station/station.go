@@ -53,7 +53,12 @@ func (s *Station) audit(a Act) error {
 func (f *File) auditName() string { return fmt.Sprintf("%d %s %s", f.ID, f.Name, f.SHA256) }
 
 // auditState is where a file is, for the audit.
-func (f *File) auditState() string { return fmt.Sprintf("%s %s", f.State, f.Date) }
+func (f *File) auditState() string {
+	if f.Date == 0 {
+		return string(f.State)
+	}
+	return fmt.Sprintf("%s %s", f.State, f.Date)
+}
 
 // OfflineFile is a file with what lies beside it.
 type OfflineFile struct {

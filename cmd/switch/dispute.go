@@ -190,7 +190,11 @@ func (c *disputeShowCmd) Run(s *streams) error {
 
 func printSides(w io.Writer, k *dispute.Case) {
 	if k.Ours != nil {
-		fmt.Fprintf(w, "  本方 · ours: %d 分 · fen %s %s；追踪 · trace: switch journal show %d\n", k.Ours.Amount, k.Ours.Kind, k.Ours.Status, k.Ours.Txn)
+		fmt.Fprintf(w, "  本方 · ours: %d 分 · fen %s %s", k.Ours.Amount, k.Ours.Kind, k.Ours.Status)
+		if k.Ours.Txn != 0 { // one that was raised by hand need not be in our journal
+			fmt.Fprintf(w, "；追踪 · trace: switch journal show %d", k.Ours.Txn)
+		}
+		fmt.Fprintln(w)
 	}
 	if k.Theirs != nil {
 		fmt.Fprintf(w, "  对方 · theirs: %d 分 · fen %s %s，文件 · file %d:%d\n", k.Theirs.Amount, k.Theirs.Kind, k.Theirs.Status, k.Theirs.File, k.Theirs.Line)

@@ -100,6 +100,9 @@ func TestDisputeBulk(t *testing.T) {
 	for range 2 {
 		want(t, exitDone, "raised", append([]string{"dispute", "raise", "--date", "20261001", "--fen", "500", "--merchant", "104110045110001", "--why", "call"}, ann...)...)
 	}
+	if show := want(t, exitDone, "500", append([]string{"dispute", "show", "20261001-m-1"}, ann...)...); strings.Contains(show, "journal show 0") {
+		t.Error(show)
+	}
 	want(t, exitFailed, "12 digits", append([]string{"dispute", "raise", "--date", "20261001", "--fen", "500", "--rrn", "1", "--why", "call"}, ann...)...)
 	bulk := filepath.Join(dir, "bulk.csv")
 	put := func(text string) {

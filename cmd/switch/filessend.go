@@ -41,7 +41,7 @@ func (c *filesSendCmd) Run(s *streams) error {
 	all, err := st.Send(s.ctx, station.SendOrder{Date: d, Run: dir, Only: c.Only, Name: c.Name, Again: c.Again})
 	failed := err != nil
 	for _, x := range all {
-		failed = failed || x.Times == 0 || x.Why != ""
+		failed = failed || x.Times == 0 || x.Owed || x.Why != ""
 	}
 	if c.JSON {
 		err = errors.Join(err, writeJSON(s.out, append([]*station.Sent{}, all...)))
@@ -80,7 +80,7 @@ func (c *filesSentCmd) Run(s *streams) error {
 	}
 	list := []*station.Sent{}
 	for _, x := range all {
-		if !c.Errors || x.Times == 0 || x.Why != "" || x.Acked == "" {
+		if !c.Errors || st.Open(x) {
 			list = append(list, x)
 		}
 	}
@@ -94,8 +94,11 @@ func (c *filesSentCmd) Run(s *streams) error {
 func printSent(w io.Writer, all []*station.Sent) {
 	for _, x := range all {
 		state := fmt.Sprintf("已发 %d 次 · sent %d time(s)", x.Times, x.Times)
-		if x.Times == 0 {
+		switch {
+		case x.Times == 0:
 			state = "未送达 · not there"
+		case x.Owed:
+			state += "，重发未送达 · not there again"
 		}
 		if x.Acked != "" {
 			state += "  已回执 · acknowledged " + x.Acked
