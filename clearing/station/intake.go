@@ -59,7 +59,9 @@ func (s *Station) register(in *incoming, src *Source, e *Entry) (f *File, err er
 		why = twin // days without business look alike, and are no duplicates
 	}
 	if why != "" {
-		f.Date, f.Number = v.Date, v.Number
+		if f.Date, f.Number = v.Date, v.Number; f.Date == 0 {
+			f.Date = s.today() // it says no day: that on which it came
+		}
 		return f, errors.Join(s.refuse(f, e, why), in.drop())
 	}
 	if v.cut && src != nil {

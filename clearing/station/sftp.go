@@ -51,7 +51,7 @@ func NewSFTP(o SFTPOptions) (*SFTP, error) {
 
 // String implements Place.
 func (s *SFTP) String() string {
-	return fmt.Sprintf("sftp://%s@%s/%s", s.o.User, s.o.Address, s.o.Folder)
+	return fmt.Sprintf("sftp://%s@%s/%s", s.o.User, s.o.Address, strings.TrimPrefix(s.o.Folder, "/"))
 }
 
 // dialWithin is how long a server may take to let us in, and silent is how long it
@@ -97,7 +97,10 @@ func (s *SFTP) Open(ctx context.Context) (Dir, error) {
 	c, chans, reqs, err := ssh.NewClientConn(conn, s.o.Address, &ssh.ClientConfig{User: s.o.User, Auth: []ssh.AuthMethod{auth},
 		HostKeyCallback: ssh.FixedHostKey(s.host), HostKeyAlgorithms: algorithms(s.host), Timeout: dialWithin})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", s, err), raw.Close())
+		if e := raw.Close(); !errors.Is(e, net.ErrClosed) { // a failed handshake has closed it
+			err = errors.Join(err, e)
+		}
+		return nil, fmt.Errorf("%s: %w", s, err)
 	}
 	client := ssh.NewClient(c, chans, reqs)
 	files, err := sftp.NewClient(client)

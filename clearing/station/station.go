@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"tongka/clearing/day"
 )
 
@@ -116,6 +118,12 @@ func (s *Station) with(f func(*store) error) (err error) {
 	}
 	defer func() { err = errors.Join(err, st.close()) }()
 	return f(st)
+}
+
+// Checkpoint copies what the station knows, as of one moment, into a folder that must
+// not be there.
+func (s *Station) Checkpoint(to string) error {
+	return s.with(func(st *store) error { return st.db.Checkpoint(to, pebble.WithFlushedWAL()) })
 }
 
 // List is what the station knows.

@@ -166,17 +166,25 @@ func (c *cleanBackupCmd) Run(s *streams) error {
 	return k.backup(s, c.To)
 }
 
-// backup copies the journal as of one moment, and beside it the book of cuts, the
-// audit file and what the desks have published. Keys are never in it.
+// backup copies the journal as of one moment, and beside it the book of cuts, the audit
+// file, the desks' databases and what they have published. Keys are never in it.
 func (c *clerk) backup(s *streams, to string) error {
 	extra := map[string]string{"cuts": filepath.Join(c.cfg.Data, "cuts"), "audit.jsonl": c.cfg.AuditFile()}
 	for _, name := range []string{"days", "summaries", "statements", "decisions"} {
 		extra["clearing/"+name] = filepath.Join(c.dir, name)
 	}
 	m, err := clean.Backup(&clean.Job{Dir: to, Extra: extra, Now: time.Now(), Step: s.step,
-		Checkpoint: func(dir string) error { return c.checkpoint(s.ctx, dir) },
+		Checkpoint: func(dir string) error {
+			if err := c.checkpoint(s.ctx, dir); err != nil {
+				return err
+			}
+			return c.copyStores(s, filepath.Dir(dir))
+		},
 		Prove: func(trial string) (int, error) {
 			n, err := c.prove(s.ctx, filepath.Join(trial, "journal"))
+			if err == nil {
+				err = proveStores(trial)
+			}
 			if err == nil { // before it has its name: a backup that is there is in the audit
 				err = c.note(s.ctx, admin.Note{Action: "backup", What: to, After: fmt.Sprintf("%d records", n)})
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -113,6 +114,34 @@ func TestCleanByCommands(t *testing.T) {
 	if _, err := clean.Check(filepath.Join(backups, "20261002")); err != nil {
 		t.Errorf("the backup: %v", err)
 	}
+}
+
+// A house that burnt down goes on from its backup: books, cases and what is closed.
+func TestCleanRestore(t *testing.T) {
+	file, _, _ := house(t)
+	dir := filepath.Dir(file)
+	dayBook(t, file, 20260930)
+	cut(t, file, 20261001, 20261002)
+	want(t, exitDone, "closed", "clear", "run", "-c", file, "--date", "20261001")
+	backup := filepath.Join(t.TempDir(), "b")
+	want(t, exitDone, "restored and verified", "clean", "backup", "-c", file, "--to", backup)
+	data := filepath.Join(dir, "data")
+	for _, name := range []string{"journal", "cuts", "clearing"} {
+		if err := errors.Join(os.RemoveAll(filepath.Join(data, name)), os.Rename(filepath.Join(backup, name), filepath.Join(data, name))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want(t, exitDone, "20261001-o-11", "dispute", "list", "-c", file)
+	want(t, exitDone, "holds", "dispute", "verify", "-c", file)
+	want(t, exitDone, "holds", "journal", "verify", "-c", file)
+	want(t, exitDone, "closed", "clear", "run", "-c", file, "--date", "20261001")
+	if err := os.MkdirAll(filepath.Join(data, "clearing/in/20261002"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(data, "clearing/in/20261002/a.csv"), []byte("rrn,amount\nend,0,0\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want(t, exitDone, "closed", "clear", "run", "-c", file, "--date", "20261002")
 }
 
 // Days that were cleared by the clock, before there was a book of cuts, have their summary

@@ -54,7 +54,7 @@ func cleanPicture(t *testing.T, dir string) string {
 	var b bytes.Buffer
 	err := filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
 		name := strings.TrimPrefix(p, dir)
-		for _, store := range []string{"/data/journal", "/journal/", "/clearing/state", "/clearing/disputes", "/clearing/reserve"} {
+		for _, store := range []string{"/data/journal", "/journal/", "/clearing/state", "/clearing/disputes", "/clearing/ledger"} {
 			if err != nil || e.IsDir() || strings.Contains(name, store) {
 				return err
 			}
