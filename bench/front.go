@@ -44,6 +44,7 @@ type Honest struct {
 	Figures
 	P90    float64 `json:"p90_us"`
 	Unsent int64   `json:"unsent"` // sales that fell due when no terminal was free, and waited
+	Late   int64   `json:"late"`   // sales that the bank did not answer in time: a stall of seconds
 	Disk   Disk    `json:"disk"`
 
 	// To those alone in the same round; 0 for those alone.
@@ -107,7 +108,7 @@ func (b *bench) frontRound(ctx context.Context) (r round, err error) {
 func (b *bench) honest(ctx context.Context) (h honest, err error) {
 	s := b.sw.spec
 	s.Connections, s.Terminals, s.Depth, s.Rate = frontTerminals, frontTerminals, 1, frontRate
-	s.WarmUp, s.Window, s.Shortfall = b.o.warmUp(), b.o.window(), true
+	s.WarmUp, s.Window, s.Shortfall, s.Timeouts = b.o.warmUp(), b.o.window(), true, true
 	before, err := commitsOf(ctx, b.console)
 	if err != nil {
 		return h, err
@@ -125,7 +126,7 @@ func (b *bench) honest(ctx context.Context) (h honest, err error) {
 func (b *bench) honestBesideShort(ctx context.Context) (h honest, short load.Result, err error) {
 	s := b.sw.spec
 	s.Connections, s.Terminals, s.Depth, s.Rate = shortTerminals, shortTerminals, 1, b.o.Connects
-	s.Reconnect, s.Shortfall = true, true
+	s.Reconnect, s.Shortfall, s.Timeouts = true, true, true
 	s.Window = b.o.warmUp() + b.o.window() + time.Second
 	c, err := b.startLoad(ctx, &b.sw, s)
 	if err != nil {
@@ -164,6 +165,7 @@ func met(list []honest) (h Honest) {
 	for i := range list {
 		results[i] = list[i].Result
 		h.Unsent += list[i].Unsent
+		h.Late += list[i].Refused
 		h.Disk.join(&list[i].disk)
 	}
 	h.Figures = medians(results)
@@ -205,6 +207,9 @@ func (f *Front) print(w io.Writer) {
 		}
 		if h.Unsent > 0 {
 			fmt.Fprintf(w, ", 未及发出 not sent in time: %d", h.Unsent)
+		}
+		if h.Late > 0 {
+			fmt.Fprintf(w, ", 超时 timed out (98, 91): %d", h.Late)
 		}
 		fmt.Fprintf(w, "\n    磁盘 disk: %v\n", &h.Disk)
 	}

@@ -61,7 +61,7 @@ func TestFrontRatiosAndLimit(t *testing.T) {
 	}
 	met := func(v float64, unsent int64) honest {
 		h := honest{p99(v), Disk{Commits: 10, Slow: 1, Mean: 1000, Seconds: 2}}
-		h.Unsent = unsent
+		h.Unsent, h.Refused = unsent, unsent/7
 		return h
 	}
 	var f Front
@@ -76,12 +76,12 @@ func TestFrontRatiosAndLimit(t *testing.T) {
 	if f.Alone.P99 != 100 || f.Alone.P90 != 300 || f.Bytes != 18 || f.Cut != 6 || f.WithBoth.CPU != 0 || f.Short.CPU != 0 || f.Short.P99 != 900 {
 		t.Errorf("%+v", f)
 	}
-	if f.Alone.Unsent != 2 || f.WithSlow.Unsent != 0 || f.WithBoth.Unsent != 15 || f.WithBoth.Disk.Commits != 30 || f.WithBoth.Disk.Slow != 3 {
+	if f.Alone.Unsent != 2 || f.WithSlow.Unsent != 0 || f.WithBoth.Unsent != 15 || f.WithBoth.Late != 2 || f.WithBoth.Disk.Commits != 30 || f.WithBoth.Disk.Slow != 3 {
 		t.Errorf("unsent and disk: %+v", f)
 	}
 	var out strings.Builder
 	f.print(&out)
-	lines(t, out.String(), "p50 1.70, p90 1.70, p99 1.70", "not sent in time: 15", "over 8 ms 3 / 30")
+	lines(t, out.String(), "p50 1.70, p90 1.70, p99 1.70", "not sent in time: 15, 超时 timed out (98, 91): 2", "over 8 ms 3 / 30")
 	r := Report{Front: &f}
 	if err := r.check(&Options{MaxFront: 2}); err != nil {
 		t.Error(err)
