@@ -78,6 +78,7 @@ CUTS ?= $(shell [ "$$(id -u)" = 0 ] && [ -e /dev/loop-control ] && echo 20 || ec
 MINUTES ?= 10
 SUSTAIN ?= 30m
 soak: ## hostile callers for MINUTES (10), a day's mix at 20,000/s for SUSTAIN (30m), many seeds of the tests that have some, then kill -9 under load, KILLS times (100), and power cuts, CUTS times (20 as root) · 敌意连接、持续负载、更多随机种子、强杀与断电演练
+	$(GO) test -count=1 -v -timeout 60m ./cmd/switch -run KilledAnywhere -night.kill-step 1
 	TONGKA_SOAK_MINUTES=$(MINUTES) $(GO) test -count=1 -v -timeout 60m -run TestFrontSoak ./node
 	$(GO) run ./cmd/switch bench --sustain $(SUSTAIN) --rate 20000 --idle 0 --max-p99 10000 --json bench/out/sustain.json
 	$(GO) test -count=1 -race -timeout 60m -run TestHistories ./sim/world -world.runs 100
