@@ -24,7 +24,7 @@ build: ## bin/switch
 
 bench: ## the switch, a raw relay and others in turns, and the clearing; fails when a goal is missed · 与裸转发等轮流压测，并测清分，未达标即失败
 	@missed=0; \
-	$(GO) run ./cmd/switch bench --json bench/out/latest.json --html bench/out/latest.html --hgrm bench/out --goals bench/goals.yaml || missed=1; \
+	$(GO) run ./cmd/switch bench --pairs 5 --json bench/out/latest.json --html bench/out/latest.html --hgrm bench/out --goals bench/goals.yaml || missed=1; \
 	$(MAKE) --no-print-directory clearspeed || missed=1; \
 	$(MAKE) --no-print-directory clearing || missed=1; \
 	exit $$missed
