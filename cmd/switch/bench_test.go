@@ -78,7 +78,7 @@ func TestBenchOfSlowParties(t *testing.T) {
 		args := append([]string{"bench", "--pairs=1", "--seconds=0.2", "--warm-up=0.1", "--idle=0", "--peers=none", "--dir=" + t.TempDir()}, flags...)
 		out, err := process(t, args...).CombinedOutput()
 		// So short a run has grown; that it ran is what is tested here.
-		if err != nil && (flags[0] != "--sustain=1s" || !strings.Contains(string(out), "last third over second")) {
+		if err != nil && (flags[0] != "--sustain=1s" || !strings.Contains(string(out), "持续 sustained: ")) {
 			t.Errorf("%v: %v: %s", flags, err, out)
 		}
 	}
