@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"errors"
 	"math"
 	"path/filepath"
 	"strings"
@@ -132,5 +133,33 @@ func TestMixedReversals(t *testing.T) {
 	}
 	if err := next.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A process that dies with a notice of no money open leaves nothing to take back: the
+// next one gives it up, also in the book.
+func TestKilledWithANoticeOpen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "book.jsonl")
+	b, _, err := book.OpenSales(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := terminals(1)[0]
+	s := book.Sale{Merchant: owner.Merchant, Terminal: owner.Number, Kind: "script-notice", Number: 7, Trace: 7, State: book.Open}
+	if err := errors.Join(b.Add(&s), b.Close()); err != nil {
+		t.Fatal(err)
+	}
+	next, err := New(Config{Addr: "127.0.0.1:1", Terminals: terminals(1), Books: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := next.Close(); err != nil {
+		t.Fatal(err)
+	}
+	kept, err := book.ReadSales(path)
+	for _, got := range [][]book.Sale{next.Sales(), kept} {
+		if err != nil || len(got) != 1 || got[0].State != book.Declined || got[0].Code != "98" {
+			t.Errorf("%+v, %v", got, err)
+		}
 	}
 }

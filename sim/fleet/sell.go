@@ -97,6 +97,11 @@ func (t *terminal) recall(s book.Sale) {
 	t.next = max(t.next, numberOf(&s)+1)
 	t.batch = s.Batch
 	if formOf(&s).leavesNoReversal {
+		if s.State == book.Open { // given up, as when it is not answered
+			s.Reason = txn.NoAnswer.String()
+			s.State, s.Code = book.Declined, s.Reason
+			t.store(i, &s)
+		}
 		return
 	}
 	switch s.State {
