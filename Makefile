@@ -13,7 +13,7 @@ test: ## vet, staticcheck and all tests under the race detector · 全部测试
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	$(GO) test -race -timeout 20m ./...
-	@if command -v tshark >/dev/null; then $(MAKE) --no-print-directory tshark; else echo "tshark is not installed: make tshark is left out"; fi
+	@if command -v tshark >/dev/null; then $(MAKE_COMMAND) --no-print-directory tshark; else echo "tshark is not installed: make tshark is left out"; fi
 
 tshark: ## what goes to a bank, read by wireshark's dissector (apt-get install tshark) · 由 wireshark 校验
 	$(GO) vet -tags tshark ./codec/iso8583/explain/capture
@@ -25,8 +25,8 @@ build: ## bin/switch
 bench: ## the switch, a raw relay and others in turns, and the clearing; fails when a goal is missed · 与裸转发等轮流压测，并测清分，未达标即失败
 	@missed=0; \
 	$(GO) run ./cmd/switch bench --pairs 5 --json bench/out/latest.json --html bench/out/latest.html --hgrm bench/out --goals bench/goals.yaml || missed=1; \
-	$(MAKE) --no-print-directory clearspeed || missed=1; \
-	$(MAKE) --no-print-directory clearing || missed=1; \
+	$(MAKE_COMMAND) --no-print-directory clearspeed || missed=1; \
+	$(MAKE_COMMAND) --no-print-directory clearing || missed=1; \
 	exit $$missed
 
 clearspeed: ## clear 10 million rows a side in 60 s and 512 MB, no more memory than with a million; a million as PostgreSQL does · 清分速度与内存，并与 PostgreSQL 比较

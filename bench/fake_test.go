@@ -8,9 +8,11 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -39,7 +41,8 @@ func TestMain(m *testing.M) {
 }
 
 // fakeSwitch signs on at the bank of a config, is healthy, and answers sales by
-// itself. The fault makes it refuse them, answer none for a second, or not start.
+// itself. The fault makes it refuse them, answer none for a second, not start, or end
+// with an error.
 func fakeSwitch(file, fault string) error {
 	c, err := config.Load(file)
 	if err != nil {
@@ -68,6 +71,7 @@ func fakeSwitch(file, fault string) error {
 			http.NotFound(w, q)
 		}
 	}))
+	go endOnTerm(fault)
 	code := "00"
 	if fault == "declines" {
 		code = "94"
@@ -86,6 +90,18 @@ func fakeSwitch(file, fault string) error {
 		}
 		go answerSales(conn, code, ready)
 	}
+}
+
+// endOnTerm ends the fake switch in order when it is told to, or with a fault.
+func endOnTerm(fault string) {
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, syscall.SIGTERM)
+	<-told
+	if fault == "ends badly" {
+		fmt.Fprintln(os.Stderr, "fake switch: the journal could not be closed")
+		os.Exit(3)
+	}
+	os.Exit(0)
 }
 
 // fakeCommits are a switch's: nine commits, two of them slow, in 0.3 s.

@@ -212,6 +212,7 @@ func TestFailures(t *testing.T) {
 	}{
 		"limit missed":  {"", []string{"--min-tps-ratio=A=1e6"}, 1, []string{"未达标 missed: --min-tps-ratio A=1e+06"}},
 		"declines":      {"declines", nil, 1, []string{"A: switch: ", "not approvals", "× F39 94"}},
+		"ends badly":    {"ends badly", nil, 1, []string{"switch: exit status 3", "the journal could not be closed"}},
 		"does not run":  {"dies", nil, 1, []string{"ended at start", "cannot open the journal"}},
 		"no program":    {"", []string{"--switch=/nonexistent"}, 1, []string{"/nonexistent"}},
 		"no folder":     {"", []string{"--dir=/nonexistent"}, 1, []string{"/nonexistent"}},

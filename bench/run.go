@@ -85,9 +85,9 @@ func (b *bench) run(ctx context.Context) (rep *Report, err error) {
 			defer stopped(&err, module.stop)
 			b.module = at
 		}
-		s, err := b.startSwitch(ctx, dir, ready)
-		if err != nil {
-			return nil, err
+		s, bad := b.startSwitch(ctx, dir, ready) // not err: what stopping finds must reach the result
+		if bad != nil {
+			return nil, bad
 		}
 		defer stopped(&err, s.stop)
 		if b.o.Profile != "" {
