@@ -19,13 +19,20 @@ type Cipher struct {
 }
 
 // NewCipher expands a key of 8, 16 (K1 K2 K1) or 24 bytes. Parity is not looked
-// at. It takes ten times as long as a block, so callers keep what they get.
+// at. It takes as long as a block and asks for memory, so callers keep what they get.
 func NewCipher(key []byte) (*Cipher, error) {
-	c := &Cipher{n: len(key)}
-	if !c.key.Expand(key) {
+	c := new(Cipher)
+	if !c.Expand(key) {
 		return nil, fmt.Errorf("a DES key has 8, 16 or 24 bytes, not %d: %w", len(key), hsm.BadKeyLength)
 	}
 	return c, nil
+}
+
+// Expand makes c another key, in its own memory: for keys of one use. False for a
+// length that no DES key has.
+func (c *Cipher) Expand(key []byte) bool {
+	c.n = len(key)
+	return c.key.Expand(key)
 }
 
 // Len is the length of the key in bytes.
@@ -115,22 +122,26 @@ func hexOf(block uint64) (mac [8]byte) {
 // blocks. When last is false the result is the iv of the next part, and data
 // must then be whole blocks to mean anything.
 func (c *Cipher) Chain(alg hsm.MACAlg, iv [8]byte, data []byte, last bool) [8]byte {
-	chain := (*tdes.Key).Encrypt
-	if alg == hsm.X919 {
-		chain = (*tdes.Key).EncryptFirst
-	}
 	x := binary.BigEndian.Uint64(iv[:])
 	for len(data) > 8 {
-		x = chain(&c.key, x^binary.BigEndian.Uint64(data))
+		x ^= binary.BigEndian.Uint64(data)
+		if alg == hsm.X919 {
+			x = c.key.EncryptFirst(x)
+		} else {
+			x = c.key.Encrypt(x)
+		}
 		data = data[8:]
-	}
-	if last {
-		// X9.19 ends with E1(D2(·)) on top of E1: that is 3DES of the last block.
-		chain = (*tdes.Key).Encrypt
 	}
 	var b [8]byte
 	copy(b[:], data)
-	binary.BigEndian.PutUint64(b[:], chain(&c.key, x^binary.BigEndian.Uint64(b[:])))
+	x ^= binary.BigEndian.Uint64(b[:])
+	// X9.19 ends with E1(D2(·)) on top of E1: that is 3DES of the last block.
+	if last || alg != hsm.X919 {
+		x = c.key.Encrypt(x)
+	} else {
+		x = c.key.EncryptFirst(x)
+	}
+	binary.BigEndian.PutUint64(b[:], x)
 	return b
 }
 

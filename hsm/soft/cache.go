@@ -17,8 +17,8 @@ type slot struct {
 	used bool // since the clock's hand last passed
 }
 
-// cache keeps the expanded keys of the last uses: expanding costs ten times a
-// MAC. It holds at most max slots; then a clock hand chooses whom to forget, so
+// cache keeps the expanded keys of the last uses: to unwrap and expand one costs
+// more than a MAC. It holds at most max slots; then a clock hand chooses whom to forget, so
 // that keys in use survive a run of keys that are asked for once.
 type cache struct {
 	at    map[name]uint32

@@ -30,10 +30,7 @@ func wrapUnder(master []byte, scheme byte, key []byte) (hsm.Key, hsm.Code) {
 	if !k.Valid() {
 		return hsm.Key{}, hsm.BadKeyLength
 	}
-	code := eachPart(master, scheme, len(key), func(c *clear.Cipher, at int) {
-		b := c.Encrypt([8]byte(key[at:]))
-		copy(k.B[at:], b[:])
-	})
+	code := eachPart(master, scheme, k.B[:len(key)], key, false)
 	return k, code
 }
 
@@ -42,30 +39,33 @@ func unwrapUnder(master []byte, k *hsm.Key, out *[24]byte) hsm.Code {
 	if !k.Valid() {
 		return hsm.BadKeyLength
 	}
-	return eachPart(master, k.Scheme, int(k.N), func(c *clear.Cipher, at int) {
-		b := c.Decrypt([8]byte(k.B[at:]))
-		copy(out[at:], b[:])
-	})
+	return eachPart(master, k.Scheme, out[:k.N], k.B[:k.N], true)
 }
 
-// eachPart expands the wrapping key for each part anew: schemes U and T change it
-// from part to part. This is the slow way; what it yields is kept.
-func eachPart(master []byte, scheme byte, n int, f func(c *clear.Cipher, at int)) hsm.Code {
+// eachPart takes a key's parts of 8 bytes from src to dst. The wrapping key is
+// expanded for each anew: schemes U and T change it from part to part.
+func eachPart(master []byte, scheme byte, dst, src []byte, decrypt bool) hsm.Code {
 	// A single-length master key has no right half to carry a variant.
 	if len(master) < 16 && partVariant(scheme, 0) != 0 {
 		return hsm.BadKeyLength
 	}
 	var own [24]byte
-	for at := 0; at < n; at += 8 {
+	var c clear.Cipher
+	for at := 0; at < len(src); at += 8 {
 		copy(own[:], master)
 		own[8] ^= partVariant(scheme, at/8)
-		c, err := clear.NewCipher(own[:len(master)])
-		if err != nil {
+		if !c.Expand(own[:len(master)]) {
 			return hsm.BadKeyLength
 		}
-		f(c, at)
+		b := [8]byte(src[at:])
+		if decrypt {
+			b = c.Decrypt(b)
+		} else {
+			b = c.Encrypt(b)
+		}
+		copy(dst[at:], b[:])
 	}
-	own = [24]byte{}
+	own, c = [24]byte{}, clear.Cipher{}
 	return hsm.Done
 }
 

@@ -58,6 +58,42 @@ func makeBoxes() (b [8][64]uint32) {
 	return b
 }
 
+// chosen is the first choice of a key's bits, by its bytes without their parity.
+var chosen = makeChosen()
+
+func makeChosen() (t [8][128]uint64) {
+	for i := range t {
+		for seven := range t[i] {
+			t[i][seven] = permute(uint64(seven)<<1<<(56-8*i), 64, choice1[:])
+		}
+	}
+	return t
+}
+
+// turned is the second choice, by seven bits of both halves at a time, as a round
+// wants it: the six bits of each box in a byte, those for the boxes that take a half
+// as it is in the upper word.
+var turned = makeTurned()
+
+func makeTurned() (t [8][128]uint64) {
+	for i := range t {
+		for seven := range t[i] {
+			t[i][seven] = byBoxes(permute(uint64(seven)<<(49-7*i), 56, choice2[:]))
+		}
+	}
+	return t
+}
+
+// byBoxes lays 48 bits out as a schedule has them. Boxes 1, 3, 5, 7 (counted from 0)
+// take the half as it is, the others turned right by four, each from the top byte down.
+func byBoxes(bits uint64) (words uint64) {
+	for box := range 8 {
+		six := bits >> (42 - 6*box) & 63
+		words |= six << (24 - 8*(box/2) + 32*(box&1))
+	}
+	return words
+}
+
 // permute takes the bits of x, which is n bits wide, in the order of the table.
 func permute(x uint64, n uint8, table []uint8) (out uint64) {
 	for _, from := range table {

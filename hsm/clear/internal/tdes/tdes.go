@@ -40,22 +40,19 @@ func (k *Key) Expand(key []byte) bool {
 	return false
 }
 
+// expand makes the round keys from tables of seven bits: bit by bit it would take
+// longer than the blocks that most keys are made for.
 func expand(key [8]byte) (s schedule) {
 	var x uint64
-	for _, b := range key {
-		x = x<<8 | uint64(b)
+	for i, b := range key {
+		x |= chosen[i][b>>1] // the lowest bit is parity
 	}
-	x = permute(x, 64, choice1[:])
 	c, d := uint32(x>>28), uint32(x)&(1<<28-1)
 	for i, n := range shifts {
 		c, d = (c<<n|c>>(28-n))&(1<<28-1), (d<<n|d>>(28-n))&(1<<28-1)
-		six := permute(uint64(c)<<28|uint64(d), 56, choice2[:])
-		for box := range 8 {
-			v := uint32(six>>(42-6*box)) & 63
-			// Boxes 1, 3, 5, 7 (counted from 0) take the half as it is, the others
-			// turned right by four, each from the top byte down.
-			s[2*i+1-box&1] |= v << (24 - 8*(box/2))
-		}
+		v := turned[0][c>>21] | turned[1][c>>14&127] | turned[2][c>>7&127] | turned[3][c&127] |
+			turned[4][d>>21] | turned[5][d>>14&127] | turned[6][d>>7&127] | turned[7][d&127]
+		s[2*i], s[2*i+1] = uint32(v>>32), uint32(v)
 	}
 	return s
 }

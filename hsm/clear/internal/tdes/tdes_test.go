@@ -93,6 +93,42 @@ func TestOnlyTheLengthsOfKeys(t *testing.T) {
 	}
 }
 
+// The round keys by their definition, bit by bit, are those that the tables make:
+// each bit of a key alone, and keys of many bits.
+func TestRoundKeysByTheStandard(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	keys := []uint64{0, ^uint64(0)}
+	for bit := range 64 {
+		keys = append(keys, 1<<bit, r.Uint64())
+	}
+	for _, key := range keys {
+		x := permute(key, 64, choice1[:])
+		c, d := x>>28, x&(1<<28-1)
+		s := expand([8]byte(binary.BigEndian.AppendUint64(nil, key)))
+		for i, n := range shifts {
+			c, d = (c<<n|c>>(28-n))&(1<<28-1), (d<<n|d>>(28-n))&(1<<28-1)
+			if got, want := uint64(s[2*i])<<32|uint64(s[2*i+1]), byBoxes(permute(c<<28|d, 56, choice2[:])); got != want {
+				t.Fatalf("key %016x, round %d: %016x, want %016x", key, i+1, got, want)
+			}
+		}
+	}
+}
+
+func BenchmarkExpand(b *testing.B) {
+	key := []byte("0123456789abcdef")
+	b.Run("library", func(b *testing.B) {
+		for b.Loop() {
+			reference(b, key)
+		}
+	})
+	b.Run("own", func(b *testing.B) {
+		k := new(Key)
+		for b.Loop() {
+			k.Expand(key)
+		}
+	})
+}
+
 func BenchmarkEncrypt(b *testing.B) {
 	key := []byte("0123456789abcdef")
 	k := expanded(key)
