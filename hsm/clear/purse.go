@@ -2,9 +2,11 @@ package clear
 
 import (
 	"crypto/subtle"
+	"encoding/binary"
 	"fmt"
 
 	"tongka/hsm"
+	"tongka/hsm/clear/internal/tdes"
 )
 
 // Purse is the key of one card for loads or for its TAC, in clear: what the card
@@ -12,39 +14,82 @@ import (
 // reading and no public document.
 type Purse struct {
 	alg Alg
-	key []byte
+	key [purseKey]byte
+	des Cipher // the key expanded, unless it is for SM4
 }
+
+const purseKey = 16 // bytes of every key of a purse, the master's too
 
 // NewPurse derives a card's key from a master key over the levels of c. With DES
 // a level is E(master, data) and E(master, its complement), with SM4 one block of
 // both. An SM4 key has no halves of a sensible cipher: it is not folded for a TAC.
 func NewPurse(master []byte, c *hsm.Card) (*Purse, error) {
-	p := &Purse{DES, append([]byte(nil), master...)}
+	if err := fits(len(master), c); err != nil {
+		return nil, err
+	}
+	p := &Purse{key: [purseKey]byte(master)}
 	if c.Alg == hsm.CardSM4 {
-		p.alg = SM4
+		return p, p.deriveSM4(c)
 	}
-	if c.Levels > hsm.MaxLevels {
-		return nil, fmt.Errorf("card: %d levels of diversification, at most %d: %w", c.Levels, hsm.MaxLevels, hsm.BadInput)
-	}
-	if len(master) != 16 {
-		return nil, fmt.Errorf("card: a master key of %d bytes, not 16: %w", len(master), hsm.BadKeyLength)
-	}
-	for _, data := range c.Div[:c.Levels] {
-		b, err := NewBlock(p.alg, p.key)
-		if err != nil {
-			return nil, err
-		}
-		both := append(make([]byte, 0, 16), data[:]...)
-		for _, x := range data {
-			both = append(both, ^x)
-		}
-		p.key = ECB(b, both, false)
-	}
+	p.des.Expand(master)
+	p.derive(c.Div[:c.Levels])
 	return p, nil
 }
 
+// Derive makes p the purse of a DES card under a master key that is expanded
+// already, in p's own memory. There must be a level: an expanded key does not give
+// its bytes back.
+func (p *Purse) Derive(master *Cipher, c *hsm.Card) error {
+	if err := fits(master.n, c); err != nil {
+		return err
+	}
+	if c.Levels == 0 || c.Alg != hsm.CardDES {
+		return fmt.Errorf("card: no level of diversification, or not DES: %w", hsm.BadInput)
+	}
+	p.alg, p.des = DES, *master
+	p.derive(c.Div[:c.Levels])
+	return nil
+}
+
+func fits(master int, c *hsm.Card) error {
+	switch {
+	case c.Levels > hsm.MaxLevels:
+		return fmt.Errorf("card: %d levels of diversification, at most %d: %w", c.Levels, hsm.MaxLevels, hsm.BadInput)
+	case master != purseKey:
+		return fmt.Errorf("card: a master key of %d bytes, not 16: %w", master, hsm.BadKeyLength)
+	}
+	return nil
+}
+
+// derive goes down the levels from the key that is expanded.
+func (p *Purse) derive(levels [][8]byte) {
+	for i := range levels {
+		data := binary.BigEndian.Uint64(levels[i][:])
+		left, right := tdes.EncryptPair(&p.des.key, &p.des.key, data, ^data)
+		binary.BigEndian.PutUint64(p.key[:], left)
+		binary.BigEndian.PutUint64(p.key[8:], right)
+		p.des.Expand(p.key[:])
+	}
+}
+
+func (p *Purse) deriveSM4(c *hsm.Card) error {
+	p.alg = SM4
+	for _, data := range c.Div[:c.Levels] {
+		b, err := NewBlock(SM4, p.key[:])
+		if err != nil {
+			return err
+		}
+		both := append(make([]byte, 0, purseKey), data[:]...)
+		for _, x := range data {
+			both = append(both, ^x)
+		}
+		p.key = [purseKey]byte(ECB(b, both, false))
+	}
+	return nil
+}
+
 // Key is the card's key in clear.
-func (p *Purse) Key() []byte { return p.key }
+func (p *Purse) Key() []byte { return p.key[:] }
 
 // PurseKey is what a purse's code is made with.
 type PurseKey uint8
@@ -57,45 +102,73 @@ const (
 )
 
 // MAC1 is what the card sends before a load.
-func (p *Purse) MAC1(c *hsm.Card) [4]byte { return p.of(SessionKey, c, c.MAC1Data(nil)) }
+func (p *Purse) MAC1(c *hsm.Card) [4]byte {
+	return p.of(SessionKey, c, c.MAC1Data(make([]byte, 0, longestCode)))
+}
 
 // MAC2 is what makes the card take the amount.
-func (p *Purse) MAC2(c *hsm.Card) [4]byte { return p.of(SessionKey, c, c.MAC2Data(nil)) }
+func (p *Purse) MAC2(c *hsm.Card) [4]byte {
+	return p.of(SessionKey, c, c.MAC2Data(make([]byte, 0, longestCode)))
+}
 
 // TAC is what the card signs a load or purchase with.
-func (p *Purse) TAC(c *hsm.Card) [4]byte { return p.of(FoldedKey, c, c.TACData(nil)) }
+func (p *Purse) TAC(c *hsm.Card) [4]byte {
+	return p.of(FoldedKey, c, c.TACData(make([]byte, 0, longestCode)))
+}
+
+// longestCode is room for what any of the three is made over, with its padding.
+const longestCode = 32
 
 func (p *Purse) of(kind PurseKey, c *hsm.Card, data []byte) [4]byte {
-	mac, _ := p.MAC(kind, c.SessionData(nil), data, false) // unpadded data of any length fits
+	mac, _ := p.MAC(kind, c.SessionData(make([]byte, 0, 8)), data, false) // unpadded data of any length fits
 	return mac
 }
 
 // MAC makes a code of four bytes over data. Session is what the session key is
 // derived from. Data that is padded already must be whole blocks.
 func (p *Purse) MAC(kind PurseKey, session, data []byte, padded bool) (mac [4]byte, err error) {
-	b, err := NewBlock(p.alg, p.key)
-	if err != nil {
-		return mac, err
+	size := 8
+	if p.alg == SM4 {
+		size = 16
 	}
-	size := b.BlockSize()
-	switch {
-	case kind == SessionKey && len(session) > size:
+	if kind == SessionKey && len(session) > size {
 		return mac, fmt.Errorf("card: %d bytes for a session key: %w", len(session), hsm.BadInput)
-	case kind == SessionKey:
-		b, err = NewBlock(p.alg, ECB(b, Pad(nil, session, 1, size), false))
-	case kind == FoldedKey && p.alg == DES:
-		key := make([]byte, 8)
-		subtle.XORBytes(key, p.key[:8], p.key[8:])
-		b, err = NewBlock(DES, key)
-	}
-	if err != nil {
-		return mac, err
 	}
 	if !padded {
-		data = Pad(nil, data, 2, size)
+		data = Pad(make([]byte, 0, longestCode), data, 2, size)
 	}
 	if len(data) == 0 || len(data)%size != 0 {
 		return mac, fmt.Errorf("card: %d bytes are no whole blocks: %w", len(data), hsm.BadDataLength)
+	}
+	if p.alg == SM4 {
+		return p.macSM4(kind, session, data)
+	}
+	var own Cipher // of one transaction, or of the TAC
+	c := &own
+	switch kind {
+	case SessionKey:
+		var from [8]byte
+		copy(from[:], session)
+		from = p.des.Encrypt(from)
+		own.Expand(from[:])
+	case FoldedKey:
+		var folded [8]byte
+		subtle.XORBytes(folded[:], p.key[:8], p.key[8:])
+		own.Expand(folded[:])
+	default:
+		c = &p.des
+	}
+	code := c.Chain(hsm.X99, [8]byte{}, data, true)
+	return [4]byte(code[:]), nil
+}
+
+func (p *Purse) macSM4(kind PurseKey, session, data []byte) (mac [4]byte, err error) {
+	b, err := NewBlock(SM4, p.key[:])
+	if err == nil && kind == SessionKey {
+		b, err = NewBlock(SM4, ECB(b, Pad(nil, session, 1, b.BlockSize()), false))
+	}
+	if err != nil {
+		return mac, err
 	}
 	return [4]byte(CBCMAC(b, nil, data)), nil
 }

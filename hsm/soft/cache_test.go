@@ -102,7 +102,23 @@ func hot(t testing.TB, m *Module) map[string]*hsm.Request {
 	fill.To = hsm.ISO3
 	verify := hsm.Request{Verb: hsm.VerifyMAC, Key: mac, Data: data}
 	verify.MAC = do(m, hsm.Request{Verb: hsm.MakeMAC, Key: mac, Data: data}).MAC
+	card := func(v hsm.Verb, levels uint8) *hsm.Request {
+		return &hsm.Request{Verb: v, Key: wrap(t, m, hsm.MKAC, double), More: &hsm.More{Card: hsm.Card{Levels: levels, Div: [3][8]byte{{1}, {2}}, Kind: hsm.PurseLoad, Amount: 100}}}
+	}
+	load := card(hsm.VerifyMAC1, 2)
+	one, err := clear.NewPurse(unhex(t, double), &load.More.Card)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tac := *load
+	tac.Verb = hsm.VerifyTAC
+	mac1, sign := one.MAC1(&load.More.Card), one.TAC(&load.More.Card)
+	copy(load.MAC[:], mac1[:])
+	copy(tac.MAC[:], sign[:])
 	return map[string]*hsm.Request{
+		"VerifyMAC1":         load,
+		"MakeMAC2":           card(hsm.MakeMAC2, 1),
+		"VerifyTAC":          &tac,
 		"VerifyMAC-UnionPay": &verify,
 		"MakeMAC-UnionPay":   {Verb: hsm.MakeMAC, Key: mac, Data: data},
 		"MakeMAC-X919":       {Verb: hsm.MakeMAC, Alg: hsm.X919, Key: mac, Data: data},

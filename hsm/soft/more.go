@@ -7,8 +7,8 @@ import (
 	"tongka/hsm/clear"
 )
 
-// more does the verbs that look at Request.More. They are rare: keys are opened
-// anew and memory is asked for.
+// more does the verbs that look at Request.More. But for a card's load they are
+// rare: keys are opened anew and memory is asked for.
 func (m *Module) more(q *hsm.Request, r *hsm.Reply) {
 	switch q.Verb {
 	case hsm.ImportKey:
@@ -63,13 +63,8 @@ func Text(q *hsm.Request) (key, key2 []byte) {
 
 // load verifies or makes what a card's load needs.
 func (m *Module) load(q *hsm.Request, r *hsm.Reply) {
-	key, _ := Text(q)
-	t := q.Type
-	if t == 0 {
-		t = hsm.MKAC
-	}
 	c := &q.More.Card
-	p, code := m.Purse(t, key, c)
+	p, code := m.purseFor(q, c)
 	if r.Code = code; !code.OK() {
 		return
 	}
@@ -87,6 +82,27 @@ func (m *Module) load(q *hsm.Request, r *hsm.Reply) {
 	if subtle.ConstantTimeCompare(mac[:], q.MAC[:4]) != 1 {
 		r.Code = hsm.Mismatch
 	}
+}
+
+// purseFor gives the key of a request's card, lent until the next. Master keys of DES cards
+// are kept expanded like the keys of MACs: there are few, and each load asks three times.
+func (m *Module) purseFor(q *hsm.Request, c *hsm.Card) (*clear.Purse, hsm.Code) {
+	t := q.Type
+	if t == 0 {
+		t = hsm.MKAC
+	}
+	if q.Key.N != 16 || q.Key.Scheme == hsm.SM4Scheme || c.Alg != hsm.CardDES || c.Levels == 0 {
+		key, _ := Text(q)
+		return m.Purse(t, key, c)
+	}
+	master, code := m.cipher(t, &q.Key, nil)
+	if !code.OK() {
+		return nil, code
+	}
+	if err := m.card.Derive(master, c); err != nil {
+		return nil, codeOf(err)
+	}
+	return &m.card, hsm.Done
 }
 
 // masterOf is the type of the key that others come or go under.

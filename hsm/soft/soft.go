@@ -62,6 +62,7 @@ type Module struct {
 	buf   []byte  // a message with its padding
 	out   [8]byte // the last MAC that was given out
 	pin   [12]byte
+	card  clear.Purse // the last that a load was for
 
 	sm4Keys map[name]cipher.Block
 	wide    [16]byte // of an SM4 MAC
