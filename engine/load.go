@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"time"
 
 	"go.uber.org/zap"
@@ -61,8 +62,10 @@ func (c *Cards) validate() error {
 // cardDesk is what a shard keeps for them.
 type cardDesk struct {
 	*Cards
-	parked int      // cards that wait for a person
-	secret [32]byte // names of cards in keys of the journal's database are made with it
+	parked int       // cards that wait for a person
+	names  hash.Hash // of cards in keys of the journal's database, under the folder's secret
+	name   [1 + len(card.Serial{})]byte
+	sum    [sha256.Size]byte
 	more   hsm.More
 	field  []byte
 	shard  *Shard
@@ -85,29 +88,34 @@ func (s *Shard) bindCards() error {
 	if s.cfg.Cards == nil {
 		return nil
 	}
+	var secret [32]byte
 	b, ok, err := s.log.Lookup([]byte(cardSecret), nil)
 	switch {
 	case err != nil:
 		return err
 	case !ok:
-		if _, err := rand.Read(s.cards.secret[:]); err != nil {
+		if _, err := rand.Read(secret[:]); err != nil {
 			return err
 		}
-		s.log.Put([]byte(cardSecret), s.cards.secret[:])
-		return s.commit()
-	case copy(s.cards.secret[:], b) != len(b) || len(b) != len(s.cards.secret):
+		s.log.Put([]byte(cardSecret), secret[:])
+		if err := s.commit(); err != nil {
+			return err
+		}
+	case copy(secret[:], b) != len(b) || len(b) != len(secret):
 		return fmt.Errorf("the secret of card names has %d bytes", len(b))
 	}
+	s.cards.names = hmac.New(sha256.New, secret[:])
 	return s.countParked()
 }
 
 // of names a card's object.
 func (c *cardDesk) of(f card.Family, serial *card.Serial) (o object) {
-	h := hmac.New(sha256.New, c.secret[:])
-	h.Write([]byte{byte(f)})
-	h.Write(serial[:])
+	c.names.Reset()
+	c.name[0] = byte(f)
+	copy(c.name[1:], serial[:])
+	c.names.Write(c.name[:])
 	o.class = cardObject
-	copy(o.id[:16], h.Sum(nil))
+	copy(o.id[:16], c.names.Sum(c.sum[:0]))
 	return o
 }
 

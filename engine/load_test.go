@@ -2,6 +2,8 @@ package engine
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"strings"
@@ -180,6 +182,28 @@ func (l *loads) purse(c *simcard.Card) card.Purse {
 		l.t.Fatal(err)
 	}
 	return load.Purse
+}
+
+// The name of a card is the HMAC under the folder's secret, however many were named
+// before, and a name asks for no memory.
+func TestNamesOfCards(t *testing.T) {
+	l := newLoads(t)
+	secret, ok, err := l.log.Lookup([]byte(cardSecret), nil)
+	if err != nil || !ok || len(secret) != 32 {
+		t.Fatalf("the secret: %d bytes, %v, %v", len(secret), ok, err)
+	}
+	for i := range byte(4) {
+		family, serial := card.Family(i%2), card.Serial{9: i}
+		h := hmac.New(sha256.New, secret)
+		h.Write(append([]byte{byte(family)}, serial[:]...))
+		if got := l.shard.cards.of(family, &serial); got.class != cardObject || !bytes.Equal(got.id[:16], h.Sum(nil)[:16]) {
+			t.Errorf("card %d is called %X", i, got.id)
+		}
+	}
+	serial := new(card.Serial)
+	if n := testing.AllocsPerRun(100, func() { l.shard.cards.of(card.CityCard, serial) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
 }
 
 // quiet says that nobody holds anything.
