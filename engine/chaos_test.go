@@ -383,6 +383,11 @@ func (c *chaos) empty() {
 		}
 		c.t.Errorf("%d of %d slots are free", len(s.free), chaosSlots)
 	}
+	for of, h := range s.histories {
+		if h.taken != 0 {
+			c.t.Errorf("terminal %s: %d slots are said to be its own", of.Number, h.taken)
+		}
+	}
 	if n := s.pool.Free(); n != s.pool.Places() {
 		c.t.Errorf("%d of %d asks are free", n, s.pool.Places())
 	}

@@ -113,9 +113,9 @@ func (s *Shard) addUp(sl *slot) flow.Event {
 const lastBatch = 999_999
 
 // underWay says that another request of the terminal that moves money has not come
-// to its end.
+// to its end. All slots are looked at only when the terminal has another request.
 func (s *Shard) underWay(sl *slot) bool {
-	for i := range s.slots {
+	for i := 0; i < len(s.slots) && sl.hist.taken > 1; i++ {
 		o := &s.slots[i]
 		if o != sl && (o.State == flow.Waiting || o.State == flow.Securing) && o.Terminal == sl.Terminal && flow.MovesMoney(o.Kind) {
 			return true

@@ -94,6 +94,9 @@ func (s *Shard) admit(p *peer, sl *slot) txn.Code {
 		}
 	}
 	sl.term, sl.hist = p.term, p.hist
+	if sl.hist != nil {
+		sl.hist.taken++
+	}
 	switch {
 	case sl.term == nil:
 		s.stats.Unregistered++
@@ -226,6 +229,9 @@ func (s *Shard) take() *slot {
 // give takes a slot back.
 func (s *Shard) give(sl *slot) {
 	s.exit(sl)
+	if sl.hist != nil {
+		sl.hist.taken--
+	}
 	if sl.index != scratchIndex {
 		s.free = append(s.free, sl.index)
 	}
