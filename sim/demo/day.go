@@ -203,12 +203,7 @@ func (t *till) morning(ctx context.Context) {
 	t.did(txn.SignIn, d.SignInFor(ctx, "001"), txn.Code{}, "签到 001：单倍长工作密钥", "sign-in 001: single-length keys")
 	t.did(txn.SignIn, d.SignInFor(ctx, "004"), txn.Code{}, "签到 004：双倍长并含磁道密钥", "sign-in 004: double-length keys and one for track data")
 	t.did(txn.SignIn, d.SignInFor(ctx, "003"), txn.Code{}, "签到 003：新工作密钥与批次号", "sign-in 003: working keys and a batch number")
-	for _, s := range t.world.till.Sales() { // of a process that was killed
-		if s.State == book.Open || s.State == book.Unresolved {
-			_, err := d.TakeBack(ctx, &s)
-			t.did(txn.Reversal, err, txn.Code{}, "冲正上次中断的交易", "what an older process left open is taken back")
-		}
-	}
+	t.takeBackOlder(ctx, t.world.till.Sales())
 	t.did(txn.Echo, d.Echo(ctx), txn.Code{}, "回响测试", "echo test")
 	_, newer, err := d.Newer(ctx, 370, "2")
 	t.did(txn.Download, err, txn.Code{}, fmt.Sprintf("公钥状态上送：有更新 %v", newer), fmt.Sprintf("CA keys: newer ones are there: %v", newer))
@@ -225,6 +220,16 @@ func (t *till) morning(ctx context.Context) {
 		_, _, err = d.Block(ctx, 370, 2)
 	}
 	t.did(txn.Download, err, txn.Code{}, fmt.Sprintf("下载中断后续传：第 1 块 %d 字节，断线，第 2 块", len(first)), fmt.Sprintf("broken off behind block 1 (%d bytes), taken up at block 2", len(first)))
+}
+
+// takeBackOlder ends what a process that was killed left open in the terminal's book.
+func (t *till) takeBackOlder(ctx context.Context, sales []book.Sale) {
+	for _, s := range sales {
+		if s.State == book.Open || s.State == book.Unresolved {
+			err := t.again(ctx, func() error { _, err := t.day.TakeBack(ctx, &s); return err })
+			t.did(txn.Reversal, err, txn.Code{}, "冲正上次中断的交易", "what an older process left open is taken back")
+		}
+	}
 }
 
 // masterKey: nobody gets one without an operator's permission, and nobody a second

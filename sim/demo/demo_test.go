@@ -92,6 +92,7 @@ func TestDemoAndItsSecondLife(t *testing.T) {
 		t.Errorf("%d sales in the book, %d were sent", len(sales), first.Sent)
 	}
 
+	forgetLast(t, filepath.Join(o.Data, "sm4", "day.jsonl"))
 	o.For = time.Second
 	second := played(t, o)
 	sound(t, "second", &second)
@@ -110,6 +111,23 @@ func TestDemoAndItsSecondLife(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in %s", want, &out)
 		}
+	}
+}
+
+// forgetLast takes the last line off a book, as a process that is killed between a
+// request and its answer leaves it.
+func forgetLast(t *testing.T, book string) {
+	t.Helper()
+	b, err := os.ReadFile(book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := bytes.LastIndexByte(bytes.TrimSuffix(b, []byte{'\n'}), '\n') + 1
+	if !bytes.Contains(b[cut:], []byte(`"state":"approved"`)) {
+		t.Fatalf("the book ends with %s", b[cut:])
+	}
+	if err := os.WriteFile(book, b[:cut], 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

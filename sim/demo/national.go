@@ -103,6 +103,7 @@ func (t *till) national(ctx context.Context) {
 	if t.err != nil {
 		return
 	}
+	t.takeBackOlder(ctx, t.sm4.fleet.Sales())
 	if s := t.make(ctx, txn.Sale, nil, "国密终端消费：SM4 MAC", "its sale, under SM4 MACs"); s != nil {
 		t.make(ctx, txn.Void, s, "国密终端消费撤销", "void of it")
 	}
