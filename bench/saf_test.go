@@ -51,6 +51,11 @@ func TestDeliveriesAreWatchedFromTheStart(t *testing.T) {
 	if rate, err := p.rate(); p.debts != 500 || err != nil || rate <= 0 || rate > 500/0.03 {
 		t.Errorf("%+v: %v, %v", p, rate, err)
 	}
+	pictures, next = []string{"", `{"at":"","owed":0}`, `{"at":"t","owed":0,"counters":{"delivered":30}}`}, 0
+	p = watchPayment(t.Context(), at)
+	if _, err := p.rate(); p.debts != 30 || err != nil {
+		t.Errorf("all gone between two pictures: %+v, %v", p, err)
+	}
 	ended, end := context.WithCancel(t.Context())
 	end()
 	if _, err := watchPayment(ended, at).rate(); err == nil {
