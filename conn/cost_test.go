@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -25,6 +26,16 @@ type deafConn struct{ gnet.Conn }
 func (deafConn) Write(b []byte) (int, error) { return len(b), nil }
 func (deafConn) OutboundBuffered() int       { return 0 }
 func (deafConn) RemoteAddr() net.Addr        { return nil }
+func (deafConn) Fd() int                     { return unread() }
+
+// unread is a socket whose other end nobody reads: soon it takes nothing more.
+var unread = sync.OnceValue(func() int {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		panic(err)
+	}
+	return pair[0]
+})
 
 type deafLoop struct{ gnet.EventLoop }
 

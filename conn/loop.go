@@ -122,7 +122,14 @@ func (l *loop) Send(id ID, framed []byte) error {
 	l.count[sends]++
 	l.count[bytesOut] += uint64(len(framed))
 	p.sent = l.now
-	if _, err := p.c.Write(framed); err != nil {
+	left, err := push(p.c, framed)
+	if err != nil {
+		return l.cut(p, err)
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	if _, err := p.c.Write(left); err != nil {
 		return l.cut(p, err) // usually gnet has closed it inside Write
 	}
 	if p.c.OutboundBuffered() > limit {

@@ -6,7 +6,9 @@ import (
 	"os"
 	"syscall"
 	"time"
+	"unsafe"
 
+	"github.com/panjf2000/gnet/v2"
 	"golang.org/x/sys/unix"
 )
 
@@ -54,4 +56,22 @@ func asConn(fd int) (*net.TCPConn, error) {
 	}
 	_ = t.SetKeepAliveConfig(keepAlive) // FileConn has set its own; these serve as well
 	return t, nil
+}
+
+// push gives b to the socket and returns what it does not take: all, when bytes wait
+// already or there is no room. It is sendto and not gnet's write, for a write to a
+// socket goes the way of files: it asks for locks on them and tells who watches the
+// inode, which of five hundred terminals is never in the cache.
+func push(c gnet.Conn, b []byte) (left []byte, err error) {
+	if len(b) == 0 || c.OutboundBuffered() > 0 {
+		return b, nil
+	}
+	n, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(c.Fd()), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0)
+	switch errno {
+	case 0:
+		return b[n:], nil
+	case unix.EAGAIN, unix.EINTR:
+		return b, nil
+	}
+	return b, os.NewSyscallError("sendto", errno)
 }
