@@ -268,7 +268,7 @@ func (s *Shard) holdCard(sl *slot) flow.Event {
 // order reads one; without a number when there is none.
 func (s *Shard) order(n card.Number) (card.Order, error) {
 	o := orderOf(n)
-	b, ok, err := s.log.Lookup(o.key(), nil)
+	b, ok, err := s.look(&o)
 	if err != nil || !ok {
 		return card.Order{}, err
 	}

@@ -20,7 +20,7 @@ func (c *cardDesk) marker(f card.Family, serial *card.Serial) []byte {
 // putOrder writes an order; one that may still be loaded is found by its card.
 func (s *Shard) putOrder(o *card.Order) {
 	at := orderOf(o.Number)
-	s.log.Put(at.key(), card.AppendOrder(nil, o))
+	s.log.Put(at.key(s.keyBuf[:0]), card.AppendOrder(nil, o))
 	marker := append(s.cards.marker(o.Family, &o.Serial), o.Number[:]...)
 	if o.State == card.Paid || o.State == card.Loading {
 		s.log.Put(marker, nil)

@@ -39,7 +39,7 @@ func EachParked(from store, show func(*card.Purse) error) error {
 	return from.Each([]byte(parkedPrefix), func(key, _ []byte) error {
 		o := object{class: cardObject}
 		copy(o.id[:], key[len(parkedPrefix):])
-		b, _, err := from.Lookup(o.key(), nil)
+		b, _, err := from.Lookup(o.key(nil), nil)
 		if err != nil {
 			return err
 		}

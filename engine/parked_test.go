@@ -219,11 +219,11 @@ func TestCardsOfAnOlderFolder(t *testing.T) {
 	age := func(c *simcard.Card) {
 		t.Helper()
 		o := l.shard.cards.of(c.Family, &c.Serial)
-		b, _, err := l.shard.log.Lookup(o.key(), nil)
+		b, _, err := l.shard.log.Lookup(o.key(nil), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		l.shard.log.Put(o.key(), append(append([]byte{1}, b[1:111]...), 0, 0, 0, 0))
+		l.shard.log.Put(o.key(nil), append(append([]byte{1}, b[1:111]...), 0, 0, 0, 0))
 		if err := l.shard.log.Commit(); err != nil {
 			t.Fatal(err)
 		}

@@ -13,7 +13,7 @@ import (
 // readPurse reads what is kept of a card into l: the purse, and behind one whose
 // last was an unload the facts of that.
 func (s *Shard) readPurse(o object, l *flow.Load) error {
-	b, _, err := s.log.Lookup(o.key(), nil)
+	b, _, err := s.look(&o)
 	if err != nil {
 		return err
 	}
@@ -35,11 +35,11 @@ func (s *Shard) saveCard(sl *slot) {
 func (s *Shard) putPurse(l *flow.Load) {
 	p := &l.Purse
 	o := s.cards.of(p.Family, &p.Serial)
-	b := card.AppendPurse(nil, p)
+	s.aux = card.AppendPurse(s.aux[:0], p)
 	if p.Unloads() {
-		b = journal.AppendFacts(b, &l.Unload)
+		s.aux = journal.AppendFacts(s.aux, &l.Unload)
 	}
-	s.log.Put(o.key(), b)
+	s.log.Put(o.key(s.keyBuf[:0]), s.aux)
 	if p.State == card.Parked { // it was not before: only a decision touches a parked one
 		s.log.Put(o.parked(), nil)
 		s.cards.parked++

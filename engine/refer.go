@@ -127,9 +127,16 @@ var prefixes = [...]string{"chain/", "card/", OrderPrefix}
 
 var idSizes = [...]int{8, 16, 20}
 
-// key is where the object stands in the journal's database.
-func (o *object) key() []byte {
-	return append([]byte(prefixes[o.class]), o.id[:idSizes[o.class]]...)
+// key appends where the object stands in the journal's database.
+func (o *object) key(dst []byte) []byte {
+	return append(append(dst, prefixes[o.class]...), o.id[:idSizes[o.class]]...)
+}
+
+// look reads what is kept of an object, nothing when nothing is. It is lent until the
+// next look.
+func (s *Shard) look(o *object) (b []byte, ok bool, err error) {
+	s.looked, ok, err = s.log.Lookup(o.key(s.keyBuf[:0]), s.looked[:0])
+	return s.looked, ok, err
 }
 
 func chainOf(id txn.ID) (o object) {
@@ -194,7 +201,7 @@ func (s *Shard) letGo(sl *slot) {
 
 func (s *Shard) chain(id txn.ID) (flow.Chain, error) {
 	o := chainOf(id)
-	b, _, err := s.log.Lookup(o.key(), nil)
+	b, _, err := s.look(&o)
 	if err != nil {
 		return flow.Chain{}, err
 	}
@@ -210,10 +217,11 @@ func (s *Shard) save(sl *slot, parent bool) {
 	}
 	o := chainOf(id)
 	if c == (flow.Chain{}) {
-		s.log.Delete(o.key())
+		s.log.Delete(o.key(s.keyBuf[:0]))
 		return
 	}
-	s.log.Put(o.key(), flow.AppendChain(nil, &c))
+	s.aux = flow.AppendChain(s.aux[:0], &c)
+	s.log.Put(o.key(s.keyBuf[:0]), s.aux)
 }
 
 // advise owes the bank a notice of a transaction.

@@ -161,6 +161,7 @@ type Shard struct {
 	bodyID    txn.ID // and whose it is
 	aux       []byte
 	keyBuf    [48]byte
+	looked    []byte
 	rec       journal.Record
 	answering *slot // the slot that s.bview is the bank's answer to
 	req       hsm.Request

@@ -232,7 +232,8 @@ func (s *Shard) totalsOf(h *history, of *txn.Terminal, batch uint32) *totals {
 		}
 	}
 	t := &totals{batch: batch, next: h.totals}
-	b, ok, err := s.log.Lookup(totalsKey(nil, of, batch), nil)
+	b, ok, err := s.log.Lookup(totalsKey(s.keyBuf[:0], of, batch), s.looked[:0])
+	s.looked = b
 	if err == nil && ok {
 		err = readTotals(b, t)
 	}

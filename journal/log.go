@@ -31,6 +31,9 @@ type Log struct {
 	count  uint64 // seals made in this epoch
 	key    []byte // scratch for keys
 	read   *Reader
+	hot    hot
+	held   held
+	purges atomic.Uint64 // from whichever goroutine
 	index  *index
 	fault  atomic.Pointer[error] // the first error, from whichever goroutine
 
@@ -101,12 +104,14 @@ func (l *Log) Stamp(turn int64) { l.turn = turn }
 // Both arguments are copied. Each and Lookup see it after Commit.
 func (l *Log) Put(key, plain []byte) {
 	l.key = append(append(l.key[:0], 'U', l.shard), key...)
+	l.hot.change(key, plain, true)
 	l.putSealed(plain)
 }
 
 // Delete stages the end of a key that Put wrote.
 func (l *Log) Delete(key []byte) {
 	l.key = append(append(l.key[:0], 'U', l.shard), key...)
+	l.hot.change(key, nil, false)
 	// A batch that is not indexed has no way to fail here.
 	_ = l.open.batch.Delete(l.key, nil)
 }
@@ -160,6 +165,7 @@ func (l *Log) Commit() error {
 	if err := apply(l.db, l.flying.batch); err != nil {
 		return l.fail(fmt.Errorf("journal: commit: %w", err))
 	}
+	l.hot.turn++
 	return nil
 }
 

@@ -38,7 +38,7 @@ func (l *Log) start(o *Options, cache *pebble.Cache) (err error) {
 	if err = l.beginEpoch(o.Logger); err != nil {
 		return err
 	}
-	l.read = l.NewReader()
+	l.read, l.hot = l.NewReader(), newHot()
 	l.open, l.flying = l.newStaging(), l.newStaging()
 	if err := l.readMark(); err != nil {
 		return err

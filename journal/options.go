@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.uber.org/zap"
 
@@ -70,12 +71,13 @@ func (o *Options) Validate() error {
 func (o *Options) ring() *keyfile.Ring { return &keyfile.Ring{Key: o.Key, Old: o.Old} }
 
 // Memory is the most that a journal with these options holds, in bytes:
-// memtables, block cache, filter, two batches and the newest fingerprints.
+// memtables, block cache, filter, two batches, the newest fingerprints, and what was
+// looked up or opened last.
 func (o *Options) Memory() int64 {
 	c := *o
 	c.fill()
 	const prints = 2 * (generation + generation/4) * 32
-	return int64(c.MemTable+indexMemTable)*stopWrites + c.Cache + int64(c.Filter) + 2*retainBatch + prints
+	return int64(c.MemTable+indexMemTable)*stopWrites + c.Cache + int64(c.Filter) + 2*retainBatch + prints + hotSlots*hotSize + heldPages*pageLimit
 }
 
 func (o *Options) fill() {
@@ -113,6 +115,9 @@ func (o *Options) truth(cache *pebble.Cache) *pebble.Options {
 	}
 	// Ciphertext and fingerprints do not compress; trying costs the flushes a
 	// third of their time.
+	// Most files hold keys from one end of the alphabet to the other, ticks beside
+	// cards, so a look that finds nothing would read a block of each.
+	p.Levels[0].FilterPolicy = bloom.FilterPolicy(10)
 	p.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
 	return p
 }
@@ -120,6 +125,7 @@ func (o *Options) truth(cache *pebble.Cache) *pebble.Options {
 func (o *Options) index(cache *pebble.Cache) *pebble.Options {
 	p := o.truth(cache)
 	p.DisableWAL = true
+	p.Levels[0].FilterPolicy = pebble.NoFilterPolicy // it has one of its own
 	p.MemTableSize = indexMemTable
 	// Random keys make every compaction write all of the next level, so let more
 	// come together first.

@@ -95,6 +95,7 @@ func (l *Log) Purge(f Floor) error {
 	if err = errors.Join(err, b.Close()); err != nil {
 		return fmt.Errorf("journal: purge: %w", err)
 	}
+	l.purges.Add(1)
 	l.index.floor.Store(uint64(f.At))
 	return l.index.purge(f.At)
 }
