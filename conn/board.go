@@ -13,13 +13,14 @@ import (
 )
 
 // boarding are sockets on their way to a loop. Whoever accepts or dials adds to it
-// and rings the bell; the loop takes all that are there in one turn. So an acceptor
-// never waits for a loop, and a flood of newcomers is one report among others: what
-// is ready of those who are in is read between two floods.
+// and rings the bell; the loop takes some in a turn. So an acceptor never waits for a
+// loop, and a flood of newcomers is one report among others: what is ready of those
+// who are in is read between any two parts of it.
 type boarding struct {
 	mu    sync.Mutex
 	list  []boarder // never more than the doors allow
-	spare []boarder // the loop's, empty: its array is the next list
+	taken []boarder // the loop's; when all of it are in, its array is the next list
+	next  int       // of taken: those before it are in
 }
 
 type boarder struct {
@@ -61,26 +62,35 @@ func (f *Front) boardConn(p *peer, c net.Conn, wait bool) error {
 	return nil
 }
 
-// letAboard runs on the loop.
-func (l *loop) letAboard() {
-	l.boarding.mu.Lock()
-	list := l.boarding.list
-	l.boarding.list = l.boarding.spare
-	l.boarding.mu.Unlock()
-	for _, b := range list {
-		err := l.berth.take(b.p, b.fd)
-		switch {
-		case !b.p.opened: // gnet has closed the descriptor
-			l.front.notBoarded(b.p, err)
-		case b.arrived == nil && !b.p.door.listener:
-			l.front.watching.Go(func() { l.front.watch(b.p) })
-		}
-		if b.arrived != nil {
-			close(b.arrived)
-		}
+// letAboard takes at most so many in, on the loop, and says whether others wait.
+func (l *loop) letAboard(most int) (more bool) {
+	b := &l.boarding
+	b.mu.Lock()
+	if b.next == len(b.taken) {
+		b.taken, b.list, b.next = b.list, b.taken[:0], 0
 	}
-	clear(list)
-	l.boarding.spare = list[:0]
+	more = len(b.list) > 0
+	b.mu.Unlock()
+	for n := min(most, len(b.taken)-b.next); n > 0; n-- {
+		who := b.taken[b.next]
+		b.taken[b.next] = boarder{}
+		b.next++
+		l.takeIn(who)
+	}
+	return more || b.next < len(b.taken)
+}
+
+func (l *loop) takeIn(b boarder) {
+	err := l.berth.take(b.p, b.fd)
+	switch {
+	case !b.p.opened: // gnet has closed the descriptor
+		l.front.notBoarded(b.p, err)
+	case b.arrived == nil && !b.p.door.listener:
+		l.front.watching.Go(func() { l.front.watch(b.p) })
+	}
+	if b.arrived != nil {
+		close(b.arrived)
+	}
 }
 
 func (f *Front) notBoarded(p *peer, err error) {

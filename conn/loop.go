@@ -58,7 +58,7 @@ type loop struct {
 
 	asked    bool // gnet was asked for a tick
 	ticking  bool
-	again    bool // something was reported during the tick
+	again    bool // something was reported during the tick, or waits for the next turn
 	telling  bool // the handler is being called
 	stopping bool
 
@@ -68,6 +68,7 @@ type loop struct {
 	partials partials
 	plain    []byte // what one TLS record held
 	sealed   []byte // TLS records on their way out; empty between two calls
+	overdue  overdue
 	count    counts
 }
 
@@ -247,6 +248,7 @@ func (l *loop) tick() {
 	l.telling = true
 	next := l.h.Tick(l.now)
 	l.told()
+	l.cutOverdue()
 	l.ticking = false
 	l.shared.publish(&l.count)
 	l.sleepUntil(next)
@@ -282,9 +284,12 @@ func (l *loop) expired(id uint64) {
 		// Armed once and not at each frame: see how long it has been in fact.
 		l.watchIdle(p)
 	case halfTimer:
-		l.refused(p, nil, ErrHalfFrame)
-		_ = l.cut(p, ErrHalfFrame)
+		l.overdue.add(p, halfTimer)
 	case closeTimer:
+		if l.now >= p.until {
+			l.overdue.add(p, closeTimer)
+			return
+		}
 		l.closeOn(p)
 	case aliveTimer:
 		l.keepAlive(p)
@@ -311,19 +316,17 @@ func (l *loop) keepAlive(p *peer) {
 	p.alive = l.wheel.Arm(at, p.timerID(aliveTimer))
 }
 
-// watchIdle cuts a connection that was silent for too long, or sets its clock
-// for the time when it will have been.
+// watchIdle sets a connection's clock for the time when it will have been silent
+// for too long, or has it cut when it has.
 func (l *loop) watchIdle(p *peer) {
 	p.idle = 0
-	limit := p.door.terms.Load().idle
-	if limit == 0 {
-		return
-	}
-	if at := p.heard() + limit; at > l.now {
+	switch at, limited := p.idleEnd(); {
+	case !limited:
+	case at > l.now:
 		p.idle = l.wheel.Arm(at, p.timerID(idleTimer))
-		return
+	default:
+		l.overdue.add(p, idleTimer)
 	}
-	_ = l.cut(p, ErrIdle)
 }
 
 func (l *loop) disarm(p *peer) {
@@ -342,7 +345,8 @@ func (l *loop) dropPart(p *peer) {
 // stop runs on the loop: a last tick for what the handler has pending, then
 // every connection is closed.
 func (l *loop) stop() {
-	l.letAboard() // who was on the way is told the end like all others
+	for l.letAboard(math.MaxInt) { // who was on the way is told the end like all others
+	}
 	l.stopping = true
 	l.tick()
 	for _, s := range l.slots {

@@ -61,6 +61,13 @@ const (
 // heard is when the peer gave the last sign of life, unix ns.
 func (p *peer) heard() int64 { return max(p.seen, p.born) }
 
+// idleEnd is when the peer will have been silent for too long, unix ns, if there is
+// such a time.
+func (p *peer) idleEnd() (at int64, limited bool) {
+	limit := p.door.terms.Load().idle
+	return p.heard() + limit, limit > 0
+}
+
 func (p *peer) timerID(kind uint64) uint64 { return uint64(p.id.Index())*timerKinds | kind }
 
 // hangUp shuts our direction down, so that the peer sees the end of the stream

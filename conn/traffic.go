@@ -37,7 +37,9 @@ func (*events) OnTraffic(c gnet.Conn) gnet.Action {
 		x.loop.received(x, b)
 	case *loop:
 		x.bell.heard()
-		x.letAboard()
+		if x.letAboard(newcomersPerTurn) {
+			x.again = true // and not at once: this turn goes on until gnet has run it
+		}
 		x.reported()
 	}
 	return gnet.None
