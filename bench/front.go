@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"time"
 
@@ -23,7 +24,9 @@ const (
 // Front is what honest terminals notice of others. A p99 here is the median of the
 // p99s of half seconds: on a machine that others use, the p99 of a whole window is
 // the length of its longest stall, whoever else was there. The ratios are medians of
-// the rounds' own ratios to the same terminals alone.
+// the rounds' own ratios to the same terminals alone, as they were before the others
+// came and after they had gone: a crowd takes long to gather, and a machine that grows
+// quicker or slower meanwhile is neither its merit nor its fault.
 type Front struct {
 	Rate     int     `json:"honest_tps"`
 	Slow     int     `json:"slow_senders"`
@@ -47,18 +50,19 @@ type Honest struct {
 	Late   int64   `json:"late"`   // sales that the bank did not answer in time: a stall of seconds
 	Disk   Disk    `json:"disk"`
 
-	// To those alone in the same round; 0 for those alone.
+	// To those alone before and after in the same round (the root of their product);
+	// 0 for those alone.
 	P50Ratio float64 `json:"p50_ratio,omitempty"`
 	P90Ratio float64 `json:"p90_ratio,omitempty"`
 	P99Ratio float64 `json:"p99_ratio,omitempty"`
 }
 
-// round is one time through: alone, with the slow senders, and with the
-// short-lived terminals too.
+// round is one time through: alone, with the slow senders, with the short-lived
+// terminals too, and alone again, which is also the next round's before.
 type round struct {
-	alone, slow, both honest
-	short             load.Result
-	crowd             crowd.Result
+	before, slow, both, after honest
+	short                     load.Result
+	crowd                     crowd.Result
 }
 
 // honest is one measurement of the honest terminals, and the switch's disk meanwhile.
@@ -69,30 +73,31 @@ type honest struct {
 
 // front measures the honest terminals in all three situations, again and again.
 func (b *bench) front(ctx context.Context) (*Front, error) {
+	alone, err := b.honest(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("front: %w", err)
+	}
 	var rounds []round
 	for range b.o.Pairs {
-		r, err := b.frontRound(ctx)
-		if err != nil {
+		r := round{before: alone}
+		if err := b.frontRound(ctx, &r); err != nil {
 			return nil, fmt.Errorf("front: %w", err)
 		}
-		rounds = append(rounds, r)
+		rounds, alone = append(rounds, r), r.after
 	}
 	f := &Front{Rate: frontRate, Slow: b.o.Slow, Connects: b.o.Connects}
 	f.add(rounds)
 	return f, nil
 }
 
-func (b *bench) frontRound(ctx context.Context) (r round, err error) {
-	if r.alone, err = b.honest(ctx); err != nil {
-		return r, err
-	}
+func (b *bench) frontRound(ctx context.Context, r *round) error {
 	c, err := b.role(ctx, roleCrowd, crowd.Spec{Address: b.sw.spec.Address, Connections: b.o.Slow, Every: time.Second, Gather: b.o.gather()})
 	if err != nil {
-		return r, err
+		return err
 	}
 	var here held
 	if err := c.hear(&here); err != nil {
-		return r, errors.Join(err, context.Cause(ctx))
+		return errors.Join(err, context.Cause(ctx))
 	}
 	if r.slow, err = b.honest(ctx); err == nil {
 		r.both, r.short, err = b.honestBesideShort(ctx)
@@ -101,7 +106,11 @@ func (b *bench) frontRound(ctx context.Context) (r round, err error) {
 	if err == nil {
 		err = c.hear(&r.crowd)
 	}
-	return r, errors.Join(err, c.stop())
+	if err := errors.Join(err, c.stop()); err != nil {
+		return err
+	}
+	r.after, err = b.honest(ctx)
+	return err
 }
 
 // honest measures the honest terminals once.
@@ -141,11 +150,12 @@ func (b *bench) honestBesideShort(ctx context.Context) (h honest, short load.Res
 
 // add books all rounds.
 func (f *Front) add(rounds []round) {
-	var alone, slow, both []honest
+	alone := []honest{rounds[0].before}
+	var slow, both []honest
 	var short []load.Result
 	for i := range rounds {
 		r := &rounds[i]
-		alone, slow, both, short = append(alone, r.alone), append(slow, r.slow), append(both, r.both), append(short, r.short)
+		alone, slow, both, short = append(alone, r.after), append(slow, r.slow), append(both, r.both), append(short, r.short)
 		f.Bytes += r.crowd.Bytes
 		f.Cut += r.crowd.Cut
 	}
@@ -175,12 +185,13 @@ func met(list []honest) (h Honest) {
 	return h
 }
 
-// hold takes the ratios to the same rounds alone.
+// hold takes the ratios: alone has one more, those at i and i+1 are before and after
+// what the list has at i.
 func (h *Honest) hold(list, alone []honest) {
 	ratio := func(what func(*load.Result) float64) float64 {
 		all := make([]float64, len(list))
 		for i := range list {
-			all[i] = what(&list[i].Result) / what(&alone[i].Result)
+			all[i] = what(&list[i].Result) / math.Sqrt(what(&alone[i].Result)*what(&alone[i+1].Result))
 		}
 		return median(all)
 	}

@@ -65,10 +65,11 @@ func TestFrontRatiosAndLimit(t *testing.T) {
 		return h
 	}
 	var f Front
+	// The machine changes twice while others are there; neither makes a ratio of its own.
 	f.add([]round{
-		{met(100, 0), met(150, 0), met(300, 7), p99(900), crowd.Result{Bytes: 5, Cut: 1}},
-		{met(1000, 2), met(1100, 0), met(1200, 8), p99(900), crowd.Result{Bytes: 6, Cut: 2}},
-		{met(100, 0), met(130, 0), met(170, 0), p99(900), crowd.Result{Bytes: 7, Cut: 3}},
+		{met(100, 0), met(150, 0), met(300, 7), met(100, 0), p99(900), crowd.Result{Bytes: 5, Cut: 1}},
+		{met(100, 0), met(440, 0), met(480, 8), met(1600, 2), p99(900), crowd.Result{Bytes: 6, Cut: 2}},
+		{met(1600, 2), met(520, 0), met(680, 0), met(100, 0), p99(900), crowd.Result{Bytes: 7, Cut: 3}},
 	})
 	if f.WithSlow.P99Ratio != 1.3 || f.WithBoth.P99Ratio != 1.7 || f.WithBoth.P50Ratio != 1.7 || f.WithBoth.P90Ratio != 1.7 {
 		t.Errorf("ratios: %+v, %+v", f.WithSlow, f.WithBoth)
@@ -120,7 +121,7 @@ func TestFrontOptions(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	o := Options{Front: true, Pairs: 3, Slow: 10_000, Seconds: 3, WarmUp: 1, Gather: 10}
-	if o.terminals() != idleTerminals+3*2000 || o.connections() < 21_000 || o.bound() < 4e9*60 || o.bound() > 10*60e9 {
+	if o.terminals() != idleTerminals+3*2000+500 || o.connections() < 21_000 || o.bound() < 4e9*60 || o.bound() > 10*60e9 {
 		t.Errorf("%d terminals, %d connections, %v", o.terminals(), o.connections(), o.bound())
 	}
 }

@@ -268,7 +268,7 @@ func (o *Options) enquiries() int {
 func (o *Options) bound() time.Duration {
 	once := o.window() + o.warmUp() + time.Second
 	if o.Front {
-		return 3*(3*once+o.gather())*time.Duration(o.Pairs) + 3*time.Minute
+		return 3*(3*once+o.gather())*time.Duration(o.Pairs) + 3*once + 3*time.Minute
 	}
 	if o.Storm {
 		return 3*2*(once+time.Second)*time.Duration(o.Pairs) + 3*time.Minute
@@ -287,7 +287,7 @@ func (o *Options) bound() time.Duration {
 func (o *Options) terminals() int {
 	n := idleTerminals
 	if o.Front {
-		return n + o.Pairs*(3*frontTerminals+shortTerminals)
+		return n + o.Pairs*(3*frontTerminals+shortTerminals) + frontTerminals
 	}
 	if o.Storm {
 		return n + o.Pairs*(2*stormTerminals+stormAskers)

@@ -3,9 +3,11 @@
 package crowd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -37,6 +39,29 @@ type Result struct {
 	Cut     int64 `json:"cut"` // connections that the system under test closed; each was dialled again
 }
 
+// order is who speaks one after the other: by where in the interval they came. So
+// first bytes, and the cuts that follow each by a fixed time, are spread as evenly as
+// the callers came. In the order of their numbers all who came in a second would begin
+// in the same tenth of it, for ever after: ten thousand machines that know nothing of
+// each other do not.
+func (s *Spec) order() []int {
+	all := make([]int, s.Connections)
+	for i := range all {
+		all[i] = i
+	}
+	slices.SortStableFunc(all, func(a, b int) int { return cmp.Compare(s.comes(a)%s.Every, s.comes(b)%s.Every) })
+	return all
+}
+
+// comes is when a caller dials first.
+func (s *Spec) comes(i int) time.Duration {
+	return s.Gather * time.Duration(i) / time.Duration(s.Connections)
+}
+
+// burst is how many bytes leave in one step of a millisecond: four times the rate. This
+// one thread may be held up; ten thousand machines would not say all of it at once then.
+func (s *Spec) burst() int { return int(4*time.Millisecond*time.Duration(s.Connections)/s.Every) + 4 }
+
 // opening is what a slow sender says first, a byte at a time: the length of a
 // frame that will take four minutes to come. After it come zeros.
 var opening = [2]byte{0x00, 0xFF}
@@ -46,7 +71,9 @@ type crowd struct {
 	p     *poll.Poller
 	fds   []int
 	said  []int // bytes on this connection
-	turn  int   // whose next byte is due
+	order []int // in which they speak
+	turn  int   // in order: whose byte is next
+	burst int   // bytes in one step at most
 	due   time.Time
 	began time.Time
 	here  int // so many have come
@@ -62,7 +89,7 @@ func Run(s Spec, ready func() error, stop <-chan struct{}) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	c := &crowd{spec: s, p: p, fds: make([]int, s.Connections), said: make([]int, s.Connections), due: time.Now(), began: time.Now()}
+	c := &crowd{spec: s, p: p, fds: make([]int, s.Connections), said: make([]int, s.Connections), due: time.Now(), began: time.Now(), order: s.order(), burst: s.burst()}
 	for i := range c.fds {
 		c.fds[i] = -1
 	}
@@ -96,14 +123,14 @@ func (c *crowd) close() {
 // step lets everybody act whose time has come, and sees who was cut.
 func (c *crowd) step() error {
 	now := time.Now()
-	for all := len(c.fds); c.here < all && now.Sub(c.began) >= c.spec.Gather*time.Duration(c.here)/time.Duration(all); c.here++ {
+	for all := len(c.fds); c.here < all && now.Sub(c.began) >= c.spec.comes(c.here); c.here++ {
 		if err := c.dial(c.here); err != nil {
 			return err
 		}
 	}
-	for !c.due.After(now) {
-		if c.turn < c.here {
-			if err := c.say(c.turn); err != nil {
+	for n := c.burst; n > 0 && !c.due.After(now); n-- {
+		if i := c.order[c.turn]; i < c.here {
+			if err := c.say(i); err != nil {
 				return err
 			}
 		}

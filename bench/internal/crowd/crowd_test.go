@@ -5,9 +5,12 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"tongka/bench/internal/poll"
 )
 
 // house takes callers in, counts what they say and shows every third the door
@@ -97,5 +100,57 @@ func TestCrowdFaults(t *testing.T) {
 	late := errors.New("late")
 	if _, err := Run(Spec{Address: h.at(), Connections: 1, Every: time.Second}, func() error { return late }, nil); err == nil {
 		t.Error("runs though nobody waits")
+	}
+}
+
+// First bytes come evenly while the crowd gathers, and what follows each by a fixed
+// time does so, too.
+func TestCrowdBeginsEvenly(t *testing.T) {
+	for _, s := range []Spec{
+		{Connections: 10_000, Every: time.Second, Gather: 10 * time.Second},
+		{Connections: 999, Every: time.Second, Gather: 2500 * time.Millisecond},
+	} {
+		order := s.order()
+		slot := make([]time.Duration, s.Connections) // in the interval
+		for at, i := range order {
+			slot[i] = s.Every * time.Duration(at) / time.Duration(s.Connections)
+		}
+		if got := slices.Sorted(slices.Values(order)); got[0] != 0 || got[len(got)-1] != s.Connections-1 || len(slices.Compact(got)) != s.Connections {
+			t.Fatalf("%+v: somebody has no turn", s)
+		}
+		tenths := map[time.Duration]int{}
+		for i := range order {
+			came := s.comes(i)
+			wait := (slot[i] - came%s.Every + s.Every) % s.Every
+			tenths[(came+wait)/(s.Every/10)]++
+		}
+		even := float64(s.Connections) / float64(s.Gather) * float64(s.Every/10)
+		for tenth, n := range tenths {
+			if float64(n) > 2.5*even+2 {
+				t.Errorf("%+v: %d begin in tenth %d of a second, evenly %.0f", s, n, tenth, even)
+			}
+		}
+	}
+}
+
+// A crowd that was held up catches up little by little.
+func TestCrowdBurst(t *testing.T) {
+	if n := (&Spec{Connections: 10_000, Every: time.Second}).burst(); n != 44 {
+		t.Errorf("%d bytes a millisecond", n)
+	}
+	h := newHouse(t)
+	s := Spec{Address: h.at(), Connections: 2, Every: time.Second}
+	p, err := poll.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &crowd{spec: s, p: p, fds: []int{-1, -1}, said: make([]int, 2), due: time.Now().Add(-time.Minute), began: time.Now(), order: s.order(), burst: 3}
+	defer c.close()
+	late := time.Since(c.due)
+	if err := c.step(); err != nil {
+		t.Fatal(err)
+	}
+	if caught := late - time.Since(c.due); caught > 1500*time.Millisecond {
+		t.Errorf("%v were made good at once", caught)
 	}
 }
