@@ -19,7 +19,7 @@ func (s *Shard) readPurse(o object, l *flow.Load) error {
 	}
 	l.Purse, b, err = card.ReadPurse(b)
 	if err == nil && l.Purse.Unloads() {
-		err = journal.ReadFacts(b, &l.Unload)
+		_, err = journal.ReadFacts(b, &l.Unload)
 	}
 	return err
 }

@@ -41,9 +41,17 @@
 //
 // # A record
 //
-//	kind:1 bodylen:2 | facts:113 | body …
+//	kind:1 bodylen:2 | facts | body …
 //
-//	facts: version:1 = 1
+//	facts: version:1 = 2  length:1 (of all facts)  has:2
+//	       id:8 at:8 kind:1 code:2 result:1 mti:2 proc:3 of:1 trace:3 line:1
+//	       link:2 currency:3 cond:1 entry:2
+//	       and by the bits of has, from the lowest, what is not zero:
+//	       orig:8, sent:8 or sent-at:4, amount:8 or :4, merchant:15 or 15 digits:8,
+//	       terminal:8 or 8 digits:4, panlen:1 pan:(n+1)/2, batch:4,
+//	       expiry:2 cardseq:2, auth:6, settle:2
+//
+//	facts: version:1 = 1, in journals from before; 113 bytes
 //	       id:8 orig:8 at:8 sent:8 amount:8
 //	       merchant:15 terminal:8 panlen:1 pan:10
 //	       kind:1 code:2 result:1 mti:2 proc:3 of:1 trace:3 line:1 batch:4

@@ -68,7 +68,7 @@ func (l *Log) Append(r *Record) LSN {
 		l.fail(fmt.Errorf("journal: the body of a record has %d bytes: at most %d fit", len(r.Body), MaxBody))
 		return 0
 	}
-	if n := len(l.pages); n == 0 || len(l.plain)-l.pages[n-1]+recordHead+len(r.Body) > pageLimit {
+	if n := len(l.pages); n == 0 || len(l.plain)-l.pages[n-1]+recordHead+maxFacts+len(r.Body) > pageLimit {
 		l.pages = append(l.pages, len(l.plain))
 		l.records = 0
 		l.plain = append(l.plain, stampMark, 0, 0, 0, 0, 0, 0, 0, 0) // filled in by Commit

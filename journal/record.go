@@ -2,7 +2,6 @@ package journal
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"tongka/txn"
@@ -74,93 +73,8 @@ type Record struct {
 // MaxBody is the longest Body in bytes: the length of a frame has two bytes too.
 const MaxBody = 1<<16 - 1
 
-const (
-	factsVersion = 1
-	// FactsSize is the length in bytes of what AppendFacts appends.
-	FactsSize  = 113
-	recordHead = 3 + FactsSize
-)
-
-var (
-	errShort   = errors.New("cut short")
-	errVersion = errors.New("unknown version of the facts")
-)
-
-// AppendFacts appends f in the form that the package comment draws, always
-// FactsSize bytes. It is not sealed: Put does that.
-func AppendFacts(dst []byte, f *txn.Facts) []byte {
-	le := binary.LittleEndian
-	n, pan := f.PAN.Packed()
-	dst = append(dst, factsVersion)
-	dst = le.AppendUint64(dst, uint64(f.ID))
-	dst = le.AppendUint64(dst, uint64(f.Orig))
-	dst = le.AppendUint64(dst, uint64(f.At))
-	dst = le.AppendUint64(dst, uint64(f.Sent))
-	dst = le.AppendUint64(dst, uint64(f.Amount))
-	dst = append(dst, f.Terminal.Merchant[:]...)
-	dst = append(dst, f.Terminal.Number[:]...)
-	dst = append(dst, n)
-	dst = append(dst, pan[:]...)
-	dst = append(dst, byte(f.Kind), f.Code[0], f.Code[1], byte(f.Result))
-	dst = le.AppendUint16(dst, f.MTI)
-	dst = le.AppendUint32(dst, f.Proc&0xFFFFFF|uint32(f.Of)<<24)
-	dst = le.AppendUint32(dst, f.Trace&0xFFFFFF|uint32(f.Line)<<24)
-	dst = le.AppendUint32(dst, f.Batch)
-	dst = le.AppendUint16(dst, f.Expiry)
-	dst = le.AppendUint16(dst, f.Entry)
-	dst = le.AppendUint16(dst, f.CardSeq)
-	dst = append(dst, f.Cond)
-	dst = le.AppendUint16(dst, uint16(f.Link))
-	dst = append(dst, f.Auth[:]...)
-	dst = append(dst, f.Currency[:]...)
-	return le.AppendUint16(dst, f.Settle)
-}
-
-// ReadFacts is the inverse of AppendFacts; bytes after the facts are left alone.
-// An error names the offset in b.
-func ReadFacts(b []byte, f *txn.Facts) error {
-	if len(b) < FactsSize {
-		return fmt.Errorf("facts at byte %d: %w", len(b), errShort)
-	}
-	if b[0] != factsVersion {
-		return fmt.Errorf("facts at byte 0: %w: %d", errVersion, b[0])
-	}
-	pan, err := txn.UnpackPAN(b[64], [10]byte(b[65:75]))
-	if err != nil {
-		return fmt.Errorf("facts at byte 64: %w", err)
-	}
-	le := binary.LittleEndian
-	*f = txn.Facts{
-		ID:     txn.ID(le.Uint64(b[1:])),
-		Orig:   txn.ID(le.Uint64(b[9:])),
-		At:     int64(le.Uint64(b[17:])),
-		Sent:   int64(le.Uint64(b[25:])),
-		Amount: int64(le.Uint64(b[33:])),
-		Terminal: txn.Terminal{
-			Merchant: [15]byte(b[41:56]),
-			Number:   [8]byte(b[56:64]),
-		},
-		PAN:      pan,
-		Kind:     txn.Kind(b[75]),
-		Code:     txn.Code(b[76:78]),
-		Result:   txn.Result(b[78]),
-		MTI:      le.Uint16(b[79:]),
-		Proc:     le.Uint32(b[81:]) & 0xFFFFFF,
-		Of:       txn.Kind(b[84]),
-		Trace:    le.Uint32(b[85:]) & 0xFFFFFF,
-		Line:     b[88],
-		Batch:    le.Uint32(b[89:]),
-		Expiry:   le.Uint16(b[93:]),
-		Entry:    le.Uint16(b[95:]),
-		CardSeq:  le.Uint16(b[97:]),
-		Cond:     b[99],
-		Link:     txn.LinkID(le.Uint16(b[100:])),
-		Auth:     [6]byte(b[102:108]),
-		Currency: [3]byte(b[108:111]),
-		Settle:   le.Uint16(b[111:]),
-	}
-	return nil
-}
+// recordHead is kind and length of the body.
+const recordHead = 3
 
 func appendRecord(dst []byte, r *Record) []byte {
 	dst = append(dst, byte(r.Kind), byte(len(r.Body)), byte(len(r.Body)>>8))
@@ -173,7 +87,11 @@ func skipRecord(page []byte, off int) (int, error) {
 	if len(page)-off < recordHead {
 		return 0, fmt.Errorf("record at byte %d: %w", off, errShort)
 	}
-	end := off + recordHead + int(binary.LittleEndian.Uint16(page[off+1:]))
+	facts, err := factsLen(page[off+recordHead:])
+	if err != nil {
+		return 0, fmt.Errorf("record at byte %d: %w", off, err)
+	}
+	end := off + recordHead + facts + int(binary.LittleEndian.Uint16(page[off+1:]))
 	if end > len(page) {
 		return 0, fmt.Errorf("record at byte %d: %w", off, errShort)
 	}
@@ -186,11 +104,12 @@ func readRecord(page []byte, off int, r *Record) (next int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if err = ReadFacts(page[off+3:next], &r.Facts); err != nil {
+	n, err := ReadFacts(page[off+recordHead:next], &r.Facts)
+	if err != nil {
 		return 0, fmt.Errorf("record at byte %d: %w", off, err)
 	}
 	r.Kind = Kind(page[off])
-	r.Body = page[off+recordHead : next : next]
+	r.Body = page[off+recordHead+n : next : next]
 	return next, nil
 }
 

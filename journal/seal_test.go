@@ -1,8 +1,10 @@
 package journal
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -15,48 +17,122 @@ import (
 	"tongka/txn"
 )
 
-// The form on disk must not change by accident.
-func TestGoldenRecord(t *testing.T) {
+// goldenRecord is the one whose forms on disk must not change by accident.
+func goldenRecord(t *testing.T) *Record {
+	t.Helper()
 	pan, err := txn.ParsePAN([]byte("6222000000000000018"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := Record{Kind: Outcome, Body: []byte("answer"), Facts: txn.Facts{
+	return &Record{Kind: Outcome, Body: []byte("answer"), Facts: txn.Facts{
 		ID: 0x0102030405060708, Orig: 2, At: 3, Sent: 4, Amount: 12345,
 		Terminal: txn.Terminal{Merchant: [15]byte([]byte("898000000000001")), Number: [8]byte([]byte("10000001"))},
 		PAN:      pan, Kind: txn.Sale, Code: txn.OK, Result: txn.Approved, MTI: 0x0200, Proc: 1, Trace: 999999,
 		Batch: 42, Expiry: 3012, Entry: 51, CardSeq: txn.NoCardSeq, Cond: 82, Link: 7,
 		Auth: [6]byte([]byte("A1B2C3")), Currency: [3]byte([]byte("156")), Settle: 1130,
 	}}
+}
+
+func TestGoldenRecord(t *testing.T) {
+	r := goldenRecord(t)
 	const want = "020600" + // outcome, body of 6 bytes
-		"01" + "0807060504030201" + "0200000000000000" + "0300000000000000" + "0400000000000000" + "3930000000000000" +
-		"383938303030303030303030303031" + "3130303030303031" + // merchant, terminal
-		"13" + "62220000000000000180" + "03" + "3030" + "01" + // card, kind, code, result
-		"0002" + "01000000" + "3f420f00" + "2a000000" + // MTI, processing code, trace, batch
-		"c40b" + "3300" + "ffff" + "52" + "0700" + // expiry, entry, card sequence, condition, link
-		"413142324333" + "313536" + "6a04" + // authorisation, currency, settlement
+		"0261" + "553f" + "0807060504030201" + "0300000000000000" + // version, length, what is there, id, at
+		"03" + "3030" + "01" + "0002" + "01000000" + "3f420f00" + // kind, code, result, MTI, processing code, trace
+		"0700" + "313536" + "52" + "3300" + // link, currency, condition, entry
+		"0200000000000000" + "01000000" + "39300000" + // original, sent behind at, amount
+		"8980000000000010" + "10000001" + // merchant, terminal
+		"13" + "62220000000000000180" + "2a000000" + // card, batch
+		"c40b" + "ffff" + "413142324333" + "6a04" + // expiry, card sequence, authorisation, settlement
 		"616e73776572"
-	got := appendRecord(nil, &r)
+	got := appendRecord(nil, r)
 	if hex.EncodeToString(got) != want {
 		t.Fatalf("got  %x\nwant %s", got, want)
 	}
 	var back Record
-	if next, err := readRecord(got, 0, &back); err != nil || next != len(got) || sameAs(&r, &back) != "" {
-		t.Fatalf("%d %v %s", next, err, sameAs(&r, &back))
+	if next, err := readRecord(got, 0, &back); err != nil || next != len(got) || sameAs(r, &back) != "" {
+		t.Fatalf("%d %v %s", next, err, sameAs(r, &back))
+	}
+}
+
+// A journal from before holds the first form of the facts.
+func TestRecordOfTheFirstForm(t *testing.T) {
+	r := goldenRecord(t)
+	old, err := hex.DecodeString("020600" +
+		"01" + "0807060504030201" + "0200000000000000" + "0300000000000000" + "0400000000000000" + "3930000000000000" +
+		"383938303030303030303030303031" + "3130303030303031" +
+		"13" + "62220000000000000180" + "03" + "3030" + "01" +
+		"0002" + "01000000" + "3f420f00" + "2a000000" +
+		"c40b" + "3300" + "ffff" + "52" + "0700" +
+		"413142324333" + "313536" + "6a04" +
+		"616e73776572")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := appendRecord(old, r) // both forms may stand in one page
+	var back Record
+	next, err := readRecord(page, 0, &back)
+	if err != nil || next != len(old) || sameAs(r, &back) != "" {
+		t.Fatalf("%d %v %s", next, err, sameAs(r, &back))
+	}
+	if err := pickRecord(page, 1, &back); err != nil || sameAs(r, &back) != "" {
+		t.Fatalf("behind it: %v %s", err, sameAs(r, &back))
 	}
 }
 
 func TestFactsRoundTrip(t *testing.T) {
 	rng := rand.New(rand.NewPCG(11, 12))
-	for range 2000 {
+	longest := 0
+	for i := range 4000 {
 		want := randomFacts(rng)
-		b := AppendFacts([]byte("head"), &want)
-		if len(b) != 4+FactsSize {
-			t.Fatalf("%d bytes", len(b))
+		if i%2 == 1 {
+			sparse(rng, &want)
 		}
+		b := AppendFacts([]byte("head"), &want)
+		longest = max(longest, len(b)-4)
+		b = append(b, "tail"...)
 		var got txn.Facts
-		if err := ReadFacts(b[4:], &got); err != nil || got != want {
+		n, err := ReadFacts(b[4:], &got)
+		if err != nil || got != want || string(b[4+n:]) != "tail" {
 			t.Fatalf("%v\ngot  %+v\nwant %+v", err, got, want)
+		}
+	}
+	if longest > maxFacts {
+		t.Errorf("%d bytes, and there is room for %d", longest, maxFacts)
+	}
+}
+
+// sparse takes away what a transaction may not have, and makes the rest usual.
+func sparse(rng *rand.Rand, f *txn.Facts) {
+	none := func() bool { return rng.IntN(2) == 0 }
+	if none() {
+		f.Orig, f.Auth = 0, [6]byte{}
+	}
+	if none() {
+		f.PAN, f.Expiry, f.CardSeq = txn.PAN{}, 0, 0
+	}
+	if none() {
+		f.Batch, f.Settle = 0, 0
+	}
+	switch rng.IntN(4) {
+	case 0:
+		f.Sent, f.Amount = 0, 0
+	case 1:
+		f.Sent, f.Amount = f.At+rng.Int64N(1<<32), rng.Int64N(1<<32)
+	case 2:
+		f.Sent, f.Amount = f.At+1<<32, 1<<32
+	}
+	switch rng.IntN(3) {
+	case 0:
+		f.Terminal = txn.Terminal{}
+	case 1:
+		for i := range f.Terminal.Merchant {
+			f.Terminal.Merchant[i] = '0' + byte(rng.IntN(10))
+		}
+		for i := range f.Terminal.Number {
+			f.Terminal.Number[i] = '0' + byte(rng.IntN(10))
+		}
+		if none() {
+			f.Terminal.Merchant[rng.IntN(15)], f.Terminal.Number[rng.IntN(8)] = ':', '/'
 		}
 	}
 }
@@ -87,18 +163,30 @@ func FuzzReadPage(f *testing.F) {
 }
 
 func TestBadFacts(t *testing.T) {
-	good := AppendFacts(nil, &txn.Facts{})
+	good := AppendFacts(nil, &goldenRecord(t).Facts)
+	with := func(at int, to byte) []byte {
+		b := bytes.Clone(good)
+		b[at] = to
+		return b
+	}
+	card := bytes.Index(good, []byte{0x13, 0x62, 0x22})
 	for _, c := range []struct {
 		name, place string
 		b           []byte
 	}{
-		{"short", "byte 112", good[:FactsSize-1]},
+		{"short", "byte 96", good[:len(good)-1]},
+		{"half a head", "byte 20", good[:20]},
 		{"empty", "byte 0", nil},
-		{"version", "byte 0", append([]byte{2}, good[1:]...)},
-		{"card number", "byte 64", append(append(append([]byte(nil), good[:64]...), 20), good[65:]...)},
+		{"version", "byte 0", with(0, 3)},
+		{"first form", "byte 97", with(0, 1)},
+		{"no room for the head", "byte 1", with(1, 41)},
+		{"too short for its parts", "byte 95", with(1, 96)},
+		{"longer than its parts", "byte 97", append(with(1, 98), 0)},
+		{"unknown part", "byte 2", with(3, 0x40)},
+		{"card number", fmt.Sprintf("byte %d", card), with(card, 20)},
 	} {
 		var f txn.Facts
-		if err := ReadFacts(c.b, &f); err == nil || !strings.Contains(err.Error(), c.place) {
+		if _, err := ReadFacts(c.b, &f); err == nil || !strings.Contains(err.Error(), c.place) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}

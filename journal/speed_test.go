@@ -64,7 +64,7 @@ func TestAllocations(t *testing.T) {
 	defer l.Close()
 	r := speedRecord()
 	body := make([]byte, 100)
-	key, value := []byte("O\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01"), make([]byte, FactsSize)
+	key, value := []byte("O\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01"), make([]byte, maxFacts)
 	tick := func(records int) func() {
 		return func() {
 			stageTick(l, r, records, body)
@@ -209,4 +209,26 @@ func BenchmarkOpen(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkFacts writes the facts of a sale and reads them.
+func BenchmarkFacts(b *testing.B) {
+	r := speedRecord()
+	var buf []byte
+	var back txn.Facts
+	b.Run("append", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			buf = AppendFacts(buf[:0], &r.Facts)
+		}
+		b.ReportMetric(float64(len(buf)), "bytes")
+	})
+	b.Run("read", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := ReadFacts(buf, &back); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

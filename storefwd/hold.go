@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"tongka/journal"
 	"tongka/txn"
 )
 
@@ -136,10 +135,10 @@ func ReadDebt(lookup func(key, dst []byte) ([]byte, bool, error), id txn.ID, for
 	if err != nil || !ok {
 		return false, err
 	}
-	if err := journal.ReadFacts(plain, &d.Facts); err != nil {
+	if _, err := d.read(plain); err != nil {
 		return false, fmt.Errorf("storefwd: transaction %d, owed to link %d: %w", id, to, err)
 	}
-	d.Form, d.Body = form, plain[journal.FactsSize:]
+	d.Form = form
 	return true, nil
 }
 
@@ -155,10 +154,9 @@ func EachOnDisk(each func(prefix []byte, f func(key, plain []byte) error) error,
 		default:
 			return fmt.Errorf("storefwd: key %x is no owed item", key)
 		}
-		if err := journal.ReadFacts(plain, &d.Facts); err != nil {
+		if _, err := d.read(plain); err != nil {
 			return fmt.Errorf("storefwd: key %x: %w", key, err)
 		}
-		d.Body = plain[journal.FactsSize:]
 		return f(txn.LinkID(binary.BigEndian.Uint16(key[1:])), &d)
 	})
 }

@@ -1,6 +1,11 @@
 package storefwd
 
-import "tongka/txn"
+import (
+	"encoding/binary"
+
+	"tongka/journal"
+	"tongka/txn"
+)
 
 // State says where an item is.
 type State uint8
@@ -51,6 +56,19 @@ type Debt struct {
 	txn.Facts
 	Form Form
 	Body []byte
+}
+
+// read takes the value of a debt, and gives since when it is owed; 0 of one that
+// was written before there was such a time. Body is part of plain.
+func (d *Debt) read(plain []byte) (since int64, err error) {
+	n, err := journal.ReadFacts(plain, &d.Facts)
+	if err != nil {
+		return 0, err
+	}
+	if d.Body = plain[n:]; len(d.Body) >= sinceSize {
+		since, d.Body = int64(binary.LittleEndian.Uint64(d.Body)), d.Body[sinceSize:]
+	}
+	return since, nil
 }
 
 // name is a debt's own: the transaction and the form.

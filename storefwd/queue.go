@@ -126,7 +126,7 @@ func (q *Queue) Load() error {
 		since int64
 	}
 	var all []loaded
-	var f txn.Facts
+	var d Debt
 	err := q.store.Each([]byte{'O'}, func(key, plain []byte) error {
 		n := loaded{}
 		switch {
@@ -140,17 +140,15 @@ func (q *Queue) Load() error {
 		if int(n.to) >= len(q.links) {
 			return fmt.Errorf("storefwd: key %x is owed to link %d: %d links are configured", key, n.to, len(q.links))
 		}
-		if err := journal.ReadFacts(plain, &f); err != nil {
+		var err error
+		if n.since, err = d.read(plain); err != nil {
 			return fmt.Errorf("storefwd: key %x: %w", key, err)
 		}
-		if n.id = f.ID; uint64(n.id) != binary.BigEndian.Uint64(key[3:]) {
-			return fmt.Errorf("storefwd: key %x holds transaction %d", key, f.ID)
+		if n.id = d.ID; uint64(n.id) != binary.BigEndian.Uint64(key[3:]) {
+			return fmt.Errorf("storefwd: key %x holds transaction %d", key, d.ID)
 		}
-		if rest := plain[journal.FactsSize:]; len(rest) >= sinceSize {
-			n.since = int64(binary.LittleEndian.Uint64(rest))
-			q.newest = max(q.newest, n.since)
-		}
-		n.card = cardOf(&f)
+		q.newest = max(q.newest, n.since)
+		n.card = cardOf(&d.Facts)
 		all = append(all, n)
 		return nil
 	})
@@ -281,9 +279,7 @@ func (q *Queue) read(l *link, i int32, now int64, d *Debt) bool {
 	plain, ok, err := q.store.Lookup(q.itemKey(it.name(), it.link), q.scratch[:0])
 	q.scratch = plain
 	if err == nil && ok {
-		if err = journal.ReadFacts(plain, &d.Facts); err == nil {
-			d.Body = plain[min(journal.FactsSize+sinceSize, len(plain)):]
-		}
+		_, err = d.read(plain)
 	}
 	switch {
 	case err != nil:

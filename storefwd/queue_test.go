@@ -122,7 +122,7 @@ func TestOweOfferSettle(t *testing.T) {
 	}
 	for k, v := range m.open {
 		var got txn.Facts
-		if err := journal.ReadFacts(v, &got); err != nil || got != *f || k != "O\x00\x01\x00\x00\x00\x00\x00\x00\x00\x07" {
+		if _, err := journal.ReadFacts(v, &got); err != nil || got != *f || k != "O\x00\x01\x00\x00\x00\x00\x00\x00\x00\x07" {
 			t.Fatalf("%q: %v %+v", k, err, got)
 		}
 	}
