@@ -31,7 +31,7 @@ var house = map[string]room{
 	"supervisor":    {[]string{"fault", "sdnotify"}, []string{"go.uber.org/zap", "golang.org/x/sys/unix"}, "watches a process from outside; what that process does is not its business"},
 	"txn":           {nil, nil, "words only: everything else speaks in them"},
 	"hsm":           {nil, nil, "values only: what is asked, not how it gets there"},
-	"hsm/clear":     {[]string{"hsm"}, []string{"github.com/emmansun/gmsm"}, "SM2, SM3 and SM4 by one file; keys in clear live here and in hsm/soft, for simulators and the software module"},
+	"hsm/clear":     {[]string{"hsm"}, []string{"github.com/emmansun/gmsm", "golang.org/x/sys/cpu"}, "SM2, SM3 and SM4 by one file; what the processor can is asked by triple DES alone; keys in clear live here and in hsm/soft, for simulators and the software module"},
 	"hsm/soft":      {[]string{"hsm", "hsm/clear"}, nil, "answers in the process, knows no wire"},
 	"hsm/pool":      {[]string{"hsm"}, nil, "pure: who gets a command and whom to trust; sockets and clocks are its owner's"},
 	"hsm/payshield": {[]string{"hsm", "hsm/clear", "hsm/soft"}, nil, "host commands only; sockets are conn's"},

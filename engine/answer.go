@@ -158,29 +158,34 @@ func (s *Shard) frame(dst []byte, sl *slot, body []byte) (b []byte, from int, er
 	return b, from, err
 }
 
-// sealAll makes the MACs of this turn's answers, in place, two at a time.
+// sealAll makes the MACs of this turn's answers, in place, many at a time.
 func (s *Shard) sealAll() {
-	n := 0
-	var two [2]*seal
+	var who [hsm.Together]*seal
+	h, n := &s.held, 0
 	for i := range s.seals {
 		j := &s.seals[i]
 		if j.out == nil {
 			continue
 		}
-		s.pair[n] = hsm.Request{Verb: hsm.MakeMAC, Type: hsm.TAK, Alg: j.alg, Key: *j.key, Hint: j.hint, Data: j.out.b[j.from:j.mac]}
-		two[n] = j
-		if n++; n == 2 {
-			s.cfg.Module.DoPair(&s.pair, &s.pairRep)
-			s.stamp(two[0], &s.pairRep[0])
-			s.stamp(two[1], &s.pairRep[1])
+		h.req[n] = hsm.Request{Verb: hsm.MakeMAC, Type: hsm.TAK, Alg: j.alg, Key: *j.key, Hint: j.hint, Data: j.out.b[j.from:j.mac]}
+		who[n] = j
+		if n++; n == len(who) {
+			s.sealSome(who[:n])
 			n = 0
 		}
 	}
-	if n == 1 {
-		s.cfg.Module.Do(&s.pair[0], &s.pairRep[0])
-		s.stamp(two[0], &s.pairRep[0])
+	if n > 0 {
+		s.sealSome(who[:n])
 	}
 	s.seals = s.seals[:0]
+}
+
+func (s *Shard) sealSome(who []*seal) {
+	h := &s.held // nothing is held at the end of a turn
+	s.cfg.Module.DoAll(h.req[:len(who)], h.rep[:len(who)])
+	for i, j := range who {
+		s.stamp(j, &h.rep[i])
+	}
 }
 
 // stamp puts a MAC into its answer. Without one the zeros that stay are wrong, so

@@ -3,7 +3,6 @@ package engine
 import (
 	"go.uber.org/zap"
 
-	"tongka/codec/iso8583"
 	"tongka/conn"
 	"tongka/fault"
 	"tongka/flow"
@@ -98,43 +97,38 @@ func (s *Shard) ask(sl *slot, step flow.Step, ev *flow.Event) bool {
 	return true
 }
 
-// verify holds the first request of a pair back and settles both when the second
-// comes; true says that the second goes on. They go on in the order they came.
+// verify holds a request back until a group is full, then settles them all; true
+// says that this one, the last of them, goes on after the others. They go on in the order
+// they came.
 func (s *Shard) verify(sl *slot, ev *flow.Event) bool {
 	h := &s.held
-	if h.sl == nil {
-		h.sl, h.view, h.req = sl, s.view, s.req
-		s.view = s.otherView()
+	h.sl[h.n], h.req[h.n] = sl, s.req
+	if h.n++; h.n < len(h.sl) {
 		return false
 	}
-	s.pair[0], s.pair[1] = h.req, s.req
-	s.cfg.Module.DoPair(&s.pair, &s.pairRep)
-	*ev = s.secured(sl, flow.VerifyMAC, &s.pairRep[1])
-	first, own := h.sl, s.view
-	h.sl, s.view = nil, h.view
-	s.run(first, s.secured(first, flow.VerifyMAC, &s.pairRep[0]))
-	s.view = own
+	last := h.n - 1
+	s.settleHeld(last)
+	s.view = &s.views[last]
+	*ev = s.secured(sl, flow.VerifyMAC, &h.rep[last])
 	return true
 }
 
-// verifyHeld settles one that no other came for.
+// verifyHeld settles those that wait for more to come.
 func (s *Shard) verifyHeld() {
-	h := &s.held
-	if h.sl == nil {
-		return
+	if n := s.held.n; n > 0 {
+		s.settleHeld(n)
 	}
-	sl, own := h.sl, s.view
-	s.cfg.Module.Do(&h.req, &s.rep)
-	h.sl, s.view = nil, h.view
-	s.run(sl, s.secured(sl, flow.VerifyMAC, &s.rep))
-	s.view = own
 }
 
-func (s *Shard) otherView() *iso8583.View {
-	if s.view == &s.views[0] {
-		return &s.views[1]
+// settleHeld verifies all that are held, and lets the first n go on.
+func (s *Shard) settleHeld(n int) {
+	h := &s.held
+	s.cfg.Module.DoAll(h.req[:h.n], h.rep[:h.n])
+	h.n = 0
+	for i, sl := range h.sl[:n] {
+		s.view = &s.views[i]
+		s.run(sl, s.secured(sl, flow.VerifyMAC, &h.rep[i]))
 	}
-	return &s.views[0]
 }
 
 // request makes s.req the command of a securing step.

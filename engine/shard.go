@@ -151,7 +151,7 @@ type Shard struct {
 
 	envelope  iso8583.Envelope // of the frame being handled
 	view      *iso8583.View    // of the terminal's request in hand: one of views
-	views     [2]iso8583.View
+	views     [hsm.Together]iso8583.View
 	held      held
 	bview     iso8583.View
 	macs      bankMACs
@@ -167,8 +167,6 @@ type Shard struct {
 	req       hsm.Request
 	rep       hsm.Reply
 	sm4       hsm.More // of req, when a PIN is under SM4
-	pair      [2]hsm.Request
-	pairRep   [2]hsm.Reply
 
 	stats     Counters
 	kinds     [txn.Kinds]KindCount
@@ -229,12 +227,14 @@ type seal struct {
 	alg     hsm.MACAlg
 }
 
-// held is a request whose MAC waits for another one's: two are verified together
-// in little more than the time of one. It waits for the end of the turn at most.
+// held is requests whose MACs wait for more: many are verified together in a third
+// of their time. They wait for the end of the turn at most. The view of each is that of
+// its place in views.
 type held struct {
-	sl   *slot // nil: none
-	view *iso8583.View
-	req  hsm.Request
+	n   int
+	sl  [hsm.Together]*slot
+	req [hsm.Together]hsm.Request // also of the answers to be sealed, at the end
+	rep [hsm.Together]hsm.Reply
 }
 
 // link is one bank.

@@ -32,6 +32,7 @@ func (s *Shard) terminalFrame(p *peer, b []byte) {
 		return
 	}
 	sl := s.take()
+	s.view = &s.views[s.held.n]
 	sl.conn, sl.door, sl.At = p.id, p.index, s.now
 	// The frame is lent, and a MAC may wait for the next frame's.
 	sl.frame = append(sl.frame[:0], b...)
@@ -75,6 +76,11 @@ func isRequest(m iso8583.MTI) bool { return m&0x0010 == 0 && m&0x0F00 != 0 }
 
 // start runs a transaction that has been read.
 func (s *Shard) start(sl *slot, deny txn.Code) {
+	if !flow.NeedsSession(sl.Kind) { // it has no MAC to wait for: what came before it goes first
+		own := s.view
+		s.verifyHeld()
+		s.view = own
+	}
 	if sl.Kind != txn.Unknown && sl.term != nil {
 		s.stats.Received++
 	}

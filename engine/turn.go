@@ -36,6 +36,7 @@ func (s *Shard) Tick(now int64) int64 {
 		s.now = now
 	}
 	s.inTurn = true
+	s.verifyHeld() // a command finds nothing half done
 	s.performCommands()
 	if !s.dead {
 		s.turn()
@@ -49,7 +50,6 @@ func (s *Shard) Tick(now int64) int64 {
 }
 
 func (s *Shard) turn() {
-	s.verifyHeld()
 	s.wheel.Advance(s.now, s.expire)
 	s.deliver()
 	s.askModules()

@@ -127,7 +127,10 @@ type Reply struct {
 // key that it has seen before.
 type Module interface {
 	Do(q *Request, r *Reply)
-	// DoPair does two that have nothing to do with each other. Two MACs together
-	// cost less than one after the other.
-	DoPair(q *[2]Request, r *[2]Reply)
+	// DoAll does some that have nothing to do with each other; r is as long as q. Many
+	// MACs together cost less than one after the other.
+	DoAll(q []Request, r []Reply)
 }
+
+// Together is how many requests to put to Module.DoAll: more gain nothing.
+const Together = 16

@@ -88,16 +88,6 @@ func (c *Cipher) MAC(alg hsm.MACAlg, data []byte) (mac [8]byte) {
 	return hexOf(c.fold(data))
 }
 
-// MACPair makes the UnionPay codes of two messages under two keys, in little
-// more than half the time of one after the other.
-func MACPair(a, b *Cipher, dataA, dataB []byte) (macA, macB [8]byte) {
-	a1, a2 := halves(dataA)
-	b1, b2 := halves(dataB)
-	x, y := tdes.EncryptPair(&a.key, &b.key, a1, b1)
-	x, y = tdes.EncryptPair(&a.key, &b.key, x^a2, y^b2)
-	return hexOf(x), hexOf(y)
-}
-
 func (c *Cipher) fold(data []byte) uint64 {
 	one, two := halves(data)
 	return c.key.EncryptTwo(one, two)

@@ -143,9 +143,9 @@ func TestSM4Keys(t *testing.T) {
 	if m.Do(&q, &v); v.Code != hsm.Mismatch {
 		t.Errorf("a wrong MAC: %v", v.Code)
 	}
-	pair := [2]hsm.Request{{Verb: hsm.MakeMAC, Key: k, Data: []byte("a message")}, {Verb: hsm.MakeMAC, Key: k, Data: []byte("a message")}}
-	var both [2]hsm.Reply
-	if m.DoPair(&pair, &both); both[0].MAC != want || both[1].MAC != want {
+	pair := []hsm.Request{{Verb: hsm.MakeMAC, Key: k, Data: []byte("a message")}, {Verb: hsm.MakeMAC, Key: k, Data: []byte("a message")}}
+	both := make([]hsm.Reply, 2)
+	if m.DoAll(pair, both); both[0].MAC != want || both[1].MAC != want {
 		t.Errorf("a pair: %+v", both)
 	}
 	for name, c := range map[string]struct {

@@ -64,6 +64,10 @@ type Module struct {
 	pin   [12]byte
 	card  clear.Purse // the last that a load was for
 
+	batch   clear.Batch          // of DoAll
+	places  [clear.BatchSize]int // whose codes are in it, by their places
+	waiting int
+
 	sm4Keys map[name]cipher.Block
 	wide    [16]byte // of an SM4 MAC
 	wideHex [32]byte
@@ -125,20 +129,35 @@ func (m *Module) Do(q *hsm.Request, r *hsm.Reply) {
 	}
 }
 
-// DoPair makes or verifies two UnionPay codes together; anything else it does one
-// after the other.
-func (m *Module) DoPair(q *[2]hsm.Request, r *[2]hsm.Reply) {
-	if foldable(&q[0]) && foldable(&q[1]) {
-		a, codeA := m.macKey(&q[0])
-		b, codeB := m.macKey(&q[1])
-		if codeA.OK() && codeB.OK() {
-			macA, macB := clear.MACPair(a, b, q[0].Data, q[1].Data)
-			r[0], r[1] = macReply(&q[0], macA), macReply(&q[1], macB)
-			return
+// DoAll makes or verifies UnionPay codes together; anything else it does one after
+// the other.
+func (m *Module) DoAll(q []hsm.Request, r []hsm.Reply) {
+	for i := range q {
+		if !foldable(&q[i]) {
+			m.Do(&q[i], &r[i])
+			continue
+		}
+		c, code := m.macKey(&q[i])
+		if !code.OK() {
+			r[i] = hsm.Reply{Code: code}
+			continue
+		}
+		m.places[m.batch.Add(c, q[i].Data)] = i
+		m.waiting++
+		if m.batch.Full() {
+			m.makeBatch(q, r)
 		}
 	}
-	m.Do(&q[0], &r[0])
-	m.Do(&q[1], &r[1])
+	m.makeBatch(q, r)
+}
+
+// makeBatch replies to who waits for the codes of the batch.
+func (m *Module) makeBatch(q []hsm.Request, r []hsm.Reply) {
+	m.batch.Make()
+	for place, i := range m.places[:m.waiting] {
+		r[i] = macReply(&q[i], m.batch.MAC(place))
+	}
+	m.waiting = 0
 }
 
 func foldable(q *hsm.Request) bool {

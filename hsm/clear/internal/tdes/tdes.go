@@ -1,8 +1,9 @@
 // Package tdes is DES and triple DES (FIPS PUB 46-3) for who makes MACs by the
 // ten thousand: one block at a time as fast as crypto/des, and two blocks under
 // two keys at once in little more than half the time of two. A round waits for the
-// look-ups of the round before; the rounds of another block fill the wait. Tests hold it
-// against crypto/des.
+// look-ups of the round before; the rounds of another block fill the wait. Where the machine
+// has AVX-512 with byte permutations and GFNI, a Batch does sixteen at once in the time
+// of four or five. Tests hold all of it against crypto/des.
 package tdes
 
 import "math/bits"
