@@ -37,7 +37,7 @@ func TestBatchIsTheStandardLibrary(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	var b Batch
 	for n := range 131 {
-		for _, lengths := range [][]int{{16}, {8, 16}, {8, 16, 24}, {24}, {8}} {
+		for _, lengths := range [][]int{{16}, {8, 16, 24}} {
 			keys, bytes := keysOf(r, n, lengths...)
 			one, two, pairs, want := make([]uint64, n), make([]uint64, n), make([]uint64, n), make([]uint64, n)
 			for i := range n {
