@@ -140,7 +140,7 @@ func (s *Shard) closeBatch(sl *slot) {
 		next := *sl.sess
 		next.Batch = nextBatch(sl.Batch)
 		s.keepSession(sl, &next)
-		s.forget(&sl.Terminal, next.Batch)
+		s.begins(sl.hist, &sl.Terminal, next.Batch)
 	}
 }
 
@@ -149,10 +149,17 @@ func nextBatch(b uint32) uint32 { return b%lastBatch + 1 }
 // keptBatches is how many batches of a terminal the store keeps the totals of.
 const keptBatches = 64
 
-// forget removes what is kept of the batch that is too old when a new one begins.
-func (s *Shard) forget(of *txn.Terminal, begins uint32) {
-	old := (begins+lastBatch-1-keptBatches)%lastBatch + 1
+// begins removes what is kept of the batch that is too old when a new one begins. The new
+// one's totals need not be asked for when its number is above all that the terminal used
+// in this life: nothing is stored under it, and what an older life may have left, before
+// somebody set the number back, goes with the old one's.
+func (s *Shard) begins(h *history, of *txn.Terminal, batch uint32) {
+	old := (batch+lastBatch-1-keptBatches)%lastBatch + 1
 	s.log.Delete(totalsKey(s.keyBuf[:0], of, old))
+	if h.batch != 0 && batch > h.batch && h.batchAtHand(batch) == nil {
+		s.log.Delete(totalsKey(s.keyBuf[:0], of, batch))
+		h.begun = batch
+	}
 }
 
 // matchItems compares each item of an upload with the journal.

@@ -53,6 +53,7 @@ type world struct {
 // watchedLog fails the test when bytes leave before the records are durable.
 type watchedLog struct {
 	*journal.Log
+	looks    []string // keys that were looked up
 	staged   bool
 	failSync error
 	onSync   func() // before the disk has it

@@ -49,6 +49,7 @@ func (s *Shard) recover() error {
 	if next > 1 {
 		s.lastID = next + idGap
 	}
+	s.chained.older = s.lastID
 	s.firstLife = records == 0 && next <= 1
 	if err := s.owed.Load(); err != nil {
 		return err

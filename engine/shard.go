@@ -125,7 +125,8 @@ type Shard struct {
 	pending   pending
 	histories map[txn.Terminal]*history
 	chains    map[object]owner // what somebody holds
-	unlock    []object         // of it, what a transaction held that has ended in this turn
+	chained   chained
+	unlock    []object // of it, what a transaction held that has ended in this turn
 	cards     cardDesk
 	newest    journal.LSN
 	turns     uint64    // that have been committed, and 1
@@ -267,6 +268,7 @@ func newShard(cfg Config, log Journal, reg *registry.Registry) *Shard {
 		pending:   newPending(!cfg.NoWarm),
 		histories: map[txn.Terminal]*history{},
 		chains:    map[object]owner{},
+		chained:   chained{bits: make([]uint64, chainedBits/64)},
 		done:      make([]finished, 64),
 		commands:  make(chan posted, maxCommands),
 		gates:     gates{merchants: map[[15]byte]*limit.Gate{}, origins: map[netip.Addr]*origin{}},

@@ -87,6 +87,7 @@ type history struct {
 	gate         limit.Gate
 	merchant     *limit.Gate // shared by the merchant's terminals
 	totals       *totals     // of the batches used last
+	begun        uint32      // batch of which nothing is stored, 0 once it has been asked for
 	taken        int         // slots that work on its requests
 	rules        rules
 }

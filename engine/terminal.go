@@ -247,7 +247,7 @@ func (s *Shard) give(sl *slot) {
 // install makes the keys of a sign-in the terminal's.
 func (s *Shard) install(sl *slot) {
 	s.reg.Install(sl.term, &sl.keys.session)
-	s.forget(&sl.Terminal, sl.keys.session.Batch)
+	s.begins(sl.hist, &sl.Terminal, sl.keys.session.Batch)
 	sl.sess = nil // the answer to a sign-in carries no MAC
 	s.stats.SignIns++
 }

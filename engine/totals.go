@@ -226,24 +226,38 @@ const atHand = 2
 // totalsOf gives the totals of a batch, read from the store when they are not at
 // hand; those of a batch that has none are zero.
 func (s *Shard) totalsOf(h *history, of *txn.Terminal, batch uint32) *totals {
-	for t := h.totals; t != nil; t = t.next {
-		if t.batch == batch {
-			return t
-		}
+	if t := h.batchAtHand(batch); t != nil {
+		return t
 	}
 	t := &totals{batch: batch, next: h.totals}
-	b, ok, err := s.log.Lookup(totalsKey(s.keyBuf[:0], of, batch), s.looked[:0])
-	s.looked = b
-	if err == nil && ok {
-		err = readTotals(b, t)
-	}
-	if err != nil {
+	if batch == h.begun {
+		h.begun = 0
+	} else if err := s.readTotals(of, t); err != nil {
 		t.broken = true
 		s.zap.Error("totals of a batch not read", fault.Field(fault.TotalsUnread), zap.ByteString("terminal", of.Number[:]), zap.Uint32("batch", batch), zap.Error(err))
 	}
 	h.totals = t
 	s.trim(h)
 	return t
+}
+
+func (h *history) batchAtHand(batch uint32) *totals {
+	for t := h.totals; t != nil; t = t.next {
+		if t.batch == batch {
+			return t
+		}
+	}
+	return nil
+}
+
+// readTotals takes what is stored of t's batch, which may be nothing.
+func (s *Shard) readTotals(of *txn.Terminal, t *totals) error {
+	b, ok, err := s.log.Lookup(totalsKey(s.keyBuf[:0], of, t.batch), s.looked[:0])
+	s.looked = b
+	if err != nil || !ok {
+		return err
+	}
+	return readTotals(b, t)
 }
 
 // trim forgets old batches. What this turn has written cannot be read again before

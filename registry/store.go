@@ -30,6 +30,10 @@ func storeKey(prefix byte, id *txn.Terminal) []byte {
 // retryAfter is how long the writer waits after Badger refused a write.
 const retryAfter = time.Second
 
+// gather is how long it waits for more sessions before it writes: each write has a price
+// of its own, and the journal has them all.
+const gather = 50 * time.Millisecond
+
 // openStore opens Badger with small buffers: a registry of 100,000 terminals is
 // some ten megabytes, and the default would take several hundred. Writes are not
 // synced one by one, because the journal holds each sign-in first; an import
@@ -141,24 +145,28 @@ func (r *Registry) settleBatch(wb *badger.WriteBatch) error {
 }
 
 // write is the one goroutine that brings sessions to Badger. A morning's storm
-// of sign-ins becomes few large batches, because marks gather while it writes.
+// of sign-ins becomes few large batches, because marks gather before and while it writes.
 func (r *Registry) write() {
 	defer close(r.stopped)
-	var retry <-chan time.Time
+	var due <-chan time.Time
 	for {
 		select {
 		case <-r.wake:
-		case <-retry:
+			if due == nil {
+				due = time.After(gather)
+			}
+			continue
+		case <-due:
 		case <-r.stop:
 			if err := r.flush(); err != nil {
 				r.log.Error("registry: sessions not saved at close; the journal has them", fault.Field(fault.RegistryUnsaved), zap.Error(err))
 			}
 			return
 		}
-		retry = nil
+		due = nil
 		if err := r.flush(); err != nil {
 			r.log.Error("registry: sessions not saved, will try again", fault.Field(fault.RegistryUnsaved), zap.Error(err))
-			retry = time.After(retryAfter)
+			due = time.After(retryAfter)
 		}
 	}
 }
