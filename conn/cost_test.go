@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// deafConn takes every write; deafLoop has nothing to run.
+// deafConn takes every write.
 type deafConn struct{ gnet.Conn }
 
 func (deafConn) Write(b []byte) (int, error) { return len(b), nil }
@@ -36,10 +36,6 @@ var unread = sync.OnceValue(func() int {
 	}
 	return pair[0]
 })
-
-type deafLoop struct{ gnet.EventLoop }
-
-func (deafLoop) Execute(context.Context, gnet.Runnable) error { return nil }
 
 // relay answers from a buffer per connection, as lean as an engine could be.
 type relay struct {
@@ -81,7 +77,7 @@ func (r *relay) Tick(now int64) int64 {
 // bare is a loop on which gnet's part is played by the caller.
 func bare() (*loop, *relay, *peer) {
 	l := newLoop(0)
-	l.el = deafLoop{}
+	l.ask = func() {}
 	l.bell.rung.Store(true) // nobody would hear it
 	r := &relay{loop: l}
 	l.h = r
@@ -91,7 +87,7 @@ func bare() (*loop, *relay, *peer) {
 }
 
 // Frames that come whole, in pieces and many at once, their answers and their
-// ticks cost no allocation of ours. (gnet's Execute makes two small ones a turn.)
+// ticks cost no allocation of ours. (gnet's queue makes a small one a turn.)
 func TestHotPathDoesNotAllocate(t *testing.T) {
 	l, r, p := bare()
 	defer l.timer.Stop()

@@ -2,12 +2,14 @@ package conn
 
 import (
 	"context"
+	"encoding/binary"
 	"net"
 	"net/netip"
 	"os"
 	"sync/atomic"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
@@ -60,32 +62,56 @@ func (e *entrance) close() {
 	}
 }
 
-// next waits for a caller. closed says that the entrance is.
-func (e *entrance) next() (fd int, from netip.AddrPort, closed bool, err error) {
-	ended := e.raw.Read(func(listening uintptr) bool {
-		for {
-			var sa unix.Sockaddr
-			fd, sa, err = unix.Accept4(int(listening), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-			switch err {
-			case unix.EAGAIN:
-				return false
-			case unix.EINTR, unix.ECONNABORTED: // the latter has gone again
-				continue
-			}
-			from = remoteOf(sa)
-			return true
-		}
-	})
-	return fd, from, ended != nil, err
+// comer is what one try to accept gives. It belongs to the goroutine that accepts.
+type comer struct {
+	fd   int
+	from unix.RawSockaddrAny
+	err  error
+	try  func(uintptr) bool // method value made once
 }
 
-// remoteOf has no zone: who may come in is told by prefixes, which have none.
-func remoteOf(sa unix.Sockaddr) netip.AddrPort {
-	switch a := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
-	case *unix.SockaddrInet6: // on a listener for both, IPv4 comes inside IPv6
-		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port))
+func newComer() *comer {
+	c := &comer{}
+	c.try = c.accept
+	return c
+}
+
+// next waits for a caller. closed says that the entrance is.
+func (e *entrance) next(c *comer) (closed bool) {
+	return e.raw.Read(c.try) != nil
+}
+
+// accept is false when nobody waits. x/sys has an Accept4 as well; it asks the socket
+// for its protocol each time and puts the address on the heap.
+func (c *comer) accept(listening uintptr) bool {
+	for {
+		room := uint32(unsafe.Sizeof(c.from))
+		fd, _, errno := unix.Syscall6(unix.SYS_ACCEPT4, listening, uintptr(unsafe.Pointer(&c.from)), uintptr(unsafe.Pointer(&room)),
+			unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+		switch errno {
+		case unix.EAGAIN:
+			return false
+		case unix.EINTR, unix.ECONNABORTED: // the latter has gone again
+			continue
+		case 0:
+			c.fd, c.err = int(fd), nil
+		default:
+			c.err = errno
+		}
+		return true
+	}
+}
+
+// remote has no zone: who may come in is told by prefixes, which have none.
+func (c *comer) remote() netip.AddrPort {
+	port := func(p *uint16) uint16 { return binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(p))[:]) }
+	switch c.from.Addr.Family {
+	case unix.AF_INET:
+		a := (*unix.RawSockaddrInet4)(unsafe.Pointer(&c.from))
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), port(&a.Port))
+	case unix.AF_INET6: // on a listener for both, IPv4 comes inside IPv6
+		a := (*unix.RawSockaddrInet6)(unsafe.Pointer(&c.from))
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), port(&a.Port))
 	}
 	return netip.AddrPort{}
 }
@@ -94,23 +120,23 @@ func remoteOf(sa unix.Sockaddr) netip.AddrPort {
 // loop: a loop that is in the middle of a long turn must not slow the door.
 func (f *Front) accept(e *entrance) {
 	pause := acceptPauseMin
+	c := newComer()
 	for {
-		fd, from, closed, err := e.next()
-		if closed {
+		if e.next(c) {
 			return
 		}
 		d := e.door.Load()
-		if err != nil {
+		if c.err != nil {
 			f.acceptErrs.Add(1)
 			if pause == acceptPauseMin { // once for each bad time
-				f.log.Warn("accept failed", fault.Field(fault.AcceptFailed), zap.String("listener", d.name()), zap.Error(os.NewSyscallError("accept4", err)))
+				f.log.Warn("accept failed", fault.Field(fault.AcceptFailed), zap.String("listener", d.name()), zap.Error(os.NewSyscallError("accept4", c.err)))
 			}
 			f.pause(f.ctx, pause)
 			pause = min(2*pause, acceptPauseMax)
 			continue
 		}
 		pause = acceptPauseMin
-		t := d.terms.Load()
+		fd, from, t := c.fd, c.remote(), d.terms.Load()
 		guest := f.admit(d, t, from.Addr())
 		if guest == nil {
 			refuse(fd)

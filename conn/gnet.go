@@ -6,6 +6,8 @@ import (
 	"unsafe"
 
 	"github.com/panjf2000/gnet/v2"
+	"github.com/panjf2000/gnet/v2/pkg/netpoll"
+	"github.com/panjf2000/gnet/v2/pkg/queue"
 	"golang.org/x/sys/unix"
 )
 
@@ -43,4 +45,15 @@ func (b berth) take(p *peer, fd int) error {
 	c := reflect.NewAt(b.conn, raw).Interface().(gnet.Conn)
 	c.SetContext(p)
 	return register0(b.loop, raw)
+}
+
+// asker gives what makes the loop call turn once, when what is ready has been
+// reported. gnet's own Execute makes a closure each time that it is called.
+func asker(c gnet.Conn, turn func()) func() {
+	poller := (*netpoll.Poller)(reflect.ValueOf(c.EventLoop()).Elem().FieldByName("poller").UnsafePointer())
+	task := func(any) error {
+		turn()
+		return nil
+	}
+	return func() { _ = poller.Trigger(queue.LowPriority, task, nil) } // fails only when gnet has stopped
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/panjf2000/gnet/v2"
+	"github.com/panjf2000/gnet/v2/pkg/netpoll"
 )
 
 // gnet.go calls two of gnet's functions by their names, which no compiler checks.
@@ -41,5 +42,14 @@ func TestGnetIsTheOneWeKnow(t *testing.T) {
 	}
 	if got.String() != lines {
 		t.Errorf("gnet has changed; see whether conn/gnet.go is still right:\n%s", &got)
+	}
+}
+
+// A loop's poller is found by the name of its field, which no compiler checks either.
+func TestGnetsLoopsHaveAPoller(t *testing.T) {
+	f, _ := run(t, Config{})
+	field, ok := reflect.TypeOf(f.loops[0].el).Elem().FieldByName("poller")
+	if !ok || field.Type != reflect.TypeFor[*netpoll.Poller]() {
+		t.Errorf("gnet has changed: the field is %v", field)
 	}
 }

@@ -1,7 +1,6 @@
 package conn
 
 import (
-	"context"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -36,6 +35,7 @@ type loop struct {
 	rang     atomic.Bool    // the timer has
 	el       gnet.EventLoop // set before the loop is used
 	berth    berth          // the same
+	ask      func()         // has gnet call tick; the same
 	front    *Front         // the same
 	open     atomic.Int64   // connections handed to it and not closed since
 	shared   sharedCounts
@@ -226,15 +226,10 @@ func (l *loop) reported() {
 	l.asked = true
 	l.now = time.Now().UnixNano()
 	l.began = l.now
-	_ = l.el.Execute(context.Background(), l) // fails only when gnet has stopped
+	l.ask()
 }
 
-// Run implements gnet.Runnable: the turn's reports are through.
-func (l *loop) Run(context.Context) error {
-	l.tick()
-	return nil
-}
-
+// tick is called when the turn's reports are through.
 func (l *loop) tick() {
 	l.now = time.Now().UnixNano()
 	l.handIn()

@@ -2,6 +2,7 @@ package conn
 
 import (
 	"net"
+	"net/netip"
 	"reflect"
 	"testing"
 
@@ -94,6 +95,58 @@ func TestAcceptedSocketsAreTuned(t *testing.T) {
 	for range cfg.Listeners {
 		if got := <-seen; !reflect.DeepEqual(got, want) {
 			t.Errorf("%v, want %v", got, want)
+		}
+	}
+}
+
+// A terminal that comes for one sale costs one system call to take in, and no memory
+// before anybody knows whether it may come. Who it is, is the same for IPv4 on a
+// listener for both.
+func TestTakingACallerInAllocatesNothing(t *testing.T) {
+	const callers = 50
+	for listen, host := range map[string]string{"127.0.0.1:0": "127.0.0.1", "[::1]:0": "::1", "[::]:0": "127.0.0.1"} {
+		ln, err := net.Listen("tcp", listen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, port, err := net.SplitHostPort(ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := newEntrance(ln.(*net.TCPListener))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var come []string
+		for range callers + 2 { // one to see that it works, and one that AllocsPerRun runs before
+			c, err := net.Dial("tcp", net.JoinHostPort(host, port))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			come = append(come, c.LocalAddr().String())
+		}
+		k := newComer()
+		seen := make([]netip.AddrPort, 0, len(come))
+		next := func() {
+			if e.next(k) || k.err != nil {
+				t.Fatal(k.err)
+			}
+			seen = append(seen, k.remote())
+			_ = unix.Close(k.fd)
+		}
+		next()
+		if n := testing.AllocsPerRun(callers, next); n != 0 {
+			t.Errorf("%s: %v allocations", listen, n)
+		}
+		for i, at := range seen {
+			if at.String() != come[i] {
+				t.Errorf("%s: caller %d is %v, want %s", listen, i, at, come[i])
+			}
+		}
+		e.close()
+		if !e.next(k) {
+			t.Errorf("%s: somebody came in by a closed entrance", listen)
 		}
 	}
 }

@@ -25,7 +25,7 @@ func (*events) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 			return nil, gnet.Close
 		}
 	case *loop:
-		x.el, x.berth = c.EventLoop(), berthOf(c) // gnet has no list of its loops: this is how we learn them
+		x.el, x.berth, x.ask = c.EventLoop(), berthOf(c), asker(c, x.tick) // gnet has no list of its loops: this is how we learn them
 	}
 	return nil, gnet.None
 }

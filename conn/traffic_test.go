@@ -133,9 +133,8 @@ func TestHostilePeers(t *testing.T) {
 				t.Errorf("closed for %v, want %v", errs[0], h.want)
 			}
 			within(t, "the reason is counted", func() bool { return h.counted(f.Stats()) == 1 })
-			if s := f.Stats(); s.Open != 1 {
-				t.Errorf("%d open, want the honest one", s.Open)
-			}
+			// Who is not answered may have been seen by his acceptor after the other has gone.
+			within(t, "only the honest one is open", func() bool { return f.Stats().Open == 1 })
 		})
 	}
 }
