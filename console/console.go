@@ -24,7 +24,6 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -94,10 +93,13 @@ type Server struct {
 	within  time.Duration // for reading a request and for writing an answer
 	handler http.Handler
 	hub     hub
-	newest  atomic.Pointer[update] // never nil after New
 
 	mu      sync.Mutex // guards what follows
 	past    past
+	sampled *engine.Snapshot // by the last sample
+	at      time.Time        // of the last sample
+	newest  *update          // never nil after New
+	stale   bool             // newest is of a sample before the last
 	http    *http.Server
 	bound   net.Addr
 	stop    chan struct{}
@@ -118,6 +120,7 @@ func New(src Source, o Options) *Server {
 		s.version = "dev"
 	}
 	s.handler = guard(s.routes(o.Profile), o.Admin)
+	s.newest = &update{status: []byte("{}"), event: event("status", []byte("{}")), past: event("history", []byte("[]"))}
 	s.sample()
 	return s
 }
@@ -235,13 +238,33 @@ func (s *Server) clock(stop <-chan struct{}) {
 }
 
 // sample is the once-a-second work: rates are computed here, for all clients
-// together, and the Status is encoded once.
+// together. Putting them into words takes hundreds of objects, so it waits for
+// somebody who reads.
 func (s *Server) sample() {
 	now, snap := s.now(), s.src.Snapshot()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.past.add(snap)
-	st := status(s.version, now, snap, &s.past)
+	s.sampled, s.at, s.stale = snap, now, true
+	if s.hub.count() > 0 {
+		s.hub.send(s.encoded())
+	}
+}
+
+// update is the last sample in words, which are made once for all who ask.
+func (s *Server) update() *update {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.encoded()
+}
+
+// encoded is update where s.mu is held.
+func (s *Server) encoded() *update {
+	if !s.stale {
+		return s.newest
+	}
+	s.stale = false
+	st := status(s.version, s.at, s.sampled, &s.past)
 	if s.front != nil {
 		counted := s.front()
 		st.Doors = doors(&counted)
@@ -253,17 +276,17 @@ func (s *Server) sample() {
 	u, err := newUpdate(st, s.past.points)
 	if err != nil { // a Status is plain data without NaN, so this is a bug
 		s.log.Error("console cannot encode its figures", fault.Field(fault.ConsoleFault), zap.Error(err))
-		return
+		return s.newest
 	}
-	s.newest.Store(u)
-	s.hub.send(u)
+	s.newest = u
+	return u
 }
 
 // snapshot gives the Status of the last sample, at most a second old. Asking
 // often costs no more than sending it.
 func (s *Server) snapshot(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	_, _ = w.Write(append(s.newest.Load().status, '\n')) // the client may be gone
+	_, _ = w.Write(append(s.update().status, '\n')) // the client may be gone
 }
 
 // logWriter puts net/http's complaints into our log.

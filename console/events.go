@@ -128,7 +128,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	if err := unlessUnsupported(out.ctl.SetReadDeadline(time.Time{})); err != nil {
 		return
 	}
-	first := s.newest.Load()
+	first := s.update()
 	if out.send([]byte("retry: 2000\n\n"), first.past, first.event) != nil {
 		return
 	}

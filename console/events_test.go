@@ -34,7 +34,7 @@ func TestEventsAreOneLineOfData(t *testing.T) {
 	snap := snapshotAt(0)
 	snap.Last[0].Terminal, snap.Links[0].Name = "a\n\ndata: b", "x\r\ny"
 	s, _ := newServer(snap)
-	r := bufio.NewReader(strings.NewReader(string(s.newest.Load().event)))
+	r := bufio.NewReader(strings.NewReader(string(s.update().event)))
 	name, data := readEvent(t, r)
 	var st Status
 	if err := json.Unmarshal([]byte(data), &st); err != nil || name != "status" {

@@ -121,7 +121,7 @@ func TestNoCardNumberLeaves(t *testing.T) {
 	snap := snapshotAt(0)
 	snap.Last[0].PAN = pan
 	s, _ := newServer(snap)
-	u := s.newest.Load()
+	u := s.update()
 	for where, body := range map[string]string{
 		"snapshot": get(s, "/api/snapshot").Body.String(), "metrics": get(s, "/metrics").Body.String(),
 		"page": get(s, "/").Body.String(), "event": string(u.event) + string(u.past),
@@ -147,7 +147,7 @@ func TestRowsAreBounded(t *testing.T) {
 	}
 	s, _ := newServer(snap)
 	var st Status
-	if err := json.Unmarshal(s.newest.Load().status, &st); err != nil {
+	if err := json.Unmarshal(s.update().status, &st); err != nil {
 		t.Fatal(err)
 	}
 	if len(st.Last) != maxRows || st.Last[0].ID != 9007199254740993 {

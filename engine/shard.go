@@ -175,6 +175,7 @@ type Shard struct {
 	disk      Latency
 	done      []finished // ring of the last transactions
 	doneAt    int
+	words     []byte  // what lastViews gathers; empty between two calls
 	sent      []int64 // arrivals of the transactions answered in this turn
 	marked    int64   // when the recovery point was last written
 	shown     int64

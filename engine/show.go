@@ -74,12 +74,7 @@ func (s *Shard) show() {
 		p.HSMs = append(p.HSMs, HSMView{Name: s.cfg.HSMs[i].Name, Connected: v.Up && v.State != pool.Quarantined, State: v.State.String(), Since: v.Since,
 			InFlight: v.InFlight, Late: v.Late, Missed: v.Expired})
 	}
-	for i := range s.done {
-		d := &s.done[(s.doneAt-1-i+2*len(s.done))%len(s.done)]
-		if d.facts.ID != 0 {
-			p.Last = append(p.Last, s.view1(d))
-		}
-	}
+	p.Last = s.lastViews()
 	p.Changes, p.Malformed = s.lineChanges(), s.malformedViews()
 	s.snapshot.Store(p)
 }
@@ -98,17 +93,50 @@ func (l *link) view() LinkView {
 	return v
 }
 
-func (s *Shard) view1(d *finished) View {
-	f := &d.facts
-	v := View{ID: f.ID, At: f.At, Micros: d.micros, Kind: f.Kind, Amount: f.Amount, Code: f.Code, Result: f.Result,
-		Terminal: strings.TrimSpace(string(f.Terminal.Number[:])), Merchant: strings.TrimSpace(string(f.Terminal.Merchant[:]))}
-	if f.PAN.Len() > 0 {
-		v.PAN = f.PAN.String()
+// nthLast is the i-th newest transaction, nil where there is none to show.
+func (s *Shard) nthLast(i int) *finished {
+	d := &s.done[(s.doneAt-1-i+2*len(s.done))%len(s.done)]
+	if d.facts.ID == 0 {
+		return nil
 	}
-	if f.Sent != 0 {
-		v.Link = s.links[f.Link].cfg.Name
+	return d
+}
+
+// lastViews shows the last transactions, the newest first. Their words are cut from
+// one text: each for itself they were most of what a busy switch asks the heap for.
+func (s *Shard) lastViews() []View {
+	s.words = s.words[:0]
+	n := 0
+	for i := range s.done {
+		d := s.nthLast(i)
+		if d == nil {
+			continue
+		}
+		n++
+		s.words = append(s.words, d.facts.Terminal.Number[:]...)
+		s.words = append(s.words, d.facts.Terminal.Merchant[:]...)
+		s.words = d.facts.PAN.AppendMasked(s.words)
 	}
-	return v
+	all, text := make([]View, 0, n), string(s.words)
+	next := func(n int) (word string) {
+		word, text = text[:n], text[n:]
+		return word
+	}
+	for i := range s.done {
+		d := s.nthLast(i)
+		if d == nil {
+			continue
+		}
+		f := &d.facts
+		v := View{ID: f.ID, At: f.At, Micros: d.micros, Kind: f.Kind, Amount: f.Amount, Code: f.Code, Result: f.Result,
+			Terminal: strings.TrimSpace(next(len(f.Terminal.Number))), Merchant: strings.TrimSpace(next(len(f.Terminal.Merchant))),
+			PAN: next(f.PAN.Len())}
+		if f.Sent != 0 {
+			v.Link = s.links[f.Link].cfg.Name
+		}
+		all = append(all, v)
+	}
+	return all
 }
 
 // countTimeout counts what a bank did not answer in time and may have booked.

@@ -160,3 +160,47 @@ func TestKindsAreCounted(t *testing.T) {
 		t.Errorf("%+v", k)
 	}
 }
+
+// A picture of the last transactions is two objects, however many they are: it is made
+// four times a second on the shard's own loop.
+func TestLastTransactionsShareTheirWords(t *testing.T) {
+	w := newWorld(t)
+	s := w.shard
+	fill := func(n int) {
+		for i := range n {
+			f := txn.Facts{ID: txn.ID(i + 1), Kind: txn.Sale, Amount: int64(i), Code: txn.OK}
+			copy(f.Terminal.Number[:], fmt.Sprintf("%-8d", 31000000+i))
+			copy(f.Terminal.Merchant[:], fmt.Sprintf("%-15d", 8983+i))
+			if i%2 == 0 {
+				pan, err := txn.ParsePAN([]byte(fmt.Sprintf("622848040256489%04d", i)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				f.PAN = pan
+			}
+			s.done[s.doneAt] = finished{f, 5}
+			s.doneAt = (s.doneAt + 1) % len(s.done)
+		}
+	}
+	for _, n := range []int{3, len(s.done)} {
+		fill(n)
+		all := s.lastViews()
+		if len(all) != min(n, len(s.done)) {
+			t.Fatalf("%d rows of %d", len(all), n)
+		}
+		for i, v := range all {
+			at := n - 1 - i
+			want := View{ID: txn.ID(at + 1), Micros: 5, Kind: txn.Sale, Amount: int64(at), Code: txn.OK,
+				Terminal: fmt.Sprint(31000000 + at), Merchant: fmt.Sprint(8983 + at)}
+			if at%2 == 0 {
+				want.PAN = fmt.Sprintf("622848*********%04d", at)
+			}
+			if v != want {
+				t.Errorf("row %d is %+v, want %+v", i, v, want)
+			}
+		}
+	}
+	if n := testing.AllocsPerRun(10, func() { s.lastViews() }); n > 2 {
+		t.Errorf("%v objects for a picture", n)
+	}
+}

@@ -41,12 +41,16 @@ func (p *PAN) AppendDigits(dst []byte) []byte {
 }
 
 // String shows the first six and the last four digits.
-func (p PAN) String() string {
-	b := p.AppendDigits(make([]byte, 0, 19))
-	for i := 6; i < len(b)-4; i++ {
+func (p PAN) String() string { return string(p.AppendMasked(make([]byte, 0, 19))) }
+
+// AppendMasked appends what String gives.
+func (p PAN) AppendMasked(b []byte) []byte {
+	from := len(b)
+	b = p.AppendDigits(b)
+	for i := from + 6; i < len(b)-4; i++ {
 		b[i] = '*'
 	}
-	return string(b)
+	return b
 }
 
 // Tail12 is the twelve digits left of the check digit, as PIN blocks use them
