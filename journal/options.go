@@ -44,7 +44,9 @@ const (
 	stopWrites      = 4       // memtables that may wait for their flush
 	retainBatch     = 8 << 20 // bytes kept of a batch: more than a tick needs
 	indexMemTable   = 4 << 20 // what a crash may leave out of the index: some 250,000 entries
-	warmFiles       = 3       // one in use, two behind it; they change places from then on
+	indexBlock      = 32 << 10
+	tableSize       = 16 << 20 // of the first level's files; each level's are twice as large
+	warmFiles       = 3        // one in use, two behind it; they change places from then on
 )
 
 // Validate reports every fault at once.
@@ -112,6 +114,7 @@ func (o *Options) truth(cache *pebble.Cache) *pebble.Options {
 		// compaction gains little: let more files come together first.
 		L0CompactionThreshold: 12,
 		L0StopWritesThreshold: 48,
+		TargetFileSizes:       [7]int64{tableSize}, // a file costs some hundred objects and two syncs, so few large ones
 	}
 	// Ciphertext and fingerprints do not compress; trying costs the flushes a
 	// third of their time.
@@ -131,5 +134,8 @@ func (o *Options) index(cache *pebble.Cache) *pebble.Options {
 	// come together first.
 	p.L0CompactionThreshold = 16
 	p.L0StopWritesThreshold = 64
+	// Each block and each file that a compaction writes asks the heap for objects. A
+	// look-up that reaches the disk is rare, and reads one block of each chunk.
+	p.Levels[0].BlockSize = indexBlock
 	return p
 }
