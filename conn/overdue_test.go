@@ -13,7 +13,7 @@ import (
 
 // endingLoop closes connections as gnet does.
 type endingLoop struct {
-	deafLoop
+	gnet.EventLoop
 	l *loop
 }
 
