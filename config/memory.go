@@ -20,14 +20,14 @@ const (
 const (
 	slotBytes      = 1024     // a transaction in flight: facts, both requests' fields, timers
 	historyBytes   = 16       // a transaction that a terminal's repeat is known by
-	tracesBytes    = 8 << 20  // the upstream trace numbers, a million of them
+	tracesBytes    = 9 << 20  // the upstream trace numbers, a million of them, and a bit for each of four million transactions
 	sessionBytes   = 7 << 10  // a TLS session at rest
 	connBytes      = 512      // a connection's state, besides its buffers
 	terminalBytes  = 192      // registry: the terminal, its place in the table, a session
 	blacklistBytes = 11       // a card: fingerprint, mark, its share of the directory
 	cardBytes      = 60       // a place of 24 bytes in a table that is at least half full
 	registryBytes  = 40 << 20 // Badger's memory tables and indexes
-	journalBytes   = 96 << 20 // Pebble's memory tables and cache
+	journalBytes   = 99 << 20 // Pebble's memory tables and cache, and what was looked up last
 	processBytes   = 32 << 20 // the program, its loops and its page cache of templates
 	buffersPerConn = 2        // one frame read, one being written
 	reversalBytes  = 512      // an owed reversal that is under way

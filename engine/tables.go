@@ -84,10 +84,10 @@ type history struct {
 	next         int
 	batch, trace uint32 // the highest seen; zero before the first
 	hint         uint32 // where the module keeps the terminal's MAC key
+	begun        uint32 // batch of which nothing is stored, 0 once it has been asked for
 	gate         limit.Gate
 	merchant     *limit.Gate // shared by the merchant's terminals
 	totals       *totals     // of the batches used last
-	begun        uint32      // batch of which nothing is stored, 0 once it has been asked for
 	taken        int         // slots that work on its requests
 	rules        rules
 }
