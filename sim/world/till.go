@@ -401,6 +401,7 @@ func (t *till) hear(_ *wire, frame []byte) {
 		return
 	}
 	if code == "77" || code == "A0" { // whatever its MAC: the keys here are not those of the switch any more
+		t.refused(j)
 		t.mak = nil
 		t.signIn()
 		return
@@ -438,6 +439,19 @@ func (t *till) hear(_ *wire, frame []byte) {
 			}
 		}
 		t.next()
+	}
+}
+
+// refused is for a request that the switch would not look at. Once it has the new batch
+// the till sends it as a new one, for it was not done; and takes it back when an earlier
+// copy, of which nothing was heard, may have been.
+func (t *till) refused(j *job) {
+	switch {
+	case j.state != sent:
+	case j.tries == 1 || j.kind == balance:
+		j.trace, j.tries = 0, 0
+	case j.kind != load: // its card's next contact finds out
+		j.state = reversing
 	}
 }
 
