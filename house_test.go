@@ -53,7 +53,7 @@ var house = map[string]room{
 	"translate":          {[]string{"card", "codec/iso8583", "txn"}, nil, "pure: bytes and values in, bytes and values out"},
 	"flow":               {[]string{"card", "txn", "router"}, nil, "decides: no clock, no I/O, no lock, so that scripts and a seed can drive it"},
 	"keyfile":            {nil, nil, "a key in a file, for whoever seals or hashes with one"},
-	"journal":            {[]string{"fault", "txn", "keyfile"}, []string{"github.com/cockroachdb/pebble/v2", "go.uber.org/zap"}, "the one store of the truth"},
+	"journal":            {[]string{"fault", "txn", "keyfile"}, []string{"github.com/cockroachdb/pebble/v2", "go.uber.org/zap", "golang.org/x/sys/unix"}, "the one store of the truth; its log tells the disk to begin"},
 	"journal/query":      {[]string{"flow", "journal", "storefwd", "translate", "txn"}, nil, "answers people's questions about a journal; no traffic passes here"},
 	"storefwd":           {[]string{"txn", "journal"}, nil, "knows what is owed; where it is kept it is told, in the journal's form"},
 	"registry/sheet":     {nil, nil, "CSV files that people keep, and all that is wrong in them; knows no table"},
