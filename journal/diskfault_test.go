@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -33,7 +32,6 @@ type brokenFS struct {
 	hit    string // what failed
 	seen   int
 	frozen bool // nothing changes any more: the process is dead
-	end    func(string)
 }
 
 type diskFault int
@@ -63,31 +61,11 @@ func (b *brokenFS) fault(what, name string) (half bool, err error) {
 		return false, nil
 	}
 	b.hit = fmt.Sprintf("%s of %s", what, name)
-	if b.end != nil && within("rotateWAL") {
-		b.mu.Unlock()
-		b.end(b.hit)
-	}
 	err = &os.PathError{Op: what, Path: name, Err: syscall.EIO}
 	if b.how == noSpace {
 		err = &os.PathError{Op: what, Path: name, Err: syscall.ENOSPC}
 	}
 	return b.how == shortWrite, err
-}
-
-// within says whether a function of that name is calling. Pebble panics when it
-// cannot close a WAL or make a new one, with a mutex in its hands that it then
-// unlocks twice, for which the runtime ends the process: nobody can catch it, so
-// here it is the end.
-func within(function string) bool {
-	var pcs [64]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
-	for more := true; more; {
-		var f runtime.Frame
-		if f, more = frames.Next(); strings.HasSuffix(f.Function, function) {
-			return true
-		}
-	}
-	return false
 }
 
 // arm fails the n-th operation from now on; below zero: none.
@@ -197,18 +175,6 @@ func (f *brokenFile) WriteAt(p []byte, at int64) (int, error) {
 	return n, err
 }
 
-// Close is the last that Pebble does with a WAL which it could not write, before it
-// panics.
-func (f *brokenFile) Close() error {
-	f.b.mu.Lock()
-	hit, end := f.b.hit, f.b.end
-	f.b.mu.Unlock()
-	if end != nil && strings.HasSuffix(hit, ".log") && within("rotateWAL") {
-		end(hit)
-	}
-	return f.File.Close()
-}
-
 func (f *brokenFile) Sync() error {
 	if _, err := f.b.fault("sync", f.name); err != nil {
 		return err
@@ -259,14 +225,13 @@ func (m *mortal) fatal(string) {
 	select {}
 }
 
-// live opens the journal and plays ticks, with enough in them that WALs and
+// live opens the journal and plays ticks, with enough in them that segments and
 // memtables change and the manifest is written. The n-th operation after the
 // opening fails.
 func (m *mortal) live(rng *rand.Rand, first, ticks, at int, how diskFault) {
 	o := testOptions(m.fs)
 	o.Fatal = m.fatal
 	l, err := Open(o)
-	m.fs.end = m.fatal
 	m.fs.arm(at, how)
 	for n := first; err == nil && n < first+ticks; n++ {
 		tr := tickTruth{key: fmt.Sprintf("tick %d", n)}
@@ -327,7 +292,7 @@ func (m *mortal) die(t *testing.T, rng *rand.Rand, first, ticks, at int, how dis
 
 // TestDiskErrors fails one operation after the other, each in a life of its own:
 // writes, syncs, creates, renames, removes and the like, from the first tick to the
-// close, of WALs, tables, manifests and markers. Whatever the journal had called
+// close, of the log, tables, manifests and markers. Whatever the journal had called
 // durable before is there afterwards, the tick in the air as a whole or not at
 // all, and nothing else; after the first error the handle does nothing any more.
 // It must hold if the process ends there, and if the power does.

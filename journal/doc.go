@@ -1,18 +1,18 @@
 // Package journal keeps the truth of one shard on disk: what was asked, how it
-// ended, what is owed. It is one Pebble database, and one Pebble batch and one
-// sync for each tick of the shard, whatever the number of transactions in it.
+// ended, what is owed. It is one Pebble database with a log of our own beneath it
+// (journal/internal/wal, folder log), and one batch and one sync for each tick of the
+// shard, whatever the number of transactions in it.
 //
 // # Keys
 //
 // Every key begins with a letter and the shard. Numbers in keys are big endian,
 // so that key order is time order; numbers in values are little endian.
 //
-//	'E' shard epoch:4     keys:152 limit:8 check:16     one for each Open
+//	'E' shard epoch:4     keys:152 limit:8 segment:8 check:16   one for each Open
 //	'T' shard tick:8      sealed(FF turn:8 record …)    the records of a tick, and when its turn was
 //	'T' shard tick:8 'M'  sealed(from:8 next:8)         a recovery point; the newest counts
 //	'U' shard key…        sealed(plain)                 what Put wrote
 //	'P' shard             lsn:8 id:8                    older records are gone (Purge)
-//	'W' shard                                           never there: passes through at Open
 //
 // and in the folder index, which may be removed while nothing runs:
 //
@@ -35,8 +35,10 @@
 // other epochs: Open seals those that lie under an earlier one anew under the newest,
 // in the batch that begins its own epoch, and from then on nothing needs the
 // earlier file. Names is the secret of what stands for card numbers; it is drawn
-// once and goes along, so that tokens stay the same. Epochs of 56 bytes
-// (salt:32 limit:8 check:16) are older: their keys are derived by HKDF from a
+// once and goes along, so that tokens stay the same. Segment is the log's, with which
+// the epoch began: a log that ends before it has lost files. Epochs without one are from
+// when Pebble kept the log, which Open still reads; those of 56 bytes
+// (salt:32 limit:8 check:16) are older yet: their keys are derived by HKDF from a
 // master key that they do not name.
 //
 // # A record
@@ -77,7 +79,10 @@
 //     that record or nothing.
 //  4. The index may be behind but is never wrong: what it lacks is in memory
 //     (Find looks there first), and Open writes what a crash left out.
-//  5. The first error of the disk is the last thing this Log does. A batch whose
+//  5. Nothing is in a table that is not safe in the log. After a crash Open does all
+//     again that the log holds, in its order; what a table has of it already comes out
+//     the same, since batches set, delete and delete ranges and nothing else.
+//  6. The first error of the disk is the last thing this Log does. A batch whose
 //     sync failed is in doubt, neither there nor gone; only a new Open can tell.
 //     Every later call gives the same error and touches nothing.
 package journal

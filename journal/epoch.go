@@ -27,8 +27,9 @@ const (
 	keysSize   = 64 // the key that seals, the key of the check
 	namesSize  = 32
 	epochTail  = 8 + markSize
-	epochSize1 = saltSize + epochTail
-	epochSize  = keyfile.Extra + keysSize + namesSize + epochTail
+	epochSize1 = saltSize + epochTail                             // older
+	epochSize2 = keyfile.Extra + keysSize + namesSize + epochTail // older
+	epochSize  = epochSize2 + 8
 )
 
 // epoch is one Open of the journal: a key of its own, and the end of the block
@@ -38,6 +39,7 @@ type epoch struct {
 	wrapped []byte // its keys and the names under a master key; nil in an old epoch, whose keys are derived
 	newest  bool   // under the newest master key
 	limit   uint64 // ticks below may be used
+	segment uint64 // of the log, with which it began; 0: from when Pebble kept the log
 	keys    [keysSize]byte
 	names   [namesSize]byte // the same in all epochs of a journal; see doc.go
 	aead    cipher.AEAD
@@ -78,24 +80,38 @@ func (e *epoch) prepare() error {
 
 func (e *epoch) proof() []byte {
 	h := hmac.New(sha256.New, e.keys[32:])
-	h.Write(binary.LittleEndian.AppendUint64(nil, e.limit))
+	h.Write(e.numbers(nil))
 	return h.Sum(nil)[:markSize]
 }
 
-func (e *epoch) encode() []byte {
-	b := binary.LittleEndian.AppendUint64(bytes.Clone(e.wrapped), e.limit)
-	return append(b, e.proof()...)
+// numbers are what an epoch says in the clear. An epoch that begins today has both; a
+// switch from before then does not know the length of such a value and refuses the
+// journal, where it would otherwise overlook the log.
+func (e *epoch) numbers(dst []byte) []byte {
+	dst = binary.LittleEndian.AppendUint64(dst, e.limit)
+	if e.segment != 0 {
+		dst = binary.LittleEndian.AppendUint64(dst, e.segment)
+	}
+	return dst
 }
+
+func (e *epoch) encode() []byte { return append(e.numbers(bytes.Clone(e.wrapped)), e.proof()...) }
+
+// wrappedSize is the size of what stands before the numbers of an encoded epoch.
+func wrappedSize(epoch []byte) int { return min(len(epoch), epochSize2) - epochTail }
 
 // decodeEpoch also proves that a key of the ring is the one it was made with:
 // ErrKey otherwise, with the check value of that key where the epoch says it.
 func decodeEpoch(ring *keyfile.Ring, shard uint8, key, value []byte) (*epoch, error) {
-	if len(key) != 6 || len(value) != epochSize && len(value) != epochSize1 {
+	if len(key) != 6 || len(value) != epochSize && len(value) != epochSize2 && len(value) != epochSize1 {
 		return nil, fmt.Errorf("%w: epoch at key %x", ErrDamaged, key)
 	}
-	tail := value[len(value)-epochTail:]
+	head, tail := value[:wrappedSize(value)], value[wrappedSize(value):]
 	e := &epoch{number: binary.BigEndian.Uint32(key[2:]), limit: binary.LittleEndian.Uint64(tail)}
-	proves := func() bool { return hmac.Equal(e.proof(), tail[8:]) }
+	if len(value) == epochSize {
+		e.segment = binary.LittleEndian.Uint64(tail[8:])
+	}
+	proves := func() bool { return hmac.Equal(e.proof(), tail[len(tail)-markSize:]) }
 	if len(value) == epochSize1 {
 		found := ring.Each(func(master *[32]byte, newest bool) bool {
 			e.newest = newest
@@ -106,7 +122,7 @@ func decodeEpoch(ring *keyfile.Ring, shard uint8, key, value []byte) (*epoch, er
 		}
 		return e, e.prepare()
 	}
-	e.wrapped = bytes.Clone(value[:len(value)-epochTail])
+	e.wrapped = bytes.Clone(head)
 	secret, newest, err := ring.Unwrap(epochPlace(shard, e.number), e.wrapped)
 	if errors.Is(err, keyfile.ErrOther) {
 		return nil, fmt.Errorf("%w (epoch at key %x): 所需密钥的校验值为 %X，须列入 journal.old_keys · wanted is the key of check value %[3]X: name its file in journal.old_keys",
@@ -139,8 +155,9 @@ func (e *epoch) derive(master *[32]byte, shard uint8, salt []byte) error {
 // beginEpoch makes the key of this Open durable before anything is sealed with
 // it, and takes tick numbers that no earlier Open can have used. In the same
 // batch the keys of all epochs that lie under an earlier master key go under the
-// newest, so a change of it is done as a whole or not at all.
-func (l *Log) beginEpoch(log *zap.Logger) error {
+// newest, so a change of it is done as a whole or not at all. The batch is the first
+// frame of the log's new segment.
+func (l *Log) beginEpoch(log *zap.Logger, segment uint64, begin func(first []byte) error) error {
 	last, err := lastEpoch(l.db, l.master, l.shard)
 	if err != nil {
 		return l.inWords(err)
@@ -159,10 +176,16 @@ func (l *Log) beginEpoch(log *zap.Logger) error {
 	if err != nil {
 		return err
 	}
+	l.epoch.segment = segment
 	l.tick = first
 	b := l.db.NewBatch()
 	if err = l.rewrap(b, &names, log); err == nil {
-		err = cmp.Or(b.Set(epochKey(nil, l.shard, number), l.epoch.encode(), nil), b.Commit(pebble.Sync))
+		err = b.Set(epochKey(nil, l.shard, number), l.epoch.encode(), nil)
+	}
+	if err == nil {
+		if err = begin(b.Repr()); err == nil {
+			err = b.Commit(pebble.NoSync)
+		}
 	}
 	if err = errors.Join(err, b.Close()); err != nil {
 		return fmt.Errorf("journal: epoch %d: %w", number, l.inWords(err))
@@ -200,6 +223,19 @@ func lastEpoch(db pebble.Reader, ring *keyfile.Ring, shard uint8) (e *epoch, err
 		return nil, it.Error()
 	}
 	return decodeEpoch(ring, shard, it.Key(), it.Value())
+}
+
+// lastSegment is the segment of the log with which the newest epoch began, 0 when it
+// names none. It stands in the clear: a log is read without the key, too.
+func lastSegment(db pebble.Reader, shard uint8) (segment uint64, err error) {
+	err = eachEpoch(db, shard, func(_, value []byte) error {
+		segment = 0
+		if len(value) == epochSize {
+			segment = binary.LittleEndian.Uint64(value[wrappedSize(value)+8:])
+		}
+		return nil
+	})
+	return segment, err
 }
 
 func eachEpoch(db pebble.Reader, shard uint8, f func(key, value []byte) error) (err error) {

@@ -27,7 +27,7 @@ type KeyUse struct {
 func (d *Reader) KeyUses() (uses []KeyUse, err error) {
 	first := uint64(1)
 	err = eachEpoch(d.db, d.shard, func(key, value []byte) error {
-		if len(value) != epochSize && len(value) != epochSize1 {
+		if n := len(value); n != epochSize && n != epochSize2 && n != epochSize1 {
 			return fmt.Errorf("%w: epoch at key %x", ErrDamaged, key)
 		}
 		u := KeyUse{Epochs: 1, Check: d.checkOf(key, value), First: first, Limit: limitOf(value)}
@@ -65,7 +65,7 @@ func (u *KeyUse) add(v *KeyUse) {
 	u.To, u.Limit = max(u.To, v.To), v.Limit
 }
 
-func limitOf(epoch []byte) uint64 { return binary.LittleEndian.Uint64(epoch[len(epoch)-epochTail:]) }
+func limitOf(epoch []byte) uint64 { return binary.LittleEndian.Uint64(epoch[wrappedSize(epoch):]) }
 
 // inWords adds to an ErrKey which parts of the journal no given key opens.
 func (l *Log) inWords(err error) error {
@@ -84,7 +84,7 @@ func (l *Log) inWords(err error) error {
 }
 
 func (d *Reader) checkOf(key, value []byte) (check string) {
-	if len(value) == epochSize {
+	if len(value) >= epochSize2 {
 		return fmt.Sprintf("%X", value[:keyfile.CheckSize])
 	}
 	d.ring.master.Each(func(master *[32]byte, _ bool) bool {

@@ -4,10 +4,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"tongka/journal/internal/wal"
 	"tongka/keyfile"
 	"tongka/txn"
 )
@@ -25,6 +28,10 @@ const (
 // and the next tick may be staged between Commit and Sync.
 type Log struct {
 	db     *pebble.DB
+	fs     vfs.FS
+	order  sync.Mutex // batches are in the log and in the database in one order
+	wal    *wal.Log   // with order held
+	large  int        // bytes of a batch from which the log is awaited first, see keep
 	master *keyfile.Ring
 	shard  uint8
 	epoch  *epoch
@@ -143,8 +150,8 @@ func (l *Log) putSealed(plain []byte) {
 // Staged says whether Commit would write anything.
 func (l *Log) Staged() bool { return len(l.pages) > 0 || !l.open.batch.Empty() }
 
-// Commit seals the open tick and hands it to Pebble; the disk begins to write
-// and the tick is readable. Nothing may leave the house before Sync. Without
+// Commit seals the open tick and hands it to the log and to Pebble; the disk begins
+// to write and the tick is readable. Nothing may leave the house before Sync. Without
 // anything staged it does nothing.
 func (l *Log) Commit() error {
 	if l.inAir {
@@ -162,7 +169,7 @@ func (l *Log) Commit() error {
 	l.open, l.flying = l.flying, l.open
 	l.flying.last = l.last
 	l.inAir = true
-	if err := apply(l.db, l.flying.batch); err != nil {
+	if err := l.keep(l.flying.batch, l.flying.batch.Len() >= l.large); err != nil {
 		return l.fail(fmt.Errorf("journal: commit: %w", err))
 	}
 	l.hot.turn++
@@ -198,12 +205,12 @@ func (l *Log) reserve() error {
 
 // Sync waits until the committed tick is on disk. After nil, all of the tick is
 // durable and its effects may leave. After an error nothing of it may leave, and
-// this Log is at its end (invariant 5).
+// this Log is at its end (invariant 6).
 func (l *Log) Sync() error {
 	if err := l.err(); err != nil || !l.inAir {
 		return err
 	}
-	if err := l.flying.batch.SyncWait(); err != nil {
+	if err := l.await(); err != nil {
 		return l.fail(fmt.Errorf("journal: sync: %w", err))
 	}
 	l.inAir = false
@@ -216,14 +223,47 @@ func (l *Log) Sync() error {
 	return nil
 }
 
-// apply turns Pebble's panic after an earlier failure of the WAL into an error.
-func apply(db *pebble.DB, b *pebble.Batch) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("pebble panicked: %v", p)
+// keep writes a batch to the log and to the database. Nothing may be in a table
+// before it is safe in the log: after a crash all that the log has is done again, and
+// what a table knew of a lost batch would be left in pieces. The memtable of a batch
+// is not flushed before the next batch, for which the log is awaited; but a large
+// batch is flushed by itself, at once, so await says that it is to be safe first.
+func (l *Log) keep(b *pebble.Batch, await bool) error {
+	l.order.Lock()
+	defer l.order.Unlock()
+	if err := l.wal.Write(b.Repr()); err != nil {
+		return err
+	}
+	if await {
+		if err := l.wal.Sync(); err != nil {
+			return err
 		}
-	}()
-	return db.ApplyNoSyncWait(b, pebble.Sync)
+	}
+	return l.db.Apply(b, pebble.NoSync)
+}
+
+// await waits until all that was kept is safe.
+func (l *Log) await() error {
+	l.order.Lock()
+	defer l.order.Unlock()
+	return l.wal.Sync()
+}
+
+// flush has all that was kept so far in tables, and waits for it. It may be called
+// from any goroutine.
+func (l *Log) flush() error {
+	l.order.Lock()
+	err := l.wal.Sync()
+	if err != nil {
+		l.order.Unlock()
+		return err
+	}
+	done, err := l.db.AsyncFlush()
+	l.order.Unlock()
+	if err == nil {
+		<-done
+	}
+	return err
 }
 
 // fail keeps the first error and gives that one.
@@ -252,8 +292,11 @@ func (l *Log) Close() error {
 	if err != nil {
 		return l.fail(err)
 	}
+	if err = l.flush(); err == nil {
+		err = l.wal.Finish()
+	}
 	l.fail(errClosed)
-	return errors.Join(l.open.batch.Close(), l.flying.batch.Close(), l.db.Close())
+	return errors.Join(err, l.open.batch.Close(), l.flying.batch.Close(), l.db.Close())
 }
 
 var errClosed = errors.New("journal: closed")

@@ -1,18 +1,22 @@
 package journal
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
+	"go.uber.org/zap"
 
+	"tongka/journal/internal/wal"
 	"tongka/txn"
 )
 
-// Open opens the journal in o.Dir, or makes it. It repairs the index, begins a
-// new epoch (on disk before Open returns) and warms the WAL files.
+// Open opens the journal in o.Dir, or makes it. What only the log holds goes into
+// the tables first. Then it begins a new epoch (on disk before Open returns), makes
+// the log's files ready and repairs the index.
 func Open(o Options) (*Log, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
@@ -24,10 +28,13 @@ func Open(o Options) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("journal: open %s: %w", o.Dir, err)
 	}
-	l := &Log{db: db, master: o.ring(), shard: o.Shard}
+	l := &Log{db: db, fs: o.FS, master: o.ring(), shard: o.Shard, large: o.MemTable / 4}
 	if err = l.start(&o, cache); err != nil {
 		if l.index != nil {
 			err = errors.Join(err, l.index.close())
+		}
+		if l.wal != nil {
+			err = errors.Join(err, l.wal.Close())
 		}
 		return nil, errors.Join(err, db.Close())
 	}
@@ -35,12 +42,12 @@ func Open(o Options) (*Log, error) {
 }
 
 func (l *Log) start(o *Options, cache *pebble.Cache) (err error) {
-	if err = l.beginEpoch(o.Logger); err != nil {
+	if err = l.beginLog(o); err != nil {
 		return err
 	}
 	l.read, l.hot = l.NewReader(), newHot()
 	l.open, l.flying = l.newStaging(), l.newStaging()
-	if err := l.readMark(); err != nil {
+	if l.markFrom, l.markNext, err = l.read.readMark(); err != nil {
 		return err
 	}
 	l.index, err = openIndex(o, cache, func(err error) { l.fail(err) })
@@ -55,12 +62,47 @@ func (l *Log) start(o *Options, cache *pebble.Cache) (err error) {
 	if err := l.index.catchUp(l.read); err != nil {
 		return err
 	}
-	if !o.NoWarm {
-		if err := l.warm(o.MemTable); err != nil {
-			return fmt.Errorf("journal: warm: %w", err)
+	return l.index.start()
+}
+
+// beginLog brings the tables up to the log's end, and begins a new epoch and a new
+// segment with each other.
+func (l *Log) beginLog(o *Options) error {
+	// Whether the key fits can be told behind this: a change of it may be in the log.
+	found, err := readLog(l.db, o, func(b *pebble.Batch) error { return l.db.Apply(b, pebble.NoSync) })
+	if err != nil {
+		return err
+	}
+	if found.Frames > 0 {
+		o.Logger.Info("the journal was not closed: its log is read", zap.Int("commits", found.Frames))
+		if err := l.db.Flush(); err != nil {
+			return fmt.Errorf("journal: flush: %w", err)
 		}
 	}
-	return l.index.start()
+	return l.beginEpoch(o.Logger, found.Next(), func(first []byte) (err error) {
+		l.wal, err = wal.Begin(o.log(), found, first, l.db.AsyncFlush)
+		return err
+	})
+}
+
+// readLog gives the batches that are in the log and may not be in a table.
+func readLog(db *pebble.DB, o *Options, each func(*pebble.Batch) error) (*wal.Found, error) {
+	since, err := lastSegment(db, o.Shard)
+	if err != nil {
+		return nil, err
+	}
+	found, err := wal.Recover(o.log(), since, func(payload []byte) error {
+		b := db.NewBatch()
+		// Pebble keeps a large batch until it is flushed, so it has bytes of its own.
+		if err := b.SetRepr(bytes.Clone(payload)); err != nil {
+			return err
+		}
+		return errors.Join(each(b), b.Close())
+	})
+	if errors.Is(err, wal.ErrDamaged) {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return found, err
 }
 
 func (l *Log) newStaging() *staging {
@@ -83,10 +125,10 @@ func span(letter byte, shard uint8, prefix ...byte) *pebble.IterOptions {
 }
 
 // readMark finds the newest mark, a second's ticks from the end.
-func (l *Log) readMark() (err error) {
-	it, err := l.db.NewIter(span('T', l.shard))
+func (d *Reader) readMark() (from LSN, next txn.ID, err error) {
+	it, err := d.db.NewIter(span('T', d.shard))
 	if err != nil {
-		return fmt.Errorf("journal: mark: %w", err)
+		return 0, 0, fmt.Errorf("journal: mark: %w", err)
 	}
 	defer func() { err = cmp.Or(err, it.Close()) }()
 	ok := it.Last()
@@ -94,60 +136,18 @@ func (l *Log) readMark() (err error) {
 		ok = it.Prev()
 	}
 	if !ok {
-		return it.Error()
+		return 0, 0, it.Error()
 	}
 	value, err := it.ValueAndErr()
 	if err != nil {
-		return fmt.Errorf("journal: mark: %w", err)
+		return 0, 0, fmt.Errorf("journal: mark: %w", err)
 	}
-	plain, err := l.read.ring.open(nil, it.Key(), value)
+	plain, err := d.ring.open(nil, it.Key(), value)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	if len(plain) != 16 {
-		return fmt.Errorf("%w at key %x: %d bytes", ErrDamaged, it.Key(), len(plain))
+		return 0, 0, fmt.Errorf("%w at key %x: %d bytes", ErrDamaged, it.Key(), len(plain))
 	}
-	l.markFrom = LSN(binary.LittleEndian.Uint64(plain))
-	l.markNext = txn.ID(binary.LittleEndian.Uint64(plain[8:]))
-	return nil
-}
-
-// warm fills WAL files and flushes them, so that Pebble has files to recycle:
-// writing over blocks that a file already owns costs a sync half of one that
-// must also record new blocks. LogData goes to the WAL alone and leaves no key
-// behind.
-func (l *Log) warm(memTable int) error {
-	if err := l.growMemTable(memTable); err != nil {
-		return err
-	}
-	noise := make([]byte, min(1<<20, memTable))
-	for range warmFiles {
-		for left := memTable; left > 0; left -= len(noise) {
-			if err := l.db.LogData(noise, pebble.NoSync); err != nil {
-				return err
-			}
-		}
-		if err := l.db.LogData(noise[:1], pebble.Sync); err != nil {
-			return err
-		}
-		if err := l.db.Flush(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// growMemTable leads Pebble past its beginning: it starts with a memtable of
-// 256 KiB, doubles it with each rotation and flushes, thus recycles, nothing
-// meanwhile. One value of more than a quarter makes it jump to half, and a flush
-// of that to the whole.
-func (l *Log) growMemTable(memTable int) error {
-	key := []byte{'W', l.shard}
-	if err := l.db.Set(key, make([]byte, memTable/4+memTable/32), pebble.NoSync); err != nil {
-		return err
-	}
-	if err := l.db.Delete(key, pebble.NoSync); err != nil {
-		return err
-	}
-	return l.db.Flush()
+	return LSN(binary.LittleEndian.Uint64(plain)), txn.ID(binary.LittleEndian.Uint64(plain[8:])), nil
 }

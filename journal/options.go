@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"tongka/journal/internal/quiet"
+	"tongka/journal/internal/wal"
 	"tongka/keyfile"
 )
 
@@ -23,14 +24,14 @@ type Options struct {
 	Logger *zap.Logger      // nil = silent
 	Fatal  func(msg string) // Pebble cannot go on; must not return. nil = print and exit(1)
 
-	// NoWarm leaves out the writing of WAL files ahead of use. Only where nobody
+	// NoWarm leaves out the writing of the log's files ahead of use. Only where nobody
 	// measures: the first commits then wait for the disk to find blocks.
 	NoWarm bool
 	// InlineIndex writes the index in the caller's goroutine, so that one seed
 	// gives one order of writes. For simulation; slower.
 	InlineIndex bool
 
-	MemTable int   // bytes of a memtable and so of a WAL; 0 = 16 MiB
+	MemTable int   // bytes of a memtable, half of a file of the log; 0 = 16 MiB
 	Cache    int64 // bytes of Pebble's block cache; 0 = 32 MiB
 	Filter   int   // bytes of the filter before Find; 0 = 16 MiB, good for 8 million requests on disk
 }
@@ -46,7 +47,6 @@ const (
 	indexMemTable   = 4 << 20 // what a crash may leave out of the index: some 250,000 entries
 	indexBlock      = 32 << 10
 	tableSize       = 16 << 20 // of the first level's files; each level's are twice as large
-	warmFiles       = 3        // one in use, two behind it; they change places from then on
 )
 
 // Validate reports every fault at once.
@@ -105,6 +105,7 @@ func (o *Options) fill() {
 func (o *Options) truth(cache *pebble.Cache) *pebble.Options {
 	p := &pebble.Options{
 		FS:                          o.FS,
+		DisableWAL:                  true, // the log is ours
 		FormatMajorVersion:          pebble.FormatNewest,
 		MemTableSize:                uint64(o.MemTable),
 		MemTableStopWritesThreshold: stopWrites,
@@ -125,9 +126,14 @@ func (o *Options) truth(cache *pebble.Cache) *pebble.Options {
 	return p
 }
 
+// log says where the log is. Its files are of two memtables: what it holds is flushed
+// each time that one is full, and memtables are to fill before that.
+func (o *Options) log() wal.Options {
+	return wal.Options{FS: o.FS, Dir: o.FS.PathJoin(o.Dir, "log"), Segment: 2 * int64(o.MemTable), Warm: !o.NoWarm}
+}
+
 func (o *Options) index(cache *pebble.Cache) *pebble.Options {
 	p := o.truth(cache)
-	p.DisableWAL = true
 	p.Levels[0].FilterPolicy = pebble.NoFilterPolicy // it has one of its own
 	p.MemTableSize = indexMemTable
 	// Random keys make every compaction write all of the next level, so let more

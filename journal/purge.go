@@ -72,7 +72,7 @@ func (l *Log) Purge(f Floor) error {
 	if err != nil {
 		return err
 	}
-	mark, err := read.mark()
+	mark, _, err := read.readMark()
 	if err != nil {
 		return err
 	}
@@ -90,21 +90,16 @@ func (l *Log) Purge(f Floor) error {
 	chains := append([]byte{'U', l.shard}, "chain/"...)
 	err = errors.Join(b.Set(floorKey(l.shard), value, nil),
 		b.DeleteRange(tickKey(nil, l.shard, 0), tickKey(nil, l.shard, f.At.tick()), nil),
-		b.DeleteRange(chains, binary.BigEndian.AppendUint64(append([]byte(nil), chains...), uint64(f.Last)+1), nil),
-		b.Commit(pebble.Sync))
+		b.DeleteRange(chains, binary.BigEndian.AppendUint64(append([]byte(nil), chains...), uint64(f.Last)+1), nil))
+	if err == nil {
+		err = l.keep(b, true)
+	}
 	if err = errors.Join(err, b.Close()); err != nil {
 		return fmt.Errorf("journal: purge: %w", err)
 	}
 	l.purges.Add(1)
 	l.index.floor.Store(uint64(f.At))
 	return l.index.purge(f.At)
-}
-
-// mark is where the newest recovery point has a start begin to read.
-func (d *Reader) mark() (from LSN, err error) {
-	l := &Log{db: d.db, shard: d.shard, read: d}
-	err = l.readMark()
-	return l.markFrom, err
 }
 
 // purge takes away the blocks that name only what is gone. Those that name some of it

@@ -12,7 +12,7 @@ import (
 // Reader reads what was committed, in one goroutine of its own, beside the
 // shard. It must not be used after the Log's Close.
 type Reader struct {
-	db      *pebble.DB
+	db      pebble.Reader
 	index   *pebble.DB // nil: it is not looked at
 	shard   uint8
 	ring    keyring

@@ -18,6 +18,7 @@ import (
 type Kept struct {
 	*Reader
 	db, index *pebble.DB
+	rest      *pebble.Batch // what only the log holds, over db
 }
 
 // OpenReadOnly opens the journal in o.Dir and changes nothing there. It fails while
@@ -35,8 +36,12 @@ func OpenReadOnly(o Options) (*Kept, error) {
 	if err != nil {
 		return nil, fmt.Errorf("journal: open %s: %w", o.Dir, err)
 	}
-	k := &Kept{db: db, Reader: &Reader{db: db, shard: o.Shard,
-		ring: keyring{db: db, master: o.ring(), shard: o.Shard, epochs: map[uint32]*epoch{}}}}
+	rest := db.NewIndexedBatch()
+	if _, err := readLog(db, &o, func(b *pebble.Batch) error { return rest.Apply(b, nil) }); err != nil {
+		return nil, errors.Join(fmt.Errorf("journal: open %s: %w", o.Dir, err), rest.Close(), db.Close())
+	}
+	k := &Kept{db: db, rest: rest, Reader: &Reader{db: rest, shard: o.Shard,
+		ring: keyring{db: rest, master: o.ring(), shard: o.Shard, epochs: map[uint32]*epoch{}}}}
 	dir := o.FS.PathJoin(o.Dir, "index")
 	if _, err := o.FS.Stat(dir); errors.Is(err, os.ErrNotExist) {
 		return k, nil
@@ -44,7 +49,7 @@ func OpenReadOnly(o Options) (*Kept, error) {
 	opts = o.index(cache)
 	opts.ReadOnly = true
 	if k.index, err = pebble.Open(dir, opts); err != nil {
-		return nil, errors.Join(fmt.Errorf("journal: open %s: %w", dir, err), db.Close())
+		return nil, errors.Join(fmt.Errorf("journal: open %s: %w", dir, err), rest.Close(), db.Close())
 	}
 	k.Reader.index = k.index
 	return k, nil
@@ -56,7 +61,7 @@ func (k *Kept) Close() error {
 	if k.index != nil {
 		err = k.index.Close()
 	}
-	return errors.Join(err, k.db.Close())
+	return errors.Join(err, k.rest.Close(), k.db.Close())
 }
 
 // Page is one sealed value of records, as Pages gives it. It is lent.

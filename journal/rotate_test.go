@@ -276,7 +276,9 @@ func TestOldEpochs(t *testing.T) {
 	o.fill()
 	cache := pebble.NewCache(o.Cache)
 	defer cache.Unref()
-	db, err := pebble.Open(o.Dir, o.truth(cache))
+	opts := o.truth(cache)
+	opts.DisableWAL = false // the log was Pebble's then
+	db, err := pebble.Open(o.Dir, opts)
 	if err != nil {
 		t.Fatal(err)
 	}

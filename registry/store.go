@@ -149,13 +149,12 @@ func (r *Registry) settleBatch(wb *badger.WriteBatch) error {
 func (r *Registry) write() {
 	defer close(r.stopped)
 	var due <-chan time.Time
-	wake := r.wake
 	for {
 		select {
-		case <-wake:
-			// Until then nobody waits for words: to be woken costs whoever signs in more than
-			// all the rest of it. One more word stays in the channel.
-			due, wake = time.After(gather), nil
+		case <-r.wake:
+			if due == nil {
+				due = time.After(gather)
+			}
 			continue
 		case <-due:
 		case <-r.stop:
@@ -164,10 +163,10 @@ func (r *Registry) write() {
 			}
 			return
 		}
-		due, wake = nil, r.wake
+		due = nil
 		if err := r.flush(); err != nil {
 			r.log.Error("registry: sessions not saved, will try again", fault.Field(fault.RegistryUnsaved), zap.Error(err))
-			due, wake = time.After(retryAfter), nil
+			due = time.After(retryAfter)
 		}
 	}
 }

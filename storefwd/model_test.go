@@ -194,7 +194,7 @@ func drain(t *testing.T, q *Queue, m *model, now int64) {
 	}
 }
 
-// crashFS copies the disk within the next sync of a WAL, before it is done.
+// crashFS copies the disk within the next sync of the log, before it is done.
 type crashFS struct {
 	vfs.FS
 	under *vfs.MemFS
@@ -205,7 +205,7 @@ func newCrashFS(under *vfs.MemFS) *crashFS {
 	c := &crashFS{under: under}
 	c.FS = errorfs.Wrap(under, errorfs.InjectorFunc(func(op errorfs.Op) error {
 		isSync := op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData || op.Kind == errorfs.OpFileSyncTo
-		if isSync && strings.HasSuffix(op.Path, ".log") {
+		if isSync && strings.HasSuffix(op.Path, ".wal") {
 			if f := c.arm.Swap(nil); f != nil {
 				(*f)()
 			}
