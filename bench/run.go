@@ -154,7 +154,9 @@ func stopped(err *error, stop func() error) { *err = errors.Join(*err, stop()) }
 
 // startBank starts the one bank; raw and switch use it in turns.
 func (b *bench) startBank(ctx context.Context) (c *child, ready bankReady, err error) {
-	if c, err = b.role(ctx, roleBank, b.o.bank()); err == nil {
+	profile := b.o.bank()
+	profile.Alone = true
+	if c, err = b.role(ctx, roleBank, profile); err == nil {
 		err = c.hear(&ready)
 	}
 	return c, ready, err
@@ -359,7 +361,7 @@ func (b *bench) startLoad(ctx context.Context, t *target, s load.Spec) (*child, 
 // begins its trace numbers again from its books, which is an approval too, but no sale:
 // so terminals are used once.
 func (b *bench) specOf(t *target, s load.Spec) load.Spec {
-	s.FirstTrace, s.PID, s.PIN, s.Drain = 1, t.pid, b.o.PIN, 12*time.Second
+	s.FirstTrace, s.PID, s.PIN, s.Drain, s.Alone = 1, t.pid, b.o.PIN, 12*time.Second, true
 	if t.knows {
 		s.First = b.fresh
 		b.fresh += s.Terminals

@@ -67,7 +67,7 @@ func (s *Shard) current(sl *slot) bool {
 // this turn.
 func (s *Shard) keepSession(sl *slot, session *registry.Session) {
 	s.aux = registry.AppendSession(s.aux[:0], &sl.Terminal, session)
-	s.log.Put(sessionKey(&sl.Terminal), s.aux)
+	s.log.Put(sessionKey(s.keyBuf[:0], &sl.Terminal), s.aux)
 	s.reg.Install(sl.term, session)
 }
 

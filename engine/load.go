@@ -68,6 +68,8 @@ type cardDesk struct {
 	sum    [sha256.Size]byte
 	more   hsm.More
 	field  []byte
+	second int64   // of digits
+	digits [7]byte // its date and time, packed
 	shard  *Shard
 }
 
@@ -126,7 +128,7 @@ func (s *Shard) readCard(p *peer, sl *slot) txn.Code {
 	if s.cfg.Cards == nil || !flow.OfCards(sl.Kind) {
 		return txn.NotSupported
 	}
-	l := new(flow.Load)
+	l := sl.room()
 	if err := translate.ReadCard(s.view, sl.Kind, &l.Data); err != nil {
 		s.badFrame(p, err)
 		return txn.BadFormat
@@ -136,6 +138,15 @@ func (s *Shard) readCard(p *peer, sl *slot) txn.Code {
 		return s.readRound(l)
 	}
 	return txn.Code{}
+}
+
+// room gives a slot's own memory for a load, empty.
+func (sl *slot) room() *flow.Load {
+	if sl.load == nil {
+		sl.load = new(flow.Load)
+	}
+	*sl.load = flow.Load{}
+	return sl.load
 }
 
 // readRound takes from the card's answer what a terminal says in elements.
@@ -294,7 +305,7 @@ func (s *Shard) cardRequest(sl *slot, step flow.Step) txn.Code {
 	switch step {
 	case flow.MakeMAC2:
 		if l.Time == [7]byte{} {
-			l.Time = packedTime(s.now)
+			l.Time = s.cards.time(s.now)
 		}
 		c.Time = l.Time
 	case flow.VerifyTAC: // of what was told to the card, not of what the terminal says
@@ -336,6 +347,14 @@ func purseKind(k txn.Kind) byte {
 		return hsm.PurseUnload
 	}
 	return hsm.PurseLoad
+}
+
+// time is packedTime, of whose result all loads of a second have one.
+func (c *cardDesk) time(at int64) [7]byte {
+	if second := at / int64(time.Second); second != c.second {
+		c.second, c.digits = second, packedTime(at)
+	}
+	return c.digits
 }
 
 // packedTime is a moment as YYYYMMDDhhmmss in packed digits.

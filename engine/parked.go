@@ -116,7 +116,7 @@ func (c *DecideCard) decide(s *Shard, o object, l *flow.Load, back bool) error {
 		s.takeBack(&c.Of)
 	}
 	l.Purse.Decide(c.Do)
-	s.putPurse(l)
+	s.putPurse(o, l)
 	s.log.Delete(o.parked())
 	s.cards.parked--
 	return nil

@@ -294,7 +294,7 @@ func (s *Shard) record(sl *slot, kind flow.Rec) {
 		rec.Kind = journal.SignedIn
 		s.aux = registry.AppendSession(s.aux[:0], &sl.Terminal, &sl.keys.session)
 		rec.Body = s.aux
-		s.log.Put(sessionKey(&sl.Terminal), s.aux)
+		s.log.Put(sessionKey(s.keyBuf[:0], &sl.Terminal), s.aux)
 	case flow.SignedOut:
 		rec.Kind = journal.SignedOff
 	case flow.TMKMade:

@@ -29,12 +29,23 @@ func (s *Shard) saveCard(sl *slot) {
 	if l.Purse.Unloads() && l.Purse.Load == sl.ID {
 		l.Unload = sl.Facts
 	}
-	s.putPurse(l)
+	s.putPurse(s.heldCard(sl), l)
 }
 
-func (s *Shard) putPurse(l *flow.Load) {
+// heldCard is the object of the card that a transaction holds and keeps. It was named
+// when it was held: an HMAC costs as much as the rest of what is done to keep a card.
+func (s *Shard) heldCard(sl *slot) object {
+	l, p := sl.Load, &sl.Load.Purse
+	for _, o := range sl.holds {
+		if o.class == cardObject && p.Family == l.Family && p.Serial == l.Serial {
+			return o
+		}
+	}
+	return s.cards.of(p.Family, &p.Serial)
+}
+
+func (s *Shard) putPurse(o object, l *flow.Load) {
 	p := &l.Purse
-	o := s.cards.of(p.Family, &p.Serial)
 	s.aux = card.AppendPurse(s.aux[:0], p)
 	if p.Unloads() {
 		s.aux = journal.AppendFacts(s.aux, &l.Unload)

@@ -84,9 +84,8 @@ func (s *Shard) progress(r Recovery) {
 // is kept, in the batch of its sign-in.
 const sessionPrefix = "session/"
 
-func sessionKey(t *txn.Terminal) []byte {
-	key := append(make([]byte, 0, len(sessionPrefix)+len(t.Merchant)+len(t.Number)), sessionPrefix...)
-	return append(append(key, t.Merchant[:]...), t.Number[:]...)
+func sessionKey(dst []byte, t *txn.Terminal) []byte {
+	return append(append(append(dst, sessionPrefix...), t.Merchant[:]...), t.Number[:]...)
 }
 
 // linkKey is where the name of the link in a place is kept.

@@ -49,11 +49,12 @@ type slot struct {
 	pin          [16]byte
 	pinSize      int
 	echo         translate.Echo
-	keys         *newKeys // of a sign-in
-	holds        []object // that it alone may change
-	day          *dayWork // of a settlement or an upload
-	older        []byte   // the request as 1987 has it, when it came as 1993
-	frame        []byte   // the request; then the answer, while a module behind a socket makes its MAC
+	keys         *newKeys   // of a sign-in
+	holds        []object   // that it alone may change
+	load         *flow.Load // room for what is said of a card, kept from use to use
+	day          *dayWork   // of a settlement or an upload
+	older        []byte     // the request as 1987 has it, when it came as 1993
+	frame        []byte     // the request; then the answer, while a module behind a socket makes its MAC
 }
 
 // newKeys is what a sign-in collects from the security module: the session, and

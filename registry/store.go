@@ -149,12 +149,13 @@ func (r *Registry) settleBatch(wb *badger.WriteBatch) error {
 func (r *Registry) write() {
 	defer close(r.stopped)
 	var due <-chan time.Time
+	wake := r.wake
 	for {
 		select {
-		case <-r.wake:
-			if due == nil {
-				due = time.After(gather)
-			}
+		case <-wake:
+			// Until then nobody waits for words: to be woken costs whoever signs in more than
+			// all the rest of it. One more word stays in the channel.
+			due, wake = time.After(gather), nil
 			continue
 		case <-due:
 		case <-r.stop:
@@ -163,10 +164,10 @@ func (r *Registry) write() {
 			}
 			return
 		}
-		due = nil
+		due, wake = nil, r.wake
 		if err := r.flush(); err != nil {
 			r.log.Error("registry: sessions not saved, will try again", fault.Field(fault.RegistryUnsaved), zap.Error(err))
-			due = time.After(retryAfter)
+			due, wake = time.After(retryAfter), nil
 		}
 	}
 }

@@ -50,6 +50,15 @@ func (c *Cipher) Decrypt(block [8]byte) [8]byte {
 	return block
 }
 
+// EncryptPair encrypts a block under each of two keys, of triple DES in little more than
+// half the time of one after the other.
+func EncryptPair(c, d *Cipher, one, two [8]byte) (a, b [8]byte) {
+	x, y := tdes.EncryptPair(&c.key, &d.key, binary.BigEndian.Uint64(one[:]), binary.BigEndian.Uint64(two[:]))
+	binary.BigEndian.PutUint64(a[:], x)
+	binary.BigEndian.PutUint64(b[:], y)
+	return a, b
+}
+
 // KCV is E(key, 8 zero bytes). Sign-in messages carry its first four bytes,
 // host commands its first three.
 func (c *Cipher) KCV() [8]byte { return c.Encrypt([8]byte{}) }

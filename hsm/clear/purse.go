@@ -13,9 +13,10 @@ import (
 // itself holds. Source: PBOC 2.0 part 1, e-purse; the SM4 forms follow the usual
 // reading and no public document.
 type Purse struct {
-	alg Alg
-	key [purseKey]byte
-	des Cipher // the key expanded, unless it is for SM4
+	alg  Alg
+	key  [purseKey]byte
+	des  Cipher // the key expanded, once it is wanted
+	open bool   // des is
 }
 
 const purseKey = 16 // bytes of every key of a purse, the master's too
@@ -31,14 +32,17 @@ func NewPurse(master []byte, c *hsm.Card) (*Purse, error) {
 	if c.Alg == hsm.CardSM4 {
 		return p, p.deriveSM4(c)
 	}
-	p.des.Expand(master)
-	p.derive(c.Div[:c.Levels])
+	if c.Levels > 0 {
+		p.des.Expand(master)
+		p.derive(&p.des, c.Div[:c.Levels])
+	}
+	p.leaf() // now, so that who only reads may share it
 	return p, nil
 }
 
 // Derive makes p the purse of a DES card under a master key that is expanded
 // already, in p's own memory. There must be a level: an expanded key does not give
-// its bytes back.
+// its bytes back. What it says first of the card changes p: one goroutine at a time.
 func (p *Purse) Derive(master *Cipher, c *hsm.Card) error {
 	if err := fits(master.n, c); err != nil {
 		return err
@@ -46,8 +50,8 @@ func (p *Purse) Derive(master *Cipher, c *hsm.Card) error {
 	if c.Levels == 0 || c.Alg != hsm.CardDES {
 		return fmt.Errorf("card: no level of diversification, or not DES: %w", hsm.BadInput)
 	}
-	p.alg, p.des = DES, *master
-	p.derive(c.Div[:c.Levels])
+	p.alg = DES
+	p.derive(master, c.Div[:c.Levels])
 	return nil
 }
 
@@ -61,15 +65,27 @@ func fits(master int, c *hsm.Card) error {
 	return nil
 }
 
-// derive goes down the levels from the key that is expanded.
-func (p *Purse) derive(levels [][8]byte) {
+// derive goes down the levels from a key. The last is not expanded: a TAC is made with
+// its folded bytes.
+func (p *Purse) derive(from *Cipher, levels [][8]byte) {
 	for i := range levels {
 		data := binary.BigEndian.Uint64(levels[i][:])
-		left, right := tdes.EncryptPair(&p.des.key, &p.des.key, data, ^data)
+		left, right := tdes.EncryptPair(&from.key, &from.key, data, ^data)
 		binary.BigEndian.PutUint64(p.key[:], left)
 		binary.BigEndian.PutUint64(p.key[8:], right)
-		p.des.Expand(p.key[:])
+		if p.open = false; i+1 < len(levels) {
+			from = p.leaf()
+		}
 	}
+}
+
+// leaf is the card's own key.
+func (p *Purse) leaf() *Cipher {
+	if !p.open {
+		p.des.Expand(p.key[:])
+		p.open = true
+	}
+	return &p.des
 }
 
 func (p *Purse) deriveSM4(c *hsm.Card) error {
@@ -116,6 +132,20 @@ func (p *Purse) TAC(c *hsm.Card) [4]byte {
 	return p.of(FoldedKey, c, c.TACData(make([]byte, 0, longestCode)))
 }
 
+// Session makes to the key of one transaction of a DES card, which its MAC1 and MAC2 are
+// made with.
+func (p *Purse) Session(c *hsm.Card, to *Cipher) {
+	key := p.leaf().Encrypt([8]byte(c.SessionData(make([]byte, 0, 8))))
+	to.Expand(key[:])
+}
+
+// PurseCode is a code of a purse over unpadded data, under the key for it: a Session, or
+// a folded key. Data has no more than 31 bytes.
+func (c *Cipher) PurseCode(data []byte) [4]byte {
+	code := c.Chain(hsm.X99, [8]byte{}, append(append(make([]byte, 0, longestCode), data...), 0x80), true)
+	return [4]byte(code[:])
+}
+
 // longestCode is room for what any of the three is made over, with its padding.
 const longestCode = 32
 
@@ -149,14 +179,14 @@ func (p *Purse) MAC(kind PurseKey, session, data []byte, padded bool) (mac [4]by
 	case SessionKey:
 		var from [8]byte
 		copy(from[:], session)
-		from = p.des.Encrypt(from)
+		from = p.leaf().Encrypt(from)
 		own.Expand(from[:])
 	case FoldedKey:
 		var folded [8]byte
 		subtle.XORBytes(folded[:], p.key[:8], p.key[8:])
 		own.Expand(folded[:])
 	default:
-		c = &p.des
+		c = p.leaf()
 	}
 	code := c.Chain(hsm.X99, [8]byte{}, data, true)
 	return [4]byte(code[:]), nil

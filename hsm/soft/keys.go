@@ -2,7 +2,6 @@ package soft
 
 import (
 	"fmt"
-	"io"
 
 	"tongka/hsm"
 )
@@ -36,23 +35,6 @@ func (m *Module) WrapSM4(t hsm.KeyType, key []byte) (hsm.Key, error) {
 		return hsm.Key{}, fmt.Errorf("wrap: key type %03X: %w", uint16(t), code)
 	}
 	return k, nil
-}
-
-// Generate makes a random key of odd parity under the LMK; the scheme (Z, U, T,
-// X, Y) says its length.
-func (m *Module) Generate(t hsm.KeyType, scheme byte) (hsm.Key, hsm.Code) {
-	n := lengthOf(scheme)
-	if n == 0 {
-		return hsm.Key{}, hsm.BadScheme
-	}
-	var own [24]byte
-	if _, err := io.ReadFull(m.rand, own[:n]); err != nil {
-		return hsm.Key{}, hsm.BadModule
-	}
-	forceParity(own[:n])
-	k, code := m.seal(t, scheme, own[:n])
-	own = [24]byte{}
-	return k, code
 }
 
 // Export takes a key from the LMK to a master key (of type masterType, under the

@@ -61,50 +61,6 @@ func Text(q *hsm.Request) (key, key2 []byte) {
 	return key, key2
 }
 
-// load verifies or makes what a card's load needs.
-func (m *Module) load(q *hsm.Request, r *hsm.Reply) {
-	c := &q.More.Card
-	p, code := m.purseFor(q, c)
-	if r.Code = code; !code.OK() {
-		return
-	}
-	var mac [4]byte
-	switch q.Verb {
-	case hsm.MakeMAC2:
-		mac = p.MAC2(c)
-		copy(r.MAC[:], mac[:])
-		return
-	case hsm.VerifyMAC1:
-		mac = p.MAC1(c)
-	case hsm.VerifyTAC:
-		mac = p.TAC(c)
-	}
-	if subtle.ConstantTimeCompare(mac[:], q.MAC[:4]) != 1 {
-		r.Code = hsm.Mismatch
-	}
-}
-
-// purseFor gives the key of a request's card, lent until the next. Master keys of DES cards
-// are kept expanded like the keys of MACs: there are few, and each load asks three times.
-func (m *Module) purseFor(q *hsm.Request, c *hsm.Card) (*clear.Purse, hsm.Code) {
-	t := q.Type
-	if t == 0 {
-		t = hsm.MKAC
-	}
-	if q.Key.N != 16 || q.Key.Scheme == hsm.SM4Scheme || c.Alg != hsm.CardDES || c.Levels == 0 {
-		key, _ := Text(q)
-		return m.Purse(t, key, c)
-	}
-	master, code := m.cipher(t, &q.Key, nil)
-	if !code.OK() {
-		return nil, code
-	}
-	if err := m.card.Derive(master, c); err != nil {
-		return nil, codeOf(err)
-	}
-	return &m.card, hsm.Done
-}
-
 // masterOf is the type of the key that others come or go under.
 func masterOf(q *hsm.Request) hsm.KeyType {
 	if q.Zone {

@@ -63,6 +63,11 @@ type Module struct {
 	out   [8]byte // the last MAC that was given out
 	pin   [12]byte
 	card  clear.Purse // the last that a load was for
+	loads []load      // whose session key is kept, by their session data
+	lmks  map[lmkName]*parts
+	own   [24]byte // a key that is being made
+	last  name     // of the master key that keys were made for last,
+	outer parts    // and itself, for schemes without variants
 
 	batch   clear.Batch          // of DoAll
 	places  [clear.BatchSize]int // whose codes are in it, by their places
@@ -89,7 +94,7 @@ func NewWith(lmk LMK, o Options) (*Module, error) {
 	if o.Rand == nil {
 		o.Rand = rand.Reader
 	}
-	return &Module{lmk: lmk, rand: o.Rand, sm4: o.SM4Cards, cache: cache{at: make(map[name]uint32), max: o.keys()}}, nil
+	return &Module{lmk: lmk, rand: o.Rand, sm4: o.SM4Cards, cache: cache{at: make(map[name]uint32), max: o.keys()}, lmks: map[lmkName]*parts{}}, nil
 }
 
 // LMK gives the local master key, which tells nothing but its check value and
@@ -245,23 +250,54 @@ func (m *Module) Translate(q *hsm.Request) (block [8]byte, n int, code hsm.Code)
 // generateKey makes a key under the LMK and, when the request names a master key,
 // the same key under that (payShield command A0 modes 0 and 1).
 func (m *Module) generateKey(q *hsm.Request, r *hsm.Reply) {
-	own, out := byte('U'), byte('X')
+	own, out, n := byte('U'), byte('X'), 16
 	switch q.Len {
 	case 0, 16:
 	case 8:
-		own, out = 'Z', 'Z'
+		own, out, n = 'Z', 'Z', 8
 	default:
 		r.Code = hsm.BadKeyLength
 		return
 	}
-	k, code := m.Generate(q.Type, own)
+	defer func() { m.own = [24]byte{} }()
+	k, code := m.generate(q.Type, own, n)
 	if code.OK() && q.Key.N != 0 {
-		r.Export, code = m.Export(q.Type, &k, masterOf(q), &q.Key, out)
+		r.Export, code = m.export(masterOf(q), &q.Key, out, m.own[:n])
 	}
 	if r.Code = code; !code.OK() {
 		return
 	}
 	r.Key = k
-	kcv, _ := m.CheckValue(q.Type, &k) // it was made just now: it opens
+	// It will be asked for soon: its check value, then what it was made for.
+	m.name = name{key: k, t: q.Type}
+	c := m.cache.get(&m.name, nil)
+	if c == nil {
+		c, _ = clear.NewCipher(m.own[:n])
+		m.cache.put(&m.name, c)
+	}
+	kcv := c.KCV()
 	copy(r.KCV[:], kcv[:3])
+}
+
+// generate makes a key of n bytes in m.own, and gives it under the LMK.
+func (m *Module) generate(t hsm.KeyType, scheme byte, n int) (hsm.Key, hsm.Code) {
+	if _, err := io.ReadFull(m.rand, m.own[:n]); err != nil {
+		return hsm.Key{}, hsm.BadModule
+	}
+	forceParity(m.own[:n])
+	return m.seal(t, scheme, m.own[:n])
+}
+
+// export writes a clear key under a master key, in a scheme without variants. The master
+// key stays expanded: a terminal that signs in gets two or three keys one after the other.
+func (m *Module) export(t hsm.KeyType, master *hsm.Key, scheme byte, key []byte) (hsm.Key, hsm.Code) {
+	if this := (name{key: *master, t: t}); m.last != this {
+		var under [24]byte
+		if code := m.open(t, master, &under); !code.OK() {
+			return hsm.Key{}, code
+		}
+		m.outer.expand(under[:master.N], scheme)
+		m.last, under = this, [24]byte{}
+	}
+	return m.outer.wrap(scheme, key)
 }

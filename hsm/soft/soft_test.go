@@ -277,9 +277,6 @@ func TestGenerateKeyFaults(t *testing.T) {
 			t.Errorf("%s: %+v, want %v", c.name, r, c.want)
 		}
 	}
-	if _, code := n.Generate(hsm.TPK, 'Q'); code != hsm.BadScheme {
-		t.Error(code)
-	}
 	k := wrap(t, n, hsm.TPK, double)
 	if _, code := n.Export(hsm.TPK, &k, hsm.TMK, &single, 'U'); code != hsm.BadKeyLength {
 		t.Errorf("variants under a single-length key: %v", code)

@@ -70,6 +70,7 @@ func Open(profile Profile) (b *Bank, err error) {
 	if b.p, err = poll.New(); err != nil {
 		return b, err
 	}
+	b.p.Alone = profile.Alone
 	if b.stop[0], b.stop[1], err = os.Pipe(); err != nil {
 		return b, fmt.Errorf("bank: %w", err)
 	}

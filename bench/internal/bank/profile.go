@@ -18,6 +18,8 @@ type Profile struct {
 	// Stuck: the first line that connects to the centre's door hears and never answers, but for sign-on
 	// and echo, as a host whose application hangs behind its front end.
 	Stuck bool `json:"stuck"`
+	// Alone: this process does nothing else, see poll.Poller.
+	Alone bool `json:"alone"`
 }
 
 // mostDelay is as long as a switch in the bench waits for an answer.

@@ -69,6 +69,7 @@ func open(s *Spec) (*generator, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.Alone = s.Alone
 	g := &generator{
 		spec: s, p: p, terminals: terminals, latency: newHistogram(), faults: map[string]int64{},
 		sessions: make([]session, s.Connections), scratch: make([]byte, scratchLen), began: time.Now(),

@@ -44,6 +44,7 @@ type Spec struct {
 	PID         int            `json:"pid"`   // the system under test
 	Ahead       int            `json:"ahead"` // MACs to make before the run, all terminals together
 	Marks       bool           `json:"marks"` // somebody waits for Run's mark
+	Alone       bool           `json:"alone"` // this process does nothing else, see poll.Poller
 }
 
 // validate reports everything that is wrong at once.
