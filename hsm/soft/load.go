@@ -115,7 +115,11 @@ type loadName struct {
 // twice: of 120 KB, those that no load is under way for are not touched.
 const keptLoads = 256
 
-// place is where a load is kept.
+// place is where a load is kept: by card and random, since not every card draws well.
 func (n *loadName) place() int {
-	return int(binary.LittleEndian.Uint64(n.data[:]) * 0x9E3779B97F4A7C15 >> 56)
+	of := binary.BigEndian.Uint64(n.data[:])
+	for i := range n.div {
+		of = (of ^ binary.BigEndian.Uint64(n.div[i][:])) * 0x9E3779B97F4A7C15
+	}
+	return int(of >> 56)
 }

@@ -148,3 +148,27 @@ func BenchmarkSignIn(b *testing.B) {
 		}
 	}
 }
+
+// Cards that draw the same randoms have places of their own, and so have the loads of one
+// card.
+func TestPlacesOfLoads(t *testing.T) {
+	for name, of := range map[string]func(i int) hsm.Card{
+		"cards of one random": func(i int) hsm.Card { c := aLoad(uint32(i), 1); c.Random = [4]byte{1, 2, 3, 4}; return c },
+		"randoms of one card": func(i int) hsm.Card { c := aLoad(7, 1); c.Random[3] = byte(i); return c },
+	} {
+		places := map[int]bool{}
+		for i := range keptLoads / 4 {
+			c := of(i)
+			n := loadName{levels: c.Levels, div: c.Div}
+			c.SessionData(n.data[:0])
+			if at := n.place(); at < 0 || at >= keptLoads {
+				t.Fatalf("place %d", at)
+			} else {
+				places[at] = true
+			}
+		}
+		if len(places) < keptLoads/5 { // chance would give 56 of 64
+			t.Errorf("%s: %d places for %d", name, len(places), keptLoads/4)
+		}
+	}
+}
