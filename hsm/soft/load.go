@@ -112,8 +112,8 @@ type loadName struct {
 }
 
 // keptLoads is how many loads may wait for their bank at a time without making a key
-// twice: of 120 KB, those that no load is under way for are not touched.
-const keptLoads = 256
+// twice, most of the time; half a megabyte.
+const keptLoads = 1024
 
 // place is where a load is kept: by card and random, since not every card draws well.
 func (n *loadName) place() int {
@@ -121,5 +121,5 @@ func (n *loadName) place() int {
 	for i := range n.div {
 		of = (of ^ binary.BigEndian.Uint64(n.div[i][:])) * 0x9E3779B97F4A7C15
 	}
-	return int(of >> 56)
+	return int(of >> 54)
 }

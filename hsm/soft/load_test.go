@@ -167,7 +167,7 @@ func TestPlacesOfLoads(t *testing.T) {
 				places[at] = true
 			}
 		}
-		if len(places) < keptLoads/5 { // chance would give 56 of 64
+		if len(places) < keptLoads/5 { // chance would give 226 of 256
 			t.Errorf("%s: %d places for %d", name, len(places), keptLoads/4)
 		}
 	}
