@@ -12,3 +12,10 @@ func startWriting(fd uintptr, at, size int64) {
 		_ = unix.SyncFileRange(int(fd), at, size, unix.SYNC_FILE_RANGE_WRITE)
 	}
 }
+
+// forget has the system give up what it keeps in memory of a file that is on disk.
+func forget(fd uintptr) {
+	if fd != vfs.InvalidFd {
+		_ = unix.Fadvise(int(fd), 0, 0, unix.FADV_DONTNEED)
+	}
+}

@@ -217,7 +217,9 @@ func (l *Log) fill(f *file) error {
 			return err
 		}
 	}
-	return f.Sync()
+	err = f.Sync()
+	forget(f.Fd())
+	return err
 }
 
 func nameOf(o Options, n int) string { return o.FS.PathJoin(o.Dir, fmt.Sprintf("%06d%s", n, suffix)) }
