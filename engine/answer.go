@@ -167,7 +167,9 @@ func (s *Shard) sealAll() {
 		if j.out == nil {
 			continue
 		}
-		h.req[n] = hsm.Request{Verb: hsm.MakeMAC, Type: hsm.TAK, Alg: j.alg, Key: *j.key, Hint: j.hint, Data: j.out.b[j.from:j.mac]}
+		q := &h.req[n] // as verifyRequest
+		q.Verb, q.Type, q.Alg, q.Key, q.MAC = hsm.MakeMAC, hsm.TAK, j.alg, *j.key, [8]byte{}
+		q.Data, q.Hint = j.out.b[j.from:j.mac], j.hint
 		who[n] = j
 		if n++; n == len(who) {
 			s.sealSome(who[:n])

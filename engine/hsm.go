@@ -77,14 +77,14 @@ func (s *Shard) moduleOpened(i int, id conn.ID) {
 // ask puts a securing step to a module. In the process the answer is there at
 // once, as the next event; true says so.
 func (s *Shard) ask(sl *slot, step flow.Step, ev *flow.Event) bool {
+	if step == flow.VerifyMAC && s.cfg.Module != nil && sl.index != scratchIndex {
+		return s.verify(sl, ev)
+	}
 	if deny := s.request(sl, step); deny != (txn.Code{}) {
 		*ev = flow.Event{Kind: flow.Secured, Deny: deny, Now: s.now}
 		return true
 	}
 	if s.cfg.Module != nil {
-		if step == flow.VerifyMAC && sl.index != scratchIndex {
-			return s.verify(sl, ev)
-		}
 		s.cfg.Module.Do(&s.req, &s.rep)
 		*ev = s.secured(sl, step, &s.rep)
 		return true
@@ -102,7 +102,8 @@ func (s *Shard) ask(sl *slot, step flow.Step, ev *flow.Event) bool {
 // they came.
 func (s *Shard) verify(sl *slot, ev *flow.Event) bool {
 	h := &s.held
-	h.sl[h.n], h.req[h.n] = sl, s.req
+	h.sl[h.n] = sl
+	s.verifyRequest(sl, &h.req[h.n])
 	if h.n++; h.n < len(h.sl) {
 		return false
 	}
@@ -140,10 +141,7 @@ func (s *Shard) request(sl *slot, step flow.Step) txn.Code {
 	*q = hsm.Request{}
 	switch step {
 	case flow.VerifyMAC:
-		q.Verb, q.Type, q.Alg, q.Key = hsm.VerifyMAC, hsm.TAK, sl.term.MAC, sl.sess.MAK
-		v := s.sealedView(sl)
-		q.Data, q.Hint = v.Before(64), &sl.hist.hint
-		q.MAC = translate.MAC(v)
+		s.verifyRequest(sl, q)
 	case flow.TranslatePIN:
 		q.Verb, q.Type = hsm.TranslatePIN, hsm.TPK
 		q.Key, q.Key2 = sl.sess.PIK, s.links[sl.Link].zpk
@@ -171,6 +169,14 @@ func (s *Shard) request(sl *slot, step flow.Step) txn.Code {
 		q.Verb, q.Type, q.Key = hsm.CheckValue, hsm.DEK, sl.keys.session.TDK
 	}
 	return txn.Code{}
+}
+
+// verifyRequest makes a command of the MAC of a request in hand. It sets all that
+// such a command has, so what is used for nothing else need not be cleared.
+func (s *Shard) verifyRequest(sl *slot, q *hsm.Request) {
+	v := s.sealedView(sl)
+	q.Verb, q.Type, q.Alg, q.Key = hsm.VerifyMAC, hsm.TAK, sl.term.MAC, sl.sess.MAK
+	q.Data, q.Hint, q.MAC = v.Before(64), &sl.hist.hint, translate.MAC(v)
 }
 
 // keyTypes are those of the keys that a sign-in makes.
