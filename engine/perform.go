@@ -134,9 +134,14 @@ func (s *Shard) seek(sl *slot, step flow.Step) flow.Event {
 	}
 	ev := flow.Event{Kind: flow.Found, Now: s.now}
 	fp := identity(&sl.Facts)
+	if step == flow.SeekRepeat && s.surelyNew(sl) {
+		s.first(sl, fp, true)
+		ev.Refuse = s.permit(sl)
+		return ev
+	}
 	r, ok := sl.hist.get(fp)
 	index, live := r.live()
-	if ok = ok && (!live || s.holds(index, fp)); !ok && (step == flow.SeekOriginal || !s.surelyNew(sl)) {
+	if ok = ok && (!live || s.holds(index, fp)); !ok {
 		var err error
 		if r, ok, err = s.seekDisk(fp, &sl.Facts, s.since(sl)); err != nil {
 			s.zap.Error("journal not read", fault.Field(fault.JournalUnread), zap.Error(err))
@@ -144,6 +149,7 @@ func (s *Shard) seek(sl *slot, step flow.Step) flow.Event {
 			return ev
 		}
 		if live = false; ok {
+			sl.hist.saw(&sl.Facts)
 			s.know(sl, fp, r)
 		}
 	}
@@ -153,11 +159,7 @@ func (s *Shard) seek(sl *slot, step flow.Step) flow.Event {
 	}
 	switch {
 	case !ok:
-		sl.hist.saw(&sl.Facts)
-		sl.fp = fp
-		if sl.index != scratchIndex {
-			s.know(sl, fp, liveRef(sl.index))
-		}
+		s.first(sl, fp, false)
 		ev.Refuse = s.permit(sl)
 	case live:
 		sl.orig = index + 1
@@ -170,6 +172,20 @@ func (s *Shard) seek(sl *slot, step flow.Step) flow.Event {
 		ev.Fate = sameOr(flow.Repeat, &s.rec.Facts, &sl.Facts)
 	}
 	return ev
+}
+
+// first remembers a request that is no repeat, as one in flight; surely says that
+// the ring cannot hold it.
+func (s *Shard) first(sl *slot, fp uint64, surely bool) {
+	sl.hist.saw(&sl.Facts)
+	sl.fp = fp
+	switch {
+	case sl.index == scratchIndex:
+	case surely:
+		sl.place = sl.hist.add(fp, liveRef(sl.index), s.holdsFn)
+	default:
+		sl.place = sl.hist.put(fp, liveRef(sl.index), s.holdsFn)
+	}
 }
 
 // seekOriginal finds what became of the transaction that a terminal reverses. A
@@ -325,9 +341,9 @@ func (s *Shard) remember(sl *slot) {
 			s.markReversed(sl)
 		case sl.Kind == txn.Reversal:
 		case sl.last != 0:
-			s.know(sl, sl.fp, doneRef(sl.last, sl.Result))
+			sl.hist.ended(sl.place, sl.fp, doneRef(sl.last, sl.Result), s.holdsFn)
 		default:
-			s.know(sl, sl.fp, 0) // came to nothing
+			sl.hist.ended(sl.place, sl.fp, 0, s.holdsFn) // came to nothing
 		}
 	}
 	s.count(sl)

@@ -23,38 +23,42 @@ import (
 )
 
 // slot is one transaction in flight. Slots are made at the start and used again.
+// What a sale needs comes first, in as few cache lines as it takes; what few need
+// comes last.
 type slot struct {
 	flow.Txn
-	index   uint32
-	gen     uint32 // how often the slot was used: old timers and replies miss it
-	conn    conn.ID
-	term    *registry.Terminal
-	sess    *registry.Session
-	hist    *history
-	origin  *origin // where it came from, nil when that has no limits
-	timer   timeout.Token
-	line    *line  // that it was sent on
-	use     uint32 // and which use of it
-	fp      uint64 // identity, 0 when this transaction is not the one remembered under it
-	orig    uint32 // a reversal's original, or a repeat's first, in flight: slot + 1
-	door    uint16 // the listener it came by
-	armed   bool
-	entered bool   // is counted by flow control
-	print   uint64 // of its card, see Shard.print
-	counted int32  // the day that it is counted in, 0: it is not
-	seals   bool   // its answer waits for a MAC from a module behind a socket
+	conn conn.ID
+	term *registry.Terminal
+	sess *registry.Session
+	hist *history
+	line *line // that it was sent on
 	// The newest record of this transaction, and that of its intent.
 	last, intent journal.LSN
-	sealFrom     int // where the MAC's data begins in frame
-	pin          [16]byte
-	pinSize      int
+	timer        timeout.Token
+	fp           uint64 // identity, 0 when this transaction is not the one remembered under it
+	index        uint32
+	gen          uint32 // how often the slot was used: old timers and replies miss it
+	use          uint32 // which use of its line
+	orig         uint32 // a reversal's original, or a repeat's first, in flight: slot + 1
+	place        uint32 // in the history, of fp, unless it was pushed out
+	counted      int32  // the day that it is counted in, 0: it is not
+	door         uint16 // the listener it came by
+	armed        bool
+	entered      bool     // is counted by flow control
+	seals        bool     // its answer waits for a MAC from a module behind a socket
+	origin       *origin  // where it came from, nil when that has no limits
+	keys         *newKeys // of a sign-in
+	day          *dayWork // of a settlement or an upload
+	frame        []byte   // the request; then the answer, while a module behind a socket makes its MAC
+	holds        []object // that it alone may change
 	echo         translate.Echo
-	keys         *newKeys   // of a sign-in
-	holds        []object   // that it alone may change
-	load         *flow.Load // room for what is said of a card, kept from use to use
-	day          *dayWork   // of a settlement or an upload
-	older        []byte     // the request as 1987 has it, when it came as 1993
-	frame        []byte     // the request; then the answer, while a module behind a socket makes its MAC
+
+	load     *flow.Load // room for what is said of a card, kept from use to use
+	print    uint64     // of its card, see Shard.print
+	older    []byte     // the request as 1987 has it, when it came as 1993
+	sealFrom int        // where the MAC's data begins in frame
+	pin      [16]byte
+	pinSize  int
 }
 
 // newKeys is what a sign-in collects from the security module: the session, and

@@ -121,7 +121,7 @@ func (h *history) get(fp uint64) (ref, bool) {
 	return 0, false
 }
 
-// surelyNew says that a request cannot be on disk: its trace is above all that
+// surelyNew says that a request cannot be on disk, nor in the ring: its trace is above all that
 // were seen in its batch, and the batch began in this life of the process, with
 // the sign-in of the session, or the journal had no older life. What an older
 // life did in a batch only the disk knows.
@@ -130,38 +130,66 @@ func (s *Shard) surelyNew(sl *slot) bool {
 	return (s.firstLife || sl.sess.Since > s.started) && sl.Batch == sl.sess.Batch && sl.Batch == h.batch && sl.Trace > h.trace
 }
 
-// saw notes the trace of a request, done or reversed before it came.
+// saw notes the trace of a request, done or reversed before it came. All that the
+// ring gets is noted, and the batch never goes back, so what is above trace in batch
+// is not in the ring either.
 func (h *history) saw(f *txn.Facts) {
 	switch {
-	case h.trace == 0 || f.Batch > h.batch:
+	case f.Batch > h.batch:
 		h.batch, h.trace = f.Batch, f.Trace
 	case f.Batch == h.batch:
 		h.trace = max(h.trace, f.Trace)
 	}
 }
 
-// put remembers a request, or what became of it. The oldest entry gives way,
-// but never one that is in flight: holds tells. A terminal that has more under
-// way than the ring holds gets a larger one.
-func (h *history) put(fp uint64, r ref, holds func(slot uint32, fp uint64) bool) {
+// put remembers a request, or what became of it, and gives its place in the ring.
+func (h *history) put(fp uint64, r ref, holds func(slot uint32, fp uint64) bool) (place uint32) {
 	for i := range h.ring {
 		if h.ring[i].fp == fp {
 			h.ring[i].ref = r
-			return
+			return uint32(i)
 		}
 	}
+	return h.add(fp, r, holds)
+}
+
+// add is put of what is not in the ring. The oldest entry gives way, but never one
+// that is in flight: holds tells. A terminal that has more under way than the ring
+// holds gets a larger one.
+func (h *history) add(fp uint64, r ref, holds func(slot uint32, fp uint64) bool) (place uint32) {
 	for range h.ring {
-		k := &h.ring[h.next]
-		h.next = (h.next + 1) % len(h.ring)
+		at := h.next
+		k := &h.ring[at]
+		h.next = h.after(at)
 		if slot, live := k.ref.live(); !live || !holds(slot, k.fp) {
 			*k = known{fp, r}
-			return
+			return uint32(at)
 		}
 	}
-	h.next = len(h.ring)
-	h.ring = append(h.ring, make([]known, len(h.ring))...)
-	h.ring[h.next] = known{fp, r}
-	h.next++
+	at := len(h.ring)
+	h.ring = append(h.ring, make([]known, at)...)
+	h.ring[at] = known{fp, r}
+	h.next = h.after(at)
+	return uint32(at)
+}
+
+// after is the place behind another in the ring. A division would cost more than all
+// the rest of add.
+func (h *history) after(at int) int {
+	if at++; at < len(h.ring) {
+		return at
+	}
+	return 0
+}
+
+// ended notes what became of a request that was put at a place, and is still there
+// unless it was pushed out.
+func (h *history) ended(place uint32, fp uint64, r ref, holds func(slot uint32, fp uint64) bool) {
+	if int(place) < len(h.ring) && h.ring[place].fp == fp {
+		h.ring[place].ref = r
+		return
+	}
+	h.put(fp, r, holds)
 }
 
 // historyOf gives the history of a terminal, made when it is first heard of.

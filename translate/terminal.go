@@ -16,12 +16,12 @@ import (
 // Echo is what an answer repeats of its request: the envelope, and fields as
 // they came, in a copy of the message that the caller keeps.
 type Echo struct {
-	Envelope
 	kept                                   []byte
 	card, expiry, point, id, currency, f60 iso8583.Run // in kept
-	F60                                    [20]byte    // digits
-	N60                                    uint8
-	unnamed                                bool // the request has no F41 and F42
+	Envelope
+	F60     [20]byte // digits
+	N60     uint8
+	unnamed bool // the request has no F41 and F42
 }
 
 // Net is the network management code (F60.3), 0 when there is none.

@@ -6,16 +6,19 @@ import "math/bits"
 // in a message, or in bytes made for it. It is how an answer repeats what a
 // request said, and how what never changes is put: many fields at the price of
 // one. It holds no bytes: whoever keeps it keeps the message, or a copy.
+//
+// It has no pointer, and so many of them fit a cache line: what waits for a bank
+// keeps six.
 type Run struct {
-	spec    *Spec
 	bits    uint64
 	at, end uint16
+	spec    uint32 // its dialect, see Spec.id
 }
 
 // Run finds the fields from..to (2 to 64) that are present, with all that belongs
 // to them. Fields of the message between them belong to the run, too.
 func (v *View) Run(from, to int) Run {
-	r := Run{spec: v.spec, bits: v.bits[0] & (^uint64(0) >> (from - 1)) & (^uint64(0) << (64 - to))}
+	r := Run{spec: v.spec.id, bits: v.bits[0] & (^uint64(0) >> (from - 1)) & (^uint64(0) << (64 - to))}
 	if r.bits != 0 {
 		first, last := bits.LeadingZeros64(r.bits)+1, 64-bits.TrailingZeros64(r.bits)
 		end := v.spans[last&255]
@@ -38,7 +41,7 @@ func (s *Spec) Encode(fill func(*Builder)) (Run, []byte, error) {
 		return Run{}, nil, err
 	}
 	out = out[s.first:]
-	return Run{spec: s, bits: b.low &^ both, end: uint16(len(out))}, out, nil
+	return Run{spec: s.id, bits: b.low &^ both, end: uint16(len(out))}, out, nil
 }
 
 // Empty says that the run holds no field.
@@ -56,7 +59,7 @@ func (b *Builder) PutRun(r *Run, msg []byte) {
 		if b.err == nil {
 			b.fail(first, OutOfOrder, b.last, first)
 		}
-	case r.spec != b.spec:
+	case r.spec != b.spec.id:
 		b.fail(first, NotInDialect, 0, 0)
 	default:
 		b.last = 64 - bits.TrailingZeros64(r.bits)

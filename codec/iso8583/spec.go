@@ -24,6 +24,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"tongka/codec/iso8583/internal/dialect"
 	"tongka/codec/iso8583/internal/plan"
@@ -71,6 +72,7 @@ var kinds = [...]Kind{table.Absent: Absent, table.Text: Text, table.EText: Text,
 // the bitmaps that it met, and safe for concurrent use.
 type Spec struct {
 	name    string
+	id      uint32       // of all that this process has compiled, from 1
 	mtiSize int          // two packed bytes, or four characters
 	mapSize int          // 8 bytes, or 16 hexadecimal characters
 	maps    table.Coding // of the bitmaps
@@ -88,6 +90,9 @@ type Spec struct {
 	decl    *Declaration
 }
 
+// compiled counts dialects, so that each has a number.
+var compiled atomic.Uint32
+
 // Compile makes the table of a dialect. The declaration belongs to the Spec from
 // then on. The error joins every Fault.
 func Compile(d *Declaration) (*Spec, error) {
@@ -98,7 +103,7 @@ func Compile(d *Declaration) (*Spec, error) {
 		}
 		return nil, fmt.Errorf("方言 · dialect %s: %w", d.Name, errors.Join(errs...))
 	}
-	s := &Spec{name: d.Name, third: d.Third, decl: d, mtiSize: 4, mapSize: 16}
+	s := &Spec{name: d.Name, id: compiled.Add(1), third: d.Third, decl: d, mtiSize: 4, mapSize: 16}
 	for _, n := range d.Numbers() {
 		f := d.Fields[n]
 		s.fields[n] = table.Compile(&f)
