@@ -13,6 +13,7 @@ import (
 	"tongka/bench/internal/mix"
 	"tongka/bench/internal/poll"
 	"tongka/bench/internal/sale"
+	"tongka/hsm/clear"
 )
 
 const scratchLen = 256 << 10
@@ -34,6 +35,8 @@ type generator struct {
 	faults    map[string]int64
 	scratch   []byte
 	out       []byte
+	macs      clear.Batch // of a mix: of the requests that wait for them
+	unsealed  []unsealed
 }
 
 // session is one connection and what is under way on it.
@@ -98,6 +101,13 @@ func (g *generator) close() {
 
 // start connects everybody and sends the first requests.
 func (g *generator) start() error {
+	if err := g.startAll(); err != nil {
+		return err
+	}
+	return g.seal()
+}
+
+func (g *generator) startAll() error {
 	g.sending = true
 	g.pacer.start(g.spec.Rate, len(g.sessions))
 	for i := range g.sessions {
@@ -173,13 +183,18 @@ func (g *generator) turn(most time.Duration) error {
 	for _, ev := range events {
 		s := &g.sessions[ev.Fd]
 		if err := g.serve(s, ev.Events); err != nil {
-			if err == io.EOF {
-				err = errors.New("closed by the system under test")
-			}
-			return fmt.Errorf("load: connection %d of terminal %d: %w", ev.Fd, s.term, err)
+			return s.fault(err)
 		}
 	}
-	return nil
+	return g.seal()
+}
+
+// fault says whose connection an error is of.
+func (s *session) fault(err error) error {
+	if err == io.EOF {
+		err = errors.New("closed by the system under test")
+	}
+	return fmt.Errorf("load: connection %d of terminal %d: %w", s.Tag, s.term, err)
 }
 
 // serve reads once and, when that brings answers, writes once: as many requests

@@ -83,7 +83,7 @@ func (g *generator) sendDue() error {
 			return err
 		}
 	}
-	return nil
+	return g.seal()
 }
 
 // release makes a session free again when its sale is answered. The sale that it is for

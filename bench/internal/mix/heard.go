@@ -110,22 +110,20 @@ func (t *Till) signedIn() error {
 	if err != nil {
 		return t.fault("MAK: %v", err)
 	}
-	mak, err := clear.NewCipher(key)
-	if err != nil {
-		return t.fault("MAK: %v", err)
-	}
+	var mak clear.Cipher
+	mak.Expand(key) // of two blocks
 	if check := mak.KCV(); string(check[:4]) != string(f62[makAt+slot:]) {
 		return t.fault("the check value of the MAK is %X", check[:4])
 	}
+	t.mak = mak
 	copy(t.term.MAK[:], key)
 	f60 := t.view.AppendText(t.text[:0], 60)
 	if len(f60) < batchAt+len(t.term.Batch) {
 		return t.fault("F60 has no batch number")
 	}
 	t.term.Batch = string(f60[batchAt : batchAt+len(t.term.Batch)])
-	if err := t.keyed(); err != nil {
-		return t.fault("%v", err)
-	}
+	t.sell.Rekey(&t.mak, t.term.Batch)
+	t.ask.Rekey(&t.mak, t.term.Batch)
 	return nil
 }
 

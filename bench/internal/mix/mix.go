@@ -10,7 +10,6 @@ import (
 
 	"tongka/bench/internal/sale"
 	"tongka/codec/iso8583"
-	"tongka/hsm"
 	"tongka/hsm/clear"
 )
 
@@ -59,7 +58,7 @@ const (
 // goroutine; what it gives is lent until the next call.
 type Till struct {
 	term     sale.Terminal
-	tmk, mak *clear.Cipher
+	tmk, mak clear.Cipher
 	sell     *sale.Request
 	ask      *sale.Request
 	card     *purse
@@ -74,6 +73,8 @@ type Till struct {
 	out      []byte
 	text     []byte
 	sent     int // length of the frame under way
+	macs     *clear.Batch
+	place    int // in it, of the frame's MAC; -1 for none
 }
 
 // totals are of the batch that the till is in.
@@ -89,40 +90,34 @@ func New(i int, trace uint32) (*Till, error) {
 	if t.deal() == Reverse { // nothing was sold yet
 		t.at++
 	}
+	t.tmk.Expand(t.term.PIK[:])
+	t.mak.Expand(t.term.MAK[:])
 	var err error
-	if t.tmk, err = clear.NewCipher(t.term.PIK[:]); err != nil {
-		return nil, err
-	}
 	if t.card, err = newPurse(i); err != nil {
 		return nil, err
 	}
-	return t, t.keyed()
-}
-
-// keyed takes the terminal's key and batch into use.
-func (t *Till) keyed() (err error) {
-	if t.mak, err = clear.NewCipher(t.term.MAK[:]); err != nil {
-		return err
-	}
 	if t.sell, err = sale.NewRequest(&t.term, false); err != nil {
-		return err
+		return nil, err
 	}
 	t.ask, err = sale.NewEnquiry(&t.term)
-	return err
+	return t, err
 }
 
 func (t *Till) deal() Deal { return day[t.at] }
 
 // Next is what the terminal sends now: a new deal's request, or the confirmation of a load.
-func (t *Till) Next() (frame []byte, err error) {
+// What its MAC is made over goes to macs, which must not be full; the frame is whole when
+// they are made and Seal has been called.
+func (t *Till) Next(macs *clear.Batch) (frame []byte, err error) {
+	t.macs, t.place = macs, -1
 	switch d := t.deal(); {
 	case t.stage == confirming:
 		frame, err = t.confirm()
 	case d == Sell:
 		t.sold = t.trace
-		frame = t.sell.Frame(t.trace)
+		frame = t.shut(t.sell.Unsealed(t.trace))
 	case d == Ask:
-		frame = t.ask.Frame(t.trace)
+		frame = t.shut(t.ask.Unsealed(t.trace))
 	case d == Load:
 		frame, err = t.load()
 	case d == Reverse:
@@ -137,6 +132,20 @@ func (t *Till) Next() (frame []byte, err error) {
 	}
 	t.sent = len(frame)
 	return frame, err
+}
+
+// shut leaves the MAC of a message to the batch, by the XOR of its blocks.
+func (t *Till) shut(frame []byte, fold [8]byte) []byte {
+	t.place = t.macs.Add(&t.mak, fold[:])
+	return frame
+}
+
+// Seal puts the MAC into the frame that Next gave, once the batch's are made.
+func (t *Till) Seal(frame []byte) {
+	if t.place >= 0 {
+		mac := t.macs.MAC(t.place)
+		copy(frame[len(frame)-len(mac):], mac[:])
+	}
 }
 
 // Echoed takes an answer that is the request sent back, as a relay's bank gives it. more says
@@ -180,20 +189,19 @@ func (t *Till) begin(mti iso8583.MTI) iso8583.Builder {
 	return iso8583.Pos().Begin(t.out, mti)
 }
 
-// end closes a message and sets its length, and with a key its MAC.
-func (t *Till) end(m *iso8583.Builder, mak *clear.Cipher) ([]byte, error) {
+// end closes a message and sets its length, and leaves its MAC to the batch if it has one.
+func (t *Till) end(m *iso8583.Builder, sealed bool) ([]byte, error) {
 	var none [8]byte
 	at := m.Offset()
-	if mak != nil {
+	if sealed {
 		m.Put(64, none[:])
 	}
 	out, err := m.End()
 	if err != nil {
 		return nil, t.fault("%v", err)
 	}
-	if mak != nil {
-		mac := mak.MAC(hsm.UnionPay, out[msgAt:msgAt+at])
-		copy(out[msgAt+at:], mac[:])
+	if sealed {
+		t.place = t.macs.Add(&t.mak, out[msgAt:msgAt+at])
 	}
 	out[0], out[1] = byte((len(out)-lengthLen)>>8), byte(len(out)-lengthLen)
 	t.out = out
@@ -229,7 +237,7 @@ func (t *Till) load() ([]byte, error) {
 	t.text = about
 	m.Put(58, about)
 	m.Put(60, t.f60("46", "000"))
-	return t.end(&m, t.mak)
+	return t.end(&m, true)
 }
 
 func (t *Till) confirm() ([]byte, error) {
@@ -242,7 +250,7 @@ func (t *Till) confirm() ([]byte, error) {
 	t.text = t.card.confirmation(t.text[:0], t.tac)
 	m.Put(58, t.text)
 	m.Put(60, t.f60("55", "000"))
-	return t.end(&m, t.mak)
+	return t.end(&m, true)
 }
 
 // reverse takes the last sale back: the original's fields without the card's own data.
@@ -258,7 +266,7 @@ func (t *Till) reverse() ([]byte, error) {
 	m.Put(39, append(t.text[:0], "98"...))
 	t.parties(&m)
 	m.Put(60, t.f60("22", "000601"))
-	return t.end(&m, t.mak)
+	return t.end(&m, true)
 }
 
 func (t *Till) signIn() ([]byte, error) {
@@ -268,7 +276,7 @@ func (t *Till) signIn() ([]byte, error) {
 	m.Put(42, append(t.text[:0], t.term.Merchant...))
 	m.Put(60, t.f60("00", "003"))
 	m.Put(63, append(t.text[:0], "01 "...))
-	return t.end(&m, nil)
+	return t.end(&m, false)
 }
 
 func (t *Till) settle() ([]byte, error) {
@@ -285,7 +293,7 @@ func (t *Till) settle() ([]byte, error) {
 	m.Put(48, f48)
 	m.Put(49, append(t.text[:0], "156"...))
 	m.Put(60, t.f60("00", "201"))
-	return t.end(&m, t.mak)
+	return t.end(&m, true)
 }
 
 // digits appends a number with zeros in front.

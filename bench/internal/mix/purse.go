@@ -1,6 +1,7 @@
 package mix
 
 import (
+	"crypto/subtle"
 	"encoding/binary"
 	"fmt"
 
@@ -31,10 +32,11 @@ type purse struct {
 	balance uint32
 	seq     uint16
 	drawn   uint32 // randoms that it has given
-	load    *clear.Cipher
-	tac     *clear.Cipher // both halves folded
-	session *clear.Cipher // of the load under way, nil without one
-	about   hsm.Card      // and what is known of it
+	load    *clear.Purse
+	tac     clear.Cipher // both halves folded
+	session clear.Cipher // of the load under way
+	open    bool         // there is one
+	about   hsm.Card     // and what is known of it
 	text    []byte
 }
 
@@ -43,26 +45,17 @@ func newPurse(i int) (*purse, error) {
 	p := &purse{serial: card.Serial{0x31, 0x04, 0x89, 0x20}, seq: 1, text: make([]byte, 0, 64)}
 	binary.BigEndian.PutUint32(p.serial[6:], uint32(i))
 	levels := &hsm.Card{Levels: 1, Div: [hsm.MaxLevels][8]byte{[8]byte(p.serial[2:])}}
-	for _, k := range []struct {
-		master [16]byte
-		to     **clear.Cipher
-		fold   bool
-	}{{LoadMaster, &p.load, false}, {TACMaster, &p.tac, true}} {
-		derived, err := clear.NewPurse(k.master[:], levels)
-		if err != nil {
-			return nil, err
-		}
-		key := derived.Key()
-		if k.fold {
-			for j := range 8 {
-				key[j] ^= key[8+j]
-			}
-			key = key[:8]
-		}
-		if *k.to, err = clear.NewCipher(key); err != nil {
-			return nil, err
-		}
+	var err error
+	if p.load, err = clear.NewPurse(LoadMaster[:], levels); err != nil {
+		return nil, err
 	}
+	tac, err := clear.NewPurse(TACMaster[:], levels)
+	if err != nil {
+		return nil, err
+	}
+	var folded [8]byte
+	subtle.XORBytes(folded[:], tac.Key()[:8], tac.Key()[8:])
+	p.tac.Expand(folded[:])
 	return p, nil
 }
 
@@ -74,11 +67,8 @@ func (p *purse) begin(dst []byte, fen uint32) ([]byte, error) {
 	p.drawn++
 	p.about = hsm.Card{Kind: hsm.PurseLoad, Balance: p.balance, Amount: fen, Seq: p.seq, Terminal: kiosk}
 	binary.BigEndian.PutUint32(p.about.Random[:], p.drawn*0x9E3779B1)
-	key := p.load.Encrypt([8]byte(p.about.SessionData(p.text[:0])))
-	var err error
-	if p.session, err = clear.NewCipher(key[:]); err != nil {
-		return dst, err
-	}
+	p.load.Session(&p.about, &p.session)
+	p.open = true
 	dst = card.AppendTag(dst, card.TagFamily, byte(card.TUnion))
 	dst = card.AppendTag(dst, card.TagIssuer, issuer[:]...)
 	dst = card.AppendTag(dst, card.TagCity, city[:]...)
@@ -87,7 +77,7 @@ func (p *purse) begin(dst []byte, fen uint32) ([]byte, error) {
 	dst = card.AppendTag(dst, card.TagSeq, byte(p.seq>>8), byte(p.seq))
 	dst = card.AppendTag(dst, card.TagKey, 1, 1, 0)
 	dst = card.AppendTag(dst, card.TagRandom, p.about.Random[:]...)
-	mac1 := p.code(p.session, p.about.MAC1Data(p.text[:0]))
+	mac1 := p.session.PurseCode(p.about.MAC1Data(p.text[:0]))
 	dst = card.AppendTag(dst, card.TagMAC1, mac1[:]...)
 	return card.AppendTag(dst, card.TagTerminal, kiosk[:]...), nil
 }
@@ -95,15 +85,15 @@ func (p *purse) begin(dst []byte, fen uint32) ([]byte, error) {
 // credit takes what the answer brought; false when the MAC2 is wrong. The TAC signs what
 // was written.
 func (p *purse) credit(time [7]byte, mac2 [4]byte) (tac [4]byte, ok bool) {
-	session := p.session
-	if p.session = nil; session == nil {
+	if !p.open {
 		return tac, false
 	}
+	p.open = false
 	p.about.Time = time
-	if p.code(session, p.about.MAC2Data(p.text[:0])) != mac2 {
+	if p.session.PurseCode(p.about.MAC2Data(p.text[:0])) != mac2 {
 		return tac, false
 	}
-	tac = p.code(p.tac, p.about.TACData(p.text[:0]))
+	tac = p.tac.PurseCode(p.about.TACData(p.text[:0]))
 	p.balance += p.about.Amount
 	p.seq++
 	return tac, true
@@ -117,12 +107,4 @@ func (p *purse) confirmation(dst []byte, tac [4]byte) []byte {
 	dst = card.AppendTag(dst, card.TagStatus, byte(card.Written))
 	dst = card.AppendTag(dst, card.TagTAC, tac[:]...)
 	return card.AppendTag32(dst, card.TagAfter, p.balance)
-}
-
-// code is a CBC code with single DES, padded with 80 and zeros, of which four bytes count.
-func (p *purse) code(key *clear.Cipher, data []byte) [4]byte {
-	data = append(data, 0x80)
-	p.text = data
-	c := key.Chain(hsm.X99, [8]byte{}, data, true)
-	return [4]byte(c[:])
 }

@@ -18,6 +18,13 @@ const (
 	TraceAt = posMTI + 2 + 8 + 9 + 3 + 6 // MTI, bitmap, F2, F3, F4
 )
 
+// Of the frame's end: F60.2 and F60.3, then the MAC.
+const (
+	batchLen  = 3
+	batchFrom = batchLen + 3 // before the MAC
+	macLen    = 8
+)
+
 // Request is one terminal's sale. Only the trace number and the MAC change, so
 // everything else of the MAC (the XOR of all blocks with trace 000000) is done
 // once; a new request folds in three bytes and encrypts two blocks. MACs made
@@ -46,6 +53,18 @@ func NewEnquiry(t *Terminal) (*Request, error) {
 	return newRequest(t, false, "310000"+"000000000000", "01")
 }
 
+// Rekey makes r the request of a terminal that has signed in again: its key, which is lent
+// for good, and its batch. What was prepared is void.
+func (r *Request) Rekey(mak *clear.Cipher, batch string) {
+	r.mak, r.ahead = mak, nil
+	at := len(r.frame) - macLen - batchFrom
+	var digits [batchLen]byte
+	for i, c := range bcd(digits[:0], batch[:2*batchLen]) {
+		r.fold[(at+i-posMTI)%8] ^= r.frame[at+i] ^ c
+		r.frame[at+i] = c
+	}
+}
+
 // newRequest makes a request with the digits of F3 and F4, and F60.1.
 func newRequest(t *Terminal, pin bool, what, usage string) (*Request, error) {
 	mak, err := clear.NewCipher(t.MAK[:])
@@ -61,7 +80,7 @@ func newRequest(t *Terminal, pin bool, what, usage string) (*Request, error) {
 	for i, c := range b[posMTI:] {
 		r.fold[i%8] ^= c
 	}
-	b = append(b, make([]byte, 8)...)
+	b = append(b, make([]byte, macLen)...)
 	binary.BigEndian.PutUint16(b, uint16(len(b)-2))
 	r.frame = b
 	return r, nil
@@ -137,7 +156,7 @@ func (r *Request) Prepare(first uint32, n int) {
 func (r *Request) Frame(trace uint32) []byte {
 	t := bcd3(trace)
 	copy(r.frame[TraceAt:], t[:])
-	m := r.frame[len(r.frame)-8:]
+	m := r.frame[len(r.frame)-macLen:]
 	if i := trace - r.first; i < uint32(len(r.ahead)) {
 		copy(m, r.ahead[i][:])
 		return r.frame
@@ -147,14 +166,28 @@ func (r *Request) Frame(trace uint32) []byte {
 	return r.frame
 }
 
+// Unsealed is Frame without its MAC. The MAC of fold alone is the MAC of the whole
+// message: who has many to make makes them together, and puts it where the frame's last 8
+// bytes are.
+func (r *Request) Unsealed(trace uint32) (frame []byte, fold [8]byte) {
+	t := bcd3(trace)
+	copy(r.frame[TraceAt:], t[:])
+	return r.frame, r.folded(t)
+}
+
 // mac folds the trace into the blocks' XOR. The MAC of those 8 bytes alone is
 // the MAC of the whole message, since the algorithm begins with that XOR.
 func (r *Request) mac(trace uint32) [8]byte {
+	fold := r.folded(bcd3(trace))
+	return r.mak.MAC(hsm.UnionPay, fold[:])
+}
+
+func (r *Request) folded(trace [3]byte) [8]byte {
 	fold := r.fold
-	for i, c := range bcd3(trace) {
+	for i, c := range trace {
 		fold[(TraceAt-posMTI+i)%8] ^= c
 	}
-	return r.mak.MAC(hsm.UnionPay, fold[:])
+	return fold
 }
 
 func bcd3(n uint32) (b [3]byte) {

@@ -77,6 +77,45 @@ func TestEveryFrameHasTheMACOfThePlainAlgorithm(t *testing.T) {
 	}
 }
 
+// After a sign-in a request is what a terminal of that key and batch would make, and
+// nothing of before is left of what was prepared.
+func TestRekeyedIsMadeAnew(t *testing.T) {
+	for name, make := range map[string]func(*Terminal) (*Request, error){
+		"sale":    func(t *Terminal) (*Request, error) { return NewRequest(t, false) },
+		"PIN":     func(t *Terminal) (*Request, error) { return NewRequest(t, true) },
+		"enquiry": NewEnquiry,
+	} {
+		term := NewTerminal(7)
+		r, err := make(&term)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Prepare(1, 10)
+		for i, batch := range []string{"000002", "999999", "123456"} {
+			r.Frame(uint32(i + 5))
+			term.Batch, term.MAK[3] = batch, term.MAK[3]^0x30
+			mak, err := clear.NewCipher(term.MAK[:])
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Rekey(mak, batch)
+			want, err := make(&term)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, trace := range []uint32{1, 5, 999_999} {
+				if got, want := r.Frame(trace), want.Frame(trace); !bytes.Equal(got, want) {
+					t.Fatalf("%s, batch %s, trace %d:\n%X, want\n%X", name, batch, trace, got, want)
+				}
+				frame, fold := want.Unsealed(trace)
+				if mac := mak.MAC(hsm.UnionPay, fold[:]); !bytes.Equal(mac[:], frame[len(frame)-8:]) {
+					t.Fatalf("%s: the fold gives %s, want %s", name, mac, frame[len(frame)-8:])
+				}
+			}
+		}
+	}
+}
+
 func TestFrameParsesWithTheCodec(t *testing.T) {
 	term := NewTerminal(123)
 	for _, pin := range []bool{false, true} {
