@@ -19,6 +19,7 @@ const (
 // Bytes that one of each thing takes, rounded up from the sizes of the types.
 const (
 	slotBytes      = 1024     // a transaction in flight: facts, both requests' fields, timers
+	loadBytes      = 576      // what is said of a card in one, when cards are loaded
 	historyBytes   = 16       // a transaction that a terminal's repeat is known by
 	tracesBytes    = 9 << 20  // the upstream trace numbers, a million of them, and a bit for each of four million transactions
 	sessionBytes   = 7 << 10  // a TLS session at rest
@@ -76,6 +77,9 @@ func (c *Config) Memory() []Term {
 		fixed("登记库 Badger · registry store", registryBytes),
 		fixed("流水库 Pebble · journal store", journalBytes),
 		fixed("程序自身 · the program itself", processBytes),
+	}
+	if c.Cards.Ceiling > 0 {
+		terms = append(terms, product("在途卡片 · cards in flight", int64(c.Limits.InFlight), loadBytes))
 	}
 	if sessions > 0 {
 		terms = append(terms, product("终端 TLS 会话 · TLS sessions of terminals", sessions, sessionBytes))
