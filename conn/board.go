@@ -27,6 +27,8 @@ type boarder struct {
 	p       *peer
 	fd      int
 	arrived chan struct{} // closed when it is settled; nil when nobody waits
+
+	in, gone *entrance // in place of a peer: to be watched from now on, or no more
 }
 
 var errNotOpened = errors.New("the event loop did not take the socket")
@@ -81,6 +83,17 @@ func (l *loop) letAboard(most int) (more bool) {
 }
 
 func (l *loop) takeIn(b boarder) {
+	switch {
+	case b.in != nil:
+		if err := l.watch(b.in); err != nil {
+			l.front.enrollErrs.Add(1)
+			l.front.log.Error("listener not watched", fault.Field(fault.NotEnrolled), zap.String("at", b.in.door.Load().name()), zap.Error(err))
+		}
+		return
+	case b.gone != nil:
+		l.forget(b.gone)
+		return
+	}
 	err := l.berth.take(b.p, b.fd)
 	switch {
 	case !b.p.opened: // gnet has closed the descriptor

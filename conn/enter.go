@@ -3,14 +3,16 @@ package conn
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 	"unsafe"
 
+	"github.com/panjf2000/gnet/v2"
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
@@ -18,23 +20,37 @@ import (
 	"tongka/fault"
 )
 
-// How long an acceptor pauses when accept fails, each time twice as long.
+// backlog is what may wait in a listening socket, as Linux has it; more come while we
+// look, and a crowd without end must not keep the entrance open.
+const backlog = 4096
+
+// How long an entrance rests when accept fails, each time twice as long.
 const (
 	acceptPauseMin = 5 * time.Millisecond
 	acceptPauseMax = 160 * time.Millisecond
 )
 
-// entrance is a listening socket and the door that those who come in belong to.
+// entrance is a listening socket and the door that those who come in belong to. The
+// loop that watches it takes them in, some in a turn; who closes it, does so from
+// anywhere.
 type entrance struct {
-	addr net.Addr
-	file *os.File
-	raw  syscall.RawConn      // of file
-	door atomic.Pointer[door] // Update changes it when the socket stays and the framing does not
+	front *Front
+	addr  net.Addr
+	door  atomic.Pointer[door] // Update changes it when the socket stays and the framing does not
+
+	mu    sync.Mutex // of what follows
+	fd    int        // -1: closed
+	loop  *loop      // that watches it; nil before
+	knock int        // the descriptor under which the loop is told, see watch
+	conn  gnet.Conn  // of knock; the loop's
+	given bool       // what waits in it is another process's
+	come  comer
+	pause time.Duration
 }
 
 // newEntrance takes the listener over. What it accepts has the options that it has
 // itself, for the net package would spend five system calls on those of each.
-func newEntrance(ln *net.TCPListener) (*entrance, error) {
+func (f *Front) newEntrance(ln *net.TCPListener) (*entrance, error) {
 	defer ln.Close()
 	fd, err := dup(ln)
 	if err != nil {
@@ -44,49 +60,47 @@ func newEntrance(ln *net.TCPListener) (*entrance, error) {
 		_ = unix.Close(fd)
 		return nil, err
 	}
-	e := &entrance{addr: ln.Addr(), file: os.NewFile(uintptr(fd), "listener")}
-	if err = e.file.SetReadDeadline(time.Time{}); err == nil { // fails when the runtime cannot wait for it
-		e.raw, err = e.file.SyscallConn()
-	}
-	if err != nil {
-		e.close()
-		return nil, err
-	}
-	return e, nil
+	return &entrance{front: f, addr: ln.Addr(), fd: fd, pause: acceptPauseMin}, nil
 }
 
-// close is harmless for a link that we dial, and when done again.
+// close is harmless for a link that we dial, and when done again. Who waits in the
+// socket is let in first, to be told the end like all others, unless the socket goes
+// on elsewhere.
 func (e *entrance) close() {
-	if e != nil {
-		_ = e.file.Close()
+	if e == nil {
+		return
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.fd < 0 {
+		return
+	}
+	if e.loop != nil {
+		for n := 0; n < backlog && !e.given && e.come.accept(e.fd) && e.come.err == nil; n++ {
+			if b := e.letIn(); b.p != nil {
+				b.p.loop.board(b)
+			}
+		}
+		e.unwatched()
+		e.loop.board(boarder{gone: e})
+	}
+	_ = unix.Close(e.fd)
+	e.fd = -1
 }
 
-// comer is what one try to accept gives. It belongs to the goroutine that accepts.
+// comer is what one try to accept gives.
 type comer struct {
 	fd   int
 	from unix.RawSockaddrAny
 	err  error
-	try  func(uintptr) bool // method value made once
-}
-
-func newComer() *comer {
-	c := &comer{}
-	c.try = c.accept
-	return c
-}
-
-// next waits for a caller. closed says that the entrance is.
-func (e *entrance) next(c *comer) (closed bool) {
-	return e.raw.Read(c.try) != nil
 }
 
 // accept is false when nobody waits. x/sys has an Accept4 as well; it asks the socket
 // for its protocol each time and puts the address on the heap.
-func (c *comer) accept(listening uintptr) bool {
+func (c *comer) accept(listening int) bool {
 	for {
 		room := uint32(unsafe.Sizeof(c.from))
-		fd, _, errno := unix.Syscall6(unix.SYS_ACCEPT4, listening, uintptr(unsafe.Pointer(&c.from)), uintptr(unsafe.Pointer(&room)),
+		fd, _, errno := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(listening), uintptr(unsafe.Pointer(&c.from)), uintptr(unsafe.Pointer(&room)),
 			unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 		switch errno {
 		case unix.EAGAIN:
@@ -116,41 +130,137 @@ func (c *comer) remote() netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// accept takes sockets in until the entrance is closed. It never waits for a
-// loop: a loop that is in the middle of a long turn must not slow the door.
-func (f *Front) accept(e *entrance) {
-	pause := acceptPauseMin
-	c := newComer()
-	for {
-		if e.next(c) {
+// give makes one more descriptor of the socket, for another process.
+func (e *entrance) give() (fd int, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.given = true
+	fd, err = unix.FcntlInt(uintptr(e.fd), unix.F_DUPFD_CLOEXEC, 3)
+	return fd, os.NewSyscallError("fcntl", err)
+}
+
+// open has a loop watch the entrance.
+func (e *entrance) open() {
+	l := e.front.loops[e.door.Load().index%len(e.front.loops)]
+	l.board(boarder{in: e})
+}
+
+// watch begins to tell the loop when somebody waits, on the loop. gnet knows
+// connections only, and finds them by the number that epoll gives back; so the
+// listening socket is registered under the number of a connection that always has a
+// byte to read, an eventfd that is never used up and of which epoll tells nothing. A
+// goroutine that waits for the socket would cost two changes of threads a caller.
+func (l *loop) watch(e *entrance) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.fd < 0 {
+		return nil // closed meanwhile
+	}
+	fd, err := unix.Eventfd(0, unix.EFD_SEMAPHORE|unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		return os.NewSyscallError("eventfd", err)
+	}
+	if _, err := unix.Write(fd, binary.NativeEndian.AppendUint64(nil, 1<<62)); err != nil {
+		_ = unix.Close(fd)
+		return os.NewSyscallError("eventfd", err)
+	}
+	if err := l.berth.take(e, fd); err != nil { // it has closed the descriptor
+		return err
+	}
+	e.loop, e.knock = l, fd
+	silent := unix.EpollCtl(l.berth.epoll, unix.EPOLL_CTL_MOD, fd, &unix.EpollEvent{Fd: int32(fd)})
+	return errors.Join(os.NewSyscallError("epoll_ctl", silent), e.watched())
+}
+
+// watched registers the socket, unwatched ends that. With e.mu held.
+func (e *entrance) watched() error {
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(e.loop.berth.epoll, unix.EPOLL_CTL_ADD, e.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(e.knock)}))
+}
+
+func (e *entrance) unwatched() {
+	// It fails when the entrance rests, and then there is nothing to end. The socket may
+	// live on in another process, so closing it would not do.
+	_ = unix.EpollCtl(e.loop.berth.epoll, unix.EPOLL_CTL_DEL, e.fd, nil)
+}
+
+// forget lets go of what stood for a closed entrance, on the loop.
+func (l *loop) forget(e *entrance) { _ = l.el.Close(e.conn) }
+
+// knocked lets in those who wait, on the loop, so many in a turn: epoll tells of the
+// rest again.
+func (l *loop) knocked(e *entrance) {
+	l.reported()
+	for ; l.welcomed < newcomersPerTurn; l.welcomed++ {
+		b, ok := e.next()
+		switch {
+		case !ok:
+			return
+		case b.p == nil:
+		case b.p.loop == l:
+			l.takeIn(b)
+		default:
+			b.p.loop.board(b)
+		}
+	}
+}
+
+// next accepts one caller. ok is false when nobody waits, or the entrance rests or is
+// closed; the peer is nil when he was sent away.
+func (e *entrance) next() (b boarder, ok bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.fd < 0 || !e.come.accept(e.fd) {
+		return b, false
+	}
+	if e.come.err != nil {
+		e.rest()
+		return b, false
+	}
+	e.pause = acceptPauseMin
+	return e.letIn(), true
+}
+
+// rest looks away from the socket for a while, with e.mu held: there is no descriptor
+// for who waits, and epoll would tell of him again and again.
+func (e *entrance) rest() {
+	f := e.front
+	f.acceptErrs.Add(1)
+	if e.pause == acceptPauseMin { // once for each bad time
+		f.log.Warn("accept failed", fault.Field(fault.AcceptFailed), zap.String("listener", e.door.Load().name()), zap.Error(os.NewSyscallError("accept4", e.come.err)))
+	}
+	e.unwatched()
+	time.AfterFunc(e.pause, func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if e.fd < 0 {
 			return
 		}
-		d := e.door.Load()
-		if c.err != nil {
-			f.acceptErrs.Add(1)
-			if pause == acceptPauseMin { // once for each bad time
-				f.log.Warn("accept failed", fault.Field(fault.AcceptFailed), zap.String("listener", d.name()), zap.Error(os.NewSyscallError("accept4", c.err)))
-			}
-			f.pause(f.ctx, pause)
-			pause = min(2*pause, acceptPauseMax)
-			continue
+		if err := e.watched(); err != nil {
+			e.come.err = err
+			e.rest()
 		}
-		pause = acceptPauseMin
-		fd, from, t := c.fd, c.remote(), d.terms.Load()
-		guest := f.admit(d, t, from.Addr())
-		if guest == nil {
-			refuse(fd)
-			continue
-		}
-		f.accepted.Add(1)
-		if t.tls != nil {
-			f.greet(d, guest, t.tls, fd, from)
-			continue
-		}
-		p := f.newcomer(d, guest, from)
-		p.loop.takeOn(p)
-		p.loop.board(boarder{p: p, fd: fd})
+	})
+	e.pause = min(2*e.pause, acceptPauseMax)
+}
+
+// letIn makes a peer of who was accepted, or sends him away or to the handshake. With
+// e.mu held, so that nobody is on his way to a loop once the entrance is closed.
+func (e *entrance) letIn() (b boarder) {
+	f, d, fd, from := e.front, e.door.Load(), e.come.fd, e.come.remote()
+	t := d.terms.Load()
+	guest := f.admit(d, t, from.Addr())
+	if guest == nil {
+		refuse(fd)
+		return b
 	}
+	f.accepted.Add(1)
+	if t.tls != nil {
+		f.greet(d, guest, t.tls, fd, from)
+		return b
+	}
+	p := f.newcomer(d, guest, from)
+	p.loop.takeOn(p)
+	return boarder{p: p, fd: fd}
 }
 
 // admit is nil for a caller who is refused, and counts why. Nothing has been

@@ -99,7 +99,7 @@ func Start(cfg Config, newHandler func(Loop) Handler) (*Front, error) {
 		f.entering.Go(func() {
 			select {
 			case <-f.admitted:
-				f.accept(l.in)
+				l.in.open()
 			case <-f.ctx.Done():
 			}
 		})
@@ -150,17 +150,17 @@ const linkMark = "link:"
 func (f *Front) open(name, addr string, inherited map[string]*net.TCPListener) (*entrance, error) {
 	if ln := inherited[name]; ln != nil && listensAt(ln, addr) {
 		delete(inherited, name)
-		return newEntrance(ln)
+		return f.newEntrance(ln)
 	}
 	lc := net.ListenConfig{Control: unpaced}
 	ln, err := lc.Listen(f.ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	return newEntrance(ln.(*net.TCPListener))
+	return f.newEntrance(ln.(*net.TCPListener))
 }
 
-// enter notes a listener; accept must follow for an entrance that is new.
+// enter notes a listener; open must follow for an entrance that is new.
 func (f *Front) enter(c *ListenerConfig, in *entrance, index int, side *cert.Side) *listening {
 	l := &listening{cfg: *c, in: in, door: f.newDoor(true, index, listenerTerms(c, side))}
 	l.in.door.Store(l.door)
@@ -199,7 +199,7 @@ func (f *Front) place(listener bool) int {
 // sees to that.
 func (f *Front) connect(k *linking, before *door) {
 	if k.in != nil {
-		f.entering.Go(func() { f.accept(k.in) })
+		k.in.open()
 		return
 	}
 	d := k.door

@@ -28,22 +28,25 @@ func register0(el, c unsafe.Pointer) error
 
 // berth is where a loop of gnet's takes descriptors.
 type berth struct {
-	loop unsafe.Pointer // gnet's *eventloop
-	conn reflect.Type   // what gnet's *conn points to
+	loop  unsafe.Pointer // gnet's *eventloop
+	conn  reflect.Type   // what gnet's *conn points to
+	epoll int            // the loop's
 }
 
 // berthOf learns it from a connection that is on the loop.
 func berthOf(c gnet.Conn) berth {
-	return berth{reflect.ValueOf(c.EventLoop()).UnsafePointer(), reflect.TypeOf(c).Elem()}
+	el := reflect.ValueOf(c.EventLoop())
+	epoll := el.Elem().FieldByName("poller").Elem().FieldByName("fd").Int()
+	return berth{el.UnsafePointer(), reflect.TypeOf(c).Elem(), int(epoll)}
 }
 
 // take gives the descriptor to the loop, on the loop's goroutine: OnOpen is called
 // before it returns. gnet closes the descriptor when epoll refuses it. The
-// connection's addresses are nil; the peer knows who it is.
-func (b berth) take(p *peer, fd int) error {
+// connection's addresses are nil; its context, a peer or an entrance, knows who it is.
+func (b berth) take(context any, fd int) error {
 	raw := newStreamConn("tcp", fd, b.loop, nil, nil, nil)
 	c := reflect.NewAt(b.conn, raw).Interface().(gnet.Conn)
-	c.SetContext(p)
+	c.SetContext(context)
 	return register0(b.loop, raw)
 }
 

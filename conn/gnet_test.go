@@ -50,6 +50,9 @@ func TestGnetsLoopsHaveAPoller(t *testing.T) {
 	f, _ := run(t, Config{})
 	field, ok := reflect.TypeOf(f.loops[0].el).Elem().FieldByName("poller")
 	if !ok || field.Type != reflect.TypeFor[*netpoll.Poller]() {
-		t.Errorf("gnet has changed: the field is %v", field)
+		t.Fatalf("gnet has changed: the field is %v", field)
+	}
+	if fd, ok := field.Type.Elem().FieldByName("fd"); !ok || fd.Type.Kind() != reflect.Int {
+		t.Errorf("gnet has changed: the poller's descriptor is %v", fd)
 	}
 }

@@ -28,7 +28,7 @@ const (
 // in their backlog is the other's then.
 //
 // The copies share their file description with ours, so they must stay
-// non-blocking; os/exec and File.Fd would change that and our accept could hang.
+// non-blocking: os/exec would change that and our accept could hang.
 func (f *Front) HandOver(to *net.UnixConn) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -36,7 +36,7 @@ func (f *Front) HandOver(to *net.UnixConn) error {
 	defer func() { closeFDs(fds) }()
 	var names []byte
 	for _, s := range f.sockets() {
-		fd, err := dup(s.in.file)
+		fd, err := s.in.give()
 		if err != nil {
 			return fmt.Errorf("hand over %q: %w", s.name, err)
 		}

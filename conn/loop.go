@@ -61,6 +61,7 @@ type loop struct {
 	again    bool // something was reported during the tick, or waits for the next turn
 	telling  bool // the handler is being called
 	stopping bool
+	welcomed int // newcomers who were let in this turn
 
 	pending  []ending // connections that are gone, not told yet
 	came     []arrival
@@ -244,7 +245,7 @@ func (l *loop) tick() {
 	next := l.h.Tick(l.now)
 	l.told()
 	l.cutOverdue()
-	l.ticking = false
+	l.ticking, l.welcomed = false, 0
 	l.shared.publish(&l.count)
 	l.sleepUntil(next)
 	if l.again {

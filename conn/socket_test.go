@@ -113,7 +113,7 @@ func TestTakingACallerInAllocatesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, err := newEntrance(ln.(*net.TCPListener))
+		e, err := (&Front{}).newEntrance(ln.(*net.TCPListener))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,10 +126,10 @@ func TestTakingACallerInAllocatesNothing(t *testing.T) {
 			defer c.Close()
 			come = append(come, c.LocalAddr().String())
 		}
-		k := newComer()
+		k := &e.come
 		seen := make([]netip.AddrPort, 0, len(come))
 		next := func() {
-			if e.next(k) || k.err != nil {
+			if !k.accept(e.fd) || k.err != nil {
 				t.Fatal(k.err)
 			}
 			seen = append(seen, k.remote())
@@ -145,7 +145,7 @@ func TestTakingACallerInAllocatesNothing(t *testing.T) {
 			}
 		}
 		e.close()
-		if !e.next(k) {
+		if _, ok := e.next(); ok {
 			t.Errorf("%s: somebody came in by a closed entrance", listen)
 		}
 	}

@@ -24,6 +24,8 @@ func (*events) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 		if !x.loop.opened(c, x) {
 			return nil, gnet.Close
 		}
+	case *entrance:
+		x.conn = c
 	case *loop:
 		x.el, x.berth, x.ask = c.EventLoop(), berthOf(c), asker(c, x.tick) // gnet has no list of its loops: this is how we learn them
 	}
@@ -41,6 +43,8 @@ func (*events) OnTraffic(c gnet.Conn) gnet.Action {
 			x.again = true // and not at once: this turn goes on until gnet has run it
 		}
 		x.reported()
+	case *entrance:
+		x.loop.knocked(x)
 	}
 	return gnet.None
 }

@@ -370,7 +370,7 @@ func (f *Front) applyListener(s *step) (gone *door) {
 		s.in.in.close()
 	}
 	l := f.enter(s.asIn, s.fresh, s.index, s.side)
-	f.entering.Go(func() { f.accept(l.in) })
+	l.in.open()
 	return gone
 }
 
