@@ -12,10 +12,11 @@ import (
 	"tongka/fault"
 )
 
-// boarding are sockets on their way to a loop. Whoever accepts or dials adds to it
-// and rings the bell; the loop takes some in a turn. So an acceptor never waits for a
-// loop, and a flood of newcomers is one report among others: what is ready of those
-// who are in is read between any two parts of it.
+// boarding are sockets on their way to a loop from elsewhere: dialled lines, callers
+// who have shaken hands, those of another loop's listener. Whoever has one adds to it
+// and rings the bell; the loop takes some in a turn. So nobody waits for a loop, and
+// many newcomers are one report among others: what is ready of those who are in is
+// read between any two parts of it.
 type boarding struct {
 	mu    sync.Mutex
 	list  []boarder // never more than the doors allow

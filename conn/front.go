@@ -40,7 +40,7 @@ type Front struct {
 
 	ctx      context.Context // done when Stop begins
 	cancel   context.CancelFunc
-	entering sync.WaitGroup // acceptors and dialers
+	entering sync.WaitGroup // dialers, handshakes, listeners that are not yet admitted
 	watching sync.WaitGroup // of lines that peers dialled
 	tokens   chan struct{}  // of TLS handshakes
 	admits   sync.Once

@@ -22,7 +22,7 @@ const (
 	// kept is how many files a log has when all is well: one in use, the one before,
 	// whose frames are on their way into tables, and one that may be written over.
 	kept     = 3
-	retain   = 8 << 20 // bytes of buffer that are kept: more than a tick needs
+	retain   = 1 << 20 // bytes of buffer that are kept: more than a turn of a thousand sales needs
 	category = vfs.DiskWriteCategory("journal-wal")
 )
 
