@@ -1,21 +1,11 @@
 package conn
 
 import (
-	"os"
 	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
-
-func descriptors(t *testing.T) int {
-	t.Helper()
-	all, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(all)
-}
 
 // A listener that comes and goes leaves no descriptor behind, neither its own nor
 // that under which its loop was told; who came by it is served until the end.
@@ -23,7 +13,7 @@ func TestAListenerLeavesNoDescriptor(t *testing.T) {
 	cfg := Config{Listeners: []ListenerConfig{listenerNamed("stays")}}
 	f, _ := run(t, cfg)
 	ask(t, dialAt(t, f, 0), "in")
-	before := descriptors(t)
+	before := openFiles(t)
 	for n := range 5 {
 		more := cfg
 		more.Listeners = append(slices.Clone(cfg.Listeners), listenerNamed("passes"))
@@ -35,7 +25,7 @@ func TestAListenerLeavesNoDescriptor(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	within(t, "all closed", func() bool { return descriptors(t) <= before })
+	within(t, "all closed", func() bool { return openFiles(t) <= before })
 	ask(t, dialAt(t, f, 0), "still")
 }
 
