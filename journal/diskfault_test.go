@@ -352,8 +352,9 @@ func failEach(t *testing.T) {
 			if errors.Is(m.err, errUsedAgain) {
 				t.Fatalf("%s of %s, the %d-th: %v", faultNames[how], m.fs.hit, n, m.err)
 			}
+			draw := rand.New(rand.NewPCG(uint64(n), uint64(how+diskFaults))) // a life that goes on has the other
 			for _, kept := range []int{0, 50, 100} {
-				crashed := under.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: kept, RNG: rng})
+				crashed := under.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: kept, RNG: draw})
 				if err := m.judge(t, crashed); err != nil {
 					t.Fatalf("%s at the %s, the %d-th operation, %d %% of what was not synced kept: %v", faultNames[how], m.fs.hit, n, kept, err)
 				}
