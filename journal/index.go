@@ -66,7 +66,7 @@ type entry struct {
 // made again. In the truth's, its random keys would share files with the ticks,
 // and each compaction would write these anew.
 type index struct {
-	db      *pebble.DB
+	db      store
 	dir     string
 	shard   uint8
 	inline  bool
@@ -99,11 +99,11 @@ type index struct {
 	err     error
 }
 
-func openIndex(o *Options, cache *pebble.Cache, fail func(error)) (*index, error) {
+func openIndex(o *Options, cache *pebble.Cache, fed func() uint64, fail func(error)) (*index, error) {
 	dir := o.FS.PathJoin(o.Dir, "index")
-	db, err := pebble.Open(dir, o.index(cache))
+	db, err := openStore(dir, o.index(cache), fed)
 	if err != nil {
-		return nil, fmt.Errorf("journal: open %s: %w", dir, err)
+		return nil, err
 	}
 	ix := &index{db: db, dir: dir, shard: o.Shard, inline: o.InlineIndex, chunk: indexChunk, half: generation, fail: fail,
 		filter:  bloom.New(o.Filter),

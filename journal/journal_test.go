@@ -408,13 +408,16 @@ func TestWarm(t *testing.T) {
 		o := testOptions(fs)
 		o.NoWarm, o.MemTable = false, memTable
 		l := mustOpen(t, o)
+		if !l.db.pace.Held() || !l.index.db.pace.Held() {
+			t.Error("tables are not held back")
+		}
 		names, err := fs.List("journal/log")
 		if err != nil || len(names) != 3 {
 			t.Fatalf("memtable %d: %v, %v", memTable, names, err)
 		}
 		for _, name := range names {
 			info, err := fs.Stat("journal/log/" + name)
-			if err != nil || info.Size() != 2*int64(memTable) {
+			if err != nil || info.Size() != int64(memTable)/4*3 {
 				t.Errorf("memtable %d: %s has %d bytes, %v", memTable, name, info.Size(), err)
 			}
 		}

@@ -27,11 +27,12 @@ const (
 //
 // and the next tick may be staged between Commit and Sync.
 type Log struct {
-	db     *pebble.DB
+	db     store
 	fs     vfs.FS
-	order  sync.Mutex // batches are in the log and in the database in one order
-	wal    *wal.Log   // with order held
-	large  int        // bytes of a batch from which the log is awaited first, see keep
+	order  sync.Mutex    // batches are in the log and in the database in one order
+	wal    *wal.Log      // with order held
+	fed    atomic.Uint64 // bytes that it was given
+	large  int           // bytes of a batch from which the log is awaited first, see keep
 	master *keyfile.Ring
 	shard  uint8
 	epoch  *epoch
@@ -234,6 +235,7 @@ func (l *Log) keep(b *pebble.Batch, await bool) error {
 	if err := l.wal.Write(b.Repr()); err != nil {
 		return err
 	}
+	l.fed.Add(uint64(b.Len()))
 	if await {
 		if err := l.wal.Sync(); err != nil {
 			return err
@@ -288,6 +290,8 @@ func (l *Log) Close() error {
 		l.index.abandon()
 		return err
 	}
+	l.db.pace.Hurry()
+	l.index.db.pace.Hurry()
 	err = l.index.close()
 	if err != nil {
 		return l.fail(err)

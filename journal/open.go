@@ -24,11 +24,11 @@ func Open(o Options) (*Log, error) {
 	o.fill()
 	cache := pebble.NewCache(o.Cache)
 	defer cache.Unref() // the databases keep theirs
-	db, err := pebble.Open(o.Dir, o.truth(cache))
-	if err != nil {
-		return nil, fmt.Errorf("journal: open %s: %w", o.Dir, err)
+	l := &Log{fs: o.FS, master: o.ring(), shard: o.Shard, large: o.MemTable / 4}
+	var err error
+	if l.db, err = openStore(o.Dir, o.truth(cache), l.fed.Load); err != nil {
+		return nil, err
 	}
-	l := &Log{db: db, fs: o.FS, master: o.ring(), shard: o.Shard, large: o.MemTable / 4}
 	if err = l.start(&o, cache); err != nil {
 		if l.index != nil {
 			err = errors.Join(err, l.index.close())
@@ -36,7 +36,11 @@ func Open(o Options) (*Log, error) {
 		if l.wal != nil {
 			err = errors.Join(err, l.wal.Close())
 		}
-		return nil, errors.Join(err, db.Close())
+		return nil, errors.Join(err, l.db.Close())
+	}
+	if !o.NoWarm {
+		l.db.hold()
+		l.index.db.hold()
 	}
 	return l, nil
 }
@@ -50,7 +54,7 @@ func (l *Log) start(o *Options, cache *pebble.Cache) (err error) {
 	if l.markFrom, l.markNext, err = l.read.readMark(); err != nil {
 		return err
 	}
-	l.index, err = openIndex(o, cache, func(err error) { l.fail(err) })
+	l.index, err = openIndex(o, cache, l.fed.Load, func(err error) { l.fail(err) })
 	if err != nil {
 		return err
 	}
@@ -69,7 +73,7 @@ func (l *Log) start(o *Options, cache *pebble.Cache) (err error) {
 // segment with each other.
 func (l *Log) beginLog(o *Options) error {
 	// Whether the key fits can be told behind this: a change of it may be in the log.
-	found, err := readLog(l.db, o, func(b *pebble.Batch) error { return l.db.Apply(b, pebble.NoSync) })
+	found, err := readLog(l.db.DB, o, func(b *pebble.Batch) error { return l.db.Apply(b, pebble.NoSync) })
 	if err != nil {
 		return err
 	}

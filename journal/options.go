@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.uber.org/zap"
 
+	"tongka/journal/internal/pace"
 	"tongka/journal/internal/quiet"
 	"tongka/journal/internal/wal"
 	"tongka/keyfile"
@@ -24,14 +25,15 @@ type Options struct {
 	Logger *zap.Logger      // nil = silent
 	Fatal  func(msg string) // Pebble cannot go on; must not return. nil = print and exit(1)
 
-	// NoWarm leaves out the writing of the log's files ahead of use. Only where nobody
-	// measures: the first commits then wait for the disk to find blocks.
+	// NoWarm leaves out what makes commits even: the writing of the log's files ahead of
+	// use, and the pace of tables. Only where nobody waits for a commit: the first ones
+	// then wait for the disk to find blocks, and others for bursts of tables.
 	NoWarm bool
 	// InlineIndex writes the index in the caller's goroutine, so that one seed
 	// gives one order of writes. For simulation; slower.
 	InlineIndex bool
 
-	MemTable int   // bytes of a memtable, half of a file of the log; 0 = 16 MiB
+	MemTable int   // bytes of a memtable, a third more than of a file of the log; 0 = 16 MiB
 	Cache    int64 // bytes of Pebble's block cache; 0 = 32 MiB
 	Filter   int   // bytes of the filter before Find; 0 = 16 MiB, good for 8 million requests on disk
 }
@@ -46,7 +48,7 @@ const (
 	retainBatch     = 8 << 20 // bytes kept of a batch: more than a tick needs
 	indexMemTable   = 4 << 20 // what a crash may leave out of the index: some 250,000 entries
 	indexBlock      = 32 << 10
-	tableSize       = 16 << 20 // of the first level's files; each level's are twice as large
+	indexTable      = 16 << 20 // of the first level's files; each level's are twice as large
 )
 
 // Validate reports every fault at once.
@@ -111,29 +113,74 @@ func (o *Options) truth(cache *pebble.Cache) *pebble.Options {
 		MemTableStopWritesThreshold: stopWrites,
 		Cache:                       cache,
 		Logger:                      &quiet.Logger{To: o.Logger, Fatal: o.Fatal},
-		// The keys of ticks come in order and are read one by one, and rarely, so a
-		// compaction gains little: let more files come together first.
+		// Each look knows its key and filters know what is not there, so a compaction gains
+		// little: let more files come together first.
 		L0CompactionThreshold: 12,
 		L0StopWritesThreshold: 48,
-		TargetFileSizes:       [7]int64{tableSize}, // a file costs some hundred objects and two syncs, so few large ones
+		// A file costs some hundred objects and two syncs, so what is flushed is one of ticks
+		// and one of the rest; each further level's are twice as large as the second's. A
+		// compaction takes files along that lie beside its own, as long as all are below 25
+		// times that: it is to leave the ticks of six flushes alone.
+		TargetFileSizes: [7]int64{int64(o.MemTable), int64(o.MemTable) / 10},
 	}
 	// Ciphertext and fingerprints do not compress; trying costs the flushes a
 	// third of their time.
-	// Most files hold keys from one end of the alphabet to the other, ticks beside
-	// cards, so a look that finds nothing would read a block of each.
+	// Files hold keys from one end of the alphabet to the other, so a look that finds
+	// nothing would read a block of each.
 	p.Levels[0].FilterPolicy = bloom.FilterPolicy(10)
 	p.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
+	p.Experimental.SpanPolicyFunc = apart
 	return p
 }
 
-// log says where the log is. Its files are of two memtables: what it holds is flushed
-// each time that one is full, and memtables are to fill before that.
+// apart has ticks in tables of their own. Their keys come in order, so such a table
+// overlaps with no other and is not written again; beside keys from both ends of the
+// alphabet it would be, by each compaction of these.
+func apart(from []byte) (_ pebble.SpanPolicy, end []byte, _ error) {
+	switch letter := from[0]; {
+	case letter < 'T':
+		end = []byte{'T'}
+	case letter == 'T':
+		end = []byte{'T' + 1}
+	}
+	return pebble.SpanPolicy{}, end, nil
+}
+
+// store is a database whose tables are written at a pace.
+type store struct {
+	*pebble.DB
+	pace *pace.Pace
+	stop int // depth of its first level at which Pebble takes no more until it has compacted
+}
+
+// openStore opens a database beneath a log of which fed bytes have been written.
+func openStore(dir string, o *pebble.Options, fed func() uint64) (store, error) {
+	s := store{pace: pace.New(fed), stop: o.L0StopWritesThreshold}
+	o.FS = s.pace.FS(o.FS)
+	var err error
+	if s.DB, err = pebble.Open(dir, o); err != nil {
+		return s, fmt.Errorf("journal: open %s: %w", dir, err)
+	}
+	return s, nil
+}
+
+// hold gives tables to the disk bit by bit from now on. Compactions are let go long
+// before Pebble would stop for them.
+func (s *store) hold() {
+	s.pace.Hold(func() bool { return int(s.Metrics().Levels[0].Sublevels) >= s.stop/2 })
+}
+
+// log says where the log is. What it holds is flushed each time that a file is full,
+// and that is to be before a memtable is: else two would be flushed one right behind the
+// other.
 func (o *Options) log() wal.Options {
-	return wal.Options{FS: o.FS, Dir: o.FS.PathJoin(o.Dir, "log"), Segment: 2 * int64(o.MemTable), Warm: !o.NoWarm}
+	return wal.Options{FS: o.FS, Dir: o.FS.PathJoin(o.Dir, "log"), Segment: int64(o.MemTable) / 4 * 3, Warm: !o.NoWarm}
 }
 
 func (o *Options) index(cache *pebble.Cache) *pebble.Options {
 	p := o.truth(cache)
+	p.Experimental.SpanPolicyFunc = nil
+	p.TargetFileSizes = [7]int64{indexTable}
 	p.Levels[0].FilterPolicy = pebble.NoFilterPolicy // it has one of its own
 	p.MemTableSize = indexMemTable
 	// Random keys make every compaction write all of the next level, so let more

@@ -37,7 +37,7 @@ func (l *Log) indexDB() *pebble.DB {
 	if l.index == nil {
 		return nil
 	}
-	return l.index.db
+	return l.index.db.DB
 }
 
 // Get reads a record, a staged one too: an effect that is built on it leaves

@@ -191,7 +191,7 @@ func (d *Reader) IndexChunks() (chunks []LSN, upTo LSN, ok bool, err error) {
 	if d.index == nil {
 		return nil, 0, false, nil
 	}
-	ix := &index{db: d.index, shard: d.shard}
+	ix := &index{db: store{DB: d.index}, shard: d.shard}
 	upTo, _, ok, err = ix.progress()
 	if err != nil || !ok {
 		return nil, 0, ok, err

@@ -233,3 +233,38 @@ func TestOlderSwitchesRefuse(t *testing.T) {
 		t.Errorf("the epoch names segment %d, %v", segment, err)
 	}
 }
+
+// A journal whose log has files of another size is opened: what they hold is read, and
+// the files are used on.
+func TestLogOfAnotherSize(t *testing.T) {
+	for _, sizes := range [][2]int{{4 << 20, minMemTable}, {minMemTable, 4 << 20}} {
+		rng := rand.New(rand.NewPCG(uint64(sizes[0]), 5))
+		fs := vfs.NewCrashableMem()
+		var ticks []tickTruth
+		big := make([]byte, 300<<10)
+		for life := range 4 {
+			o := testOptions(fs)
+			o.NoWarm, o.MemTable = false, sizes[life%2]
+			l := mustOpen(t, o)
+			var want []Record
+			for i := range ticks {
+				want = append(want, ticks[i].recs...)
+			}
+			if _, all := replayed(t, l, 0); cmp.Diff(want, all, byValue) != "" {
+				t.Fatalf("sizes %v, life %d: %d records, want %d", sizes, life, len(all), len(want))
+			}
+			for range 30 {
+				l.Put([]byte("fill"), big)
+				ticks = append(ticks, play(t, l, rng, len(ticks)))
+				if err := l.Sync(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			left := crashClone(fs)
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+			fs = left
+		}
+	}
+}
