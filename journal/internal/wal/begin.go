@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"path"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // Begin goes on after Recover, once the frames that it gave are safe elsewhere: the
@@ -11,6 +13,7 @@ import (
 // returns. Then the files that the log will need are made ready.
 func Begin(o Options, f *Found, first []byte, release Release) (l *Log, err error) {
 	l = &Log{o: o, release: release, safe: f.oldest, head: head{number: f.number}}
+	l.begin.off = o.FS != vfs.Default // what stands between sees every write
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.Close())
@@ -50,6 +53,7 @@ func Stub(o Options, segment, frame uint64) (err error) {
 		return err
 	}
 	l := &Log{o: o, head: head{number: frame}}
+	l.begin.off = true
 	if l.seg, err = l.create(); err != nil {
 		return err
 	}

@@ -37,6 +37,7 @@ type Log struct {
 	next    int // the number in the name of the next file that is made
 	head    head
 	buf     []byte
+	begin   beginner
 	flying  bool   // the last frame is not yet safe
 	safe    uint64 // oldest of the newest frame that is
 }
@@ -72,10 +73,16 @@ func (l *Log) put(payload []byte) error {
 	l.head.number++
 	l.head.segment = l.seg.segment
 	l.buf = appendFrame(l.buf[:0], l.head, payload)
-	if n, err := l.seg.WriteAt(l.buf, l.at); err != nil || n != len(l.buf) {
+	n, begun, err := l.begin.write(l.seg.File, l.buf, l.at)
+	if !begun {
+		n, err = l.seg.WriteAt(l.buf, l.at)
+	}
+	if err != nil || n != len(l.buf) {
 		return fmt.Errorf("wal: write %s at byte %d: %d of %d bytes: %w", l.seg.name, l.at, n, len(l.buf), cmp.Or(err, io.ErrShortWrite))
 	}
-	startWriting(l.seg.Fd(), l.at, int64(len(l.buf)))
+	if !begun {
+		startWriting(l.seg.Fd(), l.at, int64(len(l.buf)))
+	}
 	l.at += int64(len(l.buf))
 	l.flying = true
 	if cap(l.buf) > retain {

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -518,3 +519,52 @@ func FuzzRecover(f *testing.F) {
 		}
 	})
 }
+
+// On a real disk a frame is written by another call, as long as the system knows it.
+// Both ways give the same log.
+func TestBothWaysToWrite(t *testing.T) {
+	o := options(vfs.Default)
+	o.Dir = filepath.Join(t.TempDir(), dir)
+	l := begun(t, o, payload(9, 0), new(table).release)
+	const frames = 12
+	var ways [2]int
+	for n := 1; n < frames; n++ {
+		if n == frames/2 {
+			l.begin.off = true
+		}
+		if l.begin.off {
+			ways[1]++
+		} else {
+			ways[0]++
+		}
+		if err := l.Write(payload(9, n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(l.Sync(), l.Close()); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d frames begun by the call that writes, %d by another", ways[0], ways[1])
+	_, got := recovered(t, o, 1)
+	if len(got) != frames {
+		t.Fatalf("%d frames, want %d", len(got), frames)
+	}
+	for n, p := range got {
+		if !bytes.Equal(p, payload(9, n)) {
+			t.Errorf("frame %d is another: %.40q", n, p)
+		}
+	}
+}
+
+// Where something stands between log and disk, it sees every write.
+func TestNothingIsPassedBy(t *testing.T) {
+	o := options(between{vfs.Default})
+	o.Dir = filepath.Join(t.TempDir(), dir)
+	l := begun(t, o, payload(9, 0), new(table).release)
+	defer l.Close()
+	if !l.begin.off {
+		t.Error("a file system that stands between is passed by")
+	}
+}
+
+type between struct{ vfs.FS }
