@@ -95,7 +95,7 @@ func (l *loop) takeIn(b boarder) {
 		l.forget(b.gone)
 		return
 	}
-	err := l.berth.take(b.p, b.fd)
+	err := l.sight.take(b.p, b.fd)
 	switch {
 	case !b.p.opened: // gnet has closed the descriptor
 		l.front.notBoarded(b.p, err)

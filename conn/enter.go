@@ -164,23 +164,23 @@ func (l *loop) watch(e *entrance) error {
 		_ = unix.Close(fd)
 		return os.NewSyscallError("eventfd", err)
 	}
-	if err := l.berth.take(e, fd); err != nil { // it has closed the descriptor
+	if err := l.sight.take(e, fd); err != nil { // it has closed the descriptor
 		return err
 	}
 	e.loop, e.knock = l, fd
-	silent := unix.EpollCtl(l.berth.epoll, unix.EPOLL_CTL_MOD, fd, &unix.EpollEvent{Fd: int32(fd)})
+	silent := unix.EpollCtl(l.sight.epoll, unix.EPOLL_CTL_MOD, fd, &unix.EpollEvent{Fd: int32(fd)})
 	return errors.Join(os.NewSyscallError("epoll_ctl", silent), e.watched())
 }
 
 // watched registers the socket, unwatched ends that. With e.mu held.
 func (e *entrance) watched() error {
-	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(e.loop.berth.epoll, unix.EPOLL_CTL_ADD, e.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(e.knock)}))
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(e.loop.sight.epoll, unix.EPOLL_CTL_ADD, e.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(e.knock)}))
 }
 
 func (e *entrance) unwatched() {
 	// It fails when the entrance rests, and then there is nothing to end. The socket may
 	// live on in another process, so closing it would not do.
-	_ = unix.EpollCtl(e.loop.berth.epoll, unix.EPOLL_CTL_DEL, e.fd, nil)
+	_ = unix.EpollCtl(e.loop.sight.epoll, unix.EPOLL_CTL_DEL, e.fd, nil)
 }
 
 // forget lets go of what stood for a closed entrance, on the loop.

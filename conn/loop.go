@@ -26,16 +26,15 @@ const (
 // loop is one gnet event loop with its handler and its connections. Everything
 // below the first group of fields belongs to the loop's goroutine.
 //
-// A turn: gnet reports what is ready; the first report asks gnet to run us once
-// the reports are through; that run is the tick. What the handler is told while
-// it is being told something else waits until it returns.
+// A turn: what is ready is reported, and when the reports are through there is a
+// tick. What the handler is told while it is being told something else waits until
+// it returns.
 type loop struct {
 	number   int
 	bell     bell
 	rang     atomic.Bool    // the timer has
 	el       gnet.EventLoop // set before the loop is used
-	berth    berth          // the same
-	ask      func()         // has gnet call tick; the same
+	sight    sight          // the same
 	front    *Front         // the same
 	open     atomic.Int64   // connections handed to it and not closed since
 	shared   sharedCounts
@@ -56,7 +55,7 @@ type loop struct {
 	timer   *time.Timer  // rings the bell
 	timerAt int64        // what timer is set to, unix ns; 0 when it has rung
 
-	asked    bool // gnet was asked for a tick
+	heard    bool // something was reported in this turn
 	ticking  bool
 	again    bool // something was reported during the tick, or waits for the next turn
 	telling  bool // the handler is being called
@@ -217,17 +216,15 @@ func (l *loop) peer(id ID) *peer {
 
 // reported begins a turn, or joins the one that has begun.
 func (l *loop) reported() {
-	if l.asked {
-		return
-	}
-	if l.ticking { // asking now would run before the sockets are looked at
+	switch {
+	case l.heard:
+	case l.ticking:
 		l.again = true
-		return
+	default:
+		l.heard = true
+		l.now = time.Now().UnixNano()
+		l.began = l.now
 	}
-	l.asked = true
-	l.now = time.Now().UnixNano()
-	l.began = l.now
-	l.ask()
 }
 
 // tick is called when the turn's reports are through.
@@ -238,9 +235,9 @@ func (l *loop) tick() {
 		l.rang.Store(false)
 		l.timerAt = 0
 	}
-	l.asked = true // what expires needs no tick of its own
+	l.heard = true // what expires needs no tick of its own
 	l.wheel.Advance(l.now, l.due)
-	l.asked, l.ticking = false, true
+	l.heard, l.ticking = false, true
 	l.telling = true
 	next := l.h.Tick(l.now)
 	l.told()
@@ -248,10 +245,6 @@ func (l *loop) tick() {
 	l.ticking, l.welcomed = false, 0
 	l.shared.publish(&l.count)
 	l.sleepUntil(next)
-	if l.again {
-		l.again = false
-		l.bell.ring()
-	}
 }
 
 // sleepUntil sets the timer for the handler's wish or our own, whichever is

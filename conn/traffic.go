@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"github.com/panjf2000/gnet/v2"
+	"github.com/panjf2000/gnet/v2/pkg/queue"
 
 	"tongka/conn/cert"
 )
@@ -27,7 +28,10 @@ func (*events) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	case *entrance:
 		x.conn = c
 	case *loop:
-		x.el, x.berth, x.ask = c.EventLoop(), berthOf(c), asker(c, x.tick) // gnet has no list of its loops: this is how we learn them
+		// gnet has no list of its loops: this is how we learn them.
+		x.el, x.sight.berth = c.EventLoop(), berthOf(c)
+		x.sight.room = make([]byte, readRoom)
+		_ = x.sight.poller.Trigger(queue.HighPriority, func(any) error { return x.attend() }, nil) // fails only when gnet has stopped
 	}
 	return nil, gnet.None
 }
@@ -40,7 +44,7 @@ func (*events) OnTraffic(c gnet.Conn) gnet.Action {
 	case *loop:
 		x.bell.heard()
 		if x.letAboard(newcomersPerTurn) {
-			x.again = true // and not at once: this turn goes on until gnet has run it
+			x.again = true // and not at once: others wait too
 		}
 		x.reported()
 	case *entrance:
@@ -77,6 +81,7 @@ func (l *loop) opened(c gnet.Conn, p *peer) bool {
 	}
 	s.p = p
 	p.id, p.c, p.state = makeID(i, s.gen), c, open
+	l.sight.see(p)
 	p.born = l.now
 	l.live++
 	l.watchIdle(p)
@@ -269,6 +274,7 @@ func (l *loop) closed(p *peer, err error) {
 	l.count[reason]++
 	l.disarm(p)
 	l.dropPart(p)
+	l.sight.lose(p)
 	p.state, p.c = gone, nil
 	l.strike(p, reason)
 	l.letGo(p)
