@@ -2,6 +2,7 @@ package conn
 
 import (
 	"math"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,6 +55,8 @@ type loop struct {
 	began   int64        // unix ns of the turn's first report
 	timer   *time.Timer  // rings the bell
 	timerAt int64        // what timer is set to, unix ns; 0 when it has rung
+	yielded int64        // now, when the scheduler last had the goroutine
+	yield   func()       // gives it to the scheduler
 
 	heard    bool // something was reported in this turn
 	ticking  bool
@@ -91,7 +94,7 @@ type arrival struct {
 }
 
 func newLoop(number int) *loop {
-	l := &loop{number: number, wheel: timeout.New(wheelTick, wheelRoom), done: make(chan struct{})}
+	l := &loop{number: number, wheel: timeout.New(wheelTick, wheelRoom), done: make(chan struct{}), yield: runtime.Gosched}
 	l.due = l.expired
 	l.timer = time.AfterFunc(math.MaxInt64, func() {
 		l.rang.Store(true)

@@ -3,6 +3,7 @@ package conn
 import (
 	"errors"
 	"os"
+	"time"
 	"unsafe"
 
 	gneterr "github.com/panjf2000/gnet/v2/pkg/errors"
@@ -15,6 +16,10 @@ const (
 	// glances are how often a turn looks for more before it ends: what came while the
 	// first were read costs it no commit of its own.
 	glances = 1
+	// The runtime takes a goroutine that it has not scheduled for 10 ms for one that keeps
+	// others out. Its monitor then looks every 20 µs, takes the loop's place away in each of
+	// its system calls and sends it signals: 5 % of a sale's cost with 50 terminals.
+	yieldEvery = int64(5 * time.Millisecond)
 )
 
 // sight is what a loop sees its sockets with.
@@ -52,6 +57,10 @@ func (l *loop) attend() error {
 		}
 		if ticks || l.heard {
 			l.tick()
+		}
+		if l.now-l.yielded >= yieldEvery {
+			l.yielded = l.now
+			l.yield()
 		}
 	}
 }

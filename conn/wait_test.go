@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -73,4 +74,42 @@ func TestReadsWhatIsThere(t *testing.T) {
 	if l.read(int32(none.Fd())) || !errors.Is(p.why, unix.ENOTSOCK) {
 		t.Errorf("the error of a read, which the kernel may say only once, is lost: %v", p.why)
 	}
+}
+
+// A loop that is never scheduled would keep the runtime's monitor awake.
+func TestLoopYields(t *testing.T) {
+	var yields, turns []int64 // when, by the loop's own clock
+	missed := 0
+	f, probes := run(t, door1(), func(p *probe) {
+		l := p.loop.(*loop)
+		l.yield = func() { p.see(func() { yields = append(yields, l.now) }) }
+		p.onTick = func(now int64) int64 {
+			if n := len(turns); n > 0 && turns[n-1]-last(yields) >= yieldEvery {
+				missed++
+			}
+			turns = append(turns, now)
+			return 0
+		}
+	})
+	c := dial(t, f)
+	for began := time.Now(); time.Since(began) < 10*time.Duration(yieldEvery); {
+		ask(t, c, "sale")
+	}
+	probes[0].see(func() { // a stop has ticks of its own
+		if missed > 0 || len(yields) < 10 {
+			t.Errorf("%d turns, %d yields, %d missed", len(turns), len(yields), missed)
+		}
+		for i := 1; i < len(yields); i++ {
+			if d := yields[i] - yields[i-1]; d < yieldEvery {
+				t.Errorf("yields are %v apart, want %v at least", time.Duration(d), time.Duration(yieldEvery))
+			}
+		}
+	})
+}
+
+func last(of []int64) int64 {
+	if len(of) == 0 {
+		return 0
+	}
+	return of[len(of)-1]
 }
