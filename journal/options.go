@@ -164,10 +164,16 @@ func openStore(dir string, o *pebble.Options, fed func() uint64) (store, error) 
 	return s, nil
 }
 
-// hold gives tables to the disk bit by bit from now on. Compactions are let go long
-// before Pebble would stop for them.
-func (s *store) hold() {
-	s.pace.Hold(func() bool { return int(s.Metrics().Levels[0].Sublevels) >= s.stop/2 })
+// hold gives tables to the disk bit by bit from now on.
+func (s *store) hold() { s.pace.Hold(s.behind) }
+
+// behind says when tables are to be let go: long before Pebble would stop for them.
+func (s *store) behind(k pace.Kind) bool {
+	m := s.Metrics()
+	if k == pace.Flush {
+		return m.MemTable.Count >= stopWrites-1 // one of them is being filled
+	}
+	return int(m.Levels[0].Sublevels) >= s.stop/2
 }
 
 // log says where the log is. What it holds is flushed each time that a file is full,

@@ -6,6 +6,8 @@
 package pace
 
 import (
+	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,7 +25,8 @@ const (
 	ahead = 3
 	least = 16 << 20 // bytes a second, when the log hardly grows
 	// Every look the speed of the log is measured. It counts at once when it has risen, and
-	// what it was is forgotten by a tenth each time.
+	// what it was is forgotten by a tenth in each. It is the pace's and not the table's: at a
+	// hundred megabytes a second a table is late before it has measured anything.
 	look   = 100 * time.Millisecond
 	forget = 0.9
 	// longest bounds a sleep, so that a log that fills faster is noticed.
@@ -32,11 +35,25 @@ const (
 
 // Pace says how fast the tables of one database may be written.
 type Pace struct {
-	log   func() uint64 // bytes that the log has had
-	late  func() bool   // compactions have fallen behind
+	log   func() uint64   // bytes that the log has had
+	late  func(Kind) bool // they have fallen behind
 	clock clock
 	free  atomic.Bool
+
+	mu     sync.Mutex
+	looked time.Time
+	had    uint64  // log, then
+	rate   float64 // of the log, bytes a second
 }
+
+// Kind is what a table is written for.
+type Kind int
+
+// The kinds of tables.
+const (
+	Flush Kind = iota
+	Compaction
+)
 
 type clock struct {
 	now   func() time.Time
@@ -51,10 +68,11 @@ func New(log func() uint64) *Pace {
 	return p
 }
 
-// Hold begins to hold tables back. late says when compactions are so far behind that
-// they must not be; it is asked by the goroutine that writes one, ten times a second.
-func (p *Pace) Hold(late func() bool) {
+// Hold begins to hold tables back. late says when a kind is so far behind that it must
+// not be; it is asked by the goroutine that writes such a table, ten times a second.
+func (p *Pace) Hold(late func(Kind) bool) {
 	p.late = late
+	p.had, p.looked = p.log(), p.clock.now()
 	p.free.Store(false)
 }
 
@@ -84,18 +102,34 @@ func (s *paced) Create(name string, category vfs.DiskWriteCategory) (vfs.File, e
 	if err != nil || category != flushes && category != compactions {
 		return f, err
 	}
-	now := s.pace.clock.now()
-	return &table{File: f, pace: s.pace, flush: category == flushes, bite: leastBite, speed: least, due: now, looked: now, had: s.pace.log()}, nil
+	t := &table{File: f, pace: s.pace, kind: Compaction}
+	if category == flushes {
+		t.kind = Flush
+	}
+	return t, nil
 }
 
 // Unwrap implements vfs.FS.
 func (s *paced) Unwrap() vfs.FS { return s.FS }
 
+// speed is how many bytes a second a table may have now.
+func (p *Pace) speed(now time.Time) float64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if d := now.Sub(p.looked); d >= look {
+		has := p.log()
+		known := p.rate * math.Pow(forget, d.Seconds()/look.Seconds())
+		p.rate = max(float64(has-p.had)/d.Seconds(), known)
+		p.had, p.looked = has, now
+	}
+	return max(ahead*p.rate, least)
+}
+
 // table is a file on its way. One goroutine writes it.
 type table struct {
 	vfs.File
 	pace  *Pace
-	flush bool
+	kind  Kind
 	size  int64
 	given int64     // of it, to the disk
 	bite  int64     // bytes that it is given at a time
@@ -103,8 +137,6 @@ type table struct {
 	due   time.Time // when what was given is paid for
 
 	looked time.Time
-	had    uint64  // log, then
-	rate   float64 // of the log, bytes a second
 	late   bool
 }
 
@@ -112,10 +144,17 @@ type table struct {
 func (t *table) Write(b []byte) (int, error) {
 	n, err := t.File.Write(b)
 	t.size += int64(n)
-	if err == nil && t.size-t.given >= t.bite && t.pace.Held() {
+	if err != nil || !t.pace.Held() {
+		return n, err
+	}
+	if t.looked.IsZero() {
+		t.due = t.pace.clock.now()
+		t.look(t.due)
+	}
+	if t.size-t.given >= t.bite {
 		t.rest()
 	}
-	return n, err
+	return n, nil
 }
 
 // rest waits until the disk has what was written, and for as long as that is worth.
@@ -124,7 +163,9 @@ func (t *table) rest() {
 	settle(t.Fd(), t.given, n)
 	t.given = t.size
 	now := t.pace.clock.now()
-	t.measure(now)
+	if now.Sub(t.looked) >= look {
+		t.look(now)
+	}
 	t.due = t.due.Add(time.Duration(float64(n) / t.speed * float64(time.Second)))
 	if t.late || t.due.Before(now) {
 		t.due = now // what came late is not caught up with: that would be a burst
@@ -135,15 +176,9 @@ func (t *table) rest() {
 	t.pace.clock.sleep(wait)
 }
 
-func (t *table) measure(now time.Time) {
-	d := now.Sub(t.looked)
-	if d < look {
-		return
-	}
-	has := t.pace.log()
-	t.rate = max(float64(has-t.had)/d.Seconds(), forget*t.rate)
-	t.had, t.looked = has, now
-	t.speed = max(ahead*t.rate, least)
+func (t *table) look(now time.Time) {
+	t.looked = now
+	t.speed = t.pace.speed(now)
 	t.bite = min(max(int64(t.speed*breath.Seconds()), leastBite), mostBite)
-	t.late = !t.flush && t.pace.late()
+	t.late = t.pace.late(t.kind)
 }

@@ -15,8 +15,7 @@ type world struct {
 	slept time.Duration
 	rate  float64 // of the log, bytes a second
 	log   float64
-	late  bool
-	asked int
+	late  [Compaction + 1]bool
 }
 
 func (w *world) pace() *Pace {
@@ -26,10 +25,7 @@ func (w *world) pace() *Pace {
 }
 
 func (w *world) hold(p *Pace) {
-	p.Hold(func() bool {
-		w.asked++
-		return w.late
-	})
+	p.Hold(func(k Kind) bool { return w.late[k] })
 }
 
 func (w *world) pass(d time.Duration) {
@@ -126,21 +122,56 @@ func TestNobodyWhoWaitsIsHeldBack(t *testing.T) {
 	}
 }
 
-func TestALateCompactionIsLetGo(t *testing.T) {
-	w := &world{now: time.Unix(1, 0), late: true}
+func TestWhatIsLateIsLetGo(t *testing.T) {
+	for late, category := range map[Kind]vfs.DiskWriteCategory{Flush: flushes, Compaction: compactions} {
+		w := &world{now: time.Unix(1, 0)}
+		w.late[late] = true
+		p := w.pace()
+		w.hold(p)
+		for _, c := range []vfs.DiskWriteCategory{flushes, compactions} {
+			switch got := w.write(t, p, c, 16<<20); {
+			case c == category && got != 0:
+				t.Errorf("%s, which are late: slept %v", c, got)
+			case c != category && got < time.Second/2:
+				t.Errorf("%s beside late %s: slept %v", c, category, got)
+			}
+		}
+	}
+}
+
+// A table that becomes late on its way is let go at the next look.
+func TestLateOnItsWay(t *testing.T) {
+	w, f := flushed(t)
+	for range 16 {
+		if _, err := f.Write(make([]byte, leastBite)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.late[Flush] = true
+	before := w.slept
+	for range 256 {
+		if _, err := f.Write(make([]byte, leastBite)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := w.slept - before; got == 0 || got > look {
+		t.Errorf("slept %v, want less than %v", got, look)
+	}
+}
+
+// A table begins at the pace that those before it had.
+func TestThePaceIsKnown(t *testing.T) {
+	w := &world{now: time.Unix(1, 0), rate: 100 << 20}
 	p := w.pace()
 	w.hold(p)
-	// It is asked only each time that the speed is measured.
-	if got := w.write(t, p, compactions, 16<<20); got < look || got > 2*look {
-		t.Errorf("late: slept %v, want about %v", got, look)
-	}
-	asked := w.asked
-	if got := w.write(t, p, flushes, 16<<20); got < time.Second/2 {
-		t.Errorf("a flush is late with nobody: slept %v", got)
-	}
-	if w.asked != asked {
-		t.Error("a flush asked for compactions")
-	}
+	w.write(t, p, flushes, 12<<20)
+	const n = 12 << 20
+	wants(t, "the second table", w.write(t, p, flushes, n), n, ahead*100<<20, 0)
+	w.pass(time.Second)
+	wants(t, "a second later", w.write(t, p, flushes, n), n, ahead*100<<20, 0)
+	w.rate = 0
+	w.pass(time.Minute)
+	wants(t, "a minute later", w.write(t, p, flushes, n), n, least, 0)
 }
 
 // flushed is a table on its way that is held back.
