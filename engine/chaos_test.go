@@ -414,8 +414,8 @@ func (c *chaos) empty() {
 	if n := len(s.macs.jobs) - len(s.macs.free); n != 0 {
 		c.t.Errorf("%d messages wait for their MAC", n)
 	}
-	if len(s.seals) != 0 || len(s.dirty) != 0 || s.owed.Total() != 0 {
-		c.t.Errorf("%d seals, %d dirty, %d owed", len(s.seals), len(s.dirty), s.owed.Total())
+	if len(s.seals) != 0 || len(s.urgent)+len(s.dirty) != 0 || s.owed.Total() != 0 {
+		c.t.Errorf("%d seals, %d dirty, %d owed", len(s.seals), len(s.urgent)+len(s.dirty), s.owed.Total())
 	}
 	for i := range s.slots {
 		if s.slots[i].State != flow.New {

@@ -42,6 +42,7 @@ type world struct {
 	names    []string
 	shape    func(*Config) // changes what a life begins with
 	sent     map[conn.ID][][]byte
+	order    []conn.ID // to whom the last turns sent
 	closed   map[conn.ID]bool
 	rejected map[conn.ID]bool // of those
 	dialled  []int            // links that the shard wants a connection of
@@ -80,6 +81,7 @@ func (w *world) Send(id conn.ID, b []byte) error {
 		return conn.ErrClosed
 	}
 	w.sent[id] = append(w.sent[id], append([]byte(nil), b...))
+	w.order = append(w.order, id)
 	return nil
 }
 func (w *world) Close(id conn.ID) { w.closed[id] = true }

@@ -150,7 +150,8 @@ type Shard struct {
 	debtsOut int // on half-duplex lines
 	hsms     []module
 	pool     *pool.Pool[asked]
-	dirty    []conn.ID // peers with bytes to send
+	urgent   []conn.ID // links with bytes to send
+	dirty    []conn.ID // terminals with bytes to send
 	closing  []conn.ID // peers to hang up on after that
 	bufs     []*outbuf
 	seals    []seal

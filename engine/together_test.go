@@ -106,3 +106,21 @@ func TestCommandFindsNothingHeld(t *testing.T) {
 	w.want("held when a command is performed", held, 0)
 	w.want("in flight at the bank by then", inFlight, int32(1))
 }
+
+// A turn's requests leave before its answers, whichever came first: the bank works
+// on them while terminals are sent theirs.
+func TestRequestsLeaveBeforeAnswers(t *testing.T) {
+	w := newWorld(t)
+	bank := w.bankUp(0)
+	p := w.terminal()
+	p.send(0x0200, p.mak, p.money(10, 100, false, ""))
+	w.pass(0)
+	first := w.bankGot(bank)
+	w.order = w.order[:0]
+	w.shard.Frame(bank, w.bankReply(first, "00"))
+	p.send(0x0200, p.mak, p.money(11, 200, false, ""))
+	w.pass(0)
+	if want := []conn.ID{bank, p.id}; !slices.Equal(w.order, want) {
+		t.Errorf("sent to %x, want %x: the bank, then the terminal", w.order, want)
+	}
+}

@@ -102,23 +102,11 @@ func (s *Shard) fail(err error) {
 	s.cfg.Fatal(err)
 }
 
-// flush writes what the turn gathered, once per peer.
+// flush writes what the turn gathered, once per peer: links first, for a bank and
+// a module work while terminals get their answers.
 func (s *Shard) flush() {
-	for _, id := range s.dirty {
-		p := s.peer(id)
-		if p == nil {
-			continue
-		}
-		out := p.out
-		p.out = nil
-		// A peer that is gone, or reads too slowly, is told by Closed; what it
-		// does not get it asks for again, or its deadline passes.
-		if len(out.b) > 0 { // what waits for its MAC leaves later
-			_ = s.loop.Send(id, out.b)
-		}
-		s.release(p, out)
-	}
-	s.dirty = s.dirty[:0]
+	s.urgent = s.sendTo(s.urgent)
+	s.dirty = s.sendTo(s.dirty)
 	for _, id := range s.closing {
 		if p := s.peer(id); p != nil && p.kind == terminalPeer && p.bad >= maxBad {
 			s.loop.Reject(id)
@@ -136,6 +124,26 @@ func (s *Shard) flush() {
 	}
 }
 
+// sendTo writes to each of the peers what is gathered for it, and gives the
+// emptied list back.
+func (s *Shard) sendTo(peers []conn.ID) []conn.ID {
+	for _, id := range peers {
+		p := s.peer(id)
+		if p == nil {
+			continue
+		}
+		out := p.out
+		p.out = nil
+		// A peer that is gone, or reads too slowly, is told by Closed; what it
+		// does not get it asks for again, or its deadline passes.
+		if len(out.b) > 0 { // what waits for its MAC leaves later
+			_ = s.loop.Send(id, out.b)
+		}
+		s.release(p, out)
+	}
+	return peers[:0]
+}
+
 // out gives the buffer of a peer; nil when the peer is gone.
 func (s *Shard) out(id conn.ID) *outbuf {
 	p := s.peer(id)
@@ -143,13 +151,14 @@ func (s *Shard) out(id conn.ID) *outbuf {
 		return nil
 	}
 	if p.out == nil {
+		if p.own != nil {
+			p.out, s.urgent = p.own, append(s.urgent, id)
+			return p.out
+		}
 		s.dirty = append(s.dirty, id)
-		switch n := len(s.bufs); {
-		case p.own != nil:
-			p.out = p.own
-		case n > 0:
+		if n := len(s.bufs); n > 0 {
 			p.out, s.bufs = s.bufs[n-1], s.bufs[:n-1]
-		default:
+		} else {
 			p.out = &outbuf{b: make([]byte, 0, usualAnswers)}
 		}
 	}
