@@ -2,12 +2,12 @@ package bench
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
-
-	dto "github.com/prometheus/client_model/go"
 
 	"tongka/bench/internal/load"
 	"tongka/bench/internal/proc"
@@ -41,9 +41,8 @@ func (c *Counts) put(to **float64, name string, v float64, err error) {
 
 // tally is one look at all counters. An error stands for its counter alone.
 type tally struct {
-	heap, calls, device, written                     float64
-	bytes                                            float64
-	heapErr, bytesErr, callsErr, deviceErr, writeErr error
+	objects, bytes, calls, device, written float64
+	heapErr, callsErr, deviceErr, writeErr error
 }
 
 // counters are those of the switch under test.
@@ -53,12 +52,6 @@ type counters struct {
 	callsErr error
 	scrape   tally // what one look costs the switch itself
 }
-
-// Metrics of the heap, as Go's own collector names them.
-const (
-	allocsMetric = "go_memstats_mallocs_total"
-	bytesMetric  = "go_memstats_alloc_bytes_total"
-)
 
 // look reads the cheap counters last at the window's start and first at its end, so that
 // asking the console lies outside of them.
@@ -87,21 +80,29 @@ func (c *counters) look(ctx context.Context, atEnd bool) (t tally) {
 
 // look asks the console for what the switch has allocated.
 func (t *tally) look(ctx context.Context, b *bench) {
-	f, err := metricsOf(ctx, b.console)
-	t.heap, t.heapErr = counter(f, allocsMetric, err)
-	t.bytes, t.bytesErr = counter(f, bytesMetric, err)
+	t.objects, t.bytes, t.heapErr = heapOf(ctx, b.console)
 }
 
-// counter reads a figure without labels.
-func counter(families map[string]*dto.MetricFamily, name string, err error) (float64, error) {
+// heapOf gives the objects and bytes that a switch has allocated since its start, as
+// runtime.ReadMemStats counts them. The counters among its metrics are of no use for a few
+// thousand objects: they take an object into account when the span that it lies in is full,
+// up to a thousand at once, whenever these were made.
+func heapOf(ctx context.Context, console netip.AddrPort) (objects, bytes float64, err error) {
+	raw, err := askConsole(ctx, console, "/debug/vars")
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	f := families[name]
-	if f == nil || len(f.GetMetric()) != 1 || f.GetMetric()[0].GetCounter() == nil {
-		return 0, fmt.Errorf("the switch does not say %s", name)
+	var vars struct {
+		Memstats struct{ Mallocs, TotalAlloc *float64 }
 	}
-	return f.GetMetric()[0].GetCounter().GetValue(), nil
+	if err := json.Unmarshal(raw, &vars); err != nil {
+		return 0, 0, fmt.Errorf("bench: the switch's /debug/vars: %w", err)
+	}
+	m := vars.Memstats
+	if m.Mallocs == nil || m.TotalAlloc == nil {
+		return 0, 0, errors.New("bench: the switch's /debug/vars does not say memstats.Mallocs and TotalAlloc")
+	}
+	return *m.Mallocs, *m.TotalAlloc, nil
 }
 
 // calibrate finds what a look allocates in the switch: the least of three while nobody
@@ -112,8 +113,8 @@ func (c *counters) calibrate(ctx context.Context) {
 	for i := range 3 {
 		var now tally
 		now.look(ctx, c.b)
-		if heap, bytes := now.heap-last.heap, now.bytes-last.bytes; i == 0 || heap < c.scrape.heap {
-			c.scrape.heap, c.scrape.bytes = heap, bytes
+		if objects, bytes := now.objects-last.objects, now.bytes-last.bytes; i == 0 || objects < c.scrape.objects {
+			c.scrape.objects, c.scrape.bytes = objects, bytes
 		}
 		last = now
 	}
@@ -155,8 +156,8 @@ func (b *bench) census(ctx context.Context, name string) (counts *Counts, err er
 // add books the differences, per answer.
 func (c *Counts) add(before, after, scrape *tally, r *load.Result) {
 	each := func(v float64) float64 { return max(v, 0) / float64(r.Answers) }
-	c.put(&c.Allocs, "allocs_per_txn", each(after.heap-before.heap-scrape.heap), errors.Join(before.heapErr, after.heapErr))
-	c.put(&c.AllocBytes, "alloc_bytes_per_txn", each(after.bytes-before.bytes-scrape.bytes), errors.Join(before.bytesErr, after.bytesErr))
+	c.put(&c.Allocs, "allocs_per_txn", each(after.objects-before.objects-scrape.objects), errors.Join(before.heapErr, after.heapErr))
+	c.put(&c.AllocBytes, "alloc_bytes_per_txn", each(after.bytes-before.bytes-scrape.bytes), errors.Join(before.heapErr, after.heapErr))
 	c.put(&c.Syscalls, "syscalls_per_txn", each(after.calls-before.calls), errors.Join(before.callsErr, after.callsErr))
 	c.put(&c.Disk, "disk_bytes_per_txn", each(after.device-before.device), errors.Join(before.deviceErr, after.deviceErr))
 	c.put(&c.Written, "written_bytes_per_txn", each(after.written-before.written), errors.Join(before.writeErr, after.writeErr))

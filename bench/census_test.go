@@ -4,6 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -12,9 +16,9 @@ import (
 )
 
 func TestCountsArePerTransactionAndWithoutOurOwnLooks(t *testing.T) {
-	before := tally{heap: 1_000, bytes: 10_000, calls: 50, device: 0, written: 4096}
-	after := tally{heap: 9_000, bytes: 90_000, calls: 2_050, device: 512_000, written: 204_096}
-	scrape := tally{heap: 6_000, bytes: 60_000}
+	before := tally{objects: 1_000, bytes: 10_000, calls: 50, device: 0, written: 4096}
+	after := tally{objects: 9_000, bytes: 90_000, calls: 2_050, device: 512_000, written: 204_096}
+	scrape := tally{objects: 6_000, bytes: 60_000}
 	var c Counts
 	c.add(&before, &after, &scrape, &load.Result{Answers: 1_000})
 	for name, pair := range map[string][2]float64{
@@ -50,13 +54,37 @@ func TestWhatCannotBeCountedSaysWhy(t *testing.T) {
 	}
 }
 
-func TestCounterOfASwitch(t *testing.T) {
-	if _, err := counter(nil, allocsMetric, nil); err == nil || !strings.Contains(err.Error(), allocsMetric) {
-		t.Errorf("a switch that does not say it: %v", err)
+func TestHeapOfASwitch(t *testing.T) {
+	answer, code := "", 200
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/debug/vars" {
+			t.Errorf("asked for %s", r.URL)
+		}
+		w.WriteHeader(code)
+		fmt.Fprint(w, answer)
+	}))
+	at := netip.MustParseAddrPort(s.Listener.Addr().String())
+	answer = `{"cmdline": ["switch"], "memstats": {"Alloc": 1, "TotalAlloc": 98765432100, "Mallocs": 123456789}}`
+	if objects, size, err := heapOf(t.Context(), at); err != nil || objects != 123456789 || size != 98765432100 {
+		t.Errorf("%v objects, %v bytes, %v", objects, size, err)
 	}
-	bad := errors.New("nobody there")
-	if _, err := counter(nil, allocsMetric, bad); err != bad {
-		t.Errorf("%v", err)
+	for _, c := range []struct {
+		answer string
+		code   int
+		want   string
+	}{
+		{`{"memstats": {"Mallocs": 1}}`, 200, "does not say memstats.Mallocs and TotalAlloc"},
+		{`{"memstats": {"Mallocs": "many"}}`, 200, "/debug/vars"},
+		{"没有这个页面 no such page", 404, "404 Not Found: 没有这个页面"},
+	} {
+		answer, code = c.answer, c.code
+		if _, _, err := heapOf(t.Context(), at); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.answer, err)
+		}
+	}
+	s.Close()
+	if _, _, err := heapOf(t.Context(), at); err == nil || !strings.Contains(err.Error(), "refused") {
+		t.Errorf("nobody there: %v", err)
 	}
 }
 

@@ -1,8 +1,10 @@
 package bench
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/netip"
 
@@ -36,21 +38,37 @@ type commits struct {
 
 // metricsOf asks the switch's console for its figures.
 func metricsOf(ctx context.Context, console netip.AddrPort) (map[string]*dto.MetricFamily, error) {
-	q, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/metrics", console), nil)
+	raw, err := askConsole(ctx, console, "/metrics")
+	if err != nil {
+		return nil, err
+	}
+	p := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := p.TextToMetricFamilies(bytes.NewReader(raw))
+	if err != nil {
+		return nil, fmt.Errorf("bench: the switch's figures: %w", err)
+	}
+	return families, nil
+}
+
+// askConsole gives what the switch's console answers.
+func askConsole(ctx context.Context, console netip.AddrPort, path string) ([]byte, error) {
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s%s", console, path), nil)
 	if err != nil {
 		return nil, err
 	}
 	r, err := http.DefaultClient.Do(q)
 	if err != nil {
-		return nil, fmt.Errorf("bench: the switch's figures: %w", err)
+		return nil, fmt.Errorf("bench: the switch's %s: %w", path, err)
 	}
 	defer r.Body.Close()
-	p := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := p.TextToMetricFamilies(r.Body)
-	if err != nil {
-		return nil, fmt.Errorf("bench: the switch's figures: %w", err)
+	raw, err := io.ReadAll(r.Body)
+	if err == nil && r.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", r.Status, bytes.TrimSpace(raw[:min(len(raw), 200)]))
 	}
-	return families, nil
+	if err != nil {
+		return nil, fmt.Errorf("bench: the switch's %s: %w", path, err)
+	}
+	return raw, nil
 }
 
 // commitsOf reads those of the journal.

@@ -62,9 +62,11 @@ func fakeSwitch(file, fault string) error {
 		switch {
 		case q.URL.Path == "/healthz":
 		case q.URL.Path == "/metrics":
-			fmt.Fprint(w, fakeCommits, fakeHeap)
+			fmt.Fprint(w, fakeCommits)
 		case q.URL.Path == "/debug/pprof/profile" && slices.Contains(os.Args, "--profile") && fault != "hides":
 			pprof.Profile(w, q)
+		case q.URL.Path == "/debug/vars" && slices.Contains(os.Args, "--profile"):
+			fmt.Fprint(w, fakeHeap)
 		case q.URL.Path == "/debug/pprof/allocs":
 			pprof.Index(w, q)
 		default:
@@ -114,11 +116,7 @@ tongka_journal_commit_seconds_sum 0.3
 tongka_journal_commit_seconds_count 9
 `
 
-const fakeHeap = `# TYPE go_memstats_mallocs_total counter
-go_memstats_mallocs_total 5000
-# TYPE go_memstats_alloc_bytes_total counter
-go_memstats_alloc_bytes_total 1e6
-`
+const fakeHeap = `{"cmdline": [], "memstats": {"Mallocs": 5000, "TotalAlloc": 1000000}}`
 
 // signOn wants a 0830 from the bank.
 func signOn(bank string) error {

@@ -217,7 +217,7 @@ func TestFailures(t *testing.T) {
 		"no program":    {"", []string{"--switch=/nonexistent"}, 1, []string{"/nonexistent"}},
 		"no folder":     {"", []string{"--dir=/nonexistent"}, 1, []string{"/nonexistent"}},
 		"no such flag":  {"", []string{"--speed"}, 2, []string{"--speed"}},
-		"no profiles":   {"hides", []string{"--profile=" + t.TempDir(), "--seconds=1"}, 1, []string{"A: bench: profile profile: 404"}},
+		"no profiles":   {"hides", []string{"--profile=" + t.TempDir(), "--seconds=1"}, 1, []string{"A: bench: the switch's /debug/pprof/profile?seconds=1: 404"}},
 		"long profile":  {"", []string{"--profile=x", "--seconds=9", "--json=x"}, 2, []string{"--seconds from 1 to 8", "--json, --html or --goals"}},
 		"no goals":      {"", []string{"--goals=/nonexistent"}, 2, []string{"/nonexistent"}},
 		"no such shape": {"", []string{"--shape=X"}, 2, []string{"--shape X"}},

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -102,24 +100,7 @@ func (b *bench) untilBusy(ctx context.Context) error {
 
 // fetch takes one profile of the switch, over the window.
 func (b *bench) fetch(ctx context.Context, path string) ([]byte, error) {
-	url := fmt.Sprintf("http://%s/debug/pprof/%s?seconds=%d", b.console, path, int(b.o.window().Seconds()))
-	q, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	r, err := http.DefaultClient.Do(q)
-	if err != nil {
-		return nil, fmt.Errorf("bench: profile: %w", err)
-	}
-	defer r.Body.Close()
-	raw, err := io.ReadAll(r.Body)
-	if err == nil && r.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", r.Status, bytes.TrimSpace(raw[:min(len(raw), 200)]))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("bench: profile %s: %w", path, err)
-	}
-	return raw, nil
+	return askConsole(ctx, b.console, fmt.Sprintf("/debug/pprof/%s?seconds=%d", path, int(b.o.window().Seconds())))
 }
 
 func (b *bench) draw(shape, name, kind, about string, raw []byte) error {

@@ -195,14 +195,14 @@ func (b *bench) program() string {
 	return b.self[0] // we are a command of the switch
 }
 
-// startSwitch writes the switch's folder and starts it. One switch
-// serves the whole run, as in life: tables fill and files grow.
+// startSwitch writes the switch's folder and starts it. One switch serves the whole run,
+// as in life: tables fill and files grow. Its console tells what it allocates.
 func (b *bench) startSwitch(ctx context.Context, dir string, bank bankReady) (*system, error) {
 	p, err := provision(dir, b.o.terminals(), settings{Bank: bank.Centre, Stuck: b.o.bank().Stuck, Module: b.module, Connections: b.o.connections(), Enquiries: b.o.enquiries()})
 	if err != nil {
 		return nil, err
 	}
-	s, err := startSwitch(ctx, b.program(), p, b.o.Profile != "")
+	s, err := startSwitch(ctx, b.program(), p, true)
 	if err != nil {
 		return nil, err
 	}

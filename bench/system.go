@@ -26,7 +26,7 @@ type system struct {
 	ended chan error
 }
 
-// startSwitch runs "PROGRAM run -c FILE", with --profile when it is to be profiled, and returns when /healthz says that
+// startSwitch runs "PROGRAM run -c FILE", with --profile when its time or memory is to be looked at, and returns when /healthz says that
 // the doors are open and the bank has signed it on.
 func startSwitch(ctx context.Context, program string, p place, profile bool) (*system, error) {
 	log, err := os.Create(p.log)

@@ -12,12 +12,14 @@
 //	/healthz       may terminals be sent here? 200 or 503 with the reason
 //	/livez         does the process still move? 200, or 503: restart it
 //	/debug/pprof/  profiles of the process, with Options.Profile only
+//	/debug/vars    its memory, counted exactly; with Options.Profile only
 //	POST /api/…    what Options.Admin does, when there is one
 package console
 
 import (
 	"context"
 	"errors"
+	"expvar"
 	"fmt"
 	"log"
 	"net"
@@ -55,7 +57,8 @@ type Options struct {
 	Admin http.Handler
 	// Faults are counted there; nil: none are shown.
 	Faults *fault.Book
-	// Profile lets /debug/pprof/ be read: what the process spends time and memory on.
+	// Profile lets /debug/pprof/ and /debug/vars be read: what the process spends time and
+	// memory on. Reading the latter stops it for some microseconds.
 	Profile bool
 	// Reload is the last try to read the configuration again, nil before the first.
 	Reload func() *Reload
@@ -143,6 +146,7 @@ func (s *Server) routes(profile bool) http.Handler {
 	if profile {
 		m.HandleFunc("/debug/pprof/", pprof.Index)
 		m.HandleFunc("/debug/pprof/profile", pprof.Profile)
+		m.Handle("/debug/vars", expvar.Handler())
 	}
 	m.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		refuse(w, http.StatusNotFound, "没有这个页面", "no such page")

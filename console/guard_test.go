@@ -70,7 +70,7 @@ func TestGuardOtherSites(t *testing.T) {
 func TestProfilesAreOffUnlessAskedFor(t *testing.T) {
 	off := New(sourceOf(snapshotAt(0)), Options{})
 	on := New(sourceOf(snapshotAt(0)), Options{Profile: true})
-	for _, path := range []string{"/debug/pprof/", "/debug/pprof/allocs", "/debug/pprof/profile?seconds=1"} {
+	for _, path := range []string{"/debug/pprof/", "/debug/pprof/allocs", "/debug/pprof/profile?seconds=1", "/debug/vars"} {
 		if w := get(off, path); w.Code != 404 {
 			t.Errorf("off: %s: %d", path, w.Code)
 		}
@@ -78,6 +78,9 @@ func TestProfilesAreOffUnlessAskedFor(t *testing.T) {
 	w := get(on, "/debug/pprof/allocs")
 	if b := w.Body.Bytes(); w.Code != 200 || len(b) < 2 || b[0] != 0x1F || b[1] != 0x8B {
 		t.Errorf("on: %d, %d bytes", w.Code, len(b))
+	}
+	if w := get(on, "/debug/vars"); w.Code != 200 || !strings.Contains(w.Body.String(), `"Mallocs":`) {
+		t.Errorf("on: memory: %d, %.80s", w.Code, w.Body)
 	}
 	r := request("/debug/pprof/allocs")
 	r.Host = "evil.example"
