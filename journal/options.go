@@ -3,6 +3,8 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -44,9 +46,10 @@ const (
 	defaultCache    = 32 << 20
 	defaultFilter   = 16 << 20
 	minFilter       = 4 << 10
-	stopWrites      = 4       // memtables that may wait for their flush
-	retainBatch     = 8 << 20 // bytes kept of a batch: more than a tick needs
-	indexMemTable   = 4 << 20 // what a crash may leave out of the index: some 250,000 entries
+	stopWrites      = 4         // memtables that may wait for their flush
+	retainBatch     = 8 << 20   // bytes kept of a batch: more than a tick needs
+	truthBlock      = 192 << 10 // of tables of the truth
+	indexMemTable   = 16 << 20  // what a crash may leave out of the index: some 1,000,000 entries
 	indexBlock      = 32 << 10
 	indexTable      = 16 << 20 // of the first level's files; each level's are twice as large
 )
@@ -130,6 +133,9 @@ func (o *Options) truth(cache *pebble.Cache) *pebble.Options {
 	p.Levels[0].FilterPolicy = bloom.FilterPolicy(10)
 	p.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
 	p.Experimental.SpanPolicyFunc = apart
+	// Each block that is written asks the heap for an object, and a turn's page is a block
+	// of its own unless several share one. Who looks for an old record reads all of it.
+	p.Levels[0].BlockSize = truthBlock
 	return p
 }
 
@@ -149,13 +155,47 @@ func apart(from []byte) (_ pebble.SpanPolicy, end []byte, _ error) {
 // store is a database whose tables are written at a pace.
 type store struct {
 	*pebble.DB
-	pace *pace.Pace
-	stop int // depth of its first level at which Pebble takes no more until it has compacted
+	pace    *pace.Pace
+	stop    int // depth of its first level at which Pebble takes no more until it has compacted
+	fed     func() uint64
+	size    uint64 // of a memtable
+	waiting *flushes
+}
+
+// flushes are those that were asked for and have not ended. Pebble tells how many
+// memtables wait in a picture of all that it has, a dozen objects each time.
+type flushes struct {
+	mu   sync.Mutex
+	done []<-chan struct{}
+}
+
+// AsyncFlush has Pebble flush what it holds, from any goroutine.
+func (s *store) AsyncFlush() (<-chan struct{}, error) {
+	done, err := s.DB.AsyncFlush()
+	if err == nil {
+		s.waiting.count(done)
+	}
+	return done, err
+}
+
+// count takes in more of them, and gives how many there are.
+func (f *flushes) count(more ...<-chan struct{}) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.done = slices.DeleteFunc(append(f.done, more...), func(done <-chan struct{}) bool {
+		select {
+		case <-done:
+			return true
+		default:
+			return false
+		}
+	})
+	return len(f.done)
 }
 
 // openStore opens a database beneath a log of which fed bytes have been written.
 func openStore(dir string, o *pebble.Options, fed func() uint64) (store, error) {
-	s := store{pace: pace.New(fed), stop: o.L0StopWritesThreshold}
+	s := store{pace: pace.New(fed), stop: o.L0StopWritesThreshold, fed: fed, size: o.MemTableSize, waiting: new(flushes)}
 	o.FS = s.pace.FS(o.FS)
 	var err error
 	if s.DB, err = pebble.Open(dir, o); err != nil {
@@ -167,13 +207,15 @@ func openStore(dir string, o *pebble.Options, fed func() uint64) (store, error) 
 // hold gives tables to the disk bit by bit from now on.
 func (s *store) hold() { s.pace.Hold(s.behind) }
 
-// behind says when tables are to be let go: long before Pebble would stop for them.
+// behind says when tables are to be let go: long before Pebble would stop for them. So
+// are flushes until a memtable's worth is in the log: the first memtables are smaller,
+// and full before we ask. The index's are not behind later, for it grows by a tenth of
+// what the pace is measured by.
 func (s *store) behind(k pace.Kind) bool {
-	m := s.Metrics()
 	if k == pace.Flush {
-		return m.MemTable.Count >= stopWrites-1 // one of them is being filled
+		return s.fed() < s.size || s.waiting.count() >= stopWrites-2 // and another memtable is being filled
 	}
-	return int(m.Levels[0].Sublevels) >= s.stop/2
+	return int(s.Metrics().Levels[0].Sublevels) >= s.stop/2
 }
 
 // log says where the log is. What it holds is flushed each time that a file is full,

@@ -30,6 +30,19 @@ func TestFlushesThatAreBehind(t *testing.T) {
 	o.NoWarm = false
 	l := mustOpen(t, o)
 	defer l.Close()
+	fill := func() {
+		l.Put([]byte("fill"), make([]byte, o.MemTable/5)) // each file of the log is flushed when it is full
+		mustCommit(t, l)
+	}
+	for range 5 {
+		if !l.db.behind(pace.Flush) {
+			t.Fatal("the first memtables, which are small, are not let go")
+		}
+		fill()
+	}
+	if err := l.flush(); err != nil {
+		t.Fatal(err)
+	}
 	fs.shut.Store(true)
 	most := 0
 	for n := 0; !l.db.behind(pace.Flush); n++ {
@@ -37,8 +50,7 @@ func TestFlushesThatAreBehind(t *testing.T) {
 			t.Fatal("never behind")
 		}
 		most = max(most, int(l.db.Metrics().MemTable.Count))
-		l.Put([]byte("fill"), make([]byte, o.MemTable/5)) // each file of the log is flushed when it is full
-		mustCommit(t, l)
+		fill()
 	}
 	if most != stopWrites-2 {
 		t.Errorf("behind one above %d memtables, and Pebble stops at %d", most, stopWrites)
