@@ -209,7 +209,8 @@ func TestParkedCardsOfARunningSwitch(t *testing.T) {
 		if do == "take-back" {
 			want = before
 		}
-		c.until("the bank has what it should", func() bool { return booked() == want && c.owed() == 0 })
+		c.until("the bank has what it should", func() bool { return booked() == want })
+		c.nothingOwed()
 		code, _, _ = c.load(100, k.InitLoad(100, kioskNumber))
 		c.want("the next load", code, "00")
 	}
@@ -283,7 +284,8 @@ func TestUnloadThroughTheProgram(t *testing.T) {
 	}
 	c.want("confirmed", c.confirms(k, 0, tac, 3000), "00")
 	c.want("confirmed again", c.confirms(k, 0, tac, 3000), "00")
-	c.until("the bank was told", func() bool { return c.bank.Stats().Notices == 1 && c.owed() == 0 })
+	c.until("the bank was told", func() bool { return c.bank.Stats().Notices == 1 })
+	c.nothingOwed()
 	all := c.bank.Bookings()
 	if len(all) != 1 || all[0].Kind != "unload" || all[0].Amount != 2000 {
 		t.Errorf("%+v", all)

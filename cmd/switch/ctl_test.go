@@ -18,6 +18,7 @@ import (
 	"tongka/admin"
 	"tongka/config"
 	"tongka/sim"
+	"tongka/sim/drill"
 )
 
 // ctl runs `switch ctl …` on the ground's switch.
@@ -78,7 +79,7 @@ func (g *ground) agree() {
 	if err := g.fleet.Settle(ctx); err != nil {
 		g.t.Fatal(err)
 	}
-	g.until("nothing is owed", func() bool { return g.owed() == 0 })
+	g.nothingOwed()
 	verdict := sim.Compare(g.fleet.Sales(), g.bank.Bookings())
 	g.t.Logf("%s", verdict.String())
 	if !verdict.OK() || verdict.Unresolved != 0 {
@@ -162,7 +163,10 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	if err := g.fleet.Start(); err != nil {
 		t.Fatal(err)
 	}
-	g.until("something is in flight", func() bool { return g.owed() > 0 })
+	g.until("something is in flight", func() bool {
+		n, ok := drill.Owed(g.console, time.Time{})
+		return ok && n > 0
+	})
 	for range 2 {
 		if err := g.child.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"tongka/hsm"
 	"tongka/hsm/soft"
 	"tongka/sim"
+	"tongka/sim/drill"
 	"tongka/sim/port"
 )
 
@@ -140,21 +140,14 @@ func (g *ground) until(what string, ok func() bool) {
 	}
 }
 
-// owed asks the running switch what it still owes; -1 when it does not answer.
-func (g *ground) owed() int {
-	r, err := http.Get("http://" + g.console + "/api/snapshot")
-	if err != nil {
-		return -1
-	}
-	defer r.Body.Close()
-	var p struct {
-		InFlight *int `json:"in_flight"`
-		Owed     *int `json:"owed"`
-	}
-	if err := json.NewDecoder(r.Body).Decode(&p); err != nil || p.Owed == nil || p.InFlight == nil {
-		return -1
-	}
-	return *p.Owed + *p.InFlight
+// nothingOwed waits until the running switch has done all that was begun before.
+func (g *ground) nothingOwed() {
+	g.t.Helper()
+	quiet := time.Now()
+	g.until("nothing is owed", func() bool {
+		n, ok := drill.Owed(g.console, quiet)
+		return ok && n == 0
+	})
 }
 
 // TestKillMinusNine kills the real process ten times at random moments under load,

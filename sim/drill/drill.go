@@ -252,19 +252,21 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// owed asks the running switch what it still owes and has in flight; an answer
-// that it cannot give now is one to wait for.
-func (d *drill) owed() (int, bool) {
-	r, err := http.Get("http://" + d.console + "/api/snapshot")
+// Owed asks a running switch, by the address of its console, what it owes and has in
+// flight. The picture that it shows is made a few times a second: one from before since
+// knows nothing of the last sales, and is an answer to wait for, as is none at all.
+func Owed(console string, since time.Time) (n int, ok bool) {
+	r, err := http.Get("http://" + console + "/api/snapshot")
 	if err != nil {
 		return 0, false
 	}
 	defer r.Body.Close()
 	var p struct {
-		InFlight *int `json:"in_flight"`
-		Owed     *int `json:"owed"`
+		At       time.Time `json:"at"` // milliseconds
+		InFlight *int      `json:"in_flight"`
+		Owed     *int      `json:"owed"`
 	}
-	if err := json.NewDecoder(r.Body).Decode(&p); err != nil || p.Owed == nil || p.InFlight == nil {
+	if err := json.NewDecoder(r.Body).Decode(&p); err != nil || p.Owed == nil || p.InFlight == nil || !p.At.After(since) {
 		return 0, false
 	}
 	return *p.Owed + *p.InFlight, true
@@ -279,8 +281,9 @@ func (d *drill) judge(ctx context.Context) error {
 	if err := d.kiosks.stop(); err != nil {
 		return fmt.Errorf("自助终端 · kiosks: %w", err)
 	}
+	quiet := time.Now()
 	if err := d.until(ctx, "仍有未了结 · something is still owed", func() (bool, error) {
-		n, ok := d.owed()
+		n, ok := Owed(d.console, quiet)
 		return ok && n == 0, nil
 	}); err != nil {
 		return err

@@ -5,6 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,6 +43,40 @@ func TestFollowerCountsWholeLines(t *testing.T) {
 		if n, err := f.look(); n != step.want || err != nil {
 			t.Fatalf("step %d: %d, %v, want %d", i, n, err, step.want)
 		}
+	}
+}
+
+// TestOwedWantsAPictureFromAfter: one from before the last sale says nothing of it.
+func TestOwedWantsAPictureFromAfter(t *testing.T) {
+	quiet := time.Now().Truncate(time.Millisecond)
+	picture := ""
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/snapshot" {
+			_, _ = io.WriteString(w, picture)
+		}
+	}))
+	console := s.Listener.Addr().String()
+	at := func(d time.Duration) string { return quiet.Add(d).Format("2006-01-02T15:04:05.000Z07:00") }
+	for _, c := range []struct {
+		picture string
+		n       int
+		ok      bool
+	}{
+		{`{"at": "` + at(-time.Millisecond) + `", "in_flight": 0, "owed": 0}`, 0, false},
+		{`{"at": "` + at(0) + `", "in_flight": 0, "owed": 0}`, 0, false}, // it may be of the same millisecond
+		{`{"at": "` + at(time.Millisecond) + `", "in_flight": 2, "owed": 3}`, 5, true},
+		{`{"at": "` + at(time.Millisecond) + `", "in_flight": 0}`, 0, false},
+		{`{"at": "", "in_flight": 0, "owed": 0}`, 0, false}, // none yet
+		{`{`, 0, false},
+	} {
+		picture = c.picture
+		if n, ok := Owed(console, quiet); n != c.n || ok != c.ok {
+			t.Errorf("%s: %d %v", c.picture, n, ok)
+		}
+	}
+	s.Close()
+	if _, ok := Owed(console, time.Time{}); ok {
+		t.Error("an answer of nobody")
 	}
 }
 
