@@ -35,13 +35,13 @@ type Options struct {
 	// gives one order of writes. For simulation; slower.
 	InlineIndex bool
 
-	MemTable int   // bytes of a memtable, a third more than of a file of the log; 0 = 16 MiB
+	MemTable int   // bytes of a memtable, a third more than of a file of the log; 0 = 32 MiB
 	Cache    int64 // bytes of Pebble's block cache; 0 = 32 MiB
 	Filter   int   // bytes of the filter before Find; 0 = 16 MiB, good for 8 million requests on disk
 }
 
 const (
-	defaultMemTable = 16 << 20
+	defaultMemTable = 32 << 20
 	minMemTable     = 1 << 20
 	defaultCache    = 32 << 20
 	defaultFilter   = 16 << 20

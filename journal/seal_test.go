@@ -380,7 +380,7 @@ func TestValidate(t *testing.T) {
 	if err := o.Validate(); err != nil {
 		t.Error(err)
 	}
-	if got := (&Options{}).Memory(); got < 64<<20 || got > 256<<20 {
+	if got := (&Options{}).Memory(); got < 64<<20 || got > 288<<20 {
 		t.Errorf("memory %d", got)
 	}
 }
