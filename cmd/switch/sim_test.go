@@ -150,7 +150,7 @@ func hasHan(s string) bool {
 // A fleet that is refused says why: on standard error once, and in every status
 // line.
 func TestSimTerminalSaysWhyItCannotSell(t *testing.T) {
-	path := edited(t, `"127.0.0.1:8080"`, `""`, "127.0.0.1:8583", "127.0.0.1:0", ", import: terminals.csv", "")
+	path := edited(t, `"127.0.0.1:8080"`, `""`, `"127.0.0.1:8583"`, `"127.0.0.1:0"`, ", import: terminals.csv", "")
 	line, stop := start(t, "终端接入 listening: ", "run", "-c", path)
 	defer stop()
 	at := line[strings.LastIndex(line, " ")+1:]

@@ -49,7 +49,7 @@ func edited(t *testing.T, pairs ...string) string {
 // A port that others can reach stops a start, so it stops a check: in the same
 // words.
 func TestCheckRefusesAConsoleForOthers(t *testing.T) {
-	path := edited(t, "127.0.0.1:8080", "0.0.0.0:0", "127.0.0.1:8583", "127.0.0.1:0")
+	path := edited(t, "127.0.0.1:8080", "0.0.0.0:0", `"127.0.0.1:8583"`, `"127.0.0.1:0"`)
 	checked := call("", "check", "-c", path)
 	ran := call("", "run", "-c", path)
 	const want = `控制台地址 "0.0.0.0:0" 不是本机回环地址`
@@ -133,7 +133,7 @@ func TestUsableAsksTheSystem(t *testing.T) {
 
 // A lost key is told before a start, and again by the start, which makes none.
 func TestLostKeyIsNotReplaced(t *testing.T) {
-	path := edited(t, `"127.0.0.1:8080"`, `""`, "127.0.0.1:8583", "127.0.0.1:0")
+	path := edited(t, `"127.0.0.1:8080"`, `""`, `"127.0.0.1:8583"`, `"127.0.0.1:0"`)
 	cfg, err := config.Load(path)
 	if err != nil {
 		t.Fatal(err)
@@ -188,8 +188,8 @@ func TestSystemFaultsHaveBothLanguages(t *testing.T) {
 	for want, args := range map[string][]string{
 		"配置文件 · config file: ":      {"run", "-c", filepath.Join(dir, "none.yaml")},
 		"日志文件 · log file: ":         {"run", "-c", edited(t, "limits:", "log: {file: none/x.log}\nlimits:")},
-		"数据目录 · data folder: ":      {"run", "-c", edited(t, "data: data", "data: terminals.csv")},
-		"终端文件 · terminals: ":        {"run", "-c", edited(t, "import: terminals.csv", "import: none.csv")},
+		"数据目录 · data folder: ":      {"run", "-c", edited(t, `"127.0.0.1:8080"`, `""`, "data: data", "data: terminals.csv")},
+		"终端文件 · terminals: ":        {"run", "-c", edited(t, `"127.0.0.1:8080"`, `""`, "import: terminals.csv", "import: none.csv")},
 		"账本 · book: ":               {"sim", "compare", "--terminals", filepath.Join(dir, "none"), "--banks", file},
 		"账本 · book: open " + dir:    {"sim", "bank", "--listen", "127.0.0.1:0", "--books", dir},
 		"银行 · bank: ":               {"sim", "bank", "--listen", "nowhere"},

@@ -252,11 +252,14 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// asker does not wait for a process that is stopped or gone.
+var asker = http.Client{Timeout: 5 * time.Second}
+
 // Owed asks a running switch, by the address of its console, what it owes and has in
 // flight. The picture that it shows is made a few times a second: one from before since
 // knows nothing of the last sales, and is an answer to wait for, as is none at all.
 func Owed(console string, since time.Time) (n int, ok bool) {
-	r, err := http.Get("http://" + console + "/api/snapshot")
+	r, err := asker.Get("http://" + console + "/api/snapshot")
 	if err != nil {
 		return 0, false
 	}
