@@ -197,13 +197,24 @@ func (c *clerk) backup(s *streams, to string) error {
 	return nil
 }
 
+// ask has the running switch do an action, which takes what it takes; asked is
+// false when none runs.
+func (c *clerk) ask(ctx context.Context, a admin.Action) (asked bool, err error) {
+	client := admin.NewClient(c.cfg.Admin.Socket)
+	live, err := running(ctx, client)
+	if err != nil || !live {
+		return err != nil, err
+	}
+	answer, err := client.Act(ctx, a)
+	if err == nil && !answer.OK {
+		err = fmt.Errorf("%s · %s %v", answer.Zh, answer.En, answer.Lines)
+	}
+	return true, err
+}
+
 // checkpoint has the running switch copy its journal, or copies that of one at rest.
 func (c *clerk) checkpoint(ctx context.Context, dir string) (err error) {
-	a, err := admin.NewClient(c.cfg.Admin.Socket).Act(ctx, admin.Action{Verb: admin.Checkpoint, What: dir})
-	if err == nil && !a.OK {
-		return fmt.Errorf("%s · %s %v", a.Zh, a.En, a.Lines)
-	}
-	if !errors.Is(err, admin.ErrNotRunning) {
+	if asked, err := c.ask(ctx, admin.Action{Verb: admin.Checkpoint, What: dir}); asked {
 		return err
 	}
 	log, err := c.journal(c.cfg.JournalDir())
@@ -399,11 +410,7 @@ func (c *clerk) casesEnded(s *streams, date day.Date) (err error) {
 }
 
 func (c *clerk) purgeJournal(ctx context.Context, date day.Date, now time.Time) error {
-	a, err := admin.NewClient(c.cfg.Admin.Socket).Act(ctx, admin.Action{Verb: admin.Purge, What: date.String()})
-	if err == nil && !a.OK {
-		return fmt.Errorf("%s · %s %v", a.Zh, a.En, a.Lines)
-	}
-	if !errors.Is(err, admin.ErrNotRunning) {
+	if asked, err := c.ask(ctx, admin.Action{Verb: admin.Purge, What: date.String()}); asked {
 		return err
 	}
 	cuts, err := c.cuts()

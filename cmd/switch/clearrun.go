@@ -199,12 +199,12 @@ func (c *clearSource) asOf(ctx context.Context) (int64, error) {
 		return info.ModTime().UnixNano(), nil
 	}
 	live := admin.NewClient(c.cfg.Admin.Socket)
-	_, err := live.Status(ctx)
-	switch {
-	case err == nil:
-		c.live = live
-	case !errors.Is(err, admin.ErrNotRunning):
+	runs, err := running(ctx, live)
+	if err != nil {
 		return 0, err
+	}
+	if runs {
+		c.live = live
 	}
 	return time.Now().UnixNano(), nil
 }

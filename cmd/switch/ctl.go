@@ -59,8 +59,21 @@ func (f *ctlFlags) load() (*config.Config, error) {
 	return config.Load(f.Config)
 }
 
-// ctlWithin bounds what one question may take; a reload may import terminals.
-const ctlWithin = time.Minute
+// ctlWithin bounds what one question may take; a reload may import terminals. Tests
+// have less patience.
+var ctlWithin = time.Minute
+
+// running asks whether a switch listens at the socket. One that does not answer
+// within ctlWithin is neither running nor at rest: an error.
+func running(ctx context.Context, c *admin.Client) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, ctlWithin)
+	defer cancel()
+	_, err := c.Status(ctx)
+	if errors.Is(err, admin.ErrNotRunning) {
+		return false, nil
+	}
+	return err == nil, err
+}
 
 // act asks for an action and prints what became of it.
 func (f *ctlFlags) act(s *streams, a admin.Action) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -50,13 +51,20 @@ func (g *ground) client() *admin.Client {
 	return admin.NewClient(cfg.Admin.Socket)
 }
 
+// status asks the switch, which has five seconds.
+func (g *ground) status() (admin.Status, error) {
+	g.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second) // its tests end by killing it, when their own context is over
+	defer cancel()
+	return g.client().Status(ctx)
+}
+
 // up waits until the switch answers and its bank is up.
 func (g *ground) up() (st admin.Status) {
 	g.t.Helper()
-	c := g.client()
 	g.until("the switch runs", func() bool {
 		var err error
-		st, err = c.Status(context.Background())
+		st, err = g.status()
 		return err == nil && st.State == "running"
 	})
 	return st
@@ -64,7 +72,7 @@ func (g *ground) up() (st admin.Status) {
 
 // killLast ends whatever process runs the switch at the end of a test.
 func (g *ground) killLast() {
-	st, err := g.client().Status(context.Background())
+	st, err := g.status()
 	if err == nil && st.PID != 0 && st.PID != os.Getpid() {
 		_ = syscall.Kill(st.PID, syscall.SIGKILL)
 	}
@@ -241,7 +249,7 @@ func TestReloadOfARunningSwitch(t *testing.T) {
 		t.Error(r)
 	}
 	g.until("the bank is out of service", func() bool {
-		s, err := g.client().Status(context.Background())
+		s, err := g.status()
 		return err == nil && s.Links[0].State == "down"
 	})
 	if r := g.mustCtl("status"); !strings.Contains(r.out, "link bank: down（停用 · out of service）") {
@@ -505,4 +513,39 @@ func TestOldProcessOpensAgain(t *testing.T) {
 	}
 	g.selling()
 	g.agree()
+}
+
+// TestHangingSwitchIsNamed: a switch whose socket is there and says nothing is an
+// error to who asks, and no command of the night waits for it, or reads its folder.
+func TestHangingSwitchIsNamed(t *testing.T) {
+	file := clearGround(t)
+	cfg, err := config.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hangs, err := net.Listen("unix", cfg.Admin.Socket) // nobody accepts
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hangs.Close()
+	defer func(d time.Duration) { ctlWithin = d }(ctlWithin)
+	ctlWithin = 50 * time.Millisecond
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a command that waits is interrupted, which it says
+	defer cancel()
+	for _, args := range [][]string{
+		{"ctl", "status"},
+		{"journal", "find"},
+		{"clear", "run", "--date", "20261001"},
+		{"clean", "backup", "--to", filepath.Join(t.TempDir(), "b")},
+		{"registry", "blacklist", "versions"},
+	} {
+		var out, errs bytes.Buffer
+		code := runIn(append(args, "-c", file), streams{ctx: ctx, in: strings.NewReader(""), out: &out, err: &errs})
+		if code != exitFailed || !strings.Contains(errs.String(), "the switch does not answer") || !strings.Contains(errs.String(), context.DeadlineExceeded.Error()) {
+			t.Errorf("%v: %d %s %s", args, code, &out, &errs)
+		}
+	}
+	if ctx.Err() != nil {
+		t.Error("one of them waited")
+	}
 }

@@ -61,14 +61,11 @@ func (f *journalFlags) open(ctx context.Context) (*source, error) {
 		return nil, err
 	}
 	s := &source{cfg: cfg, live: admin.NewClient(cfg.Admin.Socket)}
-	asked, cancel := context.WithTimeout(ctx, ctlWithin) // one that hangs is neither running nor at rest
-	defer cancel()
-	_, err = s.live.Status(asked)
-	running := err == nil
-	if !running && !errors.Is(err, admin.ErrNotRunning) {
+	live, err := running(ctx, s.live)
+	if err != nil {
 		return nil, err
 	}
-	if !running || f.Unmask {
+	if !live || f.Unmask {
 		if _, err := os.Stat(cfg.Journal.KeyFile); err != nil {
 			return nil, fmt.Errorf("流水密钥 · key of the journal: %w", err)
 		}
@@ -76,7 +73,7 @@ func (f *journalFlags) open(ctx context.Context) (*source, error) {
 			return nil, err
 		}
 	}
-	if running {
+	if live {
 		return s, nil
 	}
 	s.live = nil

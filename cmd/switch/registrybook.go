@@ -155,10 +155,11 @@ func book(s *streams, file string, o desk.Order, in io.Reader) error {
 		return err
 	}
 	client := admin.NewClient(cfg.Admin.Socket)
-	if _, err := client.Status(s.ctx); !errors.Is(err, admin.ErrNotRunning) {
-		if err != nil {
-			return err
-		}
+	live, err := running(s.ctx, client)
+	if err != nil {
+		return err
+	}
+	if live {
 		answer, err := client.Registry(s.ctx, admin.Edit(o), in)
 		if err != nil {
 			return err

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,7 +30,7 @@ func (g *ground) follower(before int) (st admin.Status) {
 	g.t.Helper()
 	g.until("another worker runs", func() bool {
 		var err error
-		st, err = g.client().Status(context.Background())
+		st, err = g.status()
 		return err == nil && st.PID != before && st.State == "running"
 	})
 	return st
@@ -82,7 +81,7 @@ func TestSupervisedUnderLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.until("the config is read again", func() bool {
-		st, err := g.client().Status(context.Background())
+		st, err := g.status()
 		return err == nil && st.Level == "debug"
 	})
 	if err := g.child.Process.Signal(syscall.SIGTERM); err != nil {
