@@ -38,7 +38,7 @@ type Clearing struct {
 // clearing measures one switch in turns: alone, and while runs clear a day of it, by
 // the snapshots that it makes for them, one after the other.
 func (b *bench) clearing(ctx context.Context, dir string, bank bankReady) (_ *Clearing, err error) {
-	p, err := provision(dir, b.o.terminals(), settings{Bank: bank.Centre, Connections: b.o.connections()})
+	p, err := provision(dir, b.o.terminals(), settings{Bank: bank.Centre, Connections: b.o.connections(), Sleep: b.o.LetSleep})
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tongka/cpuidle"
 )
 
 // benchCommand makes this test program as the bench, leader of a process group.
@@ -106,7 +108,14 @@ func TestWholeRun(t *testing.T) {
 			t.Errorf("%s: %v", name, p)
 		}
 	}
-	for _, key := range []string{"cpu", "cores", "kernel", "go", "file_system", "load_1m"} {
+	var wish cpuidle.Wish
+	if awake := got["machine"].(map[string]any)["kept_awake"]; awake != (wish.Make() == nil) {
+		t.Errorf("kept awake: %v, and a wish can be made: %v", awake, wish.Made())
+	}
+	if err := wish.Drop(); err != nil {
+		t.Error(err)
+	}
+	for _, key := range []string{"cpu", "cores", "kernel", "go", "file_system", "load_1m", "kept_awake"} {
 		if _, ok := got["machine"].(map[string]any)[key]; !ok {
 			t.Errorf("machine has no %s", key)
 		}
@@ -147,11 +156,11 @@ func TestOpenLoop(t *testing.T) {
 }
 
 func TestRawOnly(t *testing.T) {
-	code, stdout, stderr := runBench(t, "dies", quick(t, "--raw", "--shape=W,D", "--pin")...)
+	code, stdout, stderr := runBench(t, "dies", quick(t, "--raw", "--shape=W,D", "--pin", "--let-sleep")...)
 	if code != 0 {
 		t.Fatalf("exit %d: %s", code, stderr)
 	}
-	lines(t, stdout, "W 16 × 64", "D 500 × 1")
+	lines(t, stdout, "W 16 × 64", "D 500 × 1", "idle processors: 可休眠 · may sleep")
 	if strings.Contains(stdout, "交换 switch") {
 		t.Error("a switch was measured")
 	}

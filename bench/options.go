@@ -54,6 +54,7 @@ type Options struct {
 	HGRM        string             `name:"hgrm" help:"各形态、各系统的时延分布写入目录，HdrHistogram 的 .hgrm 格式。 Write the latencies of each shape and system into a folder, as HdrHistogram's percentile files." placeholder:"DIR"`
 	Goals       string             `help:"目标文件，未达标则退出码为 1。 A file of goals; exit 1 when one is missed." placeholder:"FILE"`
 	Profile     string             `help:"改为剖析：每种形态的 CPU 与分配火焰图写入目录，时长取 --seconds（1 至 8）。 Profile instead: CPU and allocation flame graphs of each shape into a folder, over --seconds, 1 to 8." placeholder:"DIR"`
+	LetSleep    bool               `name:"let-sleep" help:"任由空闲处理器休眠；缺省比较时对各系统一律保持唤醒，如交换繁忙时所请求。 Let idle processors sleep. Without it they are kept awake for all systems that are compared, as a busy switch asks for."`
 	Switch      string             `help:"被测程序，缺省为本程序。 The switch, this program when left out." placeholder:"PROGRAM"`
 	Dir         string             `help:"临时目录的位置，须在真实磁盘上。 Where the temporary folder is made; a real disk." placeholder:"DIR"`
 	Keep        bool               `help:"保留临时目录。 Keep the temporary folder."`

@@ -34,6 +34,7 @@ type settings struct {
 	Module             netip.AddrPort // a security module behind a socket; the zero value: in the process
 	Connections        int
 	Enquiries          int            // let through in a second, 0 for no limit
+	Sleep              bool           // processors may, however busy it is
 	Debtor             netip.AddrPort // a second bank, which is owed; the zero value: there is none
 }
 
@@ -72,6 +73,7 @@ cards:
     - {family: t-union, use: tac, index: 1, version: 1, key: {{.TACKey}}}
 limits: {in_flight: 16384}
 {{if .Enquiries}}flow_control: {enquiries: {rate: {{.Enquiries}}, burst: {{.Enquiries}}, in_flight: 4096}}
+{{end}}{{if .Sleep}}processors: {awake_above: 0}
 {{end}}console: {address: "{{.Console}}"}
 log: {level: warn}
 `))

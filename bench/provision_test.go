@@ -35,6 +35,13 @@ func TestProvision(t *testing.T) {
 	if c.Registry.Import != filepath.Join(dir, "terminals.csv") || c.Data != filepath.Join(dir, "data") {
 		t.Errorf("import %s, data %s", c.Registry.Import, c.Data)
 	}
+	sleepy, err := provision(t.TempDir(), 1, settings{Bank: bank, Connections: 1, Sleep: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := config.Load(sleepy.config); err != nil || s.Processors.AwakeAbove != 0 || c.Processors.AwakeAbove == 0 {
+		t.Errorf("%v: awake above %d, and %d when they may sleep", err, c.Processors.AwakeAbove, s.Processors.AwakeAbove)
+	}
 	reg, err := registry.Open(registry.Options{InMemory: true})
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"tongka/bench/internal/codecspeed"
 	"tongka/bench/internal/load"
 	"tongka/bench/internal/proc"
+	"tongka/cpuidle"
 )
 
 // bench is one run. It goes through its steps in one goroutine; the children do
@@ -198,7 +199,7 @@ func (b *bench) program() string {
 // startSwitch writes the switch's folder and starts it. One switch serves the whole run,
 // as in life: tables fill and files grow. Its console tells what it allocates.
 func (b *bench) startSwitch(ctx context.Context, dir string, bank bankReady) (*system, error) {
-	p, err := provision(dir, b.o.terminals(), settings{Bank: bank.Centre, Stuck: b.o.bank().Stuck, Module: b.module, Connections: b.o.connections(), Enquiries: b.o.enquiries()})
+	p, err := provision(dir, b.o.terminals(), settings{Bank: bank.Centre, Stuck: b.o.bank().Stuck, Module: b.module, Connections: b.o.connections(), Enquiries: b.o.enquiries(), Sleep: b.o.LetSleep})
 	if err != nil {
 		return nil, err
 	}
@@ -214,6 +215,10 @@ func (b *bench) startSwitch(ctx context.Context, dir string, bank bankReady) (*s
 // measureAll takes all systems in turns, so that what else the machine does
 // meets all.
 func (b *bench) measureAll(ctx context.Context, rep *Report) error {
+	// A busy switch asks the machine for it; so that nobody has an advantage, all have it.
+	var wish cpuidle.Wish
+	defer func() { _ = wish.Drop() }() // it ends with us in any case
+	rep.Machine.Awake = !b.o.LetSleep && wish.Make() == nil
 	systems := []*target{&b.raw}
 	if !b.o.Raw {
 		systems = append(systems, &b.sw)

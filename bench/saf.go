@@ -55,7 +55,7 @@ func (b *bench) saf(ctx context.Context, dir string, bank bankReady) (_ *SAF, er
 		if err := os.Mkdir(d, 0o700); err != nil {
 			return nil, err
 		}
-		if places[i], err = provision(d, b.o.terminals(), settings{Bank: bank.Centre, Connections: b.o.connections(), Debtor: nobody}); err != nil {
+		if places[i], err = provision(d, b.o.terminals(), settings{Bank: bank.Centre, Connections: b.o.connections(), Sleep: b.o.LetSleep, Debtor: nobody}); err != nil {
 			return nil, err
 		}
 	}
@@ -66,7 +66,7 @@ func (b *bench) saf(ctx context.Context, dir string, bank bankReady) (_ *SAF, er
 		return nil, err
 	}
 	// The same folder, and now the debtor is the bank that answers.
-	p, err := provision(places[1].dir, b.o.terminals(), settings{Bank: bank.Centre, Connections: b.o.connections(), Debtor: bank.Centre})
+	p, err := provision(places[1].dir, b.o.terminals(), settings{Bank: bank.Centre, Connections: b.o.connections(), Sleep: b.o.LetSleep, Debtor: bank.Centre})
 	if err != nil {
 		return nil, err
 	}

@@ -58,6 +58,7 @@ func (r *Report) print(w io.Writer) {
 }
 
 func (r *Report) printShapes(w io.Writer) {
+	fmt.Fprintln(w, "空闲处理器 idle processors:", r.Machine.Waiting())
 	var zh, en []string
 	for _, c := range columns {
 		zh, en = append(zh, c.zh), append(en, c.en)

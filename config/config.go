@@ -37,6 +37,7 @@ type Config struct {
 	Journal     Journal     `json:"journal,omitempty" jsonschema:"流水 · transaction journal"`
 	Offline     Offline     `json:"offline,omitempty" reload:"now" jsonschema:"脱机交易文件 · files of offline transactions"`
 	Limits      Limits      `json:"limits,omitempty" jsonschema:"容量上限 · limits, sized at start"`
+	Processors  Processors  `json:"processors,omitempty" reload:"now" jsonschema:"处理器 · processors"`
 	Console     Console     `json:"console,omitempty" jsonschema:"控制台 · web console and admin API"`
 	Admin       Admin       `json:"admin,omitempty" jsonschema:"管理接口 · admin API"`
 	Stop        Stop        `json:"stop,omitempty" jsonschema:"停机与热重启 · stop and hot restart"`
@@ -175,6 +176,11 @@ type Limits struct {
 	MaxFrame int `json:"max_frame,omitempty" range:"64,65535" jsonschema:"任何一帧的最大字节 · bytes of any frame at most"`
 }
 
+// Processors says how the machine's processors wait.
+type Processors struct {
+	AwakeAbove int `json:"awake_above,omitempty" range:"0,1000000" jsonschema:"每秒请求超过此数时，空闲处理器轮询而不休眠（须可写 /dev/cpu_dma_latency），0 从不 · requests a second above which processors without work poll and do not sleep, where /dev/cpu_dma_latency may be written; 0: never"`
+}
+
 // Console is where people look.
 type Console struct {
 	Address string `json:"address,omitempty" jsonschema:"控制台地址，空为关闭 · host:port, off when empty"`
@@ -223,6 +229,7 @@ func Defaults() Config {
 		FlowControl: FlowControl{Code: "96", Payments: perSecond, Enquiries: perSecond, Address: perSecond, Terminal: perSecond, Merchant: perSecond},
 		Offline:     Offline{MaxFile: 4096},
 		Limits:      Limits{InFlight: 16384, History: 16, MaxFrame: 2048},
+		Processors:  Processors{AwakeAbove: 2000},
 		Console:     Console{Address: "127.0.0.1:8080"},
 		Stop:        Stop{Deadline: 10 * time.Second, RestartDeadline: 2 * time.Second},
 		Supervisor:  Supervisor{Heartbeat: 30 * time.Second, StartTimeout: 10 * time.Minute, Backoff: 200 * time.Millisecond, MaxBackoff: 30 * time.Second},

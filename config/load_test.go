@@ -99,6 +99,7 @@ registry: {session_ttl: 12h, max_terminals: 7, import: /t.csv}
 business_day: {cut: 2h30m, follow: a, tell: [a, b]}
 journal: {key_file: key}
 limits: {in_flight: 100, history: 20, max_frame: 2048}
+processors: {awake_above: 7}
 console: {address: ""}
 admin: {socket: a.sock, tokens: /tokens}
 stop: {deadline: 5s, restart_deadline: 900ms}
@@ -150,12 +151,13 @@ func wholeConfig(t *testing.T) *Config {
 		Rules: Rules{CompletionPercent: 10},
 		HSM: HSM{Mode: "tcp", Addresses: []string{"127.0.0.1:1500", "127.0.0.2:1500"}, Commands: []HSMCommand{{Code: "UB"}}, Header: 4, Timeout: 500 * time.Millisecond,
 			Connections: 1, KeyConnection: true, Window: 16, Probe: 5 * time.Second},
-		Registry: Registry{SessionTTL: 12 * time.Hour, MaxTerminals: 7, MaxBlacklist: 20_000_000, MaxCards: 1_000_000, Import: "/t.csv"},
-		Journal:  Journal{KeyFile: "/etc/key", Reserve: 512, Full: "96"},
-		Offline:  Offline{MaxFile: 4096},
-		Limits:   Limits{InFlight: 100, History: 20, MaxFrame: 2048},
-		Admin:    Admin{Socket: "/etc/a.sock", Tokens: "/tokens"},
-		Stop:     Stop{Deadline: 5 * time.Second, RestartDeadline: 900 * time.Millisecond},
+		Registry:   Registry{SessionTTL: 12 * time.Hour, MaxTerminals: 7, MaxBlacklist: 20_000_000, MaxCards: 1_000_000, Import: "/t.csv"},
+		Journal:    Journal{KeyFile: "/etc/key", Reserve: 512, Full: "96"},
+		Offline:    Offline{MaxFile: 4096},
+		Limits:     Limits{InFlight: 100, History: 20, MaxFrame: 2048},
+		Processors: Processors{AwakeAbove: 7},
+		Admin:      Admin{Socket: "/etc/a.sock", Tokens: "/tokens"},
+		Stop:       Stop{Deadline: 5 * time.Second, RestartDeadline: 900 * time.Millisecond},
 		Supervisor: Supervisor{Heartbeat: 4 * time.Second, StartTimeout: time.Minute, Memory: 4096, Backoff: time.Second,
 			MaxBackoff: 2 * time.Minute},
 		Log: Log{Level: "debug", File: "/etc/log/x.log"},

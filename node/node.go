@@ -86,6 +86,7 @@ type Node struct {
 	hush      chan struct{}         // ends auditCards
 	hushed    chan struct{}
 	followed  chan struct{} // closed when followOffline has ended
+	rested    chan struct{} // closed when stayAwake has ended
 	cuts      cutter
 
 	asks      context.Context // ends when questions must
@@ -160,6 +161,8 @@ func (n *Node) open(o Options) error {
 	go n.auditCards(n.hush, n.hushed)
 	n.followed = make(chan struct{})
 	go n.followOffline(n.stop, n.followed)
+	n.rested = make(chan struct{})
+	go n.stayAwake(n.stop, n.rested)
 	go n.cutDays(n.stop)
 	n.acting.Lock()
 	n.opened = true

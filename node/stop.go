@@ -39,6 +39,7 @@ func (n *Node) Stop(ctx context.Context) error {
 	<-n.followed
 	<-n.cuts.ended
 	<-n.measured
+	<-n.rested
 	<-n.watched
 	began := time.Now()
 	timedOut, err := n.drainAll(ctx)

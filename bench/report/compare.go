@@ -48,6 +48,9 @@ func Compare(w io.Writer, a, b *File) {
 	if a.Machine.CPU != b.Machine.CPU || a.Machine.Cores != b.Machine.Cores || a.Machine.FileSystem != b.Machine.FileSystem {
 		fmt.Fprintln(w, "机器不同，只有与裸转发之比可比 · The machines differ: only the ratios to raw can be compared.")
 	}
+	if a.Machine.Awake != b.Machine.Awake {
+		fmt.Fprintln(w, "其一测量时空闲处理器保持唤醒，另一可休眠 · Idle processors were kept awake in one and slept in the other.")
+	}
 	fmt.Fprintln(w)
 	fmt.Fprintf(w, "%-3s%-16s%-30s%-30s%9s  %s\n", "", "", "A", "B", "B/A", "结论 verdict")
 	for _, name := range a.shapes() {

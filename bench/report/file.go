@@ -38,6 +38,7 @@ type Machine struct {
 	Go         string  `json:"go"`
 	FileSystem string  `json:"file_system"`
 	Load       float64 `json:"load_1m"`
+	Awake      bool    `json:"kept_awake"`
 }
 
 // Shape is the switch in one shape, and the raw relay.

@@ -102,6 +102,12 @@ func TestTable(t *testing.T) {
 	contains(t, en, "| D: 500 terminals × 1 | 130,000 | 90,000 | 0.69 | 7.00 → 10.00 µs | 1.43 | 3.5 → 5 ms | 7 → 10 ms |",
 		"| moov-io/iso8583 | A | 6,000 | 170.00 µs | 20 ms |", "Measured on 2026-09-12", "medians of 3 rounds of 3 s", "takes 650 bytes")
 	contains(t, zh, "| D：500 台终端，各 1 笔 | 130,000 | 90,000 |", "3 轮", "占 650 字节")
+	if strings.Contains(en, "awake") || strings.Contains(zh, "唤醒") {
+		t.Error("processors slept")
+	}
+	f.Machine.Awake = true
+	contains(t, Table(f, false), "Idle processors were kept awake for all systems")
+	contains(t, Table(f, true), "空闲处理器一律保持唤醒")
 }
 
 // run is Main with its output.

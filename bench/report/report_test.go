@@ -153,11 +153,15 @@ func TestCompare(t *testing.T) {
 	w.Reset()
 	Compare(&w, made(t, 1, 1), made(t, 2, 2))
 	contains(t, w.String(), "too few rounds: 2")
+	if strings.Contains(w.String(), "kept awake") {
+		t.Errorf("both were measured alike:\n%s", w.String())
+	}
 	delete(faster.Shapes, "A")
+	faster.Machine.Awake = true
 	faster.Machine.Cores = 64
 	w.Reset()
 	Compare(&w, a, faster)
-	contains(t, w.String(), "The machines differ", "not in B")
+	contains(t, w.String(), "The machines differ", "kept awake in one and slept in the other", "not in B")
 	w.Reset()
 	Compare(&w, faster, a)
 	contains(t, w.String(), "not in A")

@@ -50,6 +50,9 @@ func Table(f *File, chinese bool) string {
 	fmt.Fprintf(&b, pick("\n%s 由 `make bench` 测得：%d 轮，每次 %g 秒，取中位数；%s，%d 核，Linux %s，%s，%s，开始时负载 %.1f；压测端、银行与被测系统共用这些核。",
 		"\nMeasured on %s by `make bench`: medians of %d rounds of %g s; %s, %d cores, Linux %s, %s, %s, load %.1f at the start; load generator, bank and the system under test share the cores."),
 		f.Time.UTC().Format("2006-01-02"), f.Pairs, f.Seconds, m.CPU, m.Cores, m.Kernel, m.Go, m.FileSystem, m.Load)
+	if m.Awake {
+		b.WriteString(pick("测量时各系统的空闲处理器一律保持唤醒（见 docs/operations.zh-CN.md）。", " Idle processors were kept awake for all systems (see docs/operations.md)."))
+	}
 	if f.Idle > 0 {
 		fmt.Fprintf(&b, pick("一台空闲终端占 %.0f 字节。", " An idle terminal takes %.0f bytes."), f.Idle)
 	}

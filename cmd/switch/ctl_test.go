@@ -216,6 +216,14 @@ func TestReloadOfARunningSwitch(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.until("the signal is heard", func() bool { return g.up().Level == "debug" })
+	if log := g.log(); strings.Contains(log, "awake") {
+		t.Error("so few sales keep processors awake")
+	}
+	g.edit("limits:", "processors: {awake_above: 1}\nlimits:")
+	g.mustCtl("reload")
+	g.until("processors are kept awake, where the machine lets us", func() bool {
+		return strings.Contains(g.log(), `"kept_awake":true`) || strings.Contains(g.log(), "cannot be kept awake")
+	})
 	door := heldPort(t)
 	g.edit("listeners: [", `listeners: [{name: second, address: "`+door+`"}, `)
 	if r := g.mustCtl("reload"); !strings.Contains(r.out, "listeners 1 added") || !strings.Contains(r.out, "0 sessions cut") {

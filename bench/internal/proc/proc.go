@@ -114,6 +114,7 @@ type Machine struct {
 	Go         string  `json:"go"`
 	FileSystem string  `json:"file_system"` // under the journal
 	Load       float64 `json:"load_1m"`     // before the run: what else the machine was doing
+	Awake      bool    `json:"kept_awake"`  // idle processors polled while systems were compared
 }
 
 // Look describes this machine; dir is where the journal will be.
@@ -137,6 +138,14 @@ func Look(dir string) Machine {
 		m.Load, _ = strconv.ParseFloat(first, 64)
 	}
 	return m
+}
+
+// Waiting says in Chinese and English what processors without work did.
+func (m *Machine) Waiting() string {
+	if m.Awake {
+		return "一律保持唤醒 · kept awake, for all systems"
+	}
+	return "可休眠 · may sleep"
 }
 
 // Volatile says that a sync costs nothing there, so that figures of a durable
